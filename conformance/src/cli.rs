@@ -1,0 +1,126 @@
+//! Command line: what is asked, and how the answer is given.
+
+use std::error::Error as _;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use dingtalk_conformance::fixtures::FixturesError;
+use dingtalk_conformance::provenance::ProvenanceError;
+
+mod fixtures;
+
+/// Judges DingTalk connectors, SDKs and bots, and keeps the fixtures honest.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the wire shapes, or check that each has its provenance.
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Fixtures(fixtures::Command),
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   nothing is wrong
+  1   the check found something wrong; it is on standard output
+  2   the command line makes no sense
+  65  provenance.toml cannot be understood
+  66  the folder, or a file of it, cannot be read
+  74  standard output cannot be written";
+
+impl Cli {
+    /// Runs the command and writes its answer to `out`.
+    pub(crate) fn run(&self, out: &mut impl Write) -> Result<Status, CliError> {
+        let Command::Fixtures(command) = &self.command;
+        let Answer { status, text } = command.run()?;
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // A reader such as `head` that has seen enough is no failure.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Write(error)),
+            _ => Ok(status),
+        }
+    }
+}
+
+/// What a command found: the exit code, and the text for standard output.
+///
+/// The text is complete before any of it is written, so that an output closed early can't change
+/// the verdict.
+#[derive(Debug)]
+struct Answer {
+    status: Status,
+    text: String,
+}
+
+/// Exit codes, as `--help` lists them. Clap itself exits with 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Nothing is wrong.
+    Clean = 0,
+    /// The check found something.
+    Findings = 1,
+    /// The input was read and makes no sense (`EX_DATAERR`).
+    BadInput = 65,
+    /// The input cannot be read (`EX_NOINPUT`).
+    NoInput = 66,
+    /// The answer cannot be written (`EX_IOERR`).
+    NoOutput = 74,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}
+
+/// Why a command gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error(transparent)]
+    Provenance(#[from] ProvenanceError),
+    #[error("cannot write the answer")]
+    Write(#[source] io::Error),
+}
+
+impl CliError {
+    /// Exit code that goes with the error.
+    pub(crate) fn status(&self) -> Status {
+        match self {
+            Self::Provenance(ProvenanceError::Parse { .. }) => Status::BadInput,
+            Self::Provenance(_) => Status::NoInput,
+            Self::Write(_) => Status::NoOutput,
+        }
+    }
+
+    /// Writes what went wrong, why, and what to try.
+    pub(crate) fn explain(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "error: {self}")?;
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            writeln!(out, "because: {}", error.to_string().trim_end())?;
+            cause = error.source();
+        }
+        writeln!(out, "try: {}", self.advice())
+    }
+
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::Provenance(ProvenanceError::Parse { .. }) => {
+                "mend the line that is named; README.md beside the file lists the keys of an entry"
+            }
+            Self::Provenance(ProvenanceError::Fixtures(FixturesError::NotAFolder { .. })) => {
+                "--dir takes the folder that holds provenance.toml, not a file of it"
+            }
+            Self::Provenance(_) => {
+                "run at the root of the workspace, or pass --dir PATH of the folder that holds \
+                 provenance.toml"
+            }
+            Self::Write(_) => "look at where standard output goes: is the disk full?",
+        }
+    }
+}
