@@ -1,0 +1,109 @@
+//! The command line. Data goes to stdout, everything else to stderr.
+
+mod env;
+mod exit_code;
+mod ready;
+mod run;
+mod serve;
+mod signals;
+
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use mock_dingtalk::{Builder, MockDingtalk, MockError};
+use tracing_subscriber::EnvFilter;
+
+use self::exit_code::Exit;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "mock-dingtalk",
+    version,
+    about = "DingTalk's stream gateway and OpenAPI as a local server",
+    after_help = exit_code::HELP
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until interrupted; print one JSON line when ready.
+    Serve(serve::Serve),
+    /// Serve while COMMAND runs, with an app of its own in its environment.
+    Run(run::Run),
+    /// Print the variables that make a bot find a running mock.
+    Env(env::Env),
+}
+
+/// What `serve` and `run` have in common.
+#[derive(Debug, Args)]
+struct Start {
+    /// Where to listen; port 0 means a free one.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Write the ready line to this file too (mode 0600); it is removed at exit.
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+    /// What control calls have to bring; made up if needed and not given.
+    #[arg(long, value_name = "TOKEN", env = "MOCK_DINGTALK_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+    /// Where server-made URLs point for bots that came by one of DingTalk's names.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Seed of everything that is made up.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+impl Start {
+    fn builder(&self) -> Builder {
+        let mut builder = MockDingtalk::builder().listen(self.listen);
+        if let Some(token) = self.admin_token.as_ref().filter(|token| !token.is_empty()) {
+            builder = builder.admin_token(token);
+        }
+        if let Some(url) = &self.public_url {
+            builder = builder.public_url(url);
+        }
+        if let Some(seed) = self.seed {
+            builder = builder.seed(seed);
+        }
+        builder
+    }
+
+    async fn start(&self) -> Result<MockDingtalk, Exit> {
+        self.builder().start().await.map_err(|error| match error {
+            MockError::Listen { address, source } => Exit::unavailable(format!(
+                "cannot listen on {address}: {source}; choose another port with --listen, or port \
+                 0 for a free one"
+            )),
+            other => Exit::usage(other.to_string()),
+        })
+    }
+}
+
+/// Parses, runs, and turns what went wrong into one sentence and an exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("MOCK_DINGTALK_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("mock_dingtalk=warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return Exit::failed(format!("cannot start: {error}")).report(),
+    };
+    let done = runtime.block_on(async {
+        match cli.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::Run(run) => run.run().await,
+            Command::Env(env) => env.run().await,
+        }
+    });
+    // Handlers that hang on purpose must not hold up the end.
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => code,
+        Err(exit) => exit.report(),
+    }
+}

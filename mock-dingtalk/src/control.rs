@@ -1,0 +1,71 @@
+//! The control API: the library's verbs over HTTP, below `/_mock`.
+
+mod apps;
+mod breaking;
+mod clock;
+pub(crate) mod env;
+mod events;
+mod fault_json;
+mod fields;
+mod guard;
+mod journal;
+mod messages;
+mod refusal;
+mod rows;
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router, middleware,
+    routing::{any, delete, get, post},
+};
+use serde_json::{Value, json};
+
+use self::refusal::Refusal;
+use crate::hub::Hub;
+
+/// All control calls. Whoever may not use them is turned away before any handler runs.
+pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
+    Router::new()
+        .route("/_mock/apps", get(apps::list).post(apps::mint))
+        .route("/_mock/apps/{client_id}", get(apps::show).delete(apps::remove))
+        .route("/_mock/apps/{client_id}/messages", post(messages::speak))
+        .route("/_mock/apps/{client_id}/frames", post(messages::push_raw))
+        .route("/_mock/apps/{client_id}/sent", get(rows::sent))
+        .route("/_mock/apps/{client_id}/deliveries", get(rows::deliveries))
+        .route("/_mock/apps/{client_id}/connections", get(rows::connections))
+        .route("/_mock/apps/{client_id}/connections/{id}/disconnect", post(breaking::disconnect))
+        .route("/_mock/apps/{client_id}/connections/{id}/cut", post(breaking::cut))
+        .route("/_mock/apps/{client_id}/connections/{id}/frames", post(messages::push_raw_to))
+        .route(
+            "/_mock/apps/{client_id}/faults",
+            get(breaking::faults).post(breaking::add_fault).delete(breaking::clear_faults),
+        )
+        .route("/_mock/apps/{client_id}/faults/{id}", delete(breaking::remove_fault))
+        .route("/_mock/journal", get(journal::list))
+        .route("/_mock/events", get(events::stream))
+        .route("/_mock/clock", get(clock::show).post(clock::turn))
+        .route("/_mock/env", get(env::show))
+        .route("/_mock/fixtures", get(messages::fixtures))
+        .route("/_mock/reset", post(apps::reset))
+        .route("/_mock", any(unknown))
+        .route("/_mock/{*rest}", any(unknown))
+        .method_not_allowed_fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(hub, guard::admit))
+        // Whether it is there at all is no secret.
+        .route("/_mock/ready", get(up))
+        .route("/_mock/live", get(up))
+}
+
+/// `GET /_mock/ready` and `GET /_mock/live`: whoever can ask gets the answer.
+async fn up() -> Json<Value> {
+    Json(json!({ "ok": true }))
+}
+
+async fn unknown() -> Refusal {
+    Refusal::not_found("there is no such control call; the README of mock-dingtalk lists them")
+}
+
+async fn wrong_method() -> Refusal {
+    Refusal::wrong_method()
+}

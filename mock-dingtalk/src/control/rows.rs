@@ -1,0 +1,125 @@
+//! What came of it: `sent`, `deliveries`, `connections`, each with an optional wait.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::{HeaderName, HeaderValue, Uri},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{fields::Query, refusal::Refusal};
+use crate::{
+    core::{App, VerbError},
+    hub::Hub,
+};
+
+/// A wait may take so long.
+const MAX_WAIT: Duration = Duration::from_mins(10);
+/// How many older rows were forgotten, if any were.
+const DROPPED: HeaderName = HeaderName::from_static("x-mock-dropped");
+
+/// `GET /_mock/apps/{clientId}/sent?after=SEQ&count=N&wait_ms=MS`: rows after `after`; with
+/// `wait_ms` once `count` of them (1 if not given) are there, or when the time is over.
+pub(crate) async fn sent(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let mut query = Query::of(&uri);
+    let after = query.number("after")?.unwrap_or(0);
+    let wait = Wait::read(&mut query)?;
+    query.finish()?;
+    let read = |app: &App| app.sent_after(after);
+    let rows = wait.until(&hub, &client_id, read, Vec::len).await?;
+    let dropped = hub.look(|fleet| fleet.app(&client_id).map(|app| app.sent.dropped()))?;
+    Ok(respond(&rows, dropped))
+}
+
+/// `GET /_mock/apps/{clientId}/deliveries?after=SEQ&count=N&wait_ms=MS`: the wait is for `count`
+/// answered ones.
+pub(crate) async fn deliveries(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    let mut query = Query::of(&uri);
+    let after = query.number("after")?.unwrap_or(0);
+    let wait = Wait::read(&mut query)?;
+    query.finish()?;
+    let read = |app: &App| app.delivery_rows(after);
+    let rows = wait
+        .until(&hub, &client_id, read, |rows| rows.iter().filter(|row| row.ack.is_some()).count())
+        .await?;
+    let dropped = hub.look(|fleet| fleet.app(&client_id).map(|app| app.deliveries.dropped()))?;
+    Ok(respond(&rows, dropped))
+}
+
+/// `GET /_mock/apps/{clientId}/connections?count=N&wait_ms=MS`: the wait is for `count` open
+/// ones; the answer holds all.
+pub(crate) async fn connections(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    uri: Uri,
+) -> Result<Response, Refusal> {
+    use crate::core::ConnectionState::Open;
+    let mut query = Query::of(&uri);
+    let wait = Wait::read(&mut query)?;
+    query.finish()?;
+    let rows = wait
+        .until(&hub, &client_id, App::connection_rows, |rows| {
+            rows.iter().filter(|row| row.state == Open).count()
+        })
+        .await?;
+    let dropped = hub.look(|fleet| fleet.app(&client_id).map(|app| app.ended.dropped()))?;
+    Ok(respond(&rows, dropped))
+}
+
+/// The wait that a call asks for.
+struct Wait {
+    count: usize,
+    patience: Option<Duration>,
+}
+
+impl Wait {
+    fn read(query: &mut Query) -> Result<Self, VerbError> {
+        let count = query.number("count")?.unwrap_or(1);
+        let patience = query.number("wait_ms")?.map(Duration::from_millis);
+        if let Some(patience) = patience.filter(|patience| *patience > MAX_WAIT) {
+            let value = patience.as_millis().to_string();
+            let allowed = format!("at most {}", MAX_WAIT.as_millis());
+            return Err(VerbError::invalid("wait_ms", value, allowed));
+        }
+        Ok(Self { count: usize::try_from(count).unwrap_or(usize::MAX), patience })
+    }
+
+    /// The rows when there are enough of them, or what there is when patience is out.
+    async fn until<T>(
+        &self,
+        hub: &Hub,
+        client_id: &str,
+        read: impl Fn(&App) -> Vec<T>,
+        counted: impl Fn(&Vec<T>) -> usize,
+    ) -> Result<Vec<T>, VerbError> {
+        if let Some(patience) = self.patience {
+            let enough = |app: &App| {
+                let rows = read(app);
+                (counted(&rows) >= self.count).then_some(rows)
+            };
+            if let Some(rows) = hub.wait(client_id, patience, enough).await? {
+                return Ok(rows);
+            }
+        }
+        hub.look(|fleet| fleet.app(client_id).map(read))
+    }
+}
+
+fn respond<T: Serialize>(rows: &[T], dropped: u64) -> Response {
+    let mut response = Json(rows).into_response();
+    if dropped > 0 {
+        response.headers_mut().insert(DROPPED, HeaderValue::from(dropped));
+    }
+    response
+}

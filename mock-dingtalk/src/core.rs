@@ -1,0 +1,65 @@
+//! The pure core: what DingTalk would do, without a socket, a clock or a runtime.
+//!
+//! Everything that happens to the mock enters by a method of [`Fleet`] together with the
+//! [`Moment`] it happened at, and what has to happen in the world comes out as [`Effect`]s. The
+//! same inputs and the same seed give the same outputs, byte for byte.
+//!
+//! A [`Fleet`] holds apps; an [`App`] is a world of its own with people, connections, deliveries,
+//! faults and seed; a connection carries frames; a delivery is one push and its attempts.
+
+mod ack;
+mod app;
+mod base_url;
+mod connection;
+mod conversation;
+mod delivery;
+mod dispatch;
+mod effect;
+mod fault;
+mod fixture;
+mod fleet;
+mod frame;
+mod http;
+mod ids;
+mod journal;
+mod lifetime;
+mod message;
+mod moment;
+mod openapi;
+mod people;
+mod ring;
+mod sent;
+mod session;
+mod ticket;
+mod timer;
+mod token;
+mod verb_error;
+mod verbs;
+
+#[cfg(test)]
+mod properties;
+
+pub(crate) use self::{
+    ack::ClientFrame,
+    app::{App, AppNumber, Cx},
+    base_url::BaseUrl,
+    connection::ConnectionKey,
+    effect::{Effect, Outgoing},
+    fixture::fixture_names,
+    fleet::{Fleet, UpgradeVerdict},
+    http::{HttpAnswer, HttpCall, Plan},
+    moment::Moment,
+    openapi::Routed,
+    verb_error::{check_cut, quoted},
+};
+pub use self::{
+    app::{AppInfo, AppOptions},
+    connection::{ConnectionRow, ConnectionState},
+    conversation::ConversationKind,
+    delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
+    fault::{Action, Cut, ErrorBody, Fault, FaultRow, Times, When},
+    journal::{Diagnosis, Entry, EntryKind},
+    message::{Said, SaidState, Say, SayConversation},
+    sent::SentRow,
+    verb_error::VerbError,
+};

@@ -1,0 +1,180 @@
+//! One WebSocket of a bot.
+
+use std::{collections::VecDeque, fmt, sync::Arc};
+
+use serde::Serialize;
+
+use super::{
+    Moment,
+    base_url::BaseUrl,
+    ticket::{OpenCall, Subscription},
+};
+
+/// Names a connection inside the mock. Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ConnectionKey(pub(crate) u64);
+
+/// Where a connection is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ConnectionState {
+    /// The ticket is used, the upgrade is on its way.
+    Connecting,
+    /// Frames are pushed to it.
+    Open,
+    /// SYSTEM `disconnect` was sent: nothing more is pushed, acks still count.
+    Draining,
+    /// Ended.
+    Closed,
+}
+
+impl fmt::Display for ConnectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connecting => "CONNECTING",
+            Self::Open => "OPEN",
+            Self::Draining => "DRAINING",
+            Self::Closed => "CLOSED",
+        })
+    }
+}
+
+/// One row of `connections`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ConnectionRow {
+    /// As in the frames' `connectionId` header.
+    pub connection_id: String,
+    /// Where it is in its life.
+    pub state: ConnectionState,
+    /// When the upgrade was accepted, in milliseconds since 1970.
+    pub opened_at: i64,
+    /// When it ended.
+    pub closed_at: Option<i64>,
+    /// Why it ended.
+    pub close_reason: Option<String>,
+    /// When the last WebSocket ping of the bot was read; its pong went out with it.
+    pub last_ping_at: Option<i64>,
+    /// When the last answer to a SYSTEM ping was read.
+    pub last_pong_at: Option<i64>,
+    /// `ua` of `connections/open`.
+    pub ua: String,
+    /// `localIp` of `connections/open`.
+    pub local_ip: Option<String>,
+    /// `http://HOST` as the bot reached the mock; server-made URLs start with it.
+    pub base_url: String,
+    /// `TYPE TOPIC` of each subscription.
+    pub subscriptions: Vec<String>,
+    /// Frames that were answered on it, each once, whichever connection had brought them.
+    pub acks: u64,
+    /// Answers to SYSTEM frames other than ping.
+    pub system_acks: u64,
+    /// Text messages that answered nothing, and binary messages.
+    pub strays: u64,
+}
+
+/// A connection as the core keeps it.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) key: ConnectionKey,
+    pub(crate) id: Arc<str>,
+    pub(crate) state: ConnectionState,
+    pub(crate) base: BaseUrl,
+    ua: String,
+    local_ip: Option<String>,
+    subscriptions: Vec<Subscription>,
+    opened_at: i64,
+    closed: Option<(i64, String)>,
+    pub(crate) last_ping_at: Option<i64>,
+    pub(crate) last_pong_at: Option<i64>,
+    pub(crate) acks: u64,
+    pub(crate) system_acks: u64,
+    pub(crate) strays: u64,
+    /// The last SYSTEM frames that may still be answered, oldest first.
+    asked: VecDeque<(String, SystemFrame)>,
+}
+
+/// What a SYSTEM frame asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SystemFrame {
+    Ping,
+    Other,
+}
+
+/// SYSTEM frames of one connection that are remembered until they are answered.
+const MAX_ASKED: usize = 16;
+
+impl Connection {
+    pub(crate) fn new(key: ConnectionKey, id: Arc<str>, open: OpenCall, now: Moment) -> Self {
+        Self {
+            key,
+            id,
+            state: ConnectionState::Connecting,
+            base: open.base,
+            ua: open.ua,
+            local_ip: open.local_ip,
+            subscriptions: open.subscriptions,
+            opened_at: now.unix_ms,
+            closed: None,
+            last_ping_at: None,
+            last_pong_at: None,
+            acks: 0,
+            system_acks: 0,
+            strays: 0,
+            asked: VecDeque::new(),
+        }
+    }
+
+    /// Whether pushes of this `type` and `topic` may come here. An EVENT is pushed to whoever
+    /// subscribed to events at all: the selection is made in the developer console.
+    pub(crate) fn takes(&self, kind: &str, topic: &str) -> bool {
+        self.state == ConnectionState::Open
+            && self
+                .subscriptions
+                .iter()
+                .any(|s| s.kind == kind && (kind == "EVENT" || s.topic == topic))
+    }
+
+    /// Remembers a SYSTEM frame, so that its answer is known.
+    pub(crate) fn ask(&mut self, message_id: String, frame: SystemFrame) {
+        if self.asked.len() >= MAX_ASKED {
+            self.asked.pop_front();
+        }
+        self.asked.push_back((message_id, frame));
+    }
+
+    /// The SYSTEM frame that this answers, if it answers one for the first time.
+    pub(crate) fn answered(&mut self, message_id: &str) -> Option<SystemFrame> {
+        let index = self.asked.iter().position(|(asked, _)| asked == message_id)?;
+        self.asked.remove(index).map(|(_, frame)| frame)
+    }
+
+    pub(crate) fn close(&mut self, now: Moment, reason: &str) {
+        self.state = ConnectionState::Closed;
+        self.closed.get_or_insert_with(|| (now.unix_ms, reason.to_owned()));
+    }
+
+    pub(crate) fn row(&self) -> ConnectionRow {
+        ConnectionRow {
+            connection_id: self.id.to_string(),
+            state: self.state,
+            opened_at: self.opened_at,
+            closed_at: self.closed.as_ref().map(|(at, _)| *at),
+            close_reason: self.closed.as_ref().map(|(_, reason)| reason.clone()),
+            last_ping_at: self.last_ping_at,
+            last_pong_at: self.last_pong_at,
+            ua: self.ua.clone(),
+            local_ip: self.local_ip.clone(),
+            base_url: self.base.http().to_owned(),
+            subscriptions: self
+                .subscriptions
+                .iter()
+                .map(|s| format!("{} {}", s.kind, s.topic))
+                .collect(),
+            acks: self.acks,
+            system_acks: self.system_acks,
+            strays: self.strays,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Chats: one with each person, and groups.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{ids::Mint, lifetime};
+
+/// `conversationType` on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum ConversationKind {
+    /// A chat between one person and the robot, `"1"`.
+    #[serde(rename = "1")]
+    Direct,
+    /// A group with the robot in it, `"2"`.
+    #[serde(rename = "2")]
+    Group,
+}
+
+/// A chat.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Conversation {
+    /// `conversationId`.
+    pub(crate) id: String,
+    #[serde(rename = "type")]
+    pub(crate) kind: ConversationKind,
+    /// `conversationTitle`, groups only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) title: Option<String>,
+    /// The other side of a direct chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) user_id: Option<String>,
+}
+
+/// All chats of an app.
+#[derive(Debug, Default)]
+pub(crate) struct Conversations {
+    by_id: BTreeMap<String, Conversation>,
+    direct_by_user: BTreeMap<String, String>,
+    group_by_title: BTreeMap<String, String>,
+}
+
+impl Conversations {
+    pub(crate) fn get(&self, id: &str) -> Option<&Conversation> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Conversation> {
+        self.by_id.values()
+    }
+
+    /// The person's direct chat, made now if there is none. `None` when there are too many.
+    pub(crate) fn direct(
+        &mut self,
+        mint: &mut Mint,
+        user_id: &str,
+        id: Option<&str>,
+    ) -> Option<Conversation> {
+        let known = id.or_else(|| self.direct_by_user.get(user_id).map(String::as_str));
+        if let Some(found) = known.and_then(|id| self.by_id.get(id)) {
+            return Some(found.clone());
+        }
+        let id = id.map_or_else(|| mint.conversation_id(), str::to_owned);
+        let made = Conversation {
+            id,
+            kind: ConversationKind::Direct,
+            title: None,
+            user_id: Some(user_id.to_owned()),
+        };
+        self.insert(made)
+    }
+
+    /// The group with this id, else with this title, made now if there is none. `None` when
+    /// there are too many.
+    pub(crate) fn group(
+        &mut self,
+        mint: &mut Mint,
+        id: Option<&str>,
+        title: Option<&str>,
+    ) -> Option<Conversation> {
+        let title = title.unwrap_or("Team");
+        let known = id.or_else(|| self.group_by_title.get(title).map(String::as_str));
+        if let Some(found) = known.and_then(|id| self.by_id.get(id)) {
+            return Some(found.clone());
+        }
+        let id = id.map_or_else(|| mint.conversation_id(), str::to_owned);
+        let made = Conversation {
+            id,
+            kind: ConversationKind::Group,
+            title: Some(title.to_owned()),
+            user_id: None,
+        };
+        self.insert(made)
+    }
+
+    fn insert(&mut self, made: Conversation) -> Option<Conversation> {
+        if self.by_id.len() >= lifetime::PEOPLE_PER_APP {
+            return None;
+        }
+        if let Some(user_id) = &made.user_id {
+            self.direct_by_user.insert(user_id.clone(), made.id.clone());
+        }
+        if let Some(title) = &made.title {
+            self.group_by_title.insert(title.clone(), made.id.clone());
+        }
+        self.by_id.insert(made.id.clone(), made.clone());
+        Some(made)
+    }
+}

@@ -1,0 +1,224 @@
+//! One push to a bot: its attempts, and what the bot answered.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use super::{fixture::FixtureFrame, lifetime, message::RobotMessage, ring::Ring};
+
+/// Where a push stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DeliveryState {
+    /// Waits for a connection, or for its next try.
+    Queued,
+    /// On a connection, not answered yet.
+    Sent,
+    /// Answered.
+    Acked,
+    /// Answered with `LATER`, and given up after the last try.
+    Later,
+    /// Not answered in time, and given up after the last try.
+    Timeout,
+    /// Nobody was connected, and this kind of push is not kept.
+    Lost,
+}
+
+/// One row of `deliveries`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct DeliveryRow {
+    /// Position among the app's deliveries, from 1.
+    pub seq: u64,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// `CALLBACK` or `EVENT`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The topic it was routed by.
+    pub topic: String,
+    /// The chat message's id, for robot messages.
+    pub msg_id: Option<String>,
+    /// The chat, for robot messages.
+    pub conversation_id: Option<String>,
+    /// The frame's id of the last attempt, or the one it would have had.
+    pub message_id: String,
+    /// Each push of it.
+    pub attempts: Vec<AttemptRow>,
+    /// The first answer.
+    pub ack: Option<AckRow>,
+    /// How many answers came in all; more than one means double acks.
+    pub acks: u64,
+}
+
+/// One attempt to push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AttemptRow {
+    /// The connection it went to.
+    pub connection_id: String,
+    /// The frame's id.
+    pub message_id: String,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// The first answer to a push.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct AckRow {
+    /// The connection that the answer came on.
+    pub connection_id: String,
+    /// True when the frame had gone to another connection.
+    pub on_other_connection: bool,
+    /// `code`, if the answer had one.
+    pub code: Option<i64>,
+    /// `message`, if the answer had one.
+    pub message: Option<String>,
+    /// `data`, if the answer had one.
+    pub data: Option<String>,
+    /// Time since the attempt that it answers.
+    pub after_ms: u64,
+    /// When, in milliseconds since 1970.
+    pub at: i64,
+}
+
+/// What is pushed.
+#[derive(Debug)]
+pub(crate) enum Payload {
+    Robot(Box<RobotMessage>),
+    Fixture(Box<FixtureFrame>),
+}
+
+/// A push as the core keeps it.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    pub(crate) seq: u64,
+    pub(crate) state: DeliveryState,
+    pub(crate) kind: &'static str,
+    pub(crate) topic: String,
+    pub(crate) msg_id: Option<String>,
+    pub(crate) conversation_id: Option<String>,
+    pub(crate) next_message_id: String,
+    pub(crate) payload: Payload,
+    pub(crate) attempts: Vec<Attempt>,
+    pub(crate) ack: Option<AckRow>,
+    pub(crate) acks: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    pub(crate) connection_id: Arc<str>,
+    pub(crate) message_id: String,
+    pub(crate) at: i64,
+    pub(crate) since_start: Duration,
+}
+
+impl Delivery {
+    /// EVENTs are tried again; robot messages are not (developerpedia, stream/protocol).
+    pub(crate) fn is_retried(&self) -> bool {
+        self.kind == "EVENT"
+    }
+
+    pub(crate) fn row(&self) -> DeliveryRow {
+        DeliveryRow {
+            seq: self.seq,
+            state: self.state,
+            kind: self.kind,
+            topic: self.topic.clone(),
+            msg_id: self.msg_id.clone(),
+            conversation_id: self.conversation_id.clone(),
+            message_id: self
+                .attempts
+                .last()
+                .map_or_else(|| self.next_message_id.clone(), |last| last.message_id.clone()),
+            attempts: self
+                .attempts
+                .iter()
+                .map(|attempt| AttemptRow {
+                    connection_id: attempt.connection_id.to_string(),
+                    message_id: attempt.message_id.clone(),
+                    at: attempt.at,
+                })
+                .collect(),
+            ack: self.ack.clone(),
+            acks: self.acks,
+        }
+    }
+}
+
+/// The deliveries of an app, and which frame belongs to which.
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    ring: Ring<Delivery>,
+    by_message_id: HashMap<String, u64>,
+    /// Deliveries that were answered at least once, forgotten ones included.
+    acked: usize,
+}
+
+impl Default for Deliveries {
+    fn default() -> Self {
+        Self {
+            ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
+            by_message_id: HashMap::new(),
+            acked: 0,
+        }
+    }
+}
+
+impl Deliveries {
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.ring.next_number()
+    }
+
+    pub(crate) fn add(&mut self, delivery: Delivery) {
+        let by_message_id = &mut self.by_message_id;
+        let bytes = match &delivery.payload {
+            Payload::Robot(message) => message.text.len(),
+            Payload::Fixture(frame) => frame.len(),
+        };
+        self.ring.push(delivery.seq, bytes, delivery, |old| {
+            for attempt in old.attempts {
+                by_message_id.remove(&attempt.message_id);
+            }
+        });
+    }
+
+    /// Remembers an attempt, so that its answer finds the delivery.
+    pub(crate) fn attempted(&mut self, seq: u64, attempt: Attempt) {
+        if let Some(delivery) = self.ring.get_mut(seq) {
+            self.by_message_id.insert(attempt.message_id.clone(), seq);
+            delivery.state = DeliveryState::Sent;
+            delivery.attempts.push(attempt);
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, seq: u64) -> Option<&mut Delivery> {
+        self.ring.get_mut(seq)
+    }
+
+    pub(crate) fn by_message_id(&mut self, message_id: &str) -> Option<&mut Delivery> {
+        let seq = *self.by_message_id.get(message_id)?;
+        self.ring.get_mut(seq)
+    }
+
+    pub(crate) fn rows(&self, after: u64) -> impl Iterator<Item = DeliveryRow> {
+        self.ring.after(after).map(|(_, delivery)| delivery.row())
+    }
+
+    /// Counts a first answer.
+    pub(crate) fn count_acked(&mut self) {
+        self.acked += 1;
+    }
+
+    pub(crate) fn acked(&self) -> usize {
+        self.acked
+    }
+
+    pub(crate) fn dropped(&self) -> u64 {
+        self.ring.dropped()
+    }
+}

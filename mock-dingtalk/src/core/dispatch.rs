@@ -1,0 +1,294 @@
+//! Routing: which connection a push goes to, what its answer means, and when it is tried again.
+
+use std::sync::Arc;
+
+use super::{
+    ack::{Ack, ClientFrame},
+    app::{App, Cx},
+    connection::{ConnectionKey, ConnectionState, SystemFrame},
+    delivery::{AckRow, Attempt, Delivery, DeliveryState, Payload},
+    effect::Outgoing,
+    frame::Frame,
+    journal::{Draft, EntryKind},
+    lifetime,
+    message::SaidState,
+    timer::Timer,
+};
+
+impl App {
+    /// Pushes a new delivery, or says what becomes of it when nobody is there.
+    pub(crate) fn dispatch(&mut self, cx: &mut Cx<'_>, delivery: Delivery) -> SaidState {
+        let (seq, retried, kind) = (delivery.seq, delivery.is_retried(), delivery.kind);
+        self.deliveries.add(delivery);
+        if self.push(cx, seq) {
+            return SaidState::Pushed;
+        }
+        let state = if retried { DeliveryState::Queued } else { DeliveryState::Lost };
+        if let Some(delivery) = self.deliveries.get_mut(seq) {
+            delivery.state = state;
+        }
+        self.changed(cx);
+        if retried {
+            self.enqueue(seq);
+            self.note(
+                cx,
+                Draft::new(EntryKind::Connection, format!("{kind} waits: nobody connected")),
+            );
+            SaidState::Queued
+        } else {
+            self.note(
+                cx,
+                Draft::new(EntryKind::Connection, format!("{kind} lost: nobody connected")),
+            );
+            SaidState::Lost
+        }
+    }
+
+    /// Pushes a delivery to one of the connections that take it, at random. False if none does.
+    fn push(&mut self, cx: &mut Cx<'_>, seq: u64) -> bool {
+        let Some(delivery) = self.deliveries.get_mut(seq) else { return true };
+        let candidates: Vec<ConnectionKey> = self
+            .connections
+            .values()
+            .filter(|connection| connection.takes(delivery.kind, &delivery.topic))
+            .map(|connection| connection.key)
+            .collect();
+        if candidates.is_empty() {
+            return false;
+        }
+        let connection = &self.connections[&candidates[self.mint.choose(candidates.len())]];
+        let (key, id) = (connection.key, Arc::clone(&connection.id));
+        let message_id =
+            std::mem::replace(&mut delivery.next_message_id, self.mint.message_id(cx.now));
+        let base = connection.base.http();
+        let text = match &mut delivery.payload {
+            Payload::Robot(message) => {
+                let data = message.data(base);
+                let topic = &delivery.topic;
+                Frame::callback(&self.header_id, &id, &message_id, topic, cx.now.unix_ms, &data)
+                    .to_json()
+            }
+            Payload::Fixture(frame) => frame.write(&self.header_id, &id, &message_id, base, cx.now),
+        };
+        let what = format!("{} {}", delivery.kind, delivery.topic);
+        let (attempt_index, retried) = (delivery.attempts.len(), delivery.is_retried());
+        self.deliveries.attempted(
+            seq,
+            Attempt {
+                connection_id: Arc::clone(&id),
+                message_id,
+                at: cx.now.unix_ms,
+                since_start: cx.now.since_start,
+            },
+        );
+        self.send(cx, key, &id, &what, Outgoing::Text(text.into()));
+        if retried {
+            let deadline = Timer::AckDeadline(self.number, seq, attempt_index);
+            cx.plan(lifetime::EVENT_ACK, deadline);
+        }
+        self.changed(cx);
+        true
+    }
+
+    /// Pushes what waited for a connection.
+    pub(crate) fn push_queued(&mut self, cx: &mut Cx<'_>) {
+        for seq in std::mem::take(&mut self.queued) {
+            if !self.push(cx, seq) {
+                self.enqueue(seq);
+            }
+        }
+    }
+
+    fn enqueue(&mut self, seq: u64) {
+        // The delivery of the oldest one is forgotten too by now.
+        if self.queued.len() >= lifetime::ROWS_PER_APP {
+            self.queued.pop_front();
+        }
+        self.queued.push_back(seq);
+    }
+
+    /// An attempt was not answered in time.
+    pub(crate) fn ack_deadline(&mut self, cx: &mut Cx<'_>, seq: u64, attempt: usize) {
+        let over = self.deliveries.get_mut(seq).is_some_and(|delivery| {
+            delivery.state == DeliveryState::Sent && delivery.attempts.len() == attempt + 1
+        });
+        if over {
+            self.again_or(cx, seq, DeliveryState::Timeout);
+        }
+    }
+
+    /// The gap before another try is over.
+    pub(crate) fn push_again(&mut self, cx: &mut Cx<'_>, seq: u64) {
+        let waits = self
+            .deliveries
+            .get_mut(seq)
+            .is_some_and(|delivery| delivery.state == DeliveryState::Queued);
+        if waits && !self.push(cx, seq) && !self.queued.contains(&seq) {
+            self.enqueue(seq);
+        }
+    }
+
+    /// Plans another try, or ends in `state` after the last one.
+    fn again_or(&mut self, cx: &mut Cx<'_>, seq: u64, state: DeliveryState) {
+        let number = self.number;
+        let Some(delivery) = self.deliveries.get_mut(seq) else { return };
+        if let Some(gap) = lifetime::EVENT_GAPS.get(delivery.attempts.len().saturating_sub(1)) {
+            delivery.state = DeliveryState::Queued;
+            cx.plan(*gap, Timer::PushAgain(number, seq));
+        } else {
+            delivery.state = state;
+        }
+        self.changed(cx);
+    }
+
+    /// A bot wrote a text message.
+    pub(crate) fn receive(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: ConnectionKey,
+        frame: ClientFrame,
+        text: Arc<str>,
+    ) {
+        let Some(id) = self.connections.get(&key).map(|c| Arc::clone(&c.id)) else { return };
+        let what = match frame {
+            ClientFrame::Ack(ack) => self.acked(cx, key, &id, ack),
+            ClientFrame::Unknown => {
+                self.stray(key);
+                "stray text, ignored".to_owned()
+            }
+        };
+        self.note(cx, Draft::new(EntryKind::FrameIn, what).on(&id).body(text));
+        self.changed(cx);
+    }
+
+    /// A bot wrote a binary message, which the protocol has no use for.
+    pub(crate) fn receive_binary(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, bytes: usize) {
+        let Some(id) = self.connections.get(&key).map(|c| Arc::clone(&c.id)) else { return };
+        self.stray(key);
+        let what = format!("stray binary of {bytes} bytes, ignored");
+        self.note(cx, Draft::new(EntryKind::FrameIn, what).on(&id));
+        self.changed(cx);
+    }
+
+    fn stray(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(&key) {
+            connection.strays += 1;
+        }
+    }
+
+    /// Books an ack, and says in one line what it was.
+    fn acked(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, id: &Arc<str>, ack: Ack) -> String {
+        let Some(connection) = self.connections.get_mut(&key) else { return String::new() };
+        match connection.answered(&ack.message_id) {
+            Some(SystemFrame::Ping) => {
+                connection.last_pong_at = Some(cx.now.unix_ms);
+                return "answer to SYSTEM ping".to_owned();
+            }
+            Some(SystemFrame::Other) => {
+                connection.system_acks += 1;
+                return "answer to a SYSTEM frame".to_owned();
+            }
+            None => {}
+        }
+        let Some(delivery) = self.deliveries.by_message_id(&ack.message_id) else {
+            connection.strays += 1;
+            return "answer to an unknown messageId, ignored".to_owned();
+        };
+        delivery.acks += 1;
+        if delivery.ack.is_some() && !delivery.is_retried() {
+            return format!("answer number {} to one frame", delivery.acks);
+        }
+        let again = delivery.state == DeliveryState::Acked;
+        let later = delivery.is_retried() && ack.is_later();
+        let attempt = delivery
+            .attempts
+            .iter()
+            .rev()
+            .find(|attempt| attempt.message_id == ack.message_id)
+            .expect("the index of frames names attempts only");
+        let after = cx.now.since_start.saturating_sub(attempt.since_start);
+        let elsewhere = attempt.connection_id != *id;
+        let first = delivery.ack.is_none();
+        if !again {
+            delivery.ack = Some(AckRow {
+                connection_id: id.to_string(),
+                on_other_connection: elsewhere,
+                code: ack.code,
+                message: ack.message,
+                data: ack.data,
+                after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+                at: cx.now.unix_ms,
+            });
+        }
+        let (seq, was_sent) = (delivery.seq, delivery.state == DeliveryState::Sent);
+        if !later {
+            delivery.state = DeliveryState::Acked;
+        }
+        if first {
+            connection.acks += 1;
+            self.deliveries.count_acked();
+        }
+        if later && was_sent {
+            self.again_or(cx, seq, DeliveryState::Later);
+        }
+        match (again, elsewhere, later) {
+            (true, ..) => "another answer to one push".to_owned(),
+            (_, true, _) => "ack, on another connection than the frame's".to_owned(),
+            (_, _, true) => "ack: LATER".to_owned(),
+            _ => "ack".to_owned(),
+        }
+    }
+
+    /// Sends a SYSTEM ping with a fresh `opaque`.
+    pub(crate) fn ping(&mut self, cx: &mut Cx<'_>, key: ConnectionKey) {
+        let message_id = self.mint.system_message_id(cx.now);
+        let opaque = self.mint.uuid();
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if connection.state != ConnectionState::Open {
+            return;
+        }
+        connection.ask(message_id.clone(), SystemFrame::Ping);
+        let id = Arc::clone(&connection.id);
+        let data = format!("{{\"opaque\":\"{opaque}\"}}");
+        let text = Frame::system("ping", Some(&message_id), cx.now.unix_ms, &data).to_json();
+        self.send(cx, key, &id, "SYSTEM ping", Outgoing::Text(text.into()));
+    }
+
+    /// Announces the end of a connection: no more pushes, and after the grace TCP is reset.
+    pub(crate) fn disconnect(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: ConnectionKey,
+        reason: &str,
+        with_message_id: bool,
+    ) {
+        let message_id = with_message_id.then(|| self.mint.system_message_id(cx.now));
+        let data = serde_json::json!({ "reason": reason }).to_string();
+        let time = cx.now.unix_ms;
+        let text = Frame::system("disconnect", message_id.as_deref(), time, &data).to_json();
+        self.drain(cx, key, message_id, text);
+    }
+
+    /// Sends a SYSTEM `disconnect` that is written already, and starts the grace.
+    pub(crate) fn drain(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: ConnectionKey,
+        message_id: Option<String>,
+        text: String,
+    ) {
+        let Some(connection) = self.connections.get_mut(&key) else { return };
+        if connection.state != ConnectionState::Open {
+            return;
+        }
+        connection.state = ConnectionState::Draining;
+        if let Some(message_id) = message_id {
+            connection.ask(message_id, SystemFrame::Other);
+        }
+        let id = Arc::clone(&connection.id);
+        self.send(cx, key, &id, "SYSTEM disconnect", Outgoing::Text(text.into()));
+        self.note(cx, Draft::new(EntryKind::Connection, "draining").on(&id));
+        cx.plan(lifetime::DISCONNECT_GRACE, Timer::GraceOver(key));
+        self.changed(cx);
+    }
+}

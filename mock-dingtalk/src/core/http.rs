@@ -1,0 +1,69 @@
+//! HTTP calls of a bot and their answers, without HTTP.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+
+use super::{base_url::BaseUrl, fault::Cut, journal::Diagnosis};
+
+/// A call to one of DingTalk's APIs.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpCall {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    /// Without the question mark, as received.
+    pub(crate) query: String,
+    pub(crate) content_type: Option<String>,
+    /// The header `x-acs-dingtalk-access-token`.
+    pub(crate) token: Option<String>,
+    /// `Host`, for telling DingTalk's two hosts apart where a client was led here by name.
+    pub(crate) host: Option<String>,
+    pub(crate) base: BaseUrl,
+    pub(crate) body: Bytes,
+}
+
+impl HttpCall {
+    /// The value of a query parameter, decoded.
+    pub(crate) fn query(&self, name: &str) -> Option<String> {
+        url::form_urlencoded::parse(self.query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    }
+
+    /// Whether the old conventions hold: HTTP 200 and `errcode`.
+    pub(crate) fn is_oapi(&self) -> bool {
+        match self.host.as_deref() {
+            Some(host) if host.starts_with("oapi.dingtalk") => true,
+            Some(host) if host.starts_with("api.dingtalk") => false,
+            _ => !(self.path.starts_with("/v1.0/") || self.path.starts_with("/v2.0/")),
+        }
+    }
+}
+
+/// What goes back, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct HttpAnswer {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Arc<str>,
+    /// Upper-case UUID for the `x-acs-request-id` header; the same as `requestid` in an error.
+    pub(crate) request_id: String,
+    pub(crate) diagnosis: Option<Diagnosis>,
+    pub(crate) plan: Plan,
+}
+
+/// How an answer goes back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Plan {
+    /// Now.
+    Now,
+    /// When this time since the mock's start has come.
+    At(Duration),
+    /// Never.
+    Never,
+    /// The TCP connection ends instead.
+    Cut(Cut),
+}
+
+pub(crate) const JSON: &str = "application/json;charset=utf-8";
+pub(crate) const HTML: &str = "text/html";

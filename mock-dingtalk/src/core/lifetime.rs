@@ -1,0 +1,39 @@
+//! How long things live, and how many of them are kept.
+
+use std::time::Duration;
+
+/// A ticket opens one connection within this time (developerpedia, stream/protocol).
+pub(crate) const TICKET: Duration = Duration::from_secs(90);
+/// An access token, from the last call that handed it out (KB 0033).
+pub(crate) const ACCESS_TOKEN: Duration = Duration::from_hours(2);
+/// A `sessionWebhook`, from the message it came with (derived from ten documented samples).
+pub(crate) const SESSION_WEBHOOK: Duration = Duration::from_mins(90);
+/// From SYSTEM `disconnect` to the end of the TCP connection (developerpedia, stream/protocol).
+pub(crate) const DISCONNECT_GRACE: Duration = Duration::from_secs(10);
+/// Between two SYSTEM pings. No document gives it; users report 20 s to 30 s.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// An EVENT that is not acknowledged in this time is pushed again (KB appendix-b).
+pub(crate) const EVENT_ACK: Duration = Duration::from_secs(3);
+/// The gaps between the tries of an EVENT. Count and schedule are not documented.
+pub(crate) const EVENT_GAPS: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
+
+/// Deliveries, sent rows and sessions kept for each app.
+pub(crate) const ROWS_PER_APP: usize = 100_000;
+/// Bytes of bodies that those rows may hold together, for each app and each kind.
+pub(crate) const ROW_BYTES_PER_APP: usize = 64 << 20;
+/// Journal entries kept for each app.
+pub(crate) const JOURNAL_ENTRIES: usize = 10_000;
+/// Bytes of journal bodies kept for each app.
+pub(crate) const JOURNAL_BYTES: usize = 32 << 20;
+/// A longer body is cut in the journal, with a mark.
+pub(crate) const JOURNAL_BODY: usize = 64 << 10;
+/// Ended connections that `connections` still shows, for each app.
+pub(crate) const ENDED_CONNECTIONS: usize = 1_000;
+/// Live connections and unused tickets of one app. DingTalk's own limit is not documented.
+pub(crate) const CONNECTIONS_PER_APP: usize = 10_000;
+/// People and conversations of one app.
+pub(crate) const PEOPLE_PER_APP: usize = 100_000;
+/// Fault rules of one app.
+pub(crate) const FAULTS_PER_APP: usize = 1_000;
+/// Apps of one mock.
+pub(crate) const APPS: usize = 100_000;

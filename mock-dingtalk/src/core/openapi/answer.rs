@@ -1,0 +1,128 @@
+//! Bodies of answers, in the two conventions of DingTalk's two hosts.
+
+use serde_json::{Value, json};
+
+use crate::core::{
+    fault::{Action, ErrorBody},
+    http::{HTML, HttpAnswer, JSON, Plan},
+    ids::Mint,
+    journal::Diagnosis,
+};
+
+/// An answer before it has its request id.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    status: u16,
+    content: Content,
+    diagnosis: Option<Diagnosis>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// Sent as it is.
+    Plain(Value),
+    /// An object that gets a `requestid`.
+    WithRequestId {
+        code: String,
+        message: String,
+    },
+    Html(String),
+    Empty,
+}
+
+impl Reply {
+    /// Success.
+    pub(crate) fn ok(body: Value) -> Self {
+        Self { status: 200, content: Content::Plain(body), diagnosis: None }
+    }
+
+    /// An error of api.dingtalk.com: a status, and `{code, requestid, message}` (openapi.md 0.1).
+    pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
+        let content = Content::WithRequestId { code: code.to_owned(), message: message.to_owned() };
+        Self { status, content, diagnosis: None }
+    }
+
+    /// An error of oapi.dingtalk.com: HTTP 200, and `{errcode, errmsg}` (openapi.md 0.2).
+    pub(crate) fn errcode(errcode: i64, errmsg: &str) -> Self {
+        Self::ok(json!({ "errcode": errcode, "errmsg": errmsg }))
+    }
+
+    /// Says what was wrong, beside the body that DingTalk would send.
+    pub(crate) fn diagnosed(mut self, diagnosis: Diagnosis) -> Self {
+        self.diagnosis = Some(diagnosis);
+        self
+    }
+
+    /// What a fault answers, if it answers at all.
+    pub(crate) fn of_fault(action: &Action, oapi: bool) -> Option<Self> {
+        Some(match action {
+            Action::EmptyObject => Self::ok(json!({})),
+            Action::Status(status, ErrorBody::Html) => {
+                Self { status: *status, content: Content::Html(page(*status)), diagnosis: None }
+            }
+            Action::Status(status, ErrorBody::Empty) => {
+                Self { status: *status, content: Content::Empty, diagnosis: None }
+            }
+            Action::Status(status, ErrorBody::Json) if oapi => {
+                let busy = json!({ "errcode": -1, "errmsg": "系统繁忙" });
+                Self { status: *status, content: Content::Plain(busy), diagnosis: None }
+            }
+            Action::Status(status, ErrorBody::Json) => {
+                let (code, message) = match status {
+                    400 => ("systemError", "系统错误"),
+                    401 => ("authFailed", "鉴权失败"),
+                    403 => (
+                        "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi",
+                        "应用调用该接口的QPS超过上限",
+                    ),
+                    429 => ("system.busy", "系统繁忙"),
+                    _ => ("unknownError", "未知错误"),
+                };
+                Self::error(*status, code, message)
+            }
+            Action::Hang | Action::Delay(_) | Action::Drop(_) | Action::AcceptThenCut(_) => {
+                return None;
+            }
+        })
+    }
+
+    /// The answer with its request id.
+    pub(crate) fn finish(self, mint: &mut Mint) -> HttpAnswer {
+        let request_id = mint.uuid().to_string().to_ascii_uppercase();
+        let (content_type, body) = match self.content {
+            Content::Plain(value) => (JSON, value.to_string()),
+            Content::WithRequestId { code, message } => {
+                let body = json!({ "code": code, "requestid": request_id, "message": message });
+                (JSON, body.to_string())
+            }
+            Content::Html(page) => (HTML, page),
+            Content::Empty => (HTML, String::new()),
+        };
+        HttpAnswer {
+            status: self.status,
+            content_type,
+            body: body.into(),
+            request_id,
+            diagnosis: self.diagnosis,
+            plan: Plan::Now,
+        }
+    }
+}
+
+/// A load balancer's page. 400 is the one that clients with a broken proxy setting meet
+/// (soimy/openclaw-channel-dingtalk#289).
+fn page(status: u16) -> String {
+    let (title, detail) = match status {
+        400 => ("400 Bad Request", "<p>The plain HTTP request was sent to HTTPS port</p>\n"),
+        401 => ("401 Authorization Required", ""),
+        403 => ("403 Forbidden", ""),
+        502 => ("502 Bad Gateway", ""),
+        503 => ("503 Service Temporarily Unavailable", ""),
+        504 => ("504 Gateway Time-out", ""),
+        _ => ("Error", ""),
+    };
+    format!(
+        "<html>\n<head><title>{title}</title></head>\n<body>\n<h1>{title}</h1>\n{detail}<hr>tengine\n\
+         </body>\n</html>\n"
+    )
+}

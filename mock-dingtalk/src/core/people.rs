@@ -1,0 +1,65 @@
+//! The people of an app's corporation.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{ids::Mint, lifetime};
+
+/// Somebody who can talk to the robot.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Person {
+    /// `senderStaffId` in frames, `userId` in calls.
+    pub(crate) user_id: String,
+    /// `senderNick`.
+    pub(crate) nick: String,
+    /// `senderId`, the encrypted id.
+    pub(crate) dingtalk_id: String,
+}
+
+/// Everybody known, by user id.
+#[derive(Debug, Default)]
+pub(crate) struct People {
+    by_id: BTreeMap<String, Person>,
+}
+
+impl People {
+    /// The three people that every fresh app has.
+    pub(crate) fn fresh(mint: &mut Mint) -> Self {
+        let mut people = Self::default();
+        for (user_id, nick) in [("user0001", "Ada"), ("user0002", "Bob"), ("user0003", "陈晨")] {
+            people.add(mint, user_id, nick);
+        }
+        people
+    }
+
+    pub(crate) fn get(&self, user_id: &str) -> Option<&Person> {
+        self.by_id.get(user_id)
+    }
+
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Person> {
+        self.by_id.values()
+    }
+
+    /// The person, made now if nobody has the id. `None` when there are too many people already.
+    pub(crate) fn get_or_add(&mut self, mint: &mut Mint, user_id: &str) -> Option<Person> {
+        if let Some(person) = self.by_id.get(user_id) {
+            return Some(person.clone());
+        }
+        if self.by_id.len() >= lifetime::PEOPLE_PER_APP {
+            return None;
+        }
+        Some(self.add(mint, user_id, user_id))
+    }
+
+    fn add(&mut self, mint: &mut Mint, user_id: &str, nick: &str) -> Person {
+        let person = Person {
+            user_id: user_id.to_owned(),
+            nick: nick.to_owned(),
+            dingtalk_id: mint.dingtalk_id(),
+        };
+        self.by_id.insert(person.user_id.clone(), person.clone());
+        person
+    }
+}

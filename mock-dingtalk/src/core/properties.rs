@@ -1,0 +1,403 @@
+//! Whatever happens in whatever order: the laws of the core hold.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{
+    Action, AppOptions, BaseUrl, ClientFrame, ConnectionKey, ConnectionState, Cut, DeliveryState,
+    Effect, ErrorBody, Fault, Fleet, HttpCall, Moment, Outgoing, Routed, Say, UpgradeVerdict, When,
+    connection::Connection, fixture::fixture_names,
+};
+
+const APPS: usize = 3;
+
+/// Something that can happen. Indices are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Happening {
+    Open { app: usize, subscriptions: usize, secret: bool },
+    Upgrade { ticket: usize },
+    Opened { connection: usize },
+    Closed { connection: usize },
+    Say { app: usize },
+    Push { app: usize, fixture: usize },
+    PushEvent { app: usize },
+    Ack { connection: usize, frame: usize, later: bool },
+    Junk { connection: usize, text: String },
+    Disconnect { app: usize },
+    Cut { app: usize, how: usize },
+    Fault { app: usize, fault: usize },
+    Wait { ms: u64 },
+    Call { path: usize, body: String },
+    Delete { app: usize },
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let n = 0..64_usize;
+    prop_oneof![
+        4 => (0..APPS, 0..4_usize, prop::bool::weighted(0.9))
+            .prop_map(|(app, subscriptions, secret)| Happening::Open { app, subscriptions, secret }),
+        4 => n.clone().prop_map(|ticket| Happening::Upgrade { ticket }),
+        4 => n.clone().prop_map(|connection| Happening::Opened { connection }),
+        1 => n.clone().prop_map(|connection| Happening::Closed { connection }),
+        6 => (0..APPS).prop_map(|app| Happening::Say { app }),
+        1 => (0..APPS, n.clone()).prop_map(|(app, fixture)| Happening::Push { app, fixture }),
+        3 => (0..APPS).prop_map(|app| Happening::PushEvent { app }),
+        5 => (n.clone(), n.clone(), any::<bool>())
+            .prop_map(|(connection, frame, later)| Happening::Ack { connection, frame, later }),
+        1 => (n.clone(), ".*").prop_map(|(connection, text)| Happening::Junk { connection, text }),
+        1 => (0..APPS).prop_map(|app| Happening::Disconnect { app }),
+        1 => (0..APPS, 0..4_usize).prop_map(|(app, how)| Happening::Cut { app, how }),
+        1 => (0..APPS, 0..4_usize).prop_map(|(app, fault)| Happening::Fault { app, fault }),
+        4 => prop_oneof![0..5_000_u64, 0..200_000_u64].prop_map(|ms| Happening::Wait { ms }),
+        1 => (0..6_usize, ".*").prop_map(|(path, body)| Happening::Call { path, body }),
+        1 => (0..APPS).prop_map(|app| Happening::Delete { app }),
+    ]
+}
+
+/// What the outside knows, kept apart from the core to judge it by.
+struct World {
+    fleet: Fleet,
+    now: Moment,
+    /// Name and secret of each app; `None` when it was deleted.
+    apps: Vec<Option<(String, String)>>,
+    /// Ticket, app, whether it was used.
+    tickets: Vec<(String, usize, bool)>,
+    connections: Vec<(ConnectionKey, usize)>,
+    /// messageId, app, connection.
+    frames: Vec<(String, usize, ConnectionKey)>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut fleet = Fleet::new(seed);
+        let now = Moment { since_start: Duration::ZERO, unix_ms: 1_780_000_000_000 };
+        let apps = (0..APPS)
+            .map(|_| {
+                let info = fleet.mint_app(now, AppOptions::default()).unwrap();
+                Some((info.client_id, info.client_secret))
+            })
+            .collect();
+        Self { fleet, now, apps, tickets: Vec::new(), connections: Vec::new(), frames: Vec::new() }
+    }
+
+    fn name(&self, app: usize) -> Option<String> {
+        self.apps[app].as_ref().map(|(name, _)| name.clone())
+    }
+
+    fn call(&mut self, method: &str, path: &str, query: &str, body: &str) -> (u16, Value) {
+        let call = HttpCall {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            content_type: Some("application/json".to_owned()),
+            token: None,
+            host: None,
+            base: BaseUrl::plain("mock:1"),
+            body: Bytes::copy_from_slice(body.as_bytes()),
+        };
+        let answer = self.fleet.http(self.now, &call, &Routed::new(&call));
+        (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
+    }
+
+    #[expect(clippy::too_many_lines, reason = "one short arm for each thing that can happen")]
+    fn happen(&mut self, happening: Happening) {
+        let now = self.now;
+        match happening {
+            Happening::Open { app, subscriptions, secret } => {
+                let Some((name, right)) = self.apps[app].clone() else { return };
+                let topic = "/v1.0/im/bot/messages/get";
+                let subscriptions = [
+                    json!([{"type": "CALLBACK", "topic": "/v1.0/card/instances/callback"}]),
+                    json!([{"type": "CALLBACK", "topic": topic}]),
+                    json!([{"type": "EVENT", "topic": "*"}]),
+                    json!([{"type": "CALLBACK", "topic": topic}, {"type": "EVENT", "topic": "*"}]),
+                ][subscriptions]
+                    .clone();
+                let secret = if secret { right } else { "wrong".to_owned() };
+                let body = json!({
+                    "clientId": name, "clientSecret": secret, "subscriptions": subscriptions,
+                });
+                let path = "/v1.0/gateway/connections/open";
+                let (status, answer) = self.call("POST", path, "", &body.to_string());
+                if let Some(ticket) = answer["ticket"].as_str().filter(|_| status == 200) {
+                    self.tickets.push((ticket.to_owned(), app, false));
+                }
+            }
+            Happening::Upgrade { ticket } => {
+                let count = self.tickets.len();
+                let Some((ticket, app, used)) = self.tickets.get_mut(ticket % count.max(1)) else {
+                    return;
+                };
+                if let UpgradeVerdict::Accept { key, .. } = self.fleet.upgrade(now, ticket) {
+                    assert!(!*used, "a ticket was accepted twice");
+                    *used = true;
+                    self.connections.push((key, *app));
+                }
+            }
+            Happening::Opened { connection } => {
+                if let Some((key, _)) = self.pick(connection) {
+                    self.fleet.opened(now, key);
+                }
+            }
+            Happening::Closed { connection } => {
+                if let Some((key, _)) = self.pick(connection) {
+                    self.fleet.closed(now, key, "closed");
+                }
+            }
+            Happening::Say { app } => {
+                let Some(name) = self.name(app) else { return };
+                let say = Say {
+                    from: "user0001".to_owned(),
+                    conversation: None,
+                    text: format!("for app {app}"),
+                };
+                self.fleet.act(now, &name, |app, cx| app.say(cx, &say)).unwrap();
+            }
+            Happening::Push { app, fixture } => {
+                let Some(name) = self.name(app) else { return };
+                let fixture = fixture_names().nth(fixture % fixture_names().count()).unwrap();
+                // Acks are no frames of a server; they are refused.
+                let _ = self.fleet.act(now, &name, |app, cx| app.push_fixture(cx, fixture));
+            }
+            Happening::PushEvent { app } => {
+                let Some(name) = self.name(app) else { return };
+                let event = "stream/event_user_add_org";
+                self.fleet.act(now, &name, |app, cx| app.push_fixture(cx, event)).unwrap();
+            }
+            Happening::Ack { connection, frame, later } => {
+                let (Some((key, _)), false) = (self.pick(connection), self.frames.is_empty())
+                else {
+                    return;
+                };
+                let recent = self.frames.len().min(8);
+                let (id, _, _) = &self.frames[self.frames.len() - 1 - frame % recent];
+                let data = if later { r#"{"status":"LATER"}"# } else { "{}" };
+                let text = json!({"code": 200, "headers": {"messageId": id}, "data": data});
+                let text = text.to_string();
+                let frame = ClientFrame::parse(&text);
+                self.fleet.received(now, key, frame, text.into());
+            }
+            Happening::Junk { connection, text } => {
+                if let Some((key, _)) = self.pick(connection) {
+                    self.fleet.received(now, key, ClientFrame::parse(&text), text.as_str().into());
+                    self.fleet.received_binary(now, key, text.len());
+                    self.fleet.pinged(now, key);
+                }
+            }
+            Happening::Disconnect { app } => {
+                let Some(name) = self.name(app) else { return };
+                self.fleet
+                    .act(now, &name, |app, cx| {
+                        for key in app.named("all")? {
+                            app.disconnect(cx, key, "rotation", true);
+                        }
+                        Ok(())
+                    })
+                    .unwrap();
+            }
+            Happening::Cut { app, how } => {
+                let Some(name) = self.name(app) else { return };
+                let close = Cut::Close { code: 1001, reason: String::new() };
+                let how = [Cut::Rst, Cut::Fin, Cut::BlackHole, close][how].clone();
+                self.fleet
+                    .act(now, &name, |app, cx| {
+                        if let Some(key) = app.named("all")?.first() {
+                            app.cut(cx, *key, how, "cut");
+                        }
+                        Ok(())
+                    })
+                    .unwrap();
+            }
+            Happening::Fault { app, fault } => {
+                let Some(name) = self.name(app) else { return };
+                let fault = [
+                    Fault::once(When::Open, Action::Status(503, ErrorBody::Html)),
+                    Fault::once(When::Upgrade, Action::Status(403, ErrorBody::Empty)),
+                    Fault::once(When::Open, Action::Hang),
+                    Fault::once(When::Upgrade, Action::AcceptThenCut(Cut::Rst)),
+                ][fault]
+                    .clone();
+                self.fleet.act(now, &name, |app, cx| app.add_fault(cx, fault)).unwrap();
+            }
+            Happening::Wait { ms } => {
+                self.now.since_start += Duration::from_millis(ms);
+                self.now.unix_ms += i64::try_from(ms).unwrap();
+                self.fleet.tick(self.now);
+            }
+            Happening::Call { path, body } => {
+                let path = [
+                    "/v1.0/gateway/connections/open",
+                    "/v1.0/oauth2/accessToken",
+                    "/gettoken",
+                    "/robot/sendBySession",
+                    "/v1.0/robot/oToMessages/batchSend",
+                    "/nothing",
+                ][path];
+                for method in ["GET", "POST"] {
+                    let (status, _) = self.call(method, path, &body, &body);
+                    assert!(status < 500, "{method} {path} {body:?}: {status}");
+                }
+            }
+            Happening::Delete { app } => {
+                if let Some((name, _)) = self.apps[app].take() {
+                    self.fleet.delete_app(now, &name).unwrap();
+                }
+            }
+        }
+        self.carry_out();
+        self.check();
+    }
+
+    fn pick(&self, index: usize) -> Option<(ConnectionKey, usize)> {
+        let count = self.connections.len();
+        (count > 0).then(|| self.connections[index % count])
+    }
+
+    /// Reads what went out the way a bot would.
+    fn carry_out(&mut self) {
+        for effect in self.fleet.take_effects() {
+            let Effect::Send { connection, frame } = effect else { continue };
+            let (_, app) = *self
+                .connections
+                .iter()
+                .find(|(key, _)| *key == connection)
+                .expect("frames go to connections that were accepted");
+            let Outgoing::Text(text) = frame else { continue };
+            if let Ok(frame) = serde_json::from_str::<Value>(&text) {
+                self.check_frame(&frame, &text, connection, app);
+            }
+        }
+    }
+
+    fn check_frame(&mut self, frame: &Value, text: &str, key: ConnectionKey, app: usize) {
+        if let Some(rest) = text.split("for app ").nth(1) {
+            assert!(rest.starts_with(&app.to_string()), "a message went to another app");
+        }
+        if frame["type"] == "CALLBACK"
+            && text.contains("for app ")
+            && let Some(id) = frame["headers"]["messageId"].as_str()
+        {
+            assert!(self.frames.iter().all(|(known, ..)| known != id), "a messageId came twice");
+            self.frames.push((id.to_owned(), app, key));
+        } else if frame["type"] == "EVENT"
+            && let Some(id) = frame["headers"]["messageId"].as_str()
+        {
+            self.frames.push((id.to_owned(), app, key));
+        }
+    }
+
+    /// The laws that hold at every moment.
+    fn check(&self) {
+        for (number, app) in self.apps.iter().enumerate() {
+            let Some((name, _)) = app else { continue };
+            let app = self.fleet.app(name).unwrap();
+            let rows = app.delivery_rows(0);
+            let answered = rows.iter().filter(|row| row.ack.is_some()).count();
+            assert_eq!(app.acked_count(), answered);
+            let counted: u64 = app.connection_rows().iter().map(|row| row.acks).sum();
+            assert_eq!(counted, answered as u64, "each answered push is counted once");
+            for row in rows {
+                assert_eq!(row.ack.is_some(), row.acks > 0);
+                match row.state {
+                    DeliveryState::Lost => assert!(row.attempts.is_empty()),
+                    DeliveryState::Acked => assert!(row.ack.is_some()),
+                    DeliveryState::Sent => assert!(!row.attempts.is_empty()),
+                    _ => assert_eq!(row.kind, "EVENT"),
+                }
+                assert!(row.attempts.len() <= if row.kind == "EVENT" { 3 } else { 1 });
+            }
+            let (entries, _) = self.fleet.journal(Some(name), 0, usize::MAX).unwrap();
+            assert!(entries.iter().all(|entry| entry.app.as_deref() == Some(name)));
+            for connection in app.connections.values() {
+                let owner = self.connections.iter().find(|(key, _)| *key == connection.key);
+                assert_eq!(owner.map(|(_, app)| *app), Some(number));
+            }
+        }
+        assert!(self.fleet.live() <= self.connections.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_order_of_happenings_keeps_the_laws(
+        seed: u64,
+        happenings in prop::collection::vec(happening(), 1..120),
+    ) {
+        let mut world = World::new(seed);
+        for happening in happenings {
+            world.happen(happening);
+        }
+    }
+
+    #[test]
+    fn the_same_happenings_give_the_same_effects(
+        seed: u64,
+        happenings in prop::collection::vec(happening(), 1..60),
+    ) {
+        let play = || {
+            let mut world = World::new(seed);
+            for happening in happenings.clone() {
+                world.happen(happening);
+            }
+            let (entries, _) = world.fleet.journal(None, 0, usize::MAX).unwrap();
+            serde_json::to_string(&entries.iter().map(|entry| &**entry).collect::<Vec<_>>()).unwrap()
+        };
+        prop_assert_eq!(play(), play());
+    }
+
+    #[test]
+    fn pushes_go_only_to_open_connections_that_subscribed(
+        states in prop::collection::vec((0..4_usize, any::<bool>()), 1..12),
+        seed: u64,
+    ) {
+        let mut world = World::new(seed);
+        let mut right = HashSet::new();
+        for (state, subscribed) in states {
+            let known = world.connections.len();
+            world.happen(Happening::Open { app: 0, subscriptions: usize::from(subscribed), secret: true });
+            world.happen(Happening::Upgrade { ticket: world.tickets.len() - 1 });
+            let (key, _) = world.connections[known];
+            if state > 0 {
+                world.happen(Happening::Opened { connection: known });
+            }
+            let name = world.name(0).unwrap();
+            let now = world.now;
+            match state {
+                1 if subscribed => { right.insert(key); }
+                2 => world.fleet.act(now, &name, |app, cx| {
+                    app.disconnect(cx, key, "x", true);
+                    Ok(())
+                }).unwrap(),
+                3 => world.happen(Happening::Closed { connection: known }),
+                _ => {}
+            }
+        }
+        world.carry_out();
+        let mut hit: HashMap<ConnectionKey, usize> = HashMap::new();
+        for _ in 0..40 {
+            world.happen(Happening::Say { app: 0 });
+        }
+        for (_, _, key) in &world.frames {
+            *hit.entry(*key).or_default() += 1;
+        }
+        prop_assert!(hit.keys().all(|key| right.contains(key)));
+        prop_assert_eq!(hit.is_empty(), right.is_empty());
+        let app = world.fleet.app(&world.name(0).unwrap()).unwrap();
+        let open = |c: &&Connection| c.state == ConnectionState::Open;
+        prop_assert!(app.connections.values().filter(open).count() >= right.len());
+    }
+
+    #[test]
+    fn reading_what_a_client_wrote_never_panics(text: String, bytes: Vec<u8>) {
+        let _ = ClientFrame::parse(&text);
+        let _ = ClientFrame::parse(&String::from_utf8_lossy(&bytes));
+    }
+}

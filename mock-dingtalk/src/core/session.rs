@@ -1,0 +1,48 @@
+//! The sessions behind `sessionWebhook`: who a reply goes to, and until when.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{lifetime, ring::Ring};
+
+/// What a robot may reply to.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) id: String,
+    pub(crate) conversation_id: String,
+    /// The person in a direct chat; the conversation in a group.
+    pub(crate) to: String,
+    /// The message that it came with.
+    pub(crate) msg_id: String,
+    /// On the clock's steady hand.
+    pub(crate) expires: Duration,
+}
+
+/// The sessions of one app. Expired ones stay for a while, so that a late reply can be told from
+/// a wrong one.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    ring: Ring<Session>,
+    by_id: HashMap<String, u64>,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { ring: Ring::new(lifetime::ROWS_PER_APP, usize::MAX), by_id: HashMap::new() }
+    }
+}
+
+impl Sessions {
+    pub(crate) fn add(&mut self, session: Session) {
+        let number = self.ring.next_number();
+        self.by_id.insert(session.id.clone(), number);
+        let by_id = &mut self.by_id;
+        self.ring.push(number, 0, session, |old| {
+            by_id.remove(&old.id);
+        });
+    }
+
+    pub(crate) fn get(&mut self, id: &str) -> Option<&Session> {
+        let number = *self.by_id.get(id)?;
+        self.ring.get_mut(number).map(|session| &*session)
+    }
+}

@@ -1,0 +1,321 @@
+//! What people and tests do to an app: speak, push, disconnect, cut.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    app::{App, Cx},
+    connection::{ConnectionKey, ConnectionState, SystemFrame},
+    conversation::{Conversation, ConversationKind},
+    delivery::{Delivery, DeliveryState, Payload},
+    effect::Outgoing,
+    fault::{Action, Cut, Fault, FaultRow, When},
+    fixture::{BOT_TOPIC, FixtureFrame, Renewal, fixture_bytes, fixture_names},
+    journal::{Draft, EntryKind},
+    lifetime,
+    message::{RobotMessage, Said, SaidState, Say},
+    session::Session,
+    verb_error::{VerbError, check_cut, check_id, quoted},
+};
+
+/// The message that a push carries, if it carries one.
+struct Chat {
+    msg_id: String,
+    conversation_id: String,
+}
+
+impl App {
+    /// A person speaks.
+    pub(crate) fn say(&mut self, cx: &mut Cx<'_>, say: &Say) -> Result<Said, VerbError> {
+        check_id("from", &say.from)?;
+        let too_many = |what| VerbError::TooMany { what, limit: lifetime::PEOPLE_PER_APP };
+        let person = self
+            .people
+            .get_or_add(&mut self.mint, &say.from)
+            .ok_or_else(|| too_many("people of one app"))?;
+        let conversation = self.conversation(say)?.ok_or_else(|| too_many("chats of one app"))?;
+        let msg_id = self.mint.msg_id();
+        let (session, session_expires_at) =
+            self.open_session(cx, &conversation, &person.user_id, &msg_id);
+        let message = RobotMessage {
+            conversation_id: conversation.id.clone(),
+            conversation_title: conversation.title,
+            kind: conversation.kind,
+            corp_id: self.corp_id.clone(),
+            robot_dingtalk_id: self.robot_dingtalk_id.clone(),
+            robot_code: self.robot_code.clone(),
+            msg_id: msg_id.clone(),
+            sender_user_id: person.user_id,
+            sender_nick: person.nick,
+            sender_dingtalk_id: person.dingtalk_id,
+            text: say.text.clone(),
+            created_at: cx.now.unix_ms,
+            session_expires_at,
+            session,
+        };
+        self.note(
+            cx,
+            Draft::new(EntryKind::Control, format!("{} says", say.from))
+                .body(say.text.as_str().into()),
+        );
+        let payload = Payload::Robot(Box::new(message));
+        let chat = Chat { msg_id, conversation_id: conversation.id };
+        Ok(self.deliver(cx, "CALLBACK", BOT_TOPIC, Some(chat), payload))
+    }
+
+    fn conversation(&mut self, say: &Say) -> Result<Option<Conversation>, VerbError> {
+        let Some(wanted) = &say.conversation else {
+            return Ok(self.conversations.direct(&mut self.mint, &say.from, None));
+        };
+        if let Some(id) = &wanted.id {
+            check_id("conversation.id", id)?;
+            let kind = self.conversations.get(id).map(|known| known.kind);
+            if kind.is_some_and(|kind| kind != wanted.kind) {
+                let allowed = "the type that this conversation has already";
+                return Err(VerbError::invalid("conversation.type", "the other one", allowed));
+            }
+        }
+        let id = wanted.id.as_deref();
+        Ok(match wanted.kind {
+            ConversationKind::Direct => self.conversations.direct(&mut self.mint, &say.from, id),
+            ConversationKind::Group => {
+                self.conversations.group(&mut self.mint, id, wanted.title.as_deref())
+            }
+        })
+    }
+
+    /// Opens the session of one message; the second value is when it ends, on the wall.
+    fn open_session(
+        &mut self,
+        cx: &Cx<'_>,
+        conversation: &Conversation,
+        user_id: &str,
+        msg_id: &str,
+    ) -> (String, i64) {
+        let id = self.mint.session(self.number);
+        self.sessions.add(Session {
+            id: id.clone(),
+            conversation_id: conversation.id.clone(),
+            to: match conversation.kind {
+                ConversationKind::Direct => user_id.to_owned(),
+                ConversationKind::Group => conversation.id.clone(),
+            },
+            msg_id: msg_id.to_owned(),
+            expires: cx.now.since_start.saturating_add(lifetime::SESSION_WEBHOOK),
+        });
+        let end = cx.now.since_start.saturating_add(lifetime::SESSION_WEBHOOK);
+        (id, cx.now.at(end).unix_ms)
+    }
+
+    fn deliver(
+        &mut self,
+        cx: &mut Cx<'_>,
+        kind: &'static str,
+        topic: &str,
+        chat: Option<Chat>,
+        payload: Payload,
+    ) -> Said {
+        let message_id = self.mint.message_id(cx.now);
+        let (msg_id, conversation_id) =
+            chat.map(|chat| (chat.msg_id, chat.conversation_id)).unzip();
+        let mut said = Said {
+            msg_id: msg_id.clone().unwrap_or_default(),
+            message_id: message_id.clone(),
+            conversation_id: conversation_id.clone().unwrap_or_default(),
+            state: SaidState::Lost,
+        };
+        let delivery = Delivery {
+            seq: self.deliveries.next_seq(),
+            state: DeliveryState::Queued,
+            kind,
+            topic: topic.to_owned(),
+            msg_id,
+            conversation_id,
+            next_message_id: message_id,
+            payload,
+            attempts: Vec::new(),
+            ack: None,
+            acks: 0,
+        };
+        said.state = self.dispatch(cx, delivery);
+        said
+    }
+
+    /// Pushes a fixture: `stream/…` with new ids, `hostile/…` as it stands.
+    pub(crate) fn push_fixture(&mut self, cx: &mut Cx<'_>, name: &str) -> Result<Said, VerbError> {
+        let unknown = || VerbError::Invalid {
+            field: "fixture".to_owned(),
+            value: quoted(name),
+            allowed: format!(
+                "one of {}",
+                fixture_names().filter(|name| is_pushable(name)).collect::<Vec<_>>().join(", ")
+            ),
+        };
+        let bytes = fixture_bytes(name).ok_or_else(unknown)?;
+        if name.starts_with("hostile/") {
+            let frame = match std::str::from_utf8(bytes) {
+                Ok(text) if !is_binary(name) => Outgoing::Text(text.into()),
+                _ => Outgoing::Binary(Bytes::from_static(bytes)),
+            };
+            return Ok(self.push_verbatim(cx, None, name, frame));
+        }
+        let frame = FixtureFrame::parse(bytes).ok_or_else(unknown)?;
+        self.note(cx, Draft::new(EntryKind::Control, format!("push {name}")));
+        Ok(match frame.kind() {
+            "SYSTEM" => self.push_system(cx, frame),
+            "EVENT" => {
+                let mut frame = frame;
+                let event_id = format!("dingmock{}", self.mint.hex(22));
+                frame.renew_event(&event_id, &self.corp_id, cx.now);
+                self.deliver(cx, "EVENT", "*", None, Payload::Fixture(Box::new(frame)))
+            }
+            _ => self.push_callback(cx, frame),
+        })
+    }
+
+    fn push_callback(&mut self, cx: &mut Cx<'_>, mut frame: FixtureFrame) -> Said {
+        let topic = frame.topic().to_owned();
+        let Some(conversation_id) = frame.datum("conversationId").map(str::to_owned) else {
+            let payload = Payload::Fixture(Box::new(frame));
+            return self.deliver(cx, "CALLBACK", &topic, None, payload);
+        };
+        // Outsiders come without a staff id; the reply is shown under their encrypted one.
+        let sender = frame.datum("senderStaffId").or_else(|| frame.datum("senderId"));
+        let sender = sender.unwrap_or("user0001").to_owned();
+        let conversation = if frame.datum("conversationType") == Some("2") {
+            let title = frame.datum("conversationTitle").map(str::to_owned);
+            self.conversations.group(&mut self.mint, Some(&conversation_id), title.as_deref())
+        } else {
+            self.conversations.direct(&mut self.mint, &sender, Some(&conversation_id))
+        };
+        let conversation = conversation.unwrap_or(Conversation {
+            id: conversation_id.clone(),
+            kind: ConversationKind::Direct,
+            title: None,
+            user_id: None,
+        });
+        let msg_id = self.mint.msg_id();
+        let (session, session_expires_at) = self.open_session(cx, &conversation, &sender, &msg_id);
+        frame.renew_message(Renewal {
+            msg_id: msg_id.clone(),
+            session,
+            robot_code: self.robot_code.clone(),
+            robot_dingtalk_id: self.robot_dingtalk_id.clone(),
+            created_at: cx.now.unix_ms,
+            session_expires_at,
+        });
+        let payload = Payload::Fixture(Box::new(frame));
+        let chat = Chat { msg_id, conversation_id };
+        self.deliver(cx, "CALLBACK", &topic, Some(chat), payload)
+    }
+
+    /// SYSTEM frames are no deliveries: nobody counts their answers, and `disconnect` drains.
+    fn push_system(&mut self, cx: &mut Cx<'_>, mut frame: FixtureFrame) -> Said {
+        let message_id = self.mint.system_message_id(cx.now);
+        let Some(key) = self.any_open() else { return said(message_id, SaidState::Lost) };
+        let connection = self.connections.get_mut(&key).expect("it was just found");
+        let (id, base) = (Arc::clone(&connection.id), connection.base.http().to_owned());
+        let topic = frame.topic().to_owned();
+        let text = frame.write(&self.header_id, &id, &message_id, &base, cx.now);
+        if topic == "disconnect" {
+            self.drain(cx, key, Some(message_id.clone()), text);
+        } else {
+            let asked = if topic == "ping" { SystemFrame::Ping } else { SystemFrame::Other };
+            connection.ask(message_id.clone(), asked);
+            self.send(cx, key, &id, &format!("SYSTEM {topic}"), Outgoing::Text(text.into()));
+        }
+        said(message_id, SaidState::Pushed)
+    }
+
+    /// Pushes something as it stands, whatever the bot subscribed to.
+    pub(crate) fn push_verbatim(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: Option<ConnectionKey>,
+        what: &str,
+        frame: Outgoing,
+    ) -> Said {
+        let Some(key) = to.or_else(|| self.any_open()) else {
+            return said(String::new(), SaidState::Lost);
+        };
+        let Some(id) = self.connections.get(&key).map(|c| Arc::clone(&c.id)) else {
+            return said(String::new(), SaidState::Lost);
+        };
+        self.send(cx, key, &id, what, frame);
+        said(String::new(), SaidState::Pushed)
+    }
+
+    /// One of the open connections, at random.
+    fn any_open(&mut self) -> Option<ConnectionKey> {
+        let open: Vec<_> = self
+            .connections
+            .values()
+            .filter(|connection| connection.state == ConnectionState::Open)
+            .map(|connection| connection.key)
+            .collect();
+        (!open.is_empty()).then(|| open[self.mint.choose(open.len())])
+    }
+
+    /// The live connections that a name means: one id, or `all`.
+    pub(crate) fn named(&self, name: &str) -> Result<Vec<ConnectionKey>, VerbError> {
+        let live = self
+            .connections
+            .values()
+            .filter(|connection| connection.state != ConnectionState::Connecting);
+        if name == "all" {
+            return Ok(live.map(|connection| connection.key).collect());
+        }
+        live.filter(|connection| &*connection.id == name)
+            .map(|connection| Ok(connection.key))
+            .next()
+            .unwrap_or_else(|| {
+                Err(VerbError::NotFound { what: "live connection", name: name.to_owned() })
+            })
+            .map(|key| vec![key])
+    }
+
+    /// Adds a fault rule.
+    pub(crate) fn add_fault(
+        &mut self,
+        cx: &mut Cx<'_>,
+        fault: Fault,
+    ) -> Result<FaultRow, VerbError> {
+        let upgrade = fault.when == When::Upgrade;
+        match &fault.action {
+            Action::Status(status, _) if !(200..=599).contains(status) => {
+                let allowed = "a status from 200 to 599";
+                return Err(VerbError::invalid("action.status", status.to_string(), allowed));
+            }
+            Action::Status(101, _) | Action::AcceptThenCut(_) if !upgrade => {
+                let allowed = "acceptThenCut only with \"when\":\"upgrade\"";
+                return Err(VerbError::invalid("action.type", "acceptThenCut", allowed));
+            }
+            Action::Drop(Cut::Close { .. }) => {
+                let allowed = "rst, fin or blackhole before there is a WebSocket";
+                return Err(VerbError::invalid("action.how", "close", allowed));
+            }
+            Action::AcceptThenCut(cut) => check_cut(cut)?,
+            _ => {}
+        }
+        let row = self.faults.add(fault).ok_or(VerbError::TooMany {
+            what: "fault rules of one app",
+            limit: lifetime::FAULTS_PER_APP,
+        })?;
+        self.note(cx, Draft::new(EntryKind::Control, format!("fault {} added", row.id)));
+        Ok(row)
+    }
+}
+
+fn said(message_id: String, state: SaidState) -> Said {
+    Said { msg_id: String::new(), message_id, conversation_id: String::new(), state }
+}
+
+fn is_binary(name: &str) -> bool {
+    std::path::Path::new(name).extension().is_some_and(|extension| extension == "bin")
+}
+
+fn is_pushable(name: &str) -> bool {
+    name.starts_with("hostile/")
+        || fixture_bytes(name).is_some_and(|bytes| FixtureFrame::parse(bytes).is_some())
+}

@@ -1,0 +1,97 @@
+//! The HTTP side: hands calls to the core and writes its answers.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    core::{BaseUrl, Cut, HttpAnswer, HttpCall, Plan, Routed},
+    hub::Hub,
+    server::Arrival,
+};
+
+/// A larger body is refused before it is looked at.
+const MAX_BODY: usize = 4 << 20;
+
+/// Takes every call that is neither the control API nor the upgrade.
+pub(crate) async fn call(
+    State(hub): State<Arc<Hub>>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let text = |name: &HeaderName| text(&parts.headers, name).map(str::to_owned);
+    let call = HttpCall {
+        method: parts.method.as_str().to_owned(),
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        content_type: text(&header::CONTENT_TYPE),
+        token: text(&TOKEN),
+        host: text(&header::HOST),
+        base: base_url(&hub, &arrival, &parts.headers),
+        body,
+    };
+    let routed = Routed::new(&call);
+    let answer = hub.step(|fleet, now| fleet.http(now, &call, &routed));
+    respond(&hub, &arrival, answer).await
+}
+
+/// Writes an answer the way its plan says.
+pub(crate) async fn respond(hub: &Hub, arrival: &Arrival, answer: HttpAnswer) -> Response {
+    match answer.plan {
+        Plan::Now => {}
+        Plan::At(at) => hub.clock.sleep_until(at).await,
+        Plan::Never => std::future::pending().await,
+        Plan::Cut(how) => {
+            match how {
+                Cut::Fin => arrival.wire.finish(),
+                Cut::BlackHole => arrival.wire.black_hole(),
+                Cut::Rst | Cut::Close { .. } => arrival.wire.reset(),
+            }
+            return std::future::pending().await;
+        }
+    }
+    let mut response = Response::new(Body::from(answer.body.as_bytes().to_vec()));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.insert(header::SERVER, HeaderValue::from_static("DingTalk/1.0.0"));
+    if let Ok(id) = HeaderValue::from_str(&answer.request_id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Ok(id) = HeaderValue::from_str(&answer.request_id.replace('-', "").to_ascii_lowercase())
+    {
+        headers.insert(TRACE_ID, id);
+    }
+    if let Some(diagnosis) = answer.diagnosis
+        && let Ok(line) = HeaderValue::from_str(&diagnosis.header())
+    {
+        headers.insert(DIAGNOSIS, line);
+    }
+    response
+}
+
+/// The address that this client knows the mock by.
+fn base_url(hub: &Hub, arrival: &Arrival, headers: &HeaderMap) -> BaseUrl {
+    let host = text(headers, &header::HOST);
+    BaseUrl::choose(host, hub.settings.public_url.as_deref(), &arrival.local.to_string())
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+static TOKEN: HeaderName = HeaderName::from_static("x-acs-dingtalk-access-token");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
+const TRACE_ID: HeaderName = HeaderName::from_static("x-acs-trace-id");
+const DIAGNOSIS: HeaderName = HeaderName::from_static("x-mock-diagnosis");

@@ -1,0 +1,38 @@
+//! What can go wrong for those who use the library.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use thiserror::Error;
+
+use crate::core::VerbError;
+
+/// A mock that did not start, a verb that could not be done, or something that did not happen.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MockError {
+    /// The port could not be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The public URL is none.
+    #[error("`{0}` is no public URL: it must start with http:// or https:// and have a host")]
+    PublicUrl(String),
+    /// A verb could not be done.
+    #[error(transparent)]
+    Verb(#[from] VerbError),
+    /// What was waited for did not come in time.
+    #[error("waited {patience:?} for {what}; {seen}")]
+    TimedOut {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        patience: Duration,
+        /// What did arrive.
+        seen: String,
+    },
+}

@@ -1,0 +1,29 @@
+//! DingTalk's stream gateway and OpenAPI as a local server, for tests and development.
+//!
+//! [`MockDingtalk::start`] opens one port that speaks what `api.dingtalk.com`,
+//! `oapi.dingtalk.com` and the WebSocket gateway speak. [`MockDingtalk::app`] mints an app: a
+//! world of its own, with people, chats, connections and faults that no other app sees, so any
+//! number of tests can share one mock. The same verbs are there over HTTP, below `/_mock`.
+
+mod clock;
+mod control;
+mod core;
+mod dingtalk;
+mod error;
+mod gateway;
+mod hub;
+mod library;
+mod page;
+mod routes;
+mod server;
+mod wire;
+
+pub use crate::{
+    core::{
+        AckRow, Action, AppInfo, AppOptions, AttemptRow, ConnectionRow, ConnectionState,
+        ConversationKind, Cut, DeliveryRow, DeliveryState, Diagnosis, Entry, EntryKind, ErrorBody,
+        Fault, FaultRow, Said, SaidState, Say, SayConversation, SentRow, Times, VerbError, When,
+    },
+    error::MockError,
+    library::{App, Builder, MockClock, MockDingtalk},
+};

@@ -1,0 +1,13 @@
+//! The mock over real sockets, seen from outside: by HTTP, by WebSocket, and as a process.
+
+#![expect(clippy::unwrap_used, reason = "in a test, what must be there is unwrapped")]
+
+mod connections;
+mod control;
+mod faults;
+mod fixtures;
+mod isolation;
+mod messages;
+mod openapi;
+mod process;
+mod support;
