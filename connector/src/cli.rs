@@ -1,0 +1,70 @@
+//! Command line: definitions and dispatch.
+
+#[cfg(feature = "dev")]
+mod dev;
+pub mod exit_code;
+mod gateway;
+mod output;
+mod signals;
+
+use clap::{Parser, Subcommand};
+
+use self::exit_code::{ExitCode, Failure};
+
+/// Connects a DingTalk app robot to an AI agent.
+#[derive(Debug, Parser)]
+#[command(name = "ddingtalk", version, arg_required_else_help = true, after_help = ENVIRONMENT)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try everything out: mock DingTalk, connector, echo agent and chat page in one process.
+    #[cfg(feature = "dev")]
+    Dev(dev::Args),
+    /// Connect the robot and keep it connected.
+    Gateway(gateway::Args),
+}
+
+const ENVIRONMENT: &str = "\
+Environment of `ddingtalk gateway`:
+  DINGTALK_CLIENT_ID          Client ID (AppKey) of the app
+  DINGTALK_CLIENT_SECRET      Client Secret (AppSecret) of the app
+  DINGTALK_OPENAPI_ENDPOINT   default https://api.dingtalk.com
+  DINGTALK_OAPI_ENDPOINT      default https://oapi.dingtalk.com
+  OPENCLAW_STATE_DIR          its folder `ddingtalk` is the state directory; default ~/.openclaw
+  HTTPS_PROXY, NO_PROXY       proxy for HTTP calls
+  SSL_CERT_FILE               CA bundle to trust instead of the system's
+  RUST_LOG                    log filter, such as debug
+
+Exit codes:
+  0 done   1 failed   2 wrong usage   10 configuration   11 state directory
+  12 address not available   13 no answer in time   130, 143 interrupted twice";
+
+/// Runs a parsed command line; returns what the process exits with.
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return report(&Failure::new(ExitCode::Failed, format!("cannot start: {e}"))),
+    };
+    let outcome = runtime.block_on(async {
+        match cli.command {
+            #[cfg(feature = "dev")]
+            Command::Dev(args) => dev::run(args).await,
+            Command::Gateway(args) => gateway::run(args).await,
+        }
+    });
+    // Answers under way had their time; whatever is left must not delay the exit.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::Done,
+        Err(failure) => report(&failure),
+    }
+}
+
+fn report(failure: &Failure) -> ExitCode {
+    output::error(&failure.to_string());
+    failure.exit_code()
+}

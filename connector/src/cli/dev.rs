@@ -1,0 +1,109 @@
+//! `ddingtalk dev`: everything in one process, without a DingTalk account.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use mock_dingtalk::{App, MockDingtalk};
+use tracing::info;
+use url::Url;
+
+use super::exit_code::{ExitCode, Failure};
+use super::output;
+use super::signals::Signals;
+use crate::agent::AgentKind;
+use crate::credential::{ClientId, Credential};
+use crate::gateway::access::{DmPolicy, GroupPolicy};
+use crate::gateway::{Gateway, GatewayConfig};
+use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
+use crate::redact::Secret;
+use crate::stream::SessionConfig;
+use crate::{telemetry, tls};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Send one message as a user, print the robot's answer, and end.
+    #[arg(long, value_name = "TEXT")]
+    say: Option<String>,
+    /// Where the mock listens, the chat page with it; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// Log more.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Who speaks in `--say`.
+const USER: &str = "user0001";
+
+/// How long `--say` waits for the connection, and then for the answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    if args.say.as_ref().is_some_and(|text| text.trim().is_empty()) {
+        return Err(Failure::new(
+            ExitCode::Configuration,
+            "--say is empty; give it the text to send, such as --say hello",
+        ));
+    }
+    telemetry::start(args.verbose);
+    let mut signals = Signals::catch()?;
+    let mock = MockDingtalk::builder().listen(args.listen).start().await.map_err(|e| {
+        let cause = std::error::Error::source(&e).map(|c| format!(": {c}")).unwrap_or_default();
+        let advice = "give --listen another address, or port 0 for a free port";
+        Failure::new(ExitCode::Address, format!("{e}{cause}; {advice}"))
+    })?;
+    let app = mock.app();
+    let gateway = Gateway::start(config(&mock, &app));
+    let outcome = match args.say {
+        Some(text) => tokio::select! {
+            outcome = say(&app, &text) => outcome,
+            _ = signals.next() => Ok(()),
+        },
+        None => stay(&mock, &mut signals).await,
+    };
+    signals.or_die(gateway.stop()).await;
+    outcome
+}
+
+/// Both sides in one process: nothing is read from the environment, no proxy is asked, all is open.
+fn config(mock: &MockDingtalk, app: &App) -> GatewayConfig {
+    let url = Url::parse(mock.url()).expect("the mock's own address is a URL");
+    let endpoints = Endpoints { openapi: url.clone(), oapi: url };
+    GatewayConfig {
+        openapi: OpenApiConfig {
+            trusted: TrustedHosts::new(&endpoints, []),
+            endpoints,
+            credential: Credential {
+                client_id: ClientId::new(app.client_id()),
+                client_secret: Secret::new(app.client_secret()),
+            },
+            tls: tls::no_trust(),
+            system_proxy: false,
+            timeout: Duration::from_secs(10),
+        },
+        session: SessionConfig::default(),
+        handshake_timeout: Duration::from_secs(10),
+        agent: AgentKind::Echo,
+        dm_policy: DmPolicy::Open,
+        group_policy: GroupPolicy::Open,
+    }
+}
+
+async fn say(app: &App, text: &str) -> Result<(), Failure> {
+    let no_answer = |e| Failure::new(ExitCode::NoAnswer, format!("no answer: {e}"));
+    app.wait_connections_within(1, PATIENCE).await.map_err(no_answer)?;
+    app.say(USER, text).await.map_err(no_answer)?;
+    let sent = app.wait_sent_within(1, PATIENCE).await.map_err(no_answer)?;
+    let answer = sent.first().map_or("", |row| row.text.as_str());
+    output::line(answer)
+        .map_err(|e| Failure::new(ExitCode::Failed, format!("cannot print the answer: {e}")))
+}
+
+async fn stay(mock: &MockDingtalk, signals: &mut Signals) -> Result<(), Failure> {
+    output::line(&format!("chat page: {}/", mock.url()))
+        .map_err(|e| Failure::new(ExitCode::Failed, format!("cannot print: {e}")))?;
+    info!("write to the robot on the chat page; Ctrl-C ends");
+    signals.next().await;
+    info!("stopping");
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! What the process exits with.
+
+use std::fmt;
+
+use crate::config::ConfigError;
+use crate::state_dir::StateDirError;
+use crate::tls::TlsError;
+
+/// Documented in `--help` and the README. 2 is the argument parser's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitCode {
+    /// 0.
+    Done,
+    /// 1: something else failed.
+    Failed,
+    /// 10: a setting is missing or does not hold.
+    Configuration,
+    /// 11: the state directory cannot be used.
+    StateDirectory,
+    /// 12: an address to listen on is not available.
+    Address,
+    /// 13: no answer came in time.
+    NoAnswer,
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(match code {
+            ExitCode::Done => 0,
+            ExitCode::Failed => 1,
+            ExitCode::Configuration => 10,
+            ExitCode::StateDirectory => 11,
+            ExitCode::Address => 12,
+            ExitCode::NoAnswer => 13,
+        })
+    }
+}
+
+/// A command that did not succeed: one sentence for a person, one code for a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    exit_code: ExitCode,
+    message: String,
+}
+
+impl Failure {
+    /// Says what, why, and what to try.
+    pub fn new(exit_code: ExitCode, message: impl Into<String>) -> Self {
+        Self { exit_code, message: message.into() }
+    }
+
+    /// The code.
+    pub fn exit_code(&self) -> ExitCode {
+        self.exit_code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
+        Self::new(ExitCode::Configuration, e.to_string())
+    }
+}
+
+impl From<StateDirError> for Failure {
+    fn from(e: StateDirError) -> Self {
+        Self::new(ExitCode::StateDirectory, e.to_string())
+    }
+}
+
+impl From<TlsError> for Failure {
+    fn from(e: TlsError) -> Self {
+        Self::new(ExitCode::Configuration, e.to_string())
+    }
+}

@@ -1,0 +1,137 @@
+//! `ddingtalk gateway`: connect the robot and keep it connected.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Subcommand;
+use tracing::info;
+
+use super::exit_code::Failure;
+use super::signals::Signals;
+use crate::agent::AgentKind;
+use crate::config::{self, ProcessEnvironment};
+use crate::gateway::access::{DmPolicy, GroupPolicy};
+use crate::gateway::{Gateway, GatewayConfig};
+use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
+use crate::stream::SessionConfig;
+use crate::{state_dir, telemetry, tls};
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Run in the foreground (the same as without a word).
+    Run(RunArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Who answers.
+    #[arg(long, value_enum, default_value = "echo")]
+    agent: AgentKind,
+    /// Directory for what must survive a restart.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Who may talk to the robot alone.
+    #[arg(long, value_enum, default_value = "pairing")]
+    dm_policy: DmPolicy,
+    /// In which groups it answers.
+    #[arg(long, value_enum, default_value = "allowlist")]
+    group_policy: GroupPolicy,
+    /// A host, besides DingTalk's, that URLs made by the server may name; may be repeated.
+    #[arg(long, value_name = "HOST")]
+    allow_host: Vec<String>,
+    /// Pause between WebSocket pings.
+    #[arg(long, value_name = "TIME", default_value = "4s", value_parser = duration)]
+    ping_interval: Duration,
+    /// Silence after which a connection is replaced.
+    #[arg(long, value_name = "TIME", default_value = "9s", value_parser = duration)]
+    suspect_after: Duration,
+    /// Time without a frame after which a connection is renewed.
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = duration)]
+    renew_after: Duration,
+    /// Limit for TCP, TLS and WebSocket handshake together.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    handshake_timeout: Duration,
+    /// Log more.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let args = match args.verb {
+        Some(Verb::Run(args)) => args,
+        None => args.run,
+    };
+    telemetry::start(args.verbose);
+    let env = ProcessEnvironment;
+    let credential = config::credential(&env)?;
+    let endpoints = config::endpoints(&env)?;
+    let state_dir = match args.state_dir {
+        Some(dir) => dir,
+        None => config::default_state_dir(&env)?,
+    };
+    state_dir::prepare(&state_dir)?;
+    let trusted = TrustedHosts::new(&endpoints, args.allow_host);
+    let tls = tls_for(&endpoints)?;
+    let mut signals = Signals::catch()?;
+    info!(
+        client_id = %credential.client_id,
+        openapi = %endpoints.openapi,
+        state_dir = %state_dir.display(),
+        agent = ?args.agent,
+        dm_policy = ?args.dm_policy,
+        group_policy = ?args.group_policy,
+        "starting"
+    );
+    let gateway = Gateway::start(GatewayConfig {
+        openapi: OpenApiConfig {
+            endpoints,
+            credential,
+            trusted,
+            tls,
+            system_proxy: true,
+            timeout: Duration::from_secs(10),
+        },
+        session: SessionConfig {
+            ping_interval: args.ping_interval,
+            suspect_after: args.suspect_after,
+            renew_after: args.renew_after,
+            // The transport's own limit speaks first, since it knows what it waited for.
+            connect_timeout: args.handshake_timeout + Duration::from_secs(5),
+            ..SessionConfig::default()
+        },
+        handshake_timeout: args.handshake_timeout,
+        agent: args.agent,
+        dm_policy: args.dm_policy,
+        group_policy: args.group_policy,
+    });
+    signals.next().await;
+    info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
+    let unfinished = signals.or_die(gateway.stop()).await;
+    info!(unfinished, "stopped");
+    Ok(())
+}
+
+/// Plain HTTP everywhere needs no CA certificates, which a small image may not have.
+fn tls_for(endpoints: &Endpoints) -> Result<Arc<rustls::ClientConfig>, Failure> {
+    let plain = [&endpoints.openapi, &endpoints.oapi].iter().all(|url| url.scheme() == "http");
+    if plain { Ok(tls::no_trust()) } else { Ok(tls::system_trust()?) }
+}
+
+/// A time such as `4s` or `1m 30s`, longer than nothing.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time.is_zero() => Err("must be longer than 0, such as 4s".to_owned()),
+        Ok(time) => Ok(time),
+        Err(e) => Err(format!("{e}; give a time such as 4s, 500ms or 30m")),
+    }
+}

@@ -1,0 +1,207 @@
+//! From environment and flags to a configuration that holds.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::credential::{ClientId, Credential};
+use crate::openapi::Endpoints;
+use crate::redact::{RedactedUrl, Secret};
+
+/// Where variables come from; tests bring their own.
+pub trait Environment {
+    /// The value, where the variable is set and is Unicode.
+    fn var(&self, name: &str) -> Option<String>;
+}
+
+/// The environment of this process.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn var(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+/// `clientId` of the app.
+pub const CLIENT_ID: &str = "DINGTALK_CLIENT_ID";
+/// `clientSecret` of the app.
+pub const CLIENT_SECRET: &str = "DINGTALK_CLIENT_SECRET";
+/// Replaces `https://api.dingtalk.com`.
+pub const OPENAPI_ENDPOINT: &str = "DINGTALK_OPENAPI_ENDPOINT";
+/// Replaces `https://oapi.dingtalk.com`.
+pub const OAPI_ENDPOINT: &str = "DINGTALK_OAPI_ENDPOINT";
+/// OpenClaw's state directory; ours is `ddingtalk` in it.
+pub const OPENCLAW_STATE_DIR: &str = "OPENCLAW_STATE_DIR";
+
+/// A setting that does not hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A variable that must be set is not.
+    #[error("{name} is not set; {fix}")]
+    Missing {
+        /// The variable.
+        name: &'static str,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// A variable's value cannot be used.
+    #[error("{name} is {value:?}, {problem}; {fix}")]
+    Invalid {
+        /// The variable.
+        name: &'static str,
+        /// Its value, masked where it may hold a secret.
+        value: String,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        fix: String,
+    },
+}
+
+/// Reads the app's credential.
+pub fn credential(env: &dyn Environment) -> Result<Credential, ConfigError> {
+    let client_id = required(
+        env,
+        CLIENT_ID,
+        "set it to the Client ID (AppKey) from the app's page 凭证与基础信息 (Credentials)",
+    )?;
+    let client_secret = required(
+        env,
+        CLIENT_SECRET,
+        "set it to the Client Secret (AppSecret) from the app's page 凭证与基础信息 (Credentials)",
+    )?;
+    Ok(Credential {
+        client_id: ClientId::new(client_id),
+        client_secret: Secret::new(client_secret),
+    })
+}
+
+/// Reads the two hosts.
+pub fn endpoints(env: &dyn Environment) -> Result<Endpoints, ConfigError> {
+    Ok(Endpoints {
+        openapi: endpoint(env, OPENAPI_ENDPOINT, "https://api.dingtalk.com")?,
+        oapi: endpoint(env, OAPI_ENDPOINT, "https://oapi.dingtalk.com")?,
+    })
+}
+
+/// The state directory when no flag names one: `$OPENCLAW_STATE_DIR/ddingtalk`, else
+/// `~/.openclaw/ddingtalk`.
+pub fn default_state_dir(env: &dyn Environment) -> Result<PathBuf, ConfigError> {
+    let set = |name| env.var(name).filter(|v| !v.is_empty());
+    match (set(OPENCLAW_STATE_DIR), set("HOME")) {
+        (Some(dir), _) => Ok(PathBuf::from(dir).join("ddingtalk")),
+        (None, Some(home)) => Ok(PathBuf::from(home).join(".openclaw").join("ddingtalk")),
+        (None, None) => Err(ConfigError::Missing {
+            name: "HOME",
+            fix: "name a state directory with --state-dir or OPENCLAW_STATE_DIR",
+        }),
+    }
+}
+
+fn required(
+    env: &dyn Environment,
+    name: &'static str,
+    fix: &'static str,
+) -> Result<String, ConfigError> {
+    // Blanks around a pasted credential are the most frequent reason for a 401.
+    let value = env.var(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+    value.ok_or(ConfigError::Missing { name, fix })
+}
+
+fn endpoint(env: &dyn Environment, name: &'static str, default: &str) -> Result<Url, ConfigError> {
+    let given = env.var(name).filter(|v| !v.trim().is_empty());
+    let value = given.as_deref().unwrap_or(default).trim();
+    let invalid = |value: String, problem: String| ConfigError::Invalid {
+        name,
+        value,
+        problem,
+        fix: format!("give a base URL such as {default}, or leave it unset"),
+    };
+    let url = Url::parse(value)
+        .map_err(|e| invalid(value.to_owned(), format!("which is no URL ({e})")))?;
+    let problem = if !matches!(url.scheme(), "http" | "https") {
+        "which is neither http:// nor https://"
+    } else if url.query().is_some() || url.fragment().is_some() {
+        "which has a query or fragment"
+    } else if !url.username().is_empty() || url.password().is_some() {
+        "which holds a user name or password"
+    } else {
+        return Ok(url);
+    };
+    Err(invalid(RedactedUrl(&url).to_string(), problem.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    struct Fixed(HashMap<&'static str, &'static str>);
+
+    impl Environment for Fixed {
+        fn var(&self, name: &str) -> Option<String> {
+            self.0.get(name).map(|&v| v.to_owned())
+        }
+    }
+
+    fn env(vars: &[(&'static str, &'static str)]) -> Fixed {
+        Fixed(vars.iter().copied().collect())
+    }
+
+    #[test]
+    fn the_defaults_are_dingtalks_hosts() {
+        let endpoints = endpoints(&env(&[])).unwrap();
+        assert_eq!(endpoints.openapi.as_str(), "https://api.dingtalk.com/");
+        assert_eq!(endpoints.oapi.as_str(), "https://oapi.dingtalk.com/");
+    }
+
+    #[test]
+    fn a_bad_endpoint_names_variable_value_problem_and_fix() {
+        for (value, part) in [
+            ("api.dingtalk.com", "no URL"),
+            ("ftp://x", "neither http:// nor https://"),
+            ("https://x/?token=abc", "query"),
+            ("https://u:pw@x", "user name or password"),
+            ("http://", "no URL"),
+        ] {
+            let message =
+                endpoints(&Fixed([(OPENAPI_ENDPOINT, value)].into())).unwrap_err().to_string();
+            assert!(message.starts_with("DINGTALK_OPENAPI_ENDPOINT is "), "{message}");
+            assert!(
+                message.contains(part) && message.contains("https://api.dingtalk.com"),
+                "{message}"
+            );
+            assert!(!message.contains("abc") && !message.contains("pw@"), "{message}");
+        }
+    }
+
+    #[test]
+    fn credentials_lose_their_blanks_and_must_not_be_empty() {
+        let credential =
+            credential(&env(&[(CLIENT_ID, " ding1\n"), (CLIENT_SECRET, "s ")])).unwrap();
+        assert_eq!(credential.client_id.as_str(), "ding1");
+        assert_eq!(credential.client_secret.expose(), "s");
+        for (vars, name) in [
+            (env(&[(CLIENT_SECRET, "s")]), CLIENT_ID),
+            (env(&[(CLIENT_ID, "ding1"), (CLIENT_SECRET, " ")]), CLIENT_SECRET),
+        ] {
+            let message = super::credential(&vars).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("{name} is not set; ")), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_state_directory_follows_openclaw() {
+        for (vars, expected) in [
+            (env(&[("HOME", "/h")]), "/h/.openclaw/ddingtalk"),
+            (env(&[("HOME", "/h"), (OPENCLAW_STATE_DIR, "/s")]), "/s/ddingtalk"),
+        ] {
+            assert_eq!(default_state_dir(&vars).unwrap(), PathBuf::from(expected));
+        }
+        assert!(default_state_dir(&env(&[])).is_err());
+    }
+}

@@ -1,0 +1,104 @@
+//! One robot at work: stream in, conversations in order, agent, replies out.
+
+pub mod access;
+mod conversations;
+mod dedupe;
+mod reply;
+mod runtime;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing::error;
+
+use self::access::{Access, DmPolicy, GroupPolicy};
+use self::reply::Replier;
+use self::runtime::Runtime;
+use crate::agent::AgentKind;
+use crate::openapi::{OpenApiClient, OpenApiConfig};
+use crate::protocol::{Subscription, topic};
+use crate::stream::driver::{self, StreamConfig};
+use crate::stream::{StreamHandle, StreamState, TransportConfig};
+
+/// What a robot needs to work.
+#[derive(Debug)]
+pub struct GatewayConfig {
+    /// Hosts, app, TLS.
+    pub openapi: OpenApiConfig,
+    /// Times and limits of the stream.
+    pub session: crate::stream::SessionConfig,
+    /// Limit for TCP, TLS and WebSocket handshake together.
+    pub handshake_timeout: Duration,
+    /// Who answers.
+    pub agent: AgentKind,
+    /// Who may talk to the robot alone.
+    pub dm_policy: DmPolicy,
+    /// In which groups it answers.
+    pub group_policy: GroupPolicy,
+}
+
+/// A robot at work.
+#[derive(Debug)]
+pub struct Gateway {
+    stream: Arc<StreamHandle>,
+    state: watch::Receiver<StreamState>,
+    deadline: watch::Sender<Option<Instant>>,
+    runtime: JoinHandle<runtime::Unfinished>,
+}
+
+/// How long a stop may take: the stream's own end and the answers under way together.
+pub const DRAIN: Duration = Duration::from_secs(10);
+
+impl Gateway {
+    /// Starts; the connection is made in the background and kept from then on.
+    pub fn start(config: GatewayConfig) -> Self {
+        let transport = TransportConfig {
+            handshake_timeout: config.handshake_timeout,
+            tls: Arc::clone(&config.openapi.tls),
+        };
+        let client = Arc::new(OpenApiClient::new(config.openapi));
+        let stream_config = StreamConfig {
+            session: config.session,
+            transport,
+            subscriptions: vec![Subscription { kind: "CALLBACK", topic: topic::BOT_MESSAGE }],
+            seed: rand::random(),
+        };
+        let (stream, frames) = driver::start(Arc::clone(&client), stream_config);
+        let stream = Arc::new(stream);
+        let runtime = Runtime::new(
+            Arc::clone(&stream),
+            Arc::from(config.agent.build()),
+            Access::new(config.dm_policy, config.group_policy),
+            Replier::new(client),
+        );
+        let state = stream.state();
+        let (deadline, until) = watch::channel(None);
+        Self { stream, state, deadline, runtime: tokio::spawn(runtime.run(frames, until)) }
+    }
+
+    /// The connection's state, now and whenever it changes.
+    pub fn state(&self) -> watch::Receiver<StreamState> {
+        self.state.clone()
+    }
+
+    /// The stream's counters.
+    pub fn counts(&self) -> driver::StreamCounts {
+        self.stream.counts()
+    }
+
+    /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
+    /// could not be finished.
+    pub async fn stop(self) -> usize {
+        self.deadline.send_replace(Some(Instant::now() + DRAIN));
+        self.stream.stop();
+        match self.runtime.await {
+            Ok(unfinished) => unfinished.0,
+            Err(e) => {
+                error!(error = %e, "the robot's runtime failed");
+                0
+            }
+        }
+    }
+}

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+
+pub mod agent;
+pub mod backoff;
+pub mod cli;
+pub mod config;
+pub mod credential;
+pub mod gateway;
+pub mod openapi;
+pub mod protocol;
+pub mod redact;
+pub mod state_dir;
+pub mod stream;
+pub mod telemetry;
+pub mod tls;

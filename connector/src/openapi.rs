@@ -1,0 +1,142 @@
+//! Calls to DingTalk's two HTTP hosts, and posts to the `sessionWebhook` URLs it hands out.
+//!
+//! `api.dingtalk.com` takes the token in a header and answers failures with 4xx/5xx and
+//! `{code, message, requestid}`; `oapi.dingtalk.com` answers everything with HTTP 200 and `errcode`.
+//! Every call has a timeout and a size limit, and follows no redirect.
+
+pub mod access_token;
+mod answer;
+pub mod error;
+pub mod gateway;
+pub mod robot;
+pub mod session_webhook;
+pub mod trust;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+use url::Url;
+
+pub use error::OpenApiError;
+pub use robot::BatchSendResult;
+pub use trust::TrustedHosts;
+
+use crate::credential::Credential;
+use access_token::{AccessToken, TokenCache};
+
+/// The two hosts; both can be replaced, for private deployments and for tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoints {
+    /// `https://api.dingtalk.com`.
+    pub openapi: Url,
+    /// `https://oapi.dingtalk.com`.
+    pub oapi: Url,
+}
+
+/// A client for one app.
+#[derive(Debug)]
+pub struct OpenApiClient {
+    http: reqwest::Client,
+    endpoints: Endpoints,
+    credential: Credential,
+    trusted: TrustedHosts,
+    token: TokenCache,
+}
+
+/// What a client needs.
+#[derive(Debug)]
+pub struct OpenApiConfig {
+    /// The hosts.
+    pub endpoints: Endpoints,
+    /// The app.
+    pub credential: Credential,
+    /// Hosts that server-made URLs may name.
+    pub trusted: TrustedHosts,
+    /// TLS for HTTPS hosts.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// Whether proxies named by the environment are used.
+    pub system_proxy: bool,
+    /// Limit for one call, connect and body included. Default 10 s.
+    pub timeout: Duration,
+}
+
+impl OpenApiClient {
+    /// Builds the client; nothing is sent yet.
+    pub fn new(config: OpenApiConfig) -> Self {
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured((*config.tls).clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(config.timeout)
+            .connect_timeout(config.timeout.min(Duration::from_secs(5)))
+            .tcp_nodelay(true)
+            .user_agent(concat!("ddingtalk/", env!("CARGO_PKG_VERSION")));
+        if !config.system_proxy {
+            http = http.no_proxy();
+        }
+        Self {
+            http: http.build().expect("a rustls configuration and constants build a client"),
+            endpoints: config.endpoints,
+            credential: config.credential,
+            trusted: config.trusted,
+            token: TokenCache::default(),
+        }
+    }
+
+    /// The app this client speaks for.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Hosts that server-made URLs may name.
+    pub fn trusted_hosts(&self) -> &TrustedHosts {
+        &self.trusted
+    }
+
+    /// POSTs JSON and reads the answer as JSON, whatever its meaning.
+    async fn post(
+        &self,
+        call: &'static str,
+        url: Url,
+        headers: HeaderMap,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let request =
+            self.http.post(url).header("accept", "application/json").headers(headers).json(body);
+        let response = request.send().await.map_err(|e| OpenApiError::transport(call, &host, e))?;
+        answer::read(call, &host, response).await
+    }
+
+    /// POSTs with the access token in its header. A token the server no longer takes is renewed once.
+    async fn post_with_token(
+        &self,
+        call: &'static str,
+        path: &str,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
+        let token = self.access_token().await?;
+        match self.post(call, self.openapi(path), token.header(), body).await {
+            Err(e) if e.is_bad_token() => {
+                self.token.forget(&token).await;
+                let token = self.access_token().await?;
+                self.post(call, self.openapi(path), token.header(), body).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A valid access token, from the cache or fresh. Callers that come together wait for one request.
+    pub async fn access_token(&self) -> Result<AccessToken, OpenApiError> {
+        self.token.current(|| access_token::request(self)).await
+    }
+
+    /// A path on the OpenAPI host, below whatever path its base URL has.
+    fn openapi(&self, path: &str) -> Url {
+        let mut url = self.endpoints.openapi.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&(base + path));
+        url
+    }
+}

@@ -1,0 +1,154 @@
+//! Reading an answer: size limit, JSON or not, `errcode` inside HTTP 200.
+
+use std::time::Duration;
+
+use reqwest::Response;
+use serde_json::Value;
+
+use super::error::OpenApiError;
+
+/// No answer we ask for comes near this size, in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// How much of a body that is not JSON is quoted, in characters.
+const QUOTED: usize = 80;
+
+/// Reads a whole answer, and takes failures of both hosts' conventions for failures.
+pub(super) async fn read(
+    call: &'static str,
+    host: &str,
+    mut response: Response,
+) -> Result<Value, OpenApiError> {
+    let status = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get("retry-after")
+        .and_then(|v| v.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let mut body = Vec::new();
+    while let Some(chunk) =
+        response.chunk().await.map_err(|e| OpenApiError::transport(call, host, e))?
+    {
+        if body.len() + chunk.len() > MAX_BODY {
+            let problem = format!("the body exceeds {MAX_BODY} bytes");
+            return Err(OpenApiError::Incomprehensible {
+                call,
+                host: host.into(),
+                status,
+                problem,
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    judge(call, host, status, retry_after, &body)
+}
+
+/// Tells success from failure.
+fn judge(
+    call: &'static str,
+    host: &str,
+    status: u16,
+    retry_after: Option<Duration>,
+    body: &[u8],
+) -> Result<Value, OpenApiError> {
+    let host = host.to_owned();
+    let json = serde_json::from_slice::<Value>(body).ok().filter(Value::is_object);
+    let text =
+        |key: &str| json.as_ref().and_then(|j| j[key].as_str()).unwrap_or_default().to_owned();
+    if !(200..300).contains(&status) {
+        let message = if json.is_some() { text("message") } else { describe(body) };
+        let code = text("code");
+        return Err(OpenApiError::Status { call, host, status, code, message, retry_after });
+    }
+    let Some(json) = json else {
+        let problem = describe(body);
+        return Err(OpenApiError::Incomprehensible { call, host, status, problem });
+    };
+    match errcode(&json) {
+        None | Some(0) => Ok(json),
+        Some(errcode) => {
+            let errmsg = json["errmsg"].as_str().unwrap_or_default().to_owned();
+            Err(OpenApiError::ErrCode { call, host, errcode, errmsg })
+        }
+    }
+}
+
+/// `errcode`, a number, which documentation samples print as a string now and then.
+fn errcode(json: &Value) -> Option<i64> {
+    let errcode = json.get("errcode")?;
+    errcode.as_i64().or_else(|| errcode.as_str()?.parse().ok())
+}
+
+/// What a body that is not JSON looks like. HTML almost always comes from something in between.
+fn describe(body: &[u8]) -> String {
+    if body.is_empty() {
+        return "the body is empty".to_owned();
+    }
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * QUOTED)]);
+    let start = text.trim_start();
+    let quoted: String = start.chars().take(QUOTED).collect();
+    if start.starts_with('<') {
+        format!(
+            "the body is HTML ({quoted:?}), so a proxy or load balancer answered; check \
+             HTTPS_PROXY, NO_PROXY and the endpoint"
+        )
+    } else {
+        format!("the body is no JSON object ({quoted:?})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: u16, body: &str) -> String {
+        match judge("GET /x", "h", status, None, body.as_bytes()) {
+            Ok(value) => format!("ok {value}"),
+            Err(e) => e.to_string(),
+        }
+    }
+
+    #[test]
+    fn both_hosts_failures_are_failures() {
+        for (status, body, expected) in [
+            (200, r#"{"errcode":0,"errmsg":"ok"}"#, r#"ok {"errcode":0,"errmsg":"ok"}"#),
+            (200, r#"{"errcode":"0"}"#, r#"ok {"errcode":"0"}"#),
+            (200, r#"{"a":1}"#, r#"ok {"a":1}"#),
+            (
+                200,
+                r#"{"errcode":300001,"errmsg":"session 不存在"}"#,
+                "GET /x: h answered errcode 300001: session 不存在",
+            ),
+            (
+                400,
+                r#"{"code":"InvalidAuthentication","message":"不合法的access_token"}"#,
+                "GET /x: h answered HTTP 400 InvalidAuthentication: 不合法的access_token",
+            ),
+            (503, "", "GET /x: h answered HTTP 503 : the body is empty"),
+            (200, "[]", r#"GET /x: h answered HTTP 200, but the body is no JSON object ("[]")"#),
+        ] {
+            assert_eq!(judged(status, body), expected);
+        }
+    }
+
+    #[test]
+    fn html_points_at_the_proxy() {
+        let message = judged(400, "<html><title>400</title></html>");
+        assert!(message.contains("HTML") && message.contains("HTTPS_PROXY"), "{message}");
+    }
+
+    #[test]
+    fn what_may_help_is_told_apart() {
+        let error =
+            |status, body: &str| judge("c", "h", status, None, body.as_bytes()).unwrap_err();
+        assert!(error(400, r#"{"code":"InvalidAuthentication"}"#).is_bad_token());
+        assert!(error(401, "{}").is_bad_token());
+        assert!(error(200, r#"{"errcode":42001}"#).is_bad_token());
+        assert!(error(200, r#"{"errcode":300001}"#).is_session_gone());
+        assert!(error(503, "").is_retryable() && error(503, "").is_ambiguous());
+        let qps = r#"{"code":"Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"}"#;
+        assert!(error(403, qps).is_retryable() && !error(403, qps).is_ambiguous());
+        assert!(!error(403, r#"{"code":"Forbidden.AccessDenied"}"#).is_retryable());
+        assert!(!error(200, r#"{"errcode":400105}"#).is_retryable());
+    }
+}

@@ -1,0 +1,141 @@
+//! What a call can fail with, named by whose fault it is.
+
+use std::time::Duration;
+
+use crate::redact::RedactedUrl;
+
+/// A call that did not succeed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenApiError {
+    /// No answer: the host can't be reached, broke off, or took too long.
+    #[error("{call}: no answer from {host}: {reason}")]
+    Transport {
+        /// Method and path.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// What went wrong, without the URL.
+        reason: String,
+        /// Whether the request may have been carried out all the same.
+        ambiguous: bool,
+    },
+    /// An HTTP status that is no success.
+    #[error("{call}: {host} answered HTTP {status} {code}: {message}")]
+    Status {
+        /// Method and path.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// HTTP status.
+        status: u16,
+        /// DingTalk's `code`, empty when the body has none.
+        code: String,
+        /// DingTalk's `message`, or what the body looks like.
+        message: String,
+        /// `Retry-After`, where the server sent one in seconds.
+        retry_after: Option<Duration>,
+    },
+    /// HTTP 200 with an `errcode` that is not 0.
+    #[error("{call}: {host} answered errcode {errcode}: {errmsg}")]
+    ErrCode {
+        /// Method and path.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// `errcode`.
+        errcode: i64,
+        /// `errmsg`.
+        errmsg: String,
+    },
+    /// A success whose body makes no sense.
+    #[error("{call}: {host} answered HTTP {status}, but {problem}")]
+    Incomprehensible {
+        /// Method and path.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// HTTP status.
+        status: u16,
+        /// What is wrong with the body.
+        problem: String,
+    },
+    /// A URL made by the server names a host that is not DingTalk's. It was not contacted.
+    #[error(
+        "{url} names a host that is neither DingTalk's nor a configured endpoint; if it is \
+         right, allow it with --allow-host"
+    )]
+    UntrustedHost {
+        /// The URL, its query masked.
+        url: String,
+    },
+}
+
+impl OpenApiError {
+    pub(super) fn transport(call: &'static str, host: &str, e: reqwest::Error) -> Self {
+        // A connection that never stood carried nothing; everything later may have been heard.
+        let ambiguous = !e.is_connect() && !e.is_builder();
+        Self::Transport {
+            call,
+            host: host.to_owned(),
+            reason: root_cause(&e.without_url()),
+            ambiguous,
+        }
+    }
+
+    pub(crate) fn untrusted(url: &url::Url) -> Self {
+        Self::UntrustedHost { url: RedactedUrl(url).to_string() }
+    }
+
+    /// Whether the server says that the access token is no good (any more): HTTP 400
+    /// `InvalidAuthentication` or 401 on the new host, 40014, 42001, 40001 or 88 on the old one.
+    pub fn is_bad_token(&self) -> bool {
+        match self {
+            Self::Status { status, code, .. } => *status == 401 || code == "InvalidAuthentication",
+            Self::ErrCode { errcode, .. } => matches!(errcode, 40_001 | 40_014 | 42_001 | 88),
+            _ => false,
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Transport { .. } => true,
+            Self::Status { status, code, .. } => {
+                *status >= 500 || *status == 429 || (*status == 403 && code.contains("Qps"))
+            }
+            // -1 busy; 90002 and 90018 calls per second; 130101 and 410100 messages per minute.
+            Self::ErrCode { errcode, .. } => {
+                matches!(errcode, -1 | 90_002 | 90_018 | 130_101 | 410_100)
+            }
+            Self::Incomprehensible { .. } | Self::UntrustedHost { .. } => false,
+        }
+    }
+
+    /// Whether the request may have been carried out although it failed.
+    pub fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::Transport { ambiguous, .. } => *ambiguous,
+            Self::Status { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
+
+    /// Whether the `sessionWebhook` is dead (300001 session 不存在).
+    pub fn is_session_gone(&self) -> bool {
+        matches!(self, Self::ErrCode { errcode: 300_001, .. })
+    }
+}
+
+/// The innermost error, which names the cause ("connection refused"); the outer ones repeat "error
+/// sending request".
+fn root_cause(e: &reqwest::Error) -> String {
+    if e.is_timeout() {
+        return "timed out".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = e;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

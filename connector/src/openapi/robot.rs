@@ -1,0 +1,58 @@
+//! `/v1.0/robot/…`: messages the robot sends on its own.
+
+use serde_json::{Value, json};
+
+use super::access_token::missing;
+use super::{OpenApiClient, OpenApiError};
+use crate::protocol::{RobotCode, RobotMessage, SenderStaffId};
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchSendResult {
+    /// Names the message for recall and read status, for 24 h.
+    pub process_query_key: String,
+    /// Recipients that do not exist or may not see the robot. They got nothing.
+    pub invalid_staff_ids: Vec<String>,
+    /// Recipients over their limit. They got nothing now.
+    pub flow_controlled_staff_ids: Vec<String>,
+}
+
+impl OpenApiClient {
+    /// `POST /v1.0/robot/oToMessages/batchSend`: one message to up to 20 people, each in the direct
+    /// chat with the robot (批量发送人与机器人会话中机器人消息).
+    ///
+    /// HTTP 200 does not mean that everybody got it: see [`BatchSendResult`].
+    pub async fn batch_send(
+        &self,
+        robot_code: &RobotCode,
+        users: &[SenderStaffId],
+        message: &RobotMessage,
+    ) -> Result<BatchSendResult, OpenApiError> {
+        const CALL: &str = "POST /v1.0/robot/oToMessages/batchSend";
+        let body = json!({
+            "robotCode": robot_code.as_str(),
+            "userIds": users.iter().map(SenderStaffId::as_str).collect::<Vec<_>>(),
+            "msgKey": message.msg_key(),
+            "msgParam": message.msg_param(),
+        });
+        let answer = self.post_with_token(CALL, "/v1.0/robot/oToMessages/batchSend", &body).await?;
+        let Some(process_query_key) = answer["processQueryKey"].as_str() else {
+            return Err(OpenApiError::Incomprehensible {
+                call: CALL,
+                host: self.endpoints.openapi.host_str().unwrap_or_default().to_owned(),
+                status: 200,
+                problem: missing("processQueryKey", &answer),
+            });
+        };
+        Ok(BatchSendResult {
+            process_query_key: process_query_key.to_owned(),
+            invalid_staff_ids: strings(&answer["invalidStaffIdList"]),
+            flow_controlled_staff_ids: strings(&answer["flowControlledStaffIdList"]),
+        })
+    }
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    let items = list.as_array().map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
+}

@@ -1,0 +1,79 @@
+//! Which hosts a URL made by the server may name.
+
+use url::{Host, Url};
+
+use super::Endpoints;
+
+/// DingTalk's own hosts, the configured endpoints, and what the operator added.
+///
+/// A message, or whoever forges one, must not make the connector talk to an arbitrary address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TrustedHosts {
+    /// Host and port of the configured endpoints, loopback included.
+    endpoints: Vec<(String, u16)>,
+    /// `--allow-host`: any port.
+    allowed: Vec<String>,
+}
+
+/// Every subdomain counts too.
+const DINGTALK: [&str; 2] = ["dingtalk.com", "dingtalk.io"];
+
+impl TrustedHosts {
+    /// Trusts DingTalk, the endpoints, and `allowed` host names.
+    pub fn new(endpoints: &Endpoints, allowed: impl IntoIterator<Item = String>) -> Self {
+        let endpoints = [&endpoints.openapi, &endpoints.oapi].into_iter().filter_map(authority);
+        Self {
+            endpoints: endpoints.collect(),
+            allowed: allowed.into_iter().map(|h| h.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    /// Whether `url` may be contacted.
+    pub fn allows(&self, url: &Url) -> bool {
+        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+            return false;
+        }
+        let Some((host, port)) = authority(url) else { return false };
+        let is_dingtalk = matches!(url.host(), Some(Host::Domain(_)))
+            && DINGTALK.iter().any(|domain| {
+                host == *domain
+                    || host.strip_suffix(domain).is_some_and(|prefix| prefix.ends_with('.'))
+            });
+        is_dingtalk || self.allowed.contains(&host) || self.endpoints.contains(&(host, port))
+    }
+}
+
+fn authority(url: &Url) -> Option<(String, u16)> {
+    Some((url.host_str()?.to_ascii_lowercase(), url.port_or_known_default()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_dingtalk_the_endpoints_and_allowed_hosts_are_trusted() {
+        let endpoints = Endpoints {
+            openapi: Url::parse("http://127.0.0.1:8080").unwrap(),
+            oapi: Url::parse("https://oapi.example.org").unwrap(),
+        };
+        let trusted = TrustedHosts::new(&endpoints, ["Files.Example.com".to_owned()]);
+        for (url, allowed) in [
+            ("https://oapi.dingtalk.com/robot/sendBySession?session=1", true),
+            ("wss://wss-open-connection-union.dingtalk.com:443/connect", true),
+            ("https://api.dingtalk.io/x", true),
+            ("https://dingtalk.com.evil.org/", false),
+            ("https://evildingtalk.com/", false),
+            ("https://dingtalk.com@evil.org/", false),
+            ("ws://127.0.0.1:8080/connect", true),
+            ("http://127.0.0.1:8081/", false),
+            ("http://localhost:8080/", false),
+            ("wss://oapi.example.org/connect", true),
+            ("https://files.example.com:9/", true),
+            ("file:///etc/passwd", false),
+            ("http://169.254.169.254/", false),
+        ] {
+            assert_eq!(trusted.allows(&Url::parse(url).unwrap()), allowed, "{url}");
+        }
+    }
+}

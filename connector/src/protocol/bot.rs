@@ -1,0 +1,163 @@
+//! Robot messages: the `data` of a CALLBACK with topic `/v1.0/im/bot/messages/get`.
+//!
+//! Source: open.dingtalk.com, 机器人接收消息; field notes in the official Python, Go and Node SDKs.
+
+use serde::Deserialize;
+use url::Url;
+
+use super::id::{ConversationId, MsgId, RobotCode, SenderId, SenderStaffId};
+use super::lenient;
+
+/// A message somebody wrote to the robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BotMessage {
+    /// Names the message, over redeliveries too. Absent in no real sample, yet not relied upon.
+    pub msg_id: Option<MsgId>,
+    /// The chat it was written in, and the address of an answer.
+    pub conversation_id: ConversationId,
+    /// Direct or group.
+    pub conversation_type: ConversationType,
+    /// Name of the group; groups only.
+    pub conversation_title: Option<String>,
+    /// Encrypted id of the writer.
+    pub sender_id: Option<SenderId>,
+    /// userId of the writer; absent for outsiders and before the app is published.
+    pub sender_staff_id: Option<SenderStaffId>,
+    /// Display name of the writer.
+    pub sender_nick: Option<String>,
+    /// Encrypted id of the robot itself.
+    pub chatbot_user_id: Option<SenderId>,
+    /// Code of the robot that was written to.
+    pub robot_code: Option<RobotCode>,
+    /// Where an answer may be posted without a token.
+    pub session_webhook: Option<Url>,
+    /// When that URL dies, in milliseconds since 1970 UTC; about 90 min after `createAt`.
+    pub session_webhook_expired_time: Option<i64>,
+    /// When it was written, in milliseconds since 1970 UTC.
+    pub create_at: Option<i64>,
+    /// What was written.
+    pub content: Content,
+}
+
+/// `conversationType`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConversationType {
+    /// `"1"` 单聊: one person and the robot.
+    Direct,
+    /// `"2"` 群聊.
+    Group,
+    /// A value nobody documented.
+    Unknown(String),
+}
+
+/// Body of a message, by `msgtype`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// `text`, trimmed: in groups the mention of the robot is cut off and its blank stays behind.
+    Text(String),
+    /// A `msgtype` that has no reader here.
+    Unsupported {
+        /// The `msgtype` as sent; empty when absent.
+        msgtype: String,
+    },
+}
+
+/// Why `data` is no robot message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BotMessageError {
+    /// Not a JSON object.
+    #[error("`data` is no JSON object")]
+    NotAnObject,
+    /// Without a conversation it cannot be answered or put in order.
+    #[error("`data.conversationId` is missing")]
+    NoConversation,
+}
+
+impl BotMessage {
+    /// Reads the `data` text of the frame.
+    pub fn parse(data: &str) -> Result<Self, BotMessageError> {
+        let wire: Wire = lenient::document(data).map_err(|_| BotMessageError::NotAnObject)?;
+        let conversation_id =
+            present(wire.conversation_id).ok_or(BotMessageError::NoConversation)?;
+        let msgtype = wire.msgtype.unwrap_or_default();
+        let content = match (msgtype.as_str(), wire.text.and_then(|t| t.content)) {
+            ("text", Some(text)) => Content::Text(text.trim().to_owned()),
+            _ => Content::Unsupported { msgtype },
+        };
+        Ok(Self {
+            msg_id: present(wire.msg_id).map(MsgId::new),
+            conversation_id: ConversationId::new(conversation_id),
+            conversation_type: wire.conversation_type.unwrap_or_default().into(),
+            conversation_title: present(wire.conversation_title),
+            sender_id: present(wire.sender_id).map(SenderId::new),
+            sender_staff_id: present(wire.sender_staff_id).map(SenderStaffId::new),
+            sender_nick: present(wire.sender_nick),
+            chatbot_user_id: present(wire.chatbot_user_id).map(SenderId::new),
+            robot_code: present(wire.robot_code).map(RobotCode::new),
+            session_webhook: wire.session_webhook.and_then(|u| Url::parse(&u).ok()),
+            session_webhook_expired_time: wire.session_webhook_expired_time,
+            create_at: wire.create_at,
+            content,
+        })
+    }
+
+    /// Whether the robot itself wrote it; such a message must not be answered.
+    pub fn is_own(&self) -> bool {
+        self.sender_id.is_some() && self.sender_id == self.chatbot_user_id
+    }
+}
+
+impl From<String> for ConversationType {
+    fn from(value: String) -> Self {
+        match value.as_str() {
+            "1" => Self::Direct,
+            "2" => Self::Group,
+            _ => Self::Unknown(value),
+        }
+    }
+}
+
+/// An empty string stands for an absent one on this wire.
+fn present(value: Option<String>) -> Option<String> {
+    value.filter(|v| !v.is_empty())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire {
+    #[serde(default, deserialize_with = "lenient::text")]
+    msg_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    conversation_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    conversation_type: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    conversation_title: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    sender_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    sender_staff_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    sender_nick: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    chatbot_user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    robot_code: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    session_webhook: Option<String>,
+    #[serde(default, deserialize_with = "lenient::integer")]
+    session_webhook_expired_time: Option<i64>,
+    #[serde(default, deserialize_with = "lenient::integer")]
+    create_at: Option<i64>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    msgtype: Option<String>,
+    #[serde(default, deserialize_with = "lenient::nested")]
+    text: Option<WireText>,
+}
+
+#[derive(Deserialize)]
+struct WireText {
+    #[serde(default, deserialize_with = "lenient::text")]
+    content: Option<String>,
+}

@@ -1,0 +1,49 @@
+//! Messages the robot sends, as each API wants them written.
+//!
+//! Sources: open.dingtalk.com, 自定义机器人接入 (sessionWebhook bodies, in HTTP 200 `errcode`), and
+//! 企业机器人发送消息的消息类型 (`msgKey` and `msgParam`).
+
+use serde_json::{Value, json};
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RobotMessage {
+    /// Plain text.
+    Text(String),
+    /// DingTalk's Markdown subset.
+    Markdown {
+        /// Preview in the conversation list; mandatory, not shown in the message.
+        title: String,
+        /// Body.
+        text: String,
+    },
+}
+
+impl RobotMessage {
+    /// Body of `POST {sessionWebhook}`.
+    pub fn webhook_body(&self) -> Value {
+        match self {
+            Self::Text(content) => json!({ "msgtype": "text", "text": { "content": content } }),
+            Self::Markdown { title, text } => {
+                json!({ "msgtype": "markdown", "markdown": { "title": title, "text": text } })
+            }
+        }
+    }
+
+    /// `msgKey` of the robot OpenAPI.
+    pub fn msg_key(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "sampleText",
+            Self::Markdown { .. } => "sampleMarkdown",
+        }
+    }
+
+    /// `msgParam` of the robot OpenAPI: JSON text, 15,000 bytes at most.
+    pub fn msg_param(&self) -> String {
+        match self {
+            Self::Text(content) => json!({ "content": content }),
+            Self::Markdown { title, text } => json!({ "title": title, "text": text }),
+        }
+        .to_string()
+    }
+}

@@ -1,0 +1,8 @@
+//! Topics of frames and subscriptions.
+
+/// SYSTEM: the gateway asks for a sign of life; the same `data` goes back.
+pub const PING: &str = "ping";
+/// SYSTEM: the gateway will close this connection within 10 s and pushes nothing more on it.
+pub const DISCONNECT: &str = "disconnect";
+/// CALLBACK: somebody wrote to the robot (机器人收消息).
+pub const BOT_MESSAGE: &str = "/v1.0/im/bot/messages/get";

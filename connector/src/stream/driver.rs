@@ -1,0 +1,419 @@
+//! The loop around the session: every source becomes an input, every output an effect.
+//!
+//! This is the only `select!` of the stream, and nothing in it waits: sockets have tasks of their own,
+//! and frames that their receiver is not ready for wait in a bounded backlog, beyond which reading
+//! pauses.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tracing::{debug, error, info, warn};
+
+use super::session::{
+    FrameRef, Generation, Input, Malformed, Moment, Note, OpenFailure, Outage, Output, Session,
+    SessionConfig, StreamState,
+};
+use super::socket::SocketHandle;
+use super::transport::{self, ConnectError, Outgoing, Reader, Received, TransportConfig, Writer};
+use crate::openapi::OpenApiClient;
+use crate::protocol::{Ack, DataFrame, Endpoint, Subscription};
+
+/// What a stream needs.
+#[derive(Debug)]
+pub struct StreamConfig {
+    /// Times and limits.
+    pub session: SessionConfig,
+    /// How connections are made.
+    pub transport: TransportConfig,
+    /// What the gateway should push.
+    pub subscriptions: Vec<Subscription>,
+    /// Seed of all jitter.
+    pub seed: u64,
+}
+
+/// A frame to be handled. Its ack goes back with [`StreamHandle::ack`].
+#[derive(Debug)]
+pub struct Dispatched {
+    /// Names the frame in its ack.
+    pub frame: FrameRef,
+    /// The frame: an EVENT or a CALLBACK.
+    pub data_frame: DataFrame,
+}
+
+/// A running stream.
+#[derive(Debug)]
+pub struct StreamHandle {
+    acks: mpsc::Sender<(FrameRef, Ack)>,
+    state: watch::Receiver<StreamState>,
+    counters: Arc<StreamCounters>,
+    stop: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+/// What happened since the start.
+#[derive(Debug, Default)]
+pub struct StreamCounters {
+    opens: AtomicU64,
+    frames: AtomicU64,
+    acks: AtomicU64,
+    acks_without_connection: AtomicU64,
+    malformed: AtomicU64,
+}
+
+/// A reading of [`StreamCounters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamCounts {
+    /// Calls of `connections/open`.
+    pub opens: u64,
+    /// Frames handed out.
+    pub frames: u64,
+    /// Acks put on their connection.
+    pub acks: u64,
+    /// Acks that came when their connection was gone.
+    pub acks_without_connection: u64,
+    /// Messages that are no frame we know.
+    pub malformed: u64,
+}
+
+/// News from the tasks.
+pub(super) enum Event {
+    Opened(Generation, Result<Endpoint, OpenFailure>),
+    Connected(Generation, Result<(Reader, Writer), ConnectError>),
+    Received(Generation, Vec<Received>),
+}
+
+/// Acks that may wait for the driver.
+const ACKS: usize = 4_096;
+/// Frames that may wait for their receiver, in the channel and once more in the backlog.
+const FRAMES: usize = 1_024;
+/// Batches that may wait for the driver.
+const EVENTS: usize = 64;
+/// Kinds of malformed messages that are remembered as logged.
+const MALFORMED_KINDS: usize = 100;
+
+/// Starts the stream. Frames arrive in the receiver, which ends when the stream has stopped.
+pub fn start(
+    client: Arc<OpenApiClient>,
+    config: StreamConfig,
+) -> (StreamHandle, mpsc::Receiver<Dispatched>) {
+    let (acks, ack_queue) = mpsc::channel(ACKS);
+    let (frames, frame_queue) = mpsc::channel(FRAMES);
+    let (events, event_queue) = mpsc::channel(EVENTS);
+    let (publisher, state) = watch::channel(StreamState::Opening { attempt: 0 });
+    let counters = Arc::new(StreamCounters::default());
+    let stop = Arc::new(Notify::new());
+    let driver = Driver {
+        session: Session::new(config.session, config.seed, now()),
+        client,
+        transport: config.transport,
+        subscriptions: config.subscriptions.into(),
+        outputs: Vec::new(),
+        attempts: HashMap::new(),
+        sockets: HashMap::new(),
+        tasks: JoinSet::new(),
+        backlog: VecDeque::new(),
+        events,
+        publisher,
+        counters: Arc::clone(&counters),
+        malformed: BTreeMap::new(),
+    };
+    let task = tokio::spawn(driver.run(ack_queue, event_queue, frames, Arc::clone(&stop)));
+    (StreamHandle { acks, state, counters, stop, task }, frame_queue)
+}
+
+impl StreamHandle {
+    /// Acks a frame, on the connection that brought it; if that is gone, nowhere.
+    pub async fn ack(&self, frame: FrameRef, ack: Ack) {
+        // A stream that has stopped takes no acks; the message will come again or has been kept.
+        let _ = self.acks.send((frame, ack)).await;
+    }
+
+    /// The state, now and whenever it changes.
+    pub fn state(&self) -> watch::Receiver<StreamState> {
+        self.state.clone()
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> StreamCounts {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        StreamCounts {
+            opens: read(&self.counters.opens),
+            frames: read(&self.counters.frames),
+            acks: read(&self.counters.acks),
+            acks_without_connection: read(&self.counters.acks_without_connection),
+            malformed: read(&self.counters.malformed),
+        }
+    }
+
+    /// Asks the stream to end: last acks go out, Close frames are exchanged, in bounded time. The
+    /// frame receiver ends when that is done.
+    pub fn stop(&self) {
+        self.stop.notify_one();
+    }
+
+    /// Waits for the end.
+    pub async fn stopped(self) {
+        if let Err(e) = self.task.await {
+            error!(error = %e, "the stream's driver failed");
+        }
+    }
+}
+
+struct Driver {
+    session: Session,
+    client: Arc<OpenApiClient>,
+    transport: TransportConfig,
+    subscriptions: Arc<[Subscription]>,
+    outputs: Vec<Output>,
+    attempts: HashMap<Generation, AbortHandle>,
+    sockets: HashMap<Generation, SocketHandle>,
+    tasks: JoinSet<()>,
+    backlog: VecDeque<Dispatched>,
+    events: mpsc::Sender<Event>,
+    publisher: watch::Sender<StreamState>,
+    counters: Arc<StreamCounters>,
+    malformed: BTreeMap<Malformed, u64>,
+}
+
+impl Driver {
+    async fn run(
+        mut self,
+        mut acks: mpsc::Receiver<(FrameRef, Ack)>,
+        mut events: mpsc::Receiver<Event>,
+        frames: mpsc::Sender<Dispatched>,
+        stop: Arc<Notify>,
+    ) {
+        let mut ack_batch = Vec::new();
+        self.step(Input::Tick);
+        while !(self.session.is_finished() && self.backlog.is_empty()) {
+            let wake = self.session.next_wake().unwrap_or_else(|| now().mono + IDLE);
+            let paused = self.backlog.len() >= FRAMES;
+            tokio::select! {
+                () = stop.notified() => self.step(Input::Stop),
+                _ = acks.recv_many(&mut ack_batch, ACKS), if !acks.is_closed() || !acks.is_empty() => {
+                    for (frame, ack) in ack_batch.drain(..) {
+                        self.step(Input::HandlerFinished { frame, ack });
+                    }
+                }
+                Some(event) = events.recv(), if !paused => self.event(event),
+                permit = frames.reserve(), if !self.backlog.is_empty() => {
+                    if let Ok(permit) = permit {
+                        permit.send(self.backlog.pop_front().expect("the backlog is not empty"));
+                        self.hand_out(&frames);
+                    } else {
+                        // Nobody takes frames any more, so that none may be acked either.
+                        self.backlog.clear();
+                        self.step(Input::Stop);
+                    }
+                }
+                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
+                    if let Err(e) = ended && e.is_panic() {
+                        error!(error = %e, "a task of the stream failed; its connection will be found silent");
+                    }
+                }
+                () = tokio::time::sleep_until(wake.into()) => {
+                    self.step(if paused { Input::ReadingPaused } else { Input::Tick });
+                }
+            }
+            // Under load the timer's branch may not be chosen for a while.
+            if self.session.next_wake().is_some_and(|wake| wake <= Instant::now()) {
+                self.step(if paused { Input::ReadingPaused } else { Input::Tick });
+            }
+        }
+        self.tasks.shutdown().await;
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Opened(generation, outcome) => {
+                self.attempts.remove(&generation);
+                self.step(match outcome {
+                    Ok(endpoint) => Input::Opened { generation, endpoint },
+                    Err(failure) => Input::OpenFailed { generation, failure },
+                });
+            }
+            Event::Connected(generation, Ok(halves)) => {
+                self.attempts.remove(&generation);
+                let socket = SocketHandle::spawn(&mut self.tasks, generation, halves, &self.events);
+                self.sockets.insert(generation, socket);
+                self.step(Input::SocketUp { generation });
+            }
+            Event::Connected(generation, Err(e)) => {
+                self.attempts.remove(&generation);
+                let failure = OpenFailure::Transient { reason: e.to_string(), retry_after: None };
+                self.step(Input::OpenFailed { generation, failure });
+            }
+            Event::Received(generation, batch) => {
+                for received in batch {
+                    let input = match received {
+                        Received::Text(text) => Input::Text { generation, text },
+                        Received::Binary => Input::Binary { generation },
+                        Received::Sign => Input::Heard { generation },
+                        Received::Closed(reason) => {
+                            self.sockets.remove(&generation);
+                            Input::SocketClosed { generation, reason }
+                        }
+                    };
+                    self.step(input);
+                }
+            }
+        }
+    }
+
+    /// Hands out what the receiver has room for.
+    fn hand_out(&mut self, frames: &mpsc::Sender<Dispatched>) {
+        while let Some(next) = self.backlog.pop_front() {
+            if let Err(
+                mpsc::error::TrySendError::Full(next) | mpsc::error::TrySendError::Closed(next),
+            ) = frames.try_send(next)
+            {
+                return self.backlog.push_front(next);
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.session.step(now(), input, &mut outputs);
+        for output in outputs.drain(..) {
+            self.carry_out(output);
+        }
+        self.outputs = outputs;
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::OpenConnection { generation } => {
+                count(&self.counters.opens);
+                let client = Arc::clone(&self.client);
+                let subscriptions = Arc::clone(&self.subscriptions);
+                self.attempt(generation, async move {
+                    Event::Opened(generation, client.open_connection(&subscriptions).await)
+                });
+            }
+            Output::ConnectSocket { generation, endpoint } => {
+                let config = self.transport.clone();
+                self.attempt(generation, async move {
+                    Event::Connected(generation, transport::connect(&endpoint, &config).await)
+                });
+            }
+            Output::Abandon { generation } => {
+                if let Some(task) = self.attempts.remove(&generation) {
+                    task.abort();
+                }
+            }
+            Output::SendText { generation, text } => {
+                count(&self.counters.acks);
+                self.send(generation, Outgoing::Text(text));
+            }
+            Output::SendPing { generation } => self.send(generation, Outgoing::Ping),
+            Output::CloseSocket { generation } => self.send(generation, Outgoing::Close),
+            Output::DropSocket { generation } => {
+                if let Some(socket) = self.sockets.remove(&generation) {
+                    socket.abort();
+                }
+            }
+            Output::Dispatch { frame, data_frame } => {
+                count(&self.counters.frames);
+                self.backlog.push_back(Dispatched { frame, data_frame });
+            }
+            Output::Publish(state) => self.publish(state),
+            Output::Note(note) => self.note(note),
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        generation: Generation,
+        work: impl Future<Output = Event> + Send + 'static,
+    ) {
+        let events = self.events.clone();
+        let task = self.tasks.spawn(async move {
+            // The driver may be gone; then nobody needs to know.
+            let _ = events.send(work.await).await;
+        });
+        self.attempts.insert(generation, task);
+    }
+
+    fn send(&mut self, generation: Generation, outgoing: Outgoing) {
+        let Some(socket) = self.sockets.get(&generation) else { return };
+        if let Err(reason) = socket.send(outgoing) {
+            if let Some(socket) = self.sockets.remove(&generation) {
+                socket.abort();
+            }
+            // The session learns of it as of any other end, but not from within its own step.
+            let events = self.events.clone();
+            self.tasks.spawn(async move {
+                let closed = vec![Received::Closed(reason)];
+                let _ = events.send(Event::Received(generation, closed)).await;
+            });
+        }
+    }
+
+    fn publish(&self, state: StreamState) {
+        match &state {
+            StreamState::Waiting { attempt, delay, outage } => {
+                let delay_ms = delay.as_millis();
+                match outage {
+                    Outage::NoConnection(OpenFailure::Refused { .. }) => {
+                        error!(attempt, delay_ms, "no connection: {outage}");
+                    }
+                    Outage::NoConnection(_) => warn!(attempt, delay_ms, "no connection: {outage}"),
+                    Outage::DisconnectAnnounced(_) | Outage::Renewal => {
+                        info!(attempt, delay_ms, "making the next connection: {outage}");
+                    }
+                    Outage::Closed(_) | Outage::Silent(_) | Outage::ClockJumped(_) => {
+                        warn!(attempt, delay_ms, "making a new connection: {outage}");
+                    }
+                }
+            }
+            StreamState::Opening { attempt } => debug!(attempt, "asking for a connection"),
+            StreamState::Connecting { attempt } => debug!(attempt, "connecting"),
+            StreamState::Connected { generation } => info!(%generation, "connected to the gateway"),
+            StreamState::Stopped => info!("the stream stops"),
+        }
+        self.publisher.send_replace(state);
+    }
+
+    fn note(&mut self, note: Note) {
+        match note {
+            Note::Malformed(kind) => {
+                count(&self.counters.malformed);
+                let known = self.malformed.len();
+                match self.malformed.get_mut(&kind) {
+                    Some(times) => {
+                        *times += 1;
+                        debug!(times, "the gateway sent {kind} again");
+                    }
+                    None if known < MALFORMED_KINDS => {
+                        warn!("the gateway sent {kind}; skipped, and from now on silently");
+                        self.malformed.insert(kind, 1);
+                    }
+                    None => debug!("the gateway sent {kind}"),
+                }
+            }
+            Note::AckWithoutConnection => {
+                count(&self.counters.acks_without_connection);
+                debug!("an ack came when its connection was gone");
+            }
+            // The transition that follows says it.
+            Note::ClockJumped(_) => {}
+        }
+    }
+}
+
+/// How long the loop sleeps when the session has no timer.
+const IDLE: std::time::Duration = std::time::Duration::from_secs(3_600);
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Both clocks; the session has none of its own.
+fn now() -> Moment {
+    Moment { mono: Instant::now(), wall: SystemTime::now() }
+}

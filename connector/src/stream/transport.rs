@@ -1,0 +1,247 @@
+//! The WebSocket itself: dial, shake hands, read in batches, write in batches. The only file that
+//! names the WebSocket crate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::error::Error as WsError;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
+use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use url::Url;
+
+use super::session::CloseReason;
+use crate::protocol::Endpoint;
+
+/// How connections are made.
+#[derive(Debug, Clone)]
+pub struct TransportConfig {
+    /// Limit for TCP, TLS and WebSocket handshake together. Default 10 s.
+    pub handshake_timeout: Duration,
+    /// TLS for `wss`.
+    pub tls: Arc<rustls::ClientConfig>,
+}
+
+/// Why no connection stands.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The name has no address, or the port takes no connection.
+    #[error("cannot connect to {host}: {source}")]
+    Tcp {
+        /// Host and port.
+        host: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// TLS failed: an untrusted certificate, a wrong name, or no TLS at all.
+    #[error("TLS with {host} failed: {source}")]
+    Tls {
+        /// Host and port.
+        host: String,
+        /// Cause.
+        source: std::io::Error,
+    },
+    /// The server answered the upgrade with something else; an expired or used ticket looks so too.
+    #[error("{host} refused the WebSocket with HTTP {status}")]
+    Refused {
+        /// Host and port.
+        host: String,
+        /// HTTP status.
+        status: u16,
+    },
+    /// The handshake broke.
+    #[error("the WebSocket handshake with {host} broke: {reason}")]
+    Handshake {
+        /// Host and port.
+        host: String,
+        /// Cause.
+        reason: String,
+    },
+    /// It took too long.
+    #[error("{host} did not finish the handshake within {} s", .after.as_secs())]
+    Timeout {
+        /// Host and port.
+        host: String,
+        /// The limit.
+        after: Duration,
+    },
+}
+
+/// One thing read.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A text message.
+    Text(String),
+    /// A binary message, which the protocol does not use.
+    Binary,
+    /// A ping or pong.
+    Sign,
+    /// The end.
+    Closed(CloseReason),
+}
+
+/// One thing to write.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// A text message.
+    Text(String),
+    /// A ping.
+    Ping,
+    /// A Close frame with code 1000; nothing may follow.
+    Close,
+}
+
+/// Reads one connection.
+pub(super) struct Reader {
+    stream: futures_util::stream::ReadyChunks<SplitStream<Socket>>,
+}
+
+/// Writes one connection.
+pub(super) struct Writer {
+    sink: SplitSink<Socket, Message>,
+}
+
+type Socket = WebSocketStream<Box<dyn Stream>>;
+
+/// Plain or TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// As many messages as are ready are read, and acked, at a time.
+const READ_BATCH: usize = 128;
+
+/// Kept small: one connection needs no more, and the crate's default is 128 KiB each way.
+const BUFFER: usize = 16 * 1024;
+
+/// Longer messages than this end the connection, in bytes. The gateway's own limit is not documented;
+/// the largest frame any SDK is known to accept by default is 1 MiB.
+const MAX_MESSAGE: usize = 16 << 20;
+
+/// Connects and shakes hands.
+pub(super) async fn connect(
+    endpoint: &Endpoint,
+    config: &TransportConfig,
+) -> Result<(Reader, Writer), ConnectError> {
+    let url = endpoint.url_with_ticket();
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let authority = format!("{host}:{port}");
+    let after = config.handshake_timeout;
+    tokio::time::timeout(after, dial(&url, &host, port, config))
+        .await
+        .unwrap_or(Err(ConnectError::Timeout { host: authority, after }))
+}
+
+async fn dial(
+    url: &Url,
+    host: &str,
+    port: u16,
+    config: &TransportConfig,
+) -> Result<(Reader, Writer), ConnectError> {
+    let authority = format!("{host}:{port}");
+    // An IPv6 host stands in brackets in a URL, and without them in an address.
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let tcp = async {
+        let tcp = TcpStream::connect((bare, port)).await?;
+        // An ack must not wait for the ack of the ack before it.
+        tcp.set_nodelay(true)?;
+        Ok(tcp)
+    };
+    let tcp = tcp.await.map_err(|source| ConnectError::Tcp { host: authority.clone(), source })?;
+    let stream: Box<dyn Stream> = if url.scheme() == "wss" {
+        let tls = async {
+            let name = rustls::pki_types::ServerName::try_from(bare.to_owned())
+                .map_err(std::io::Error::other)?;
+            TlsConnector::from(Arc::clone(&config.tls)).connect(name, tcp).await
+        };
+        let source = |source| ConnectError::Tls { host: authority.clone(), source };
+        Box::new(tls.await.map_err(source)?)
+    } else {
+        Box::new(tcp)
+    };
+    let websocket = WebSocketConfig::default()
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
+    let handshake = async {
+        let request = url.as_str().into_client_request()?;
+        client_async_with_config(request, stream, Some(websocket)).await
+    };
+    match handshake.await {
+        Ok((socket, _)) => {
+            let (sink, stream) = socket.split();
+            Ok((Reader { stream: stream.ready_chunks(READ_BATCH) }, Writer { sink }))
+        }
+        Err(WsError::Http(response)) => {
+            Err(ConnectError::Refused { host: authority, status: response.status().as_u16() })
+        }
+        // The message of a URL error would carry the ticket; nothing else here names the URL.
+        Err(WsError::Url(_)) => Err(ConnectError::Handshake {
+            host: authority,
+            reason: "the endpoint is no usable WebSocket URL".to_owned(),
+        }),
+        Err(e) => Err(ConnectError::Handshake { host: authority, reason: e.to_string() }),
+    }
+}
+
+impl Reader {
+    /// Waits for something and reads all that is there. The last item of the last batch is
+    /// [`Received::Closed`]; reading on finishes the closing handshake and ends.
+    pub(super) async fn batch(&mut self) -> Vec<Received> {
+        match self.stream.next().await {
+            Some(batch) => batch.into_iter().map(received).collect(),
+            None => vec![Received::Closed(CloseReason::Ended)],
+        }
+    }
+}
+
+impl Writer {
+    /// Takes a message in; it goes out with [`Writer::flush`] at the latest.
+    pub(super) async fn feed(&mut self, outgoing: Outgoing) -> Result<(), CloseReason> {
+        let message = match outgoing {
+            Outgoing::Text(text) => Message::text(text),
+            Outgoing::Ping => Message::Ping(Vec::new().into()),
+            Outgoing::Close => Message::Close(Some(CloseFrame {
+                code: tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode::Normal,
+                reason: "".into(),
+            })),
+        };
+        self.sink.feed(message).await.map_err(|e| failure(&e))
+    }
+
+    /// Puts everything on the wire.
+    pub(super) async fn flush(&mut self) -> Result<(), CloseReason> {
+        self.sink.flush().await.map_err(|e| failure(&e))
+    }
+}
+
+fn received(message: Result<Message, WsError>) -> Received {
+    match message {
+        Ok(Message::Text(text)) => Received::Text(text.as_str().to_owned()),
+        Ok(Message::Binary(_)) => Received::Binary,
+        Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => Received::Sign,
+        Ok(Message::Close(frame)) => Received::Closed(match frame {
+            Some(frame) => CloseReason::Closed {
+                code: frame.code.into(),
+                reason: frame.reason.as_str().to_owned(),
+            },
+            // 1005: no code was given (RFC 6455, 7.1.5).
+            None => CloseReason::Closed { code: 1005, reason: String::new() },
+        }),
+        Err(e) => Received::Closed(failure(&e)),
+    }
+}
+
+fn failure(e: &WsError) -> CloseReason {
+    match e {
+        WsError::ConnectionClosed | WsError::AlreadyClosed => CloseReason::Ended,
+        e => CloseReason::Failed(e.to_string()),
+    }
+}

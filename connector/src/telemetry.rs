@@ -1,0 +1,20 @@
+//! Logs, on stderr, so that stdout carries data only.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging for the whole process. `RUST_LOG` overrules `verbose`.
+///
+/// Secrets cannot reach the log: they are kept in types without `Display`, and records of the HTTP and
+/// WebSocket crates, which quote URLs, are not collected.
+pub fn start(verbose: bool) {
+    let default = if verbose { "info,dingtalk_connector=debug" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,14 @@
+//! The connector over real sockets: mostly the program itself, against the mock.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
+
+mod cli;
+mod delivery;
+mod dev;
+mod golden;
+mod hostile;
+mod policy;
+mod reconnect;
+mod refused;
+mod secrets;
+mod shutdown;
+mod support;

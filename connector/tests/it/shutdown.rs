@@ -1,0 +1,55 @@
+//! SIGTERM and SIGINT.
+
+use std::time::Duration;
+
+use mock_dingtalk::{Action, ConnectionState, Fault, When};
+
+use crate::support::World;
+
+#[tokio::test]
+async fn sigterm_closes_in_order_and_exits_0() {
+    let world = World::new().await;
+    let mut running = world.start_proven().await;
+    running.terminate();
+    assert_eq!(running.ended().await.code(), Some(0));
+    let reason = world
+        .app
+        .wait_for_connections("the connection's end", |rows| {
+            rows.iter()
+                .all(|r| r.state == ConnectionState::Closed)
+                .then(|| rows[0].close_reason.clone())
+        })
+        .await
+        .unwrap();
+    let reason = reason.unwrap_or_default();
+    assert!(reason.contains("1000"), "a Close frame was sent: {reason:?}");
+}
+
+#[tokio::test]
+async fn an_answer_under_way_is_finished_before_the_end() {
+    let world = World::new().await;
+    let mut running = world.start_proven().await;
+    // On the mock's clock, which stands still until the program has been told to stop.
+    world.mock.clock().pause();
+    let slow = Action::Delay(Duration::from_secs(60));
+    world.app.fault(Fault::once(When::Path("/robot/sendBySession".into()), slow)).unwrap();
+    world.app.say("user0001", "finish this").await.unwrap();
+    world.app.wait_acked(2).await.unwrap();
+    running.terminate();
+    running.wait_log("the stream stops", 1).await;
+    assert!(running.is_running(), "it waits for the answer");
+    world.mock.clock().advance(Duration::from_secs(61));
+    assert_eq!(running.ended().await.code(), Some(0));
+    let sent = world.app.sent().unwrap();
+    assert_eq!(sent.last().unwrap().text, "finish this");
+}
+
+#[tokio::test]
+async fn sigterm_ends_a_connector_that_cannot_connect() {
+    let world = World::new().await;
+    world.app.fault(Fault::always(When::Open, Action::Hang)).unwrap();
+    let mut running = world.start_open();
+    running.wait_log("asking for a connection", 1).await;
+    running.terminate();
+    assert_eq!(running.ended().await.code(), Some(0));
+}

@@ -1,0 +1,158 @@
+//! A mock, an app, and the program connected to it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use mock_dingtalk::{App, MockDingtalk};
+use tempfile::TempDir;
+
+/// How long anything may take that should happen at once.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One mock with one app, and a directory for whatever a test needs.
+pub(crate) struct World {
+    pub(crate) mock: MockDingtalk,
+    pub(crate) app: App,
+    dir: TempDir,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let mock = MockDingtalk::start().await.expect("the mock starts");
+        let app = mock.app();
+        Self { mock, app, dir: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    /// `ddingtalk gateway` with a clean environment that points at the mock.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = program();
+        command
+            .arg("gateway")
+            .args(args)
+            .env("DINGTALK_CLIENT_ID", self.app.client_id())
+            .env("DINGTALK_CLIENT_SECRET", self.app.client_secret())
+            .env("DINGTALK_OPENAPI_ENDPOINT", self.mock.url())
+            .env("DINGTALK_OAPI_ENDPOINT", self.mock.url())
+            .env("OPENCLAW_STATE_DIR", self.dir.path());
+        command
+    }
+
+    /// Starts the program; everybody may talk to it.
+    pub(crate) fn start_open(&self) -> Running {
+        self.start(&["--dm-policy", "open", "--group-policy", "open"])
+    }
+
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
+        self.start_command(self.command(args))
+    }
+
+    pub(crate) fn start_command(&self, command: Command) -> Running {
+        Running::start(command, self.dir.path())
+    }
+
+    /// Starts the program and waits until it is connected and has shown that it answers.
+    pub(crate) async fn start_proven(&self) -> Running {
+        let running = self.start_open();
+        self.app.wait_connections(1).await.expect("the connector connects");
+        self.app.say("user0001", "are you there?").await.expect("the app exists");
+        self.app.wait_sent(1).await.expect("the connector answers");
+        running
+    }
+}
+
+/// The program with an empty environment.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ddingtalk"));
+    command.env_clear().stdin(Stdio::null());
+    command
+}
+
+/// A running program; killed when dropped.
+pub(crate) struct Running {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Running {
+    fn start(mut command: Command, dir: &Path) -> Self {
+        let log = dir.join("log.txt");
+        let stderr = File::create(&log).expect("the log file can be made");
+        if !command.get_envs().any(|(name, _)| name == "RUST_LOG") {
+            command.env("RUST_LOG", "debug");
+        }
+        let child =
+            command.stdout(Stdio::null()).stderr(stderr).spawn().expect("the program starts");
+        Self { child, log }
+    }
+
+    /// Everything logged so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).expect("the log file is there")
+    }
+
+    /// Lines of the log that hold `part`.
+    pub(crate) fn lines(&self, part: &str) -> Vec<String> {
+        self.log().lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
+    }
+
+    /// Waits until the log holds `count` lines with `part`.
+    pub(crate) async fn wait_log(&self, part: &str, count: usize) -> Vec<String> {
+        let what = || format!("{count} log lines with {part:?}; the log is:\n{}", self.log());
+        eventually(what, || Some(self.lines(part)).filter(|lines| lines.len() >= count)).await
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("the child can be asked").is_none()
+    }
+
+    pub(crate) fn terminate(&self) {
+        let status = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .expect("kill is there");
+        assert!(status.success());
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        let mut status = None;
+        let log = self.log.clone();
+        let what = || {
+            format!("the program's end; the log is:\n{}", std::fs::read_to_string(&log).unwrap())
+        };
+        eventually(what, || {
+            status = self.child.try_wait().expect("the child can be asked");
+            status
+        })
+        .await
+    }
+}
+
+impl Drop for Running {
+    #[expect(clippy::print_stdout, reason = "a failed test shows what the program logged")]
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            println!("the program's log:\n{}", self.log());
+        }
+    }
+}
+
+/// Looks again and again until `look` finds something; there is no event to wait for in a file or a
+/// process table.
+pub(crate) async fn eventually<T>(
+    what: impl Fn() -> String,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {}", what());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
