@@ -121,7 +121,7 @@ fn endpoint(env: &dyn Environment, name: &'static str, default: &str) -> Result<
         fix: format!("give a base URL such as {default}, or leave it unset"),
     };
     let url = Url::parse(value)
-        .map_err(|e| invalid(value.to_owned(), format!("which is no URL ({e})")))?;
+        .map_err(|e| invalid(without_user(value), format!("which is no URL ({e})")))?;
     let problem = if !matches!(url.scheme(), "http" | "https") {
         "which is neither http:// nor https://"
     } else if url.query().is_some() || url.fragment().is_some() {
@@ -132,6 +132,11 @@ fn endpoint(env: &dyn Environment, name: &'static str, default: &str) -> Result<
         return Ok(url);
     };
     Err(invalid(RedactedUrl(&url).to_string(), problem.to_owned()))
+}
+
+/// A text that is no URL, without what may be a user name and password in it.
+fn without_user(value: &str) -> String {
+    value.rsplit_once('@').map_or_else(|| value.to_owned(), |(_, rest)| format!("***@{rest}"))
 }
 
 #[cfg(test)]
@@ -167,6 +172,7 @@ mod tests {
             ("https://x/?token=abc", "query"),
             ("https://u:pw@x", "user name or password"),
             ("http://", "no URL"),
+            ("https://user:pw@[bad", "no URL"),
         ] {
             let message =
                 endpoints(&Fixed([(OPENAPI_ENDPOINT, value)].into())).unwrap_err().to_string();

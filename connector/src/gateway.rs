@@ -43,7 +43,7 @@ pub struct GatewayConfig {
 #[derive(Debug)]
 pub struct Gateway {
     stream: Arc<StreamHandle>,
-    state: watch::Receiver<StreamState>,
+    driver: JoinHandle<()>,
     deadline: watch::Sender<Option<Instant>>,
     runtime: JoinHandle<runtime::Unfinished>,
 }
@@ -65,7 +65,7 @@ impl Gateway {
             subscriptions: vec![Subscription { kind: "CALLBACK", topic: topic::BOT_MESSAGE }],
             seed: rand::random(),
         };
-        let (stream, frames) = driver::start(Arc::clone(&client), stream_config);
+        let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
         let runtime = Runtime::new(
             Arc::clone(&stream),
@@ -73,19 +73,24 @@ impl Gateway {
             Access::new(config.dm_policy, config.group_policy),
             Replier::new(client),
         );
-        let state = stream.state();
         let (deadline, until) = watch::channel(None);
-        Self { stream, state, deadline, runtime: tokio::spawn(runtime.run(frames, until)) }
+        Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) }
     }
 
     /// The connection's state, now and whenever it changes.
     pub fn state(&self) -> watch::Receiver<StreamState> {
-        self.state.clone()
+        self.stream.state()
     }
 
-    /// The stream's counters.
-    pub fn counts(&self) -> driver::StreamCounts {
-        self.stream.counts()
+    /// Waits for an end that nobody asked for, and says what failed. A process that lives on without
+    /// its robot would look well to everybody.
+    pub async fn failed(&mut self) -> String {
+        let (part, ended) = tokio::select! {
+            ended = &mut self.driver => ("stream", ended.err()),
+            ended = &mut self.runtime => ("runtime", ended.err()),
+        };
+        let cause = ended.map_or_else(|| "it ended".to_owned(), |e| e.to_string());
+        format!("the robot's {part} failed: {cause}")
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers

@@ -89,11 +89,6 @@ impl OpenApiClient {
         &self.credential
     }
 
-    /// Hosts that server-made URLs may name.
-    pub fn trusted_hosts(&self) -> &TrustedHosts {
-        &self.trusted
-    }
-
     /// POSTs JSON and reads the answer as JSON, whatever its meaning.
     async fn post(
         &self,
@@ -116,15 +111,21 @@ impl OpenApiClient {
         path: &str,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
-        let token = self.access_token().await?;
+        let token = self.token_for(call).await?;
         match self.post(call, self.openapi(path), token.header(), body).await {
             Err(e) if e.is_bad_token() => {
                 self.token.forget(&token).await;
-                let token = self.access_token().await?;
+                let token = self.token_for(call).await?;
                 self.post(call, self.openapi(path), token.header(), body).await
             }
             outcome => outcome,
         }
+    }
+
+    /// A token for a call, whose failure means that the call was never made.
+    async fn token_for(&self, call: &'static str) -> Result<AccessToken, OpenApiError> {
+        let no_token = |cause| OpenApiError::NoToken { call, cause: Box::new(cause) };
+        self.access_token().await.map_err(no_token)
     }
 
     /// A valid access token, from the cache or fresh. Callers that come together wait for one request.

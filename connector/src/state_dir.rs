@@ -24,7 +24,7 @@ pub fn prepare(path: &Path) -> Result<(), StateDirError> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(path)?;
         // Permission bits do not tell: root ignores them, a read-only mount has them all.
-        let probe = path.join(format!(".probe-{}", std::process::id()));
+        let probe = path.join(format!(".probe-{:016x}", rand::random::<u64>()));
         std::fs::write(&probe, b"")?;
         std::fs::remove_file(&probe)
     };

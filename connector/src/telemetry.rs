@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging for the whole process. `RUST_LOG` overrules `verbose`.
 ///
-/// Secrets cannot reach the log: they are kept in types without `Display`, and records of the HTTP and
-/// WebSocket crates, which quote URLs, are not collected.
+/// Secrets are kept out of it: they live in types that show a mask, URLs are logged with their queries
+/// masked, and records of the WebSocket crate, which quote URLs, are not collected.
 pub fn start(verbose: bool) {
     let default = if verbose { "info,dingtalk_connector=debug" } else { "info" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));

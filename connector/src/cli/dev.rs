@@ -57,7 +57,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let outcome = match args.say {
         Some(text) => tokio::select! {
             outcome = say(&app, &text) => outcome,
-            _ = signals.next() => Ok(()),
+            _ = signals.next() => {
+                Err(Failure::new(ExitCode::NoAnswer, "interrupted before the answer came"))
+            }
         },
         None => stay(&mock, &mut signals).await,
     };

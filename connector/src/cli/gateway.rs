@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use tracing::info;
 
-use super::exit_code::Failure;
+use super::exit_code::{ExitCode, Failure};
 use super::signals::Signals;
 use crate::agent::AgentKind;
 use crate::config::{self, ProcessEnvironment};
@@ -47,7 +47,7 @@ struct RunArgs {
     #[arg(long, value_enum, default_value = "allowlist")]
     group_policy: GroupPolicy,
     /// A host, besides DingTalk's, that URLs made by the server may name; may be repeated.
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = host)]
     allow_host: Vec<String>,
     /// Pause between WebSocket pings.
     #[arg(long, value_name = "TIME", default_value = "4s", value_parser = duration)]
@@ -72,6 +72,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         None => args.run,
     };
     telemetry::start(args.verbose);
+    check_times(&args)?;
     let env = ProcessEnvironment;
     let credential = config::credential(&env)?;
     let endpoints = config::endpoints(&env)?;
@@ -92,7 +93,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         group_policy = ?args.group_policy,
         "starting"
     );
-    let gateway = Gateway::start(GatewayConfig {
+    let mut gateway = Gateway::start(GatewayConfig {
         openapi: OpenApiConfig {
             endpoints,
             credential,
@@ -114,24 +115,59 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,
     });
-    signals.next().await;
+    tokio::select! {
+        _ = signals.next() => {}
+        failure = gateway.failed() => return Err(Failure::new(ExitCode::Failed, failure)),
+    }
     info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
     let unfinished = signals.or_die(gateway.stop()).await;
     info!(unfinished, "stopped");
     Ok(())
 }
 
-/// Plain HTTP everywhere needs no CA certificates, which a small image may not have.
+/// Trusts what the system trusts. Plain HTTP everywhere needs no CA certificates, which a small image may
+/// not have; a `wss` endpoint that a plain relay hands on does.
 fn tls_for(endpoints: &Endpoints) -> Result<Arc<rustls::ClientConfig>, Failure> {
     let plain = [&endpoints.openapi, &endpoints.oapi].iter().all(|url| url.scheme() == "http");
-    if plain { Ok(tls::no_trust()) } else { Ok(tls::system_trust()?) }
+    match tls::system_trust() {
+        Ok(config) => Ok(config),
+        Err(_) if plain => Ok(tls::no_trust()),
+        Err(e) => Err(e.into()),
+    }
 }
 
-/// A time such as `4s` or `1m 30s`, longer than nothing.
+/// Refuses times that contradict each other.
+fn check_times(args: &RunArgs) -> Result<(), Failure> {
+    if args.suspect_after > args.ping_interval {
+        return Ok(());
+    }
+    let (suspect, ping) = (
+        humantime::format_duration(args.suspect_after),
+        humantime::format_duration(args.ping_interval),
+    );
+    Err(Failure::new(
+        ExitCode::Configuration,
+        format!(
+            "--suspect-after is {suspect}, no longer than --ping-interval with {ping}, so that every \
+             quiet connection would be replaced; give it at least twice that"
+        ),
+    ))
+}
+
+/// A time such as `4s` or `1m 30s`, from 100 ms to 10 years.
 fn duration(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_millis(100);
+    const MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
     match humantime::parse_duration(text) {
-        Ok(time) if time.is_zero() => Err("must be longer than 0, such as 4s".to_owned()),
-        Ok(time) => Ok(time),
+        Ok(time) if (LEAST..=MOST).contains(&time) => Ok(time),
+        Ok(_) => Err("must be from 100ms to 10 years, such as 4s".to_owned()),
         Err(e) => Err(format!("{e}; give a time such as 4s, 500ms or 30m")),
     }
+}
+
+/// A host name or address, without scheme and port.
+fn host(text: &str) -> Result<String, String> {
+    let bare = url::Host::parse(text).or_else(|_| url::Host::parse(&format!("[{text}]")));
+    bare.map(|host| host.to_string())
+        .map_err(|_| "is no host; give a name or address without scheme and port".to_owned())
 }

@@ -8,7 +8,7 @@ use tracing::warn;
 
 use crate::backoff::Backoff;
 use crate::openapi::{OpenApiClient, OpenApiError};
-use crate::protocol::{BotMessage, ConversationType, RobotCode, RobotMessage};
+use crate::protocol::{BotMessage, ConversationType, RobotCode, RobotMessage, SenderStaffId};
 
 /// Sends replies: through the message's `sessionWebhook` while it lives, else through the robot API.
 #[derive(Debug)]
@@ -56,6 +56,9 @@ const WEBHOOK_MARGIN: Duration = Duration::from_secs(5 * 60);
 /// Tries of one send, the first included.
 const TRIES: u32 = 4;
 
+/// A server that asks for more patience than this is asked again all the same.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
 const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(5));
 
 impl Replier {
@@ -63,42 +66,55 @@ impl Replier {
         Self { client, possible_duplicates: AtomicU64::new(0) }
     }
 
-    /// Answers `question` with `answer`.
+    /// Answers `question` with `answer`: by its webhook, by the robot API when that is dead, and by a
+    /// webhook that only looks dead when nothing else is left, since it is the local clock that says so.
     pub(super) async fn reply(
         &self,
         question: &BotMessage,
         answer: &RobotMessage,
     ) -> Result<Via, ReplyError> {
+        let direct = self.direct_address(question);
         let webhook = match &question.session_webhook {
             None => "missing",
-            Some(_) if is_expired(question, SystemTime::now()) => "expired",
+            Some(_) if direct.is_ok() && is_expired(question, SystemTime::now()) => "expired",
             Some(url) => match self.persist(|| self.client.send_by_session(url, answer)).await {
                 Ok(()) => return Ok(Via::SessionWebhook),
                 Err(e) if e.is_session_gone() => "gone (300001)",
+                Err(e @ OpenApiError::UntrustedHost { .. }) => {
+                    warn!("a sessionWebhook is not used: {e}");
+                    "not to be trusted"
+                }
                 Err(e) => return Err(e.into()),
             },
         };
-        self.send_directly(question, answer, webhook).await
+        match direct {
+            Ok((robot_code, user)) => self.send_directly(&robot_code, user, answer).await,
+            Err(otherwise) => Err(ReplyError::NoAddress { webhook, otherwise }),
+        }
+    }
+
+    /// Robot and person for the robot API, or why it cannot be used.
+    fn direct_address<'a>(
+        &self,
+        question: &'a BotMessage,
+    ) -> Result<(RobotCode, &'a SenderStaffId), &'static str> {
+        if question.conversation_type != ConversationType::Direct {
+            return Err("answers to a group go through nothing else yet");
+        }
+        let user = question.sender_staff_id.as_ref();
+        let user = user.ok_or("the sender has no senderStaffId to write to")?;
+        let client_id = || RobotCode::new(self.client.credential().client_id.as_str());
+        Ok((question.robot_code.clone().unwrap_or_else(client_id), user))
     }
 
     async fn send_directly(
         &self,
-        question: &BotMessage,
+        robot_code: &RobotCode,
+        user: &SenderStaffId,
         answer: &RobotMessage,
-        webhook: &'static str,
     ) -> Result<Via, ReplyError> {
-        if question.conversation_type != ConversationType::Direct {
-            let otherwise = "answers to a group go through nothing else yet";
-            return Err(ReplyError::NoAddress { webhook, otherwise });
-        }
-        let Some(user) = &question.sender_staff_id else {
-            let otherwise = "the sender has no senderStaffId to write to";
-            return Err(ReplyError::NoAddress { webhook, otherwise });
-        };
-        let client_id = || RobotCode::new(self.client.credential().client_id.as_str());
-        let robot_code = question.robot_code.clone().unwrap_or_else(client_id);
         let users = std::slice::from_ref(user);
-        let result = self.persist(|| self.client.batch_send(&robot_code, users, answer)).await?;
+        let result = self.persist(|| self.client.batch_send(robot_code, users, answer)).await?;
         let reason = if !result.invalid_staff_ids.is_empty() {
             "the user does not exist or may not see the robot (invalidStaffIdList)"
         } else if !result.flow_controlled_staff_ids.is_empty() {
@@ -128,7 +144,8 @@ impl Replier {
                 let count = self.possible_duplicates.fetch_add(1, Ordering::Relaxed) + 1;
                 warn!(count, "a send that may have arrived is repeated: {e}");
             }
-            tokio::time::sleep(BACKOFF.delay(retry, rand::random())).await;
+            let asked = e.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
+            tokio::time::sleep(BACKOFF.delay(retry, rand::random()).max(asked)).await;
             retry += 1;
         }
     }

@@ -86,6 +86,7 @@ impl Runtime {
         mut frames: mpsc::Receiver<Dispatched>,
         deadline: watch::Receiver<Option<Instant>>,
     ) -> Unfinished {
+        let mut end = std::pin::pin!(passed(deadline.clone()));
         loop {
             tokio::select! {
                 frame = frames.recv(), if self.conversations.waiting() < WAITING => match frame {
@@ -93,20 +94,25 @@ impl Runtime {
                     None => break,
                 },
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(&ended),
+                () = &mut end => return self.unfinished(),
             }
             self.start_turns();
         }
         // A stream that ended without being asked to leaves the usual time.
-        let deadline = deadline.borrow().unwrap_or_else(|| Instant::now() + DRAIN);
-        let deadline = tokio::time::sleep_until(deadline.into());
-        tokio::pin!(deadline);
+        let at_most = tokio::time::sleep(DRAIN);
+        tokio::pin!(at_most);
         while !self.conversations.is_idle() {
             tokio::select! {
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(&ended),
-                () = &mut deadline => break,
+                () = &mut end => break,
+                () = &mut at_most => break,
             }
             self.start_turns();
         }
+        self.unfinished()
+    }
+
+    fn unfinished(&self) -> Unfinished {
         let unfinished = self.conversations.unfinished();
         if unfinished > 0 {
             warn!(unfinished, "stopped with answers unfinished");
@@ -187,6 +193,16 @@ impl Runtime {
         if let Some(conversation) = self.turn_of.remove(&id) {
             self.conversations.finished(&conversation);
         }
+    }
+}
+
+/// Waits until a deadline has been set and has passed.
+async fn passed(mut deadline: watch::Receiver<Option<Instant>>) {
+    let set = deadline.wait_for(Option::is_some).await.ok().and_then(|set| *set);
+    match set {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        // Whoever could have set it is gone without doing so.
+        None => std::future::pending().await,
     }
 }
 

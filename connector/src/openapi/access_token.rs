@@ -29,7 +29,14 @@ impl AccessToken {
 /// Holds the current token.
 #[derive(Debug, Default)]
 pub(super) struct TokenCache {
-    current: Mutex<Option<Cached>>,
+    slot: Mutex<Slot>,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    current: Option<Cached>,
+    /// When the last request failed, and how: whoever waited for it shares its outcome.
+    failed: Option<(Instant, OpenApiError)>,
 }
 
 #[derive(Debug)]
@@ -43,10 +50,13 @@ struct Cached {
 /// asking earlier is pointless and asking later races the expiry.
 const RENEW_EARLY: Duration = Duration::from_secs(300);
 
+/// No token is believed to live longer than this, whatever the server says.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
+
 impl TokenCache {
     /// The cached token, or the one that `request` brings. The lock is held meanwhile, so that callers
-    /// that come together make one request. A renewal that fails leaves the old token in use while
-    /// it lasts.
+    /// that come together make one request, and share its failure too. A renewal that fails leaves the
+    /// old token in use while it lasts.
     pub(super) async fn current<F>(
         &self,
         request: impl FnOnce() -> F,
@@ -54,33 +64,41 @@ impl TokenCache {
     where
         F: Future<Output = Result<(AccessToken, Duration), OpenApiError>>,
     {
-        let mut current = self.current.lock().await;
+        let asked = Instant::now();
+        let mut slot = self.slot.lock().await;
         let now = Instant::now();
-        if let Some(cached) = current.as_ref().filter(|c| now < c.renew_at) {
+        if let Some(cached) = slot.current.as_ref().filter(|c| now < c.renew_at) {
             return Ok(cached.token.clone());
         }
-        match request().await {
+        let outcome = match &slot.failed {
+            Some((at, e)) if *at >= asked => Err(e.clone()),
+            _ => request().await,
+        };
+        match outcome {
             Ok((token, lifetime)) => {
+                let lifetime = lifetime.min(LONGEST);
                 let fresh_for = lifetime.saturating_sub(RENEW_EARLY).max(lifetime / 10 * 9);
-                *current = Some(Cached {
+                slot.current = Some(Cached {
                     token: token.clone(),
                     renew_at: now + fresh_for,
                     expires_at: now + lifetime,
                 });
+                slot.failed = None;
                 Ok(token)
             }
-            Err(e) => match current.as_ref().filter(|c| now < c.expires_at) {
-                Some(cached) if e.is_retryable() => Ok(cached.token.clone()),
-                _ => Err(e),
-            },
+            Err(e) => {
+                slot.failed = Some((Instant::now(), e.clone()));
+                let usable = slot.current.as_ref().filter(|c| now < c.expires_at);
+                usable.map(|cached| cached.token.clone()).ok_or(e)
+            }
         }
     }
 
     /// Drops `token` if it is still the cached one: the server refused it.
     pub(super) async fn forget(&self, token: &AccessToken) {
-        let mut current = self.current.lock().await;
-        if current.as_ref().is_some_and(|c| c.token == *token) {
-            *current = None;
+        let mut slot = self.slot.lock().await;
+        if slot.current.as_ref().is_some_and(|c| c.token == *token) {
+            slot.current = None;
         }
     }
 }
@@ -168,6 +186,31 @@ mod tests {
         cache.forget(&first).await;
         let third = cache.current(|| async { Err(unavailable()) }).await.unwrap();
         assert_eq!((second, third), (token(2), token(2)));
+    }
+
+    #[tokio::test]
+    async fn callers_that_come_together_share_a_failure() {
+        let cache = TokenCache::default();
+        let requests = AtomicUsize::new(0);
+        let ask = || {
+            cache.current(|| async {
+                requests.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+                Err(unavailable())
+            })
+        };
+        let (a, b, c) = tokio::join!(ask(), ask(), ask());
+        assert!(a.is_err() && b.is_err() && c.is_err());
+        assert_eq!(requests.load(Ordering::Relaxed), 1);
+        assert!(ask().await.is_err());
+        assert_eq!(requests.load(Ordering::Relaxed), 2, "a later caller tries again");
+    }
+
+    #[tokio::test]
+    async fn an_absurd_lifetime_is_not_believed() {
+        let cache = TokenCache::default();
+        let forever = || async { Ok((token(1), Duration::from_secs(u64::MAX))) };
+        assert_eq!(cache.current(forever).await.unwrap(), token(1));
     }
 
     #[tokio::test]

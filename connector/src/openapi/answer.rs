@@ -54,7 +54,7 @@ fn judge(
     let host = host.to_owned();
     let json = serde_json::from_slice::<Value>(body).ok().filter(Value::is_object);
     let text =
-        |key: &str| json.as_ref().and_then(|j| j[key].as_str()).unwrap_or_default().to_owned();
+        |key: &str| json.as_ref().and_then(|j| j[key].as_str()).map(excerpt).unwrap_or_default();
     if !(200..300).contains(&status) {
         let message = if json.is_some() { text("message") } else { describe(body) };
         let code = text("code");
@@ -67,14 +67,20 @@ fn judge(
     match errcode(&json) {
         None | Some(0) => Ok(json),
         Some(errcode) => {
-            let errmsg = json["errmsg"].as_str().unwrap_or_default().to_owned();
+            let errmsg = json["errmsg"].as_str().map(excerpt).unwrap_or_default();
             Err(OpenApiError::ErrCode { call, host, errcode, errmsg })
         }
     }
 }
 
+/// The beginning of a message that the server chose, on one line.
+fn excerpt(text: &str) -> String {
+    const CHARACTERS: usize = 300;
+    text.chars().take(CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
 /// `errcode`, a number, which documentation samples print as a string now and then.
-fn errcode(json: &Value) -> Option<i64> {
+pub(super) fn errcode(json: &Value) -> Option<i64> {
     let errcode = json.get("errcode")?;
     errcode.as_i64().or_else(|| errcode.as_str()?.parse().ok())
 }

@@ -60,6 +60,14 @@ pub enum OpenApiError {
         /// What is wrong with the body.
         problem: String,
     },
+    /// No access token could be had, so that the call was not made.
+    #[error("{call} was not made: {cause}")]
+    NoToken {
+        /// Method and path of the call.
+        call: &'static str,
+        /// Why there is no token.
+        cause: Box<OpenApiError>,
+    },
     /// A URL made by the server names a host that is not DingTalk's. It was not contacted.
     #[error(
         "{url} names a host that is neither DingTalk's nor a configured endpoint; if it is \
@@ -108,7 +116,17 @@ impl OpenApiError {
             Self::ErrCode { errcode, .. } => {
                 matches!(errcode, -1 | 90_002 | 90_018 | 130_101 | 410_100)
             }
+            Self::NoToken { cause, .. } => cause.is_retryable(),
             Self::Incomprehensible { .. } | Self::UntrustedHost { .. } => false,
+        }
+    }
+
+    /// How long the server asked to wait.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Status { retry_after, .. } => *retry_after,
+            Self::NoToken { cause, .. } => cause.retry_after(),
+            _ => None,
         }
     }
 

@@ -3,7 +3,8 @@
 use reqwest::header::HeaderMap;
 use url::Url;
 
-use super::{OpenApiClient, OpenApiError};
+use super::access_token::missing;
+use super::{OpenApiClient, OpenApiError, answer};
 use crate::protocol::RobotMessage;
 
 impl OpenApiClient {
@@ -19,9 +20,15 @@ impl OpenApiClient {
         if !self.trusted.allows(session_webhook) {
             return Err(OpenApiError::untrusted(session_webhook));
         }
-        let body = message.webhook_body();
-        self.post("POST /robot/sendBySession", session_webhook.clone(), HeaderMap::new(), &body)
-            .await
-            .map(|_| ())
+        const CALL: &str = "POST /robot/sendBySession";
+        let url = session_webhook.clone();
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let answer = self.post(CALL, url, HeaderMap::new(), &message.webhook_body()).await?;
+        // This host says so when it has taken a message; anything else was somebody else's answer.
+        if answer::errcode(&answer) == Some(0) {
+            return Ok(());
+        }
+        let problem = missing("errcode", &answer);
+        Err(OpenApiError::Incomprehensible { call: CALL, host, status: 200, problem })
     }
 }

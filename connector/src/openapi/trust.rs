@@ -39,6 +39,8 @@ impl TrustedHosts {
                 host == *domain
                     || host.strip_suffix(domain).is_some_and(|prefix| prefix.ends_with('.'))
             });
+        // To DingTalk itself nothing goes in the clear: session, ticket and messages are in these URLs.
+        let is_dingtalk = is_dingtalk && matches!(url.scheme(), "https" | "wss");
         is_dingtalk || self.allowed.contains(&host) || self.endpoints.contains(&(host, port))
     }
 }
@@ -62,6 +64,8 @@ mod tests {
             ("https://oapi.dingtalk.com/robot/sendBySession?session=1", true),
             ("wss://wss-open-connection-union.dingtalk.com:443/connect", true),
             ("https://api.dingtalk.io/x", true),
+            ("http://oapi.dingtalk.com/robot/sendBySession?session=1", false),
+            ("ws://wss-open-connection.dingtalk.com/connect", false),
             ("https://dingtalk.com.evil.org/", false),
             ("https://evildingtalk.com/", false),
             ("https://dingtalk.com@evil.org/", false),

@@ -3,6 +3,7 @@
 //! Source: open.dingtalk.com, 机器人接收消息; field notes in the official Python, Go and Node SDKs.
 
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::id::{ConversationId, MsgId, RobotCode, SenderId, SenderStaffId};
@@ -81,8 +82,9 @@ impl BotMessage {
         let conversation_id =
             present(wire.conversation_id).ok_or(BotMessageError::NoConversation)?;
         let msgtype = wire.msgtype.unwrap_or_default();
-        let content = match (msgtype.as_str(), wire.text.and_then(|t| t.content)) {
-            ("text", Some(text)) => Content::Text(text.trim().to_owned()),
+        let is_text = msgtype.is_empty() || msgtype.eq_ignore_ascii_case("text");
+        let content = match wire.text.and_then(WireText::content) {
+            Some(text) if is_text => Content::Text(text.trim().to_owned()),
             _ => Content::Unsupported { msgtype },
         };
         Ok(Self {
@@ -152,12 +154,79 @@ struct Wire {
     create_at: Option<i64>,
     #[serde(default, deserialize_with = "lenient::text")]
     msgtype: Option<String>,
-    #[serde(default, deserialize_with = "lenient::nested")]
+    #[serde(default)]
     text: Option<WireText>,
 }
 
+/// `text`: an object with `content`, the JSON text of one, or just the text.
 #[derive(Deserialize)]
-struct WireText {
-    #[serde(default, deserialize_with = "lenient::text")]
-    content: Option<String>,
+#[serde(transparent)]
+struct WireText(Value);
+
+impl WireText {
+    fn content(self) -> Option<String> {
+        let object = match self.0 {
+            Value::String(text) => match lenient::document::<Value>(&text) {
+                Ok(object @ Value::Object(_)) => object,
+                _ => return Some(text),
+            },
+            other => other,
+        };
+        object.get("content").and_then(lenient::scalar)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn content(json: &str) -> Content {
+        BotMessage::parse(&format!(r#"{{"conversationId":"c",{json}}}"#)).unwrap().content
+    }
+
+    #[test]
+    fn text_is_found_in_every_form_it_comes_in() {
+        for json in [
+            r#""msgtype":"text","text":{"content":" hi "}"#,
+            r#""msgtype":"Text","text":{"content":"hi"}"#,
+            r#""text":{"content":"hi"}"#,
+            r#""msgtype":"text","text":"{\"content\":\"hi\"}""#,
+            r#""msgtype":"text","text":"hi""#,
+        ] {
+            assert_eq!(content(json), Content::Text("hi".into()), "{json}");
+        }
+    }
+
+    #[test]
+    fn other_types_are_named() {
+        for (json, msgtype) in [
+            (r#""msgtype":"picture","content":{"downloadCode":"d"}"#, "picture"),
+            (r#""msgtype":"text","text":{"content":null}"#, "text"),
+            (r#""msgtype":"text""#, "text"),
+            (r#""msgtype":7"#, "7"),
+            (r#""text":[]"#, ""),
+        ] {
+            assert_eq!(content(json), Content::Unsupported { msgtype: msgtype.into() }, "{json}");
+        }
+    }
+
+    #[test]
+    fn conversation_types_come_as_text_or_number() {
+        for (json, expected) in [
+            (r#""1""#, ConversationType::Direct),
+            ("1", ConversationType::Direct),
+            ("2.0", ConversationType::Group),
+            ("3", ConversationType::Unknown("3".into())),
+        ] {
+            let data = format!(r#"{{"conversationId":"c","conversationType":{json}}}"#);
+            assert_eq!(BotMessage::parse(&data).unwrap().conversation_type, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_named() {
+        assert_eq!(BotMessage::parse("hello"), Err(BotMessageError::NotAnObject));
+        assert_eq!(BotMessage::parse("7"), Err(BotMessageError::NotAnObject));
+        assert_eq!(BotMessage::parse("{}"), Err(BotMessageError::NoConversation));
+    }
 }

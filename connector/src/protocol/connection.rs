@@ -68,7 +68,7 @@ pub enum EndpointError {
     #[error("the answer has no `{0}`")]
     Missing(&'static str),
     /// `endpoint` is no `ws` or `wss` URL.
-    #[error("`endpoint` is no ws:// or wss:// URL: {0:?}")]
+    #[error("`endpoint` is no ws:// or wss:// URL: {0}")]
     NotWebSocket(String),
 }
 
@@ -84,7 +84,8 @@ impl Endpoint {
             Ok(url) if matches!(url.scheme(), "ws" | "wss") && url.has_host() => {
                 Ok(Self { url, ticket: Ticket(Secret::new(ticket)) })
             }
-            _ => Err(EndpointError::NotWebSocket(given)),
+            Ok(url) => Err(EndpointError::NotWebSocket(RedactedUrl(&url).to_string())),
+            Err(e) => Err(EndpointError::NotWebSocket(e.to_string())),
         }
     }
 
@@ -152,9 +153,12 @@ mod tests {
             (r#"{"endpoint":"","ticket":"t"}"#, EndpointError::Missing("endpoint")),
             (
                 r#"{"endpoint":"https://h","ticket":"t"}"#,
-                EndpointError::NotWebSocket("https://h".into()),
+                EndpointError::NotWebSocket("https://h/".into()),
             ),
-            (r#"{"endpoint":"h","ticket":"t"}"#, EndpointError::NotWebSocket("h".into())),
+            (
+                r#"{"endpoint":"h","ticket":"t"}"#,
+                EndpointError::NotWebSocket("relative URL without a base".into()),
+            ),
         ] {
             assert_eq!(Endpoint::parse(body), Err(error), "{body}");
         }

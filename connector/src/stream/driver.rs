@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::{Notify, mpsc, watch};
@@ -49,62 +48,51 @@ pub struct Dispatched {
 pub struct StreamHandle {
     acks: mpsc::Sender<(FrameRef, Ack)>,
     state: watch::Receiver<StreamState>,
-    counters: Arc<StreamCounters>,
     stop: Arc<Notify>,
-    task: JoinHandle<()>,
 }
 
-/// What happened since the start.
+/// What happened since the start; logged at the end.
 #[derive(Debug, Default)]
-pub struct StreamCounters {
-    opens: AtomicU64,
-    frames: AtomicU64,
-    acks: AtomicU64,
-    acks_without_connection: AtomicU64,
-    malformed: AtomicU64,
+struct Counters {
+    opens: u64,
+    frames: u64,
+    acks: u64,
+    acks_without_connection: u64,
+    malformed: u64,
 }
 
-/// A reading of [`StreamCounters`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamCounts {
-    /// Calls of `connections/open`.
-    pub opens: u64,
-    /// Frames handed out.
-    pub frames: u64,
-    /// Acks put on their connection.
-    pub acks: u64,
-    /// Acks that came when their connection was gone.
-    pub acks_without_connection: u64,
-    /// Messages that are no frame we know.
-    pub malformed: u64,
-}
-
-/// News from the tasks.
-pub(super) enum Event {
+/// What became of an attempt. These have a channel of their own: they are few, and must get through
+/// while reading pauses.
+enum Progress {
     Opened(Generation, Result<Endpoint, OpenFailure>),
     Connected(Generation, Result<(Reader, Writer), ConnectError>),
-    Received(Generation, Vec<Received>),
 }
+
+/// What one connection brought, in order, its end included.
+pub(super) type Batch = (Generation, Vec<Received>);
 
 /// Acks that may wait for the driver.
 const ACKS: usize = 4_096;
 /// Frames that may wait for their receiver, in the channel and once more in the backlog.
 const FRAMES: usize = 1_024;
 /// Batches that may wait for the driver.
-const EVENTS: usize = 64;
+const BATCHES: usize = 8;
+/// Attempts under way are never more than one or two.
+const PROGRESS: usize = 16;
 /// Kinds of malformed messages that are remembered as logged.
 const MALFORMED_KINDS: usize = 100;
 
-/// Starts the stream. Frames arrive in the receiver, which ends when the stream has stopped.
+/// Starts the stream. Frames arrive in the receiver, which ends when the stream has stopped; the task
+/// ends then, too, and before only if it failed.
 pub fn start(
     client: Arc<OpenApiClient>,
     config: StreamConfig,
-) -> (StreamHandle, mpsc::Receiver<Dispatched>) {
+) -> (StreamHandle, mpsc::Receiver<Dispatched>, JoinHandle<()>) {
     let (acks, ack_queue) = mpsc::channel(ACKS);
     let (frames, frame_queue) = mpsc::channel(FRAMES);
-    let (events, event_queue) = mpsc::channel(EVENTS);
+    let (batches, batch_queue) = mpsc::channel(BATCHES);
+    let (progress, progress_queue) = mpsc::channel(PROGRESS);
     let (publisher, state) = watch::channel(StreamState::Opening { attempt: 0 });
-    let counters = Arc::new(StreamCounters::default());
     let stop = Arc::new(Notify::new());
     let driver = Driver {
         session: Session::new(config.session, config.seed, now()),
@@ -116,13 +104,20 @@ pub fn start(
         sockets: HashMap::new(),
         tasks: JoinSet::new(),
         backlog: VecDeque::new(),
-        events,
+        batches,
+        progress,
         publisher,
-        counters: Arc::clone(&counters),
+        counters: Counters::default(),
         malformed: BTreeMap::new(),
     };
-    let task = tokio::spawn(driver.run(ack_queue, event_queue, frames, Arc::clone(&stop)));
-    (StreamHandle { acks, state, counters, stop, task }, frame_queue)
+    let inbox = Inbox {
+        acks: ack_queue,
+        batches: batch_queue,
+        progress: progress_queue,
+        stop: Arc::clone(&stop),
+    };
+    let task = tokio::spawn(driver.run(inbox, frames));
+    (StreamHandle { acks, state, stop }, frame_queue, task)
 }
 
 impl StreamHandle {
@@ -137,30 +132,19 @@ impl StreamHandle {
         self.state.clone()
     }
 
-    /// What happened so far.
-    pub fn counts(&self) -> StreamCounts {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        StreamCounts {
-            opens: read(&self.counters.opens),
-            frames: read(&self.counters.frames),
-            acks: read(&self.counters.acks),
-            acks_without_connection: read(&self.counters.acks_without_connection),
-            malformed: read(&self.counters.malformed),
-        }
-    }
-
     /// Asks the stream to end: last acks go out, Close frames are exchanged, in bounded time. The
     /// frame receiver ends when that is done.
     pub fn stop(&self) {
         self.stop.notify_one();
     }
+}
 
-    /// Waits for the end.
-    pub async fn stopped(self) {
-        if let Err(e) = self.task.await {
-            error!(error = %e, "the stream's driver failed");
-        }
-    }
+/// Every source of the loop but the timer.
+struct Inbox {
+    acks: mpsc::Receiver<(FrameRef, Ack)>,
+    batches: mpsc::Receiver<Batch>,
+    progress: mpsc::Receiver<Progress>,
+    stop: Arc<Notify>,
 }
 
 struct Driver {
@@ -173,33 +157,32 @@ struct Driver {
     sockets: HashMap<Generation, SocketHandle>,
     tasks: JoinSet<()>,
     backlog: VecDeque<Dispatched>,
-    events: mpsc::Sender<Event>,
+    batches: mpsc::Sender<Batch>,
+    progress: mpsc::Sender<Progress>,
     publisher: watch::Sender<StreamState>,
-    counters: Arc<StreamCounters>,
+    counters: Counters,
     malformed: BTreeMap<Malformed, u64>,
 }
 
 impl Driver {
-    async fn run(
-        mut self,
-        mut acks: mpsc::Receiver<(FrameRef, Ack)>,
-        mut events: mpsc::Receiver<Event>,
-        frames: mpsc::Sender<Dispatched>,
-        stop: Arc<Notify>,
-    ) {
+    async fn run(mut self, mut inbox: Inbox, frames: mpsc::Sender<Dispatched>) {
         let mut ack_batch = Vec::new();
         self.step(Input::Tick);
         while !(self.session.is_finished() && self.backlog.is_empty()) {
             let wake = self.session.next_wake().unwrap_or_else(|| now().mono + IDLE);
             let paused = self.backlog.len() >= FRAMES;
             tokio::select! {
-                () = stop.notified() => self.step(Input::Stop),
-                _ = acks.recv_many(&mut ack_batch, ACKS), if !acks.is_closed() || !acks.is_empty() => {
+                () = inbox.stop.notified() => self.step(Input::Stop),
+                _ = inbox.acks.recv_many(&mut ack_batch, ACKS),
+                    if !inbox.acks.is_closed() || !inbox.acks.is_empty() => {
                     for (frame, ack) in ack_batch.drain(..) {
                         self.step(Input::HandlerFinished { frame, ack });
                     }
                 }
-                Some(event) = events.recv(), if !paused => self.event(event),
+                Some(progress) = inbox.progress.recv() => self.progress(progress),
+                Some((generation, batch)) = inbox.batches.recv(), if !paused => {
+                    self.received(generation, batch);
+                }
                 permit = frames.reserve(), if !self.backlog.is_empty() => {
                     if let Ok(permit) = permit {
                         permit.send(self.backlog.pop_front().expect("the backlog is not empty"));
@@ -225,42 +208,47 @@ impl Driver {
             }
         }
         self.tasks.shutdown().await;
+        let Counters { opens, frames, acks, acks_without_connection, malformed } = self.counters;
+        info!(opens, frames, acks, acks_without_connection, malformed, "the stream has ended");
     }
 
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Opened(generation, outcome) => {
+    fn progress(&mut self, progress: Progress) {
+        let input = match progress {
+            Progress::Opened(generation, outcome) => {
                 self.attempts.remove(&generation);
-                self.step(match outcome {
+                match outcome {
                     Ok(endpoint) => Input::Opened { generation, endpoint },
                     Err(failure) => Input::OpenFailed { generation, failure },
-                });
-            }
-            Event::Connected(generation, Ok(halves)) => {
-                self.attempts.remove(&generation);
-                let socket = SocketHandle::spawn(&mut self.tasks, generation, halves, &self.events);
-                self.sockets.insert(generation, socket);
-                self.step(Input::SocketUp { generation });
-            }
-            Event::Connected(generation, Err(e)) => {
-                self.attempts.remove(&generation);
-                let failure = OpenFailure::Transient { reason: e.to_string(), retry_after: None };
-                self.step(Input::OpenFailed { generation, failure });
-            }
-            Event::Received(generation, batch) => {
-                for received in batch {
-                    let input = match received {
-                        Received::Text(text) => Input::Text { generation, text },
-                        Received::Binary => Input::Binary { generation },
-                        Received::Sign => Input::Heard { generation },
-                        Received::Closed(reason) => {
-                            self.sockets.remove(&generation);
-                            Input::SocketClosed { generation, reason }
-                        }
-                    };
-                    self.step(input);
                 }
             }
+            Progress::Connected(generation, Ok(halves)) => {
+                self.attempts.remove(&generation);
+                let socket =
+                    SocketHandle::spawn(&mut self.tasks, generation, halves, &self.batches);
+                self.sockets.insert(generation, socket);
+                Input::SocketUp { generation }
+            }
+            Progress::Connected(generation, Err(e)) => {
+                self.attempts.remove(&generation);
+                let failure = OpenFailure::Transient { reason: e.to_string(), retry_after: None };
+                Input::OpenFailed { generation, failure }
+            }
+        };
+        self.step(input);
+    }
+
+    fn received(&mut self, generation: Generation, batch: Vec<Received>) {
+        for received in batch {
+            let input = match received {
+                Received::Text(text) => Input::Text { generation, text },
+                Received::Binary => Input::Binary { generation },
+                Received::Sign => Input::Heard { generation },
+                Received::Closed(reason) => {
+                    self.sockets.remove(&generation);
+                    Input::SocketClosed { generation, reason }
+                }
+            };
+            self.step(input);
         }
     }
 
@@ -288,17 +276,17 @@ impl Driver {
     fn carry_out(&mut self, output: Output) {
         match output {
             Output::OpenConnection { generation } => {
-                count(&self.counters.opens);
+                self.counters.opens += 1;
                 let client = Arc::clone(&self.client);
                 let subscriptions = Arc::clone(&self.subscriptions);
                 self.attempt(generation, async move {
-                    Event::Opened(generation, client.open_connection(&subscriptions).await)
+                    Progress::Opened(generation, client.open_connection(&subscriptions).await)
                 });
             }
             Output::ConnectSocket { generation, endpoint } => {
                 let config = self.transport.clone();
                 self.attempt(generation, async move {
-                    Event::Connected(generation, transport::connect(&endpoint, &config).await)
+                    Progress::Connected(generation, transport::connect(&endpoint, &config).await)
                 });
             }
             Output::Abandon { generation } => {
@@ -307,7 +295,7 @@ impl Driver {
                 }
             }
             Output::SendText { generation, text } => {
-                count(&self.counters.acks);
+                self.counters.acks += 1;
                 self.send(generation, Outgoing::Text(text));
             }
             Output::SendPing { generation } => self.send(generation, Outgoing::Ping),
@@ -318,7 +306,7 @@ impl Driver {
                 }
             }
             Output::Dispatch { frame, data_frame } => {
-                count(&self.counters.frames);
+                self.counters.frames += 1;
                 self.backlog.push_back(Dispatched { frame, data_frame });
             }
             Output::Publish(state) => self.publish(state),
@@ -329,28 +317,19 @@ impl Driver {
     fn attempt(
         &mut self,
         generation: Generation,
-        work: impl Future<Output = Event> + Send + 'static,
+        work: impl Future<Output = Progress> + Send + 'static,
     ) {
-        let events = self.events.clone();
+        let progress = self.progress.clone();
         let task = self.tasks.spawn(async move {
             // The driver may be gone; then nobody needs to know.
-            let _ = events.send(work.await).await;
+            let _ = progress.send(work.await).await;
         });
         self.attempts.insert(generation, task);
     }
 
-    fn send(&mut self, generation: Generation, outgoing: Outgoing) {
-        let Some(socket) = self.sockets.get(&generation) else { return };
-        if let Err(reason) = socket.send(outgoing) {
-            if let Some(socket) = self.sockets.remove(&generation) {
-                socket.abort();
-            }
-            // The session learns of it as of any other end, but not from within its own step.
-            let events = self.events.clone();
-            self.tasks.spawn(async move {
-                let closed = vec![Received::Closed(reason)];
-                let _ = events.send(Event::Received(generation, closed)).await;
-            });
+    fn send(&self, generation: Generation, outgoing: Outgoing) {
+        if let Some(socket) = self.sockets.get(&generation) {
+            socket.send(outgoing);
         }
     }
 
@@ -382,7 +361,7 @@ impl Driver {
     fn note(&mut self, note: Note) {
         match note {
             Note::Malformed(kind) => {
-                count(&self.counters.malformed);
+                self.counters.malformed += 1;
                 let known = self.malformed.len();
                 match self.malformed.get_mut(&kind) {
                     Some(times) => {
@@ -397,7 +376,7 @@ impl Driver {
                 }
             }
             Note::AckWithoutConnection => {
-                count(&self.counters.acks_without_connection);
+                self.counters.acks_without_connection += 1;
                 debug!("an ack came when its connection was gone");
             }
             // The transition that follows says it.
@@ -408,10 +387,6 @@ impl Driver {
 
 /// How long the loop sleeps when the session has no timer.
 const IDLE: std::time::Duration = std::time::Duration::from_secs(3_600);
-
-fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
 
 /// Both clocks; the session has none of its own.
 fn now() -> Moment {

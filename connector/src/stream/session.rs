@@ -41,8 +41,9 @@ pub struct Session {
 /// connection; 0 goes out at once.
 #[derive(Debug)]
 enum State {
-    /// Pausing before the next attempt.
-    Waiting { attempt: u32, until: Instant },
+    /// Pausing before the next attempt, which must not go out before `not_before` even if there is
+    /// reason to hurry.
+    Waiting { attempt: u32, until: Instant, not_before: Instant },
     /// Asking for endpoint and ticket.
     Opening { attempt: u32, generation: Generation, deadline: Instant },
     /// Shaking hands; endpoint and ticket went out with the output.
@@ -59,7 +60,7 @@ impl Session {
         Self {
             config,
             rng: StdRng::seed_from_u64(seed),
-            state: State::Waiting { attempt: 0, until: now.mono },
+            state: State::Waiting { attempt: 0, until: now.mono, not_before: now.mono },
             draining: Vec::new(),
             generations: 0,
             opens: OpenGate::new(config.opens_per_window, config.open_window),
@@ -84,9 +85,9 @@ impl Session {
         matches!(self.state, State::Stopped) && self.draining.is_empty()
     }
 
-    /// Takes one input at `now`; what is to be done is appended to `out` in order.
+    /// Takes one input at `now`, then does what is due; what is to be done is appended to `out` in order.
     ///
-    /// Whatever fell due before `now` happens first.
+    /// The input goes first: it may be the very sign of life that a deadline waits for.
     pub fn step(&mut self, now: Moment, input: Input, out: &mut Vec<Output>) {
         self.notice_clock_jump(now, out);
         match input {
@@ -184,7 +185,7 @@ impl Session {
         };
         let wanted = now.mono + backoff.max(at_least);
         let until = self.opens.earliest(wanted);
-        self.state = State::Waiting { attempt, until };
+        self.state = State::Waiting { attempt, until, not_before: now.mono + at_least };
         out.push(Output::Publish(StreamState::Waiting {
             attempt,
             delay: until.saturating_duration_since(now.mono),
@@ -215,13 +216,14 @@ impl Session {
         };
         match frame.frame_type {
             FrameType::Unknown(kind) => {
-                out.push(Output::Note(Note::Malformed(Malformed::UnknownType(kind))));
+                let kind = Malformed::UnknownType(excerpt(&kind));
+                out.push(Output::Note(Note::Malformed(kind)));
             }
             FrameType::System if frame.headers.topic == topic::DISCONNECT => {
-                self.disconnect_announced(now, of, frame.data, out);
+                self.disconnect_announced(now, of, excerpt(&frame.data), out);
             }
             FrameType::System if frame.headers.topic == topic::PING => {
-                link.frame_read(now.mono);
+                link.is_healthy();
                 // Nothing may follow a Close frame.
                 if !self.is_closing(of) {
                     let text = Ack::ping(frame.data).encode(frame.headers.message_id.as_ref());
@@ -230,10 +232,8 @@ impl Session {
             }
             FrameType::System => {
                 // CONNECTED, REGISTERED and KEEPALIVE occur in the Node SDK only; they want no answer.
-                link.frame_read(now.mono);
-                out.push(Output::Note(Note::Malformed(Malformed::UnknownSystemTopic(
-                    frame.headers.topic,
-                ))));
+                let kind = Malformed::UnknownSystemTopic(excerpt(&frame.headers.topic));
+                out.push(Output::Note(Note::Malformed(kind)));
             }
             FrameType::Event | FrameType::Callback => {
                 link.frame_read(now.mono);
@@ -390,7 +390,7 @@ impl Session {
             | State::Stopped => {}
         }
         // Last, because each of the above may lead to an attempt that is due at once.
-        if let State::Waiting { attempt, until } = self.state
+        if let State::Waiting { attempt, until, .. } = self.state
             && now.mono >= until
         {
             self.open(now, attempt, out);
@@ -425,7 +425,9 @@ impl Session {
             State::Connected { .. } => {
                 self.replace(now, Phase::UntilReplaced, Outage::ClockJumped(jump), out);
             }
-            State::Waiting { until, .. } => *until = self.opens.earliest(now.mono),
+            State::Waiting { until, not_before, .. } => {
+                *until = self.opens.earliest(now.mono.max(*not_before));
+            }
             State::Opening { .. } | State::Connecting { .. } | State::Stopped => {}
         }
     }
@@ -451,6 +453,15 @@ impl Session {
         self.draining
             .iter()
             .any(|d| d.link.generation() == of && matches!(d.phase, Phase::Closing { .. }))
+    }
+}
+
+/// The beginning of a text that the gateway chose, for logs and counters.
+fn excerpt(text: &str) -> String {
+    const CHARACTERS: usize = 80;
+    match text.char_indices().nth(CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

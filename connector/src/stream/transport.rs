@@ -121,7 +121,7 @@ const BUFFER: usize = 16 * 1024;
 
 /// Longer messages than this end the connection, in bytes. The gateway's own limit is not documented;
 /// the largest frame any SDK is known to accept by default is 1 MiB.
-const MAX_MESSAGE: usize = 16 << 20;
+const MAX_MESSAGE: usize = 4 << 20;
 
 /// Connects and shakes hands.
 pub(super) async fn connect(
@@ -148,7 +148,7 @@ async fn dial(
     // An IPv6 host stands in brackets in a URL, and without them in an address.
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let tcp = async {
-        let tcp = TcpStream::connect((bare, port)).await?;
+        let tcp = connect_any(bare, port).await?;
         // An ack must not wait for the ack of the ack before it.
         tcp.set_nodelay(true)?;
         Ok(tcp)
@@ -189,6 +189,21 @@ async fn dial(
         }),
         Err(e) => Err(ConnectError::Handshake { host: authority, reason: e.to_string() }),
     }
+}
+
+/// Connects to the first address that takes it. Each gets a time of its own: an IPv6 route that leads
+/// nowhere must not use up the time of the IPv4 one.
+async fn connect_any(host: &str, port: u16) -> std::io::Result<TcpStream> {
+    const EACH: Duration = Duration::from_secs(3);
+    let mut last = None;
+    for address in tokio::net::lookup_host((host, port)).await? {
+        match tokio::time::timeout(EACH, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
+            Ok(Err(e)) => last = Some(e),
+            Err(_) => last = Some(std::io::ErrorKind::TimedOut.into()),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::Error::other("the name has no address")))
 }
 
 impl Reader {

@@ -111,8 +111,40 @@ fn wrong_usage_is_told_with_what_is_allowed() {
     exit code: 2
     --- stdout
     --- stderr
-    error: invalid value '0s' for '--ping-interval <TIME>': must be longer than 0, such as 4s
+    error: invalid value '0s' for '--ping-interval <TIME>': must be from 100ms to 10 years, such as 4s
 
     For more information, try '--help'.
     ");
+}
+
+#[test]
+fn times_that_make_no_sense_are_refused() {
+    let mut command = program();
+    command.args(["gateway", "--handshake-timeout", "18446744073709551615s"]);
+    insta::assert_snapshot!(transcript(&mut command), @r"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: invalid value '18446744073709551615s' for '--handshake-timeout <TIME>': must be from 100ms to 10 years, such as 4s
+
+    For more information, try '--help'.
+    ");
+    let mut command = gateway();
+    command.args(["--suspect-after", "4s"]);
+    insta::assert_snapshot!(transcript(&mut command), @r"
+    exit code: 10
+    --- stdout
+    --- stderr
+    error: --suspect-after is 4s, no longer than --ping-interval with 4s, so that every quiet connection would be replaced; give it at least twice that
+    ");
+}
+
+#[test]
+fn an_allowed_host_is_a_name_or_an_address() {
+    for wrong in ["localhost:9", "https://files.example.com", "a b"] {
+        let output = program().args(["gateway", "--allow-host", wrong]).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains("is no host; give a name or address"), "{stderr}");
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+    }
 }

@@ -17,11 +17,11 @@ async fn under_pairing_a_stranger_gets_a_hint_and_no_turn() {
 #[tokio::test]
 async fn a_group_that_is_not_allowed_gets_nothing() {
     let world = World::new().await;
-    let _running = world.start(&["--dm-policy", "open"]);
+    let running = world.start(&["--dm-policy", "open"]);
     world.app.wait_connections(1).await.unwrap();
     world.app.say_in_group("user0001", "Team", "anybody?").await.unwrap();
+    running.wait_log("the group is not on the allowlist", 1).await;
     world.app.wait_acked(1).await.unwrap();
-    // The sentinel: by the time it is answered the group would have been, too.
     world.app.say("user0001", "sentinel").await.unwrap();
     let sent = world.app.wait_sent(1).await.unwrap();
     assert_eq!(sent.len(), 1);

@@ -80,6 +80,30 @@ async fn no_message_pushed_around_a_disconnect_is_lost() {
 }
 
 #[tokio::test]
+async fn a_burst_that_arrived_before_the_cut_is_answered_in_full() {
+    // RST and FIN are not among them: a kernel that resets destroys what it has not sent yet, and so
+    // does one whose program closes with acks unread, so that nobody can tell what had arrived.
+    for (name, cut) in [("close 1000", close(1000)), ("close 1001", close(1001))] {
+        let world = World::new().await;
+        let _running = world.start_proven().await;
+        let mut answered = 1;
+        // One start and eight cuts stay below the limit on opens.
+        for round in 0..8 {
+            world.app.wait_connections(1).await.unwrap();
+            // All of it is on the wire before the cut, and its acks meet a socket that is gone.
+            for n in 0..30 {
+                let said = world.app.say("user0002", &format!("{round}/{n}")).await.unwrap();
+                answered += usize::from(said.state == SaidState::Pushed);
+            }
+            world.app.cut("all", &cut).unwrap();
+        }
+        assert!(answered > 200, "{name}: {answered}");
+        let sent = world.app.wait_sent(answered).await.unwrap();
+        println!("{name}: {} of {answered} answered", sent.len());
+    }
+}
+
+#[tokio::test]
 async fn the_connector_outlives_a_gateway_that_refuses() {
     let status = |status, body| Action::Status(status, body);
     for (name, fault, failures) in [
@@ -138,10 +162,14 @@ async fn no_sequence_of_failures_makes_a_storm() {
         let world = World::new().await;
         let _running = world.start_open();
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(11) {
-            if world.app.wait_connections_within(1, Duration::from_millis(200)).await.is_ok() {
-                world.app.say("user0001", "a healthy frame").await.unwrap();
-                let _ = world.app.wait_acked_within(1, Duration::from_millis(200)).await;
+        let mut acked = 0;
+        while start.elapsed() < Duration::from_secs(12) {
+            if world.app.wait_connections_within(1, Duration::from_millis(200)).await.is_ok()
+                && world.app.say("user0001", "a healthy frame").await.unwrap().state
+                    == SaidState::Pushed
+            {
+                acked += 1;
+                world.app.wait_acked(acked).await.unwrap();
                 world.app.cut("all", &Cut::Rst).unwrap();
             }
         }
@@ -152,7 +180,7 @@ async fn no_sequence_of_failures_makes_a_storm() {
         let fault = Fault { when: When::Upgrade, times: Times::Always, action };
         world.app.fault(fault).unwrap();
         let _running = world.start_open();
-        tokio::time::sleep(Duration::from_secs(11)).await;
+        tokio::time::sleep(Duration::from_secs(12)).await;
         opens_in_worst_window(&world)
     };
     let (flapping, accept_then_close, refused) = tokio::join!(

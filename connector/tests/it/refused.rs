@@ -3,7 +3,7 @@
 use crate::support::World;
 
 #[tokio::test]
-async fn refused_credentials_are_named_and_tried_again_later() {
+async fn refused_credentials_are_named_and_a_long_pause_is_made() {
     let world = World::new().await;
     let mut command = world.command(&[]);
     command.env("DINGTALK_CLIENT_SECRET", "a wrong secret");
@@ -26,6 +26,6 @@ async fn refused_credentials_are_named_and_tried_again_later() {
         .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
         .unwrap_or_else(|| panic!("{line}"));
     assert!((30_000..=60_000).contains(&delay), "{line}");
-    assert!(running.is_running(), "it keeps trying");
+    assert!(running.is_running(), "it does not give up");
     assert!(!running.log().contains("a wrong secret"));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mock_dingtalk::{Action, ConnectionState, Fault, When};
 
-use crate::support::World;
+use crate::support::{World, eventually};
 
 #[tokio::test]
 async fn sigterm_closes_in_order_and_exits_0() {
@@ -34,7 +34,9 @@ async fn an_answer_under_way_is_finished_before_the_end() {
     let slow = Action::Delay(Duration::from_secs(60));
     world.app.fault(Fault::once(When::Path("/robot/sendBySession".into()), slow)).unwrap();
     world.app.say("user0001", "finish this").await.unwrap();
-    world.app.wait_acked(2).await.unwrap();
+    // The answer is on its way, and its call hangs.
+    let hit = || world.app.faults().unwrap().iter().any(|row| row.hits == 1).then_some(());
+    eventually(|| "the slow call".to_owned(), hit).await;
     running.terminate();
     running.wait_log("the stream stops", 1).await;
     assert!(running.is_running(), "it waits for the answer");
@@ -42,6 +44,25 @@ async fn an_answer_under_way_is_finished_before_the_end() {
     assert_eq!(running.ended().await.code(), Some(0));
     let sent = world.app.sent().unwrap();
     assert_eq!(sent.last().unwrap().text, "finish this");
+}
+
+#[tokio::test]
+async fn sigterm_ends_in_ten_seconds_whatever_waits() {
+    let world = World::new().await;
+    let mut running = world.start_proven().await;
+    world
+        .app
+        .fault(Fault::always(When::Path("/robot/sendBySession".into()), Action::Hang))
+        .unwrap();
+    // More than the queue holds, so that frames are not even taken any more.
+    for n in 0..12_000 {
+        world.app.say("user0001", &n.to_string()).await.unwrap();
+    }
+    running.terminate();
+    let start = std::time::Instant::now();
+    assert_eq!(running.ended().await.code(), Some(0));
+    println!("ended after {:?} with a full queue", start.elapsed());
+    assert!(running.lines("answers unfinished").len() == 1);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ pub(super) struct Link {
     last_ping: Instant,
     last_frame: Instant,
     renew_after: Duration,
-    brought_a_frame: bool,
+    talks: bool,
     in_flight: HashMap<u64, Option<MessageId>>,
     frames: u64,
 }
@@ -30,7 +30,7 @@ impl Link {
             last_ping: now,
             last_frame: now,
             renew_after,
-            brought_a_frame: false,
+            talks: false,
             in_flight: HashMap::new(),
             frames: 0,
         }
@@ -45,10 +45,16 @@ impl Link {
         self.last_heard = now;
     }
 
-    /// A healthy frame was read, one that the gateway's routing must have chosen this connection for.
+    /// The gateway talks to us on it, which proves it stable.
+    pub(super) fn is_healthy(&mut self) {
+        self.talks = true;
+    }
+
+    /// An event or a call was read: the gateway's routing has chosen this connection, which a ping,
+    /// the gateway's own or ours, does not prove.
     pub(super) fn frame_read(&mut self, now: Instant) {
         self.last_frame = now;
-        self.brought_a_frame = true;
+        self.talks = true;
     }
 
     pub(super) fn pinged(&mut self, now: Instant) {
@@ -76,7 +82,7 @@ impl Link {
     }
 
     pub(super) fn is_stable(&self, now: Instant, config: &SessionConfig) -> bool {
-        self.brought_a_frame || now.saturating_duration_since(self.up_since) >= config.stable_after
+        self.talks || now.saturating_duration_since(self.up_since) >= config.stable_after
     }
 
     /// Registers a frame whose ack is owed.

@@ -259,7 +259,9 @@ impl fmt::Display for Outage {
         match self {
             Self::NoConnection(failure) => failure.fmt(f),
             Self::Closed(reason) => reason.fmt(f),
-            Self::DisconnectAnnounced(data) => write!(f, "the gateway announced disconnect {data}"),
+            Self::DisconnectAnnounced(data) => {
+                write!(f, "the gateway announced disconnect {data:?}")
+            }
             Self::Silent(silence) => write!(f, "nothing read for {} s", silence.as_secs()),
             Self::Renewal => f.write_str("no frame for long: renewed as a precaution"),
             Self::ClockJumped(jump) => {

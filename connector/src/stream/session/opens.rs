@@ -13,7 +13,7 @@ pub(super) struct OpenGate {
 
 /// The limit must hold where it is counted, at the gateway, which the first open of a window may have
 /// reached more slowly than the one after its end.
-pub(super) const MARGIN: Duration = Duration::from_millis(200);
+pub(super) const MARGIN: Duration = Duration::from_secs(1);
 
 impl OpenGate {
     pub(super) fn new(limit: usize, window: Duration) -> Self {

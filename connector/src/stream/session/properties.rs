@@ -86,6 +86,7 @@ struct Ledger {
     opens: VecDeque<Instant>,
     stopped_at: Option<Instant>,
     replaced_at: Option<Instant>,
+    refused_at: Option<Instant>,
 }
 
 impl Ledger {
@@ -105,6 +106,7 @@ impl Ledger {
             opens: VecDeque::new(),
             stopped_at: None,
             replaced_at: None,
+            refused_at: None,
         }
     }
 
@@ -217,6 +219,11 @@ impl Ledger {
         match output {
             Output::OpenConnection { generation } => {
                 assert!(self.stopped_at.is_none(), "no attempt after stop");
+                let pause = self.refused_at.map(|t| self.now.mono - t);
+                assert!(
+                    pause.is_none_or(|p| p >= self.config.refused_pause),
+                    "{pause:?} after a refusal"
+                );
                 self.opens.push_back(self.now.mono);
                 while self
                     .opens
@@ -269,6 +276,8 @@ impl Ledger {
             }
             Output::Publish(StreamState::Waiting { attempt, delay, outage }) => {
                 self.check_delay(attempt, delay, &outage);
+                let refused = matches!(outage, Outage::NoConnection(OpenFailure::Refused { .. }));
+                self.refused_at = refused.then_some(self.now.mono);
             }
             Output::Publish(StreamState::Connected { .. }) => {
                 self.replaced_at = Some(self.now.mono);

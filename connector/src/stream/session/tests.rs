@@ -149,7 +149,7 @@ fn disconnect_makes_the_next_connection_before_the_old_one_breaks() {
     assert_eq!(
         seen,
         [
-            r#"waiting 0: the gateway announced disconnect {"reason":"expired"}"#,
+            r#"waiting 0: the gateway announced disconnect "{\"reason\":\"expired\"}""#,
             "open 2",
             "opening 0"
         ]
@@ -303,6 +303,36 @@ fn a_computer_that_slept_gets_a_new_connection_at_once() {
             "opening 0"
         ]
     );
+}
+
+#[test]
+fn a_clock_jump_does_not_shorten_the_pause_after_refused_credentials() {
+    let mut bench = Bench::new();
+    bench.tick(0);
+    let failure = OpenFailure::Refused { reason: "authFailed".into() };
+    bench.step(Input::OpenFailed { generation: Generation(1), failure });
+    bench.now.wall += Duration::from_secs(3_600);
+    assert_eq!(bench.step(Input::Tick), ["note ClockJumped(3600s)"]);
+    let wake = bench.session.next_wake().unwrap() - bench.now.mono;
+    assert!(wake >= Duration::from_secs(30), "{wake:?}");
+}
+
+#[test]
+fn the_gateways_pings_do_not_put_off_the_renewal() {
+    let mut bench = Bench::connected();
+    let renewed = (0..37 * 60).any(|_| {
+        bench.text(1, PING);
+        bench.tick(1_000).iter().any(|s| s.contains("renewed as a precaution"))
+    });
+    assert!(renewed);
+}
+
+#[test]
+fn what_the_gateway_says_is_cut_short_in_the_log() {
+    let mut bench = Bench::connected();
+    let kind = "x".repeat(5_000_000);
+    let seen = bench.text(1, &format!(r#"{{"type":"{kind}"}}"#));
+    assert!(seen[0].len() < 200, "{}", seen[0].len());
 }
 
 #[test]
