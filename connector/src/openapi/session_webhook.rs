@@ -7,6 +7,8 @@ use super::access_token::missing;
 use super::{OpenApiClient, OpenApiError, answer};
 use crate::protocol::RobotMessage;
 
+const CALL: &str = "POST /robot/sendBySession";
+
 impl OpenApiClient {
     /// `POST /robot/sendBySession?session=…` on the URL that came with the message.
     ///
@@ -20,7 +22,6 @@ impl OpenApiClient {
         if !self.trusted.allows(session_webhook) {
             return Err(OpenApiError::untrusted(session_webhook));
         }
-        const CALL: &str = "POST /robot/sendBySession";
         let url = session_webhook.clone();
         let host = url.host_str().unwrap_or_default().to_owned();
         let answer = self.post(CALL, url, HeaderMap::new(), &message.webhook_body()).await?;
