@@ -18,6 +18,7 @@ use super::{
     ids::Mint,
     journal::{Draft, EntryKind, Journals},
     lifetime,
+    openapi::ApiState,
     people::People,
     ring::Ring,
     sent::SentRow,
@@ -142,6 +143,7 @@ pub(crate) struct App {
     pub(crate) token: AccessToken,
     pub(crate) sent: Ring<SentRow>,
     pub(crate) faults: Faults,
+    pub(crate) api: ApiState,
 }
 
 impl App {
@@ -168,6 +170,7 @@ impl App {
             token: AccessToken::default(),
             sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
             faults: Faults::default(),
+            api: ApiState::default(),
         }
     }
 

@@ -49,7 +49,7 @@ impl<T> Ring<T> {
     }
 
     /// Rows whose number is above `after`, oldest first.
-    pub(crate) fn after(&self, after: u64) -> impl Iterator<Item = (u64, &T)> {
+    pub(crate) fn after(&self, after: u64) -> impl DoubleEndedIterator<Item = (u64, &T)> {
         let start = self.rows.partition_point(|row| row.number <= after);
         self.rows.range(start..).map(|row| (row.number, &row.value))
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 pub struct SentRow {
     /// Position among the app's sent messages, from 1.
     pub seq: u64,
-    /// `sessionWebhook` or `batchSend`.
+    /// `sessionWebhook`, `batchSend`, `groupMessages` or `privateChatMessages`.
     pub via: &'static str,
     /// The user id in a direct chat, the conversation id in a group.
     pub to: String,
@@ -27,6 +27,19 @@ pub struct SentRow {
     /// The `msgId` of the message whose `sessionWebhook` was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
+    /// The key that the call answered with; messages of one call share it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_query_key: Option<String>,
+    /// True once the robot took it back.
+    #[serde(skip_serializing_if = "is_false")]
+    pub recalled: bool,
+    /// False while a card is still being written.
+    pub finished: bool,
     /// When, in milliseconds since 1970, on the mock's clock.
     pub at: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what must be there is unwrapped")]
 
+mod caller;
 mod connections;
 mod control;
 mod faults;
@@ -10,4 +11,5 @@ mod isolation;
 mod messages;
 mod openapi;
 mod process;
+mod robot_api;
 mod support;

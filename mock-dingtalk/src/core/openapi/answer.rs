@@ -53,6 +53,12 @@ impl Reply {
         self
     }
 
+    /// Says what could be better, unless something worse was said already.
+    pub(crate) fn remarked(mut self, diagnosis: Diagnosis) -> Self {
+        self.diagnosis.get_or_insert(diagnosis);
+        self
+    }
+
     /// What a fault answers, if it answers at all.
     pub(crate) fn of_fault(action: &Action, oapi: bool) -> Option<Self> {
         Some(match action {

@@ -1,0 +1,24 @@
+//! What the HTTP APIs of one app remember.
+
+use super::{emotion::Reactions, limits::Limits, pushes::Pushes};
+
+/// State that only calls of the OpenAPI change.
+#[derive(Debug)]
+pub(crate) struct ApiState {
+    pub(crate) pushes: Pushes,
+    pub(crate) reactions: Reactions,
+    pub(crate) limits: Limits,
+    /// Whether `sendBySession` takes the types that clients send and no page has.
+    pub(crate) undocumented_replies: bool,
+}
+
+impl Default for ApiState {
+    fn default() -> Self {
+        Self {
+            pushes: Pushes::default(),
+            reactions: Reactions::default(),
+            limits: Limits::default(),
+            undocumented_replies: true,
+        }
+    }
+}
