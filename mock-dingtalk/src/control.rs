@@ -34,6 +34,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
         .route("/_mock/apps/{client_id}/frames", post(messages::push_raw))
         .route("/_mock/apps/{client_id}/sent", get(rows::sent))
         .route("/_mock/apps/{client_id}/reactions", get(api_state::reactions))
+        .route("/_mock/apps/{client_id}/files", post(api_state::add_file))
+        .route("/_mock/apps/{client_id}/media/{id}", get(api_state::media))
         .route("/_mock/apps/{client_id}/reads", post(api_state::read))
         .route("/_mock/apps/{client_id}/limits", get(api_state::limits).post(api_state::set_limits))
         .route("/_mock/apps/{client_id}/deliveries", get(rows::deliveries))

@@ -23,6 +23,7 @@ mod http;
 mod ids;
 mod journal;
 mod lifetime;
+mod media;
 mod message;
 mod moment;
 mod openapi;

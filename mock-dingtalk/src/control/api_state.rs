@@ -6,11 +6,15 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 
-use super::{fields::Fields, refusal::Refusal};
+use super::{
+    fields::{Fields, Query},
+    refusal::Refusal,
+};
 use crate::{
     core::{App, VerbError, quoted},
     hub::Hub,
@@ -23,6 +27,42 @@ pub(crate) async fn reactions(
 ) -> Result<Json<Value>, Refusal> {
     let rows = hub.look(|fleet| fleet.app(&client_id).map(|app| app.api.reactions.rows()))?;
     Ok(Json(json!(rows)))
+}
+
+/// `POST /_mock/apps/{clientId}/files?name=a.pdf`: a person's file, as bytes. 201 with the
+/// `downloadCode` that a message would carry.
+pub(crate) async fn add_file(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    uri: Uri,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let mut query = Query::of(&uri);
+    let name = query.string("name").unwrap_or_else(|| "file".to_owned());
+    query.finish()?;
+    let shown = hub.step(|fleet, now| {
+        fleet.act(now, &client_id, |app, cx| {
+            let media = &mut app.api.media;
+            let file = media.sent_by_person(&mut app.mint, app.number, &name, body, cx.now);
+            let size = file.bytes.len();
+            let sha256 = file.sha256();
+            Ok(json!({ "downloadCode": file.id, "name": name, "size": size, "sha256": sha256 }))
+        })
+    })?;
+    Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// `GET /_mock/apps/{clientId}/media/{id}`: the bytes of a file, uploaded or sent by a person.
+pub(crate) async fn media(
+    State(hub): State<Arc<Hub>>,
+    Path((client_id, id)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let file = hub.look(|fleet| {
+        let file = fleet.app(&client_id)?.api.media.get(&id);
+        file.map(|file| (file.content_type(), file.bytes.clone()))
+            .ok_or_else(|| VerbError::NotFound { what: "file", name: id.clone() })
+    })?;
+    Ok(([(header::CONTENT_TYPE, file.0)], file.1).into_response())
 }
 
 /// `POST /_mock/apps/{clientId}/reads` `{"userId","processQueryKey"}`: a person reads a message.

@@ -10,8 +10,11 @@ mod credentials;
 mod door;
 mod emotion;
 mod limits;
+mod media;
 mod message_body;
+mod message_files;
 mod msg_key;
+mod multipart;
 mod not_found;
 mod pushes;
 mod read_status;
@@ -23,6 +26,7 @@ mod state;
 
 use serde_json::Value;
 
+use self::multipart::Form;
 pub(crate) use self::{answer::Reply, state::ApiState};
 use self::{
     ask::Ask,
@@ -41,6 +45,8 @@ pub(crate) struct Routed {
     found: Option<Found>,
     /// The body as JSON, if it is JSON.
     json: Option<Value>,
+    /// The body as a form, if it is one.
+    form: Option<Form>,
     /// What names the app: `clientId`, or an id that holds the app's number.
     owner: Owner,
 }
@@ -57,6 +63,7 @@ impl Routed {
     pub(crate) fn new(call: &HttpCall) -> Self {
         let found = routes::find(&call.method, &call.path);
         let json: Option<Value> = serde_json::from_slice(&call.body).ok();
+        let form = call.content_type.as_deref().and_then(|kind| Form::parse(kind, &call.body));
         let member = |name: &str| {
             let text = json.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
             text.map_or(Owner::Nobody, |text| Owner::ClientId(text.to_owned()))
@@ -70,11 +77,16 @@ impl Routed {
             Some(Kind::CorpToken) => member("client_id"),
             Some(Kind::GetToken) => call.query("appkey").map_or(Owner::Nobody, Owner::ClientId),
             Some(Kind::SendBySession) => number(call.query("session")),
+            Some(Kind::Oapi(_)) => number(media::token(call, form.as_ref())),
+            Some(Kind::Media | Kind::File) => {
+                let id = found.as_ref().and_then(|found| found.params.first());
+                id.and_then(|id| media::owner(id)).map_or(Owner::Nobody, Owner::Number)
+            }
             Some(Kind::Api(_)) => number(call.token.clone()),
             // Paths that are not there yet can still be told apart by their token, for faults.
             None => number(call.token.clone().or_else(|| call.query("access_token"))),
         };
-        Self { found, json, owner }
+        Self { found, json, form, owner }
     }
 
     /// Whether the mock has nothing at this method and path.
@@ -96,13 +108,18 @@ impl Routed {
     ) -> Reply {
         let json = self.json.as_ref();
         let Some(found) = &self.found else { return not_found::answer(call) };
-        let ask = Ask { call, json };
+        let ask = Ask { call, json, form: self.form.as_ref() };
         match found.route.kind {
             Kind::ConnectionsOpen => connections_open::answer(cx, app, tickets, call, json),
             Kind::AccessToken => access_token::answer(cx, app, json),
             Kind::GetToken => access_token::answer_old(cx, app, call),
             Kind::CorpToken => corp_token::answer(cx, app, &found.params, json),
             Kind::SendBySession => send_by_session::answer(cx, app, call, json),
+            Kind::Media => media::public(app, &found.params[0]),
+            Kind::File => message_files::serve(cx, app, call, &found.params[0]),
+            Kind::Oapi(handler) => door::oapi(cx, app, &ask, found.route)
+                .and_then(|app| handler(cx, app, &ask))
+                .unwrap_or_else(|refusal| refusal),
             Kind::Api(handler) => {
                 let reply = door::api(cx, app, call, found.route)
                     .and_then(|app| handler(cx, app, &ask))

@@ -54,6 +54,11 @@ impl<T> Ring<T> {
         self.rows.range(start..).map(|row| (row.number, &row.value))
     }
 
+    pub(crate) fn get(&self, number: u64) -> Option<&T> {
+        let index = self.rows.binary_search_by_key(&number, |row| row.number).ok()?;
+        self.rows.get(index).map(|row| &row.value)
+    }
+
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
         let index = self.rows.binary_search_by_key(&number, |row| row.number).ok()?;
         self.rows.get_mut(index).map(|row| &mut row.value)

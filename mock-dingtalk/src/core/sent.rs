@@ -20,7 +20,8 @@ pub struct SentRow {
     pub msgtype: String,
     /// What a person reads; empty for media.
     pub text: String,
-    /// Media that came with it. None of the calls modelled so far brings any.
+    /// The file that came with it: `mediaId`, `name`, `type`, `size`, `sha256` and a `url` below
+    /// `/_mock`; only `url` where the message has the address of a picture.
     pub media: Option<Value>,
     /// The request's body as received.
     pub raw: Value,

@@ -30,7 +30,7 @@ impl Caller {
         let body = json!({"appKey": self.app.client_id(), "appSecret": self.app.client_secret()});
         let answer = self.client.post(self.url("/v1.0/oauth2/accessToken")).json(&body);
         let answer: Value = answer.send().await.unwrap().json().await.unwrap();
-        self.token = answer["accessToken"].as_str().unwrap().to_owned();
+        answer["accessToken"].as_str().unwrap().clone_into(&mut self.token);
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

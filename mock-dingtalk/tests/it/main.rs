@@ -8,6 +8,7 @@ mod control;
 mod faults;
 mod fixtures;
 mod isolation;
+mod media_api;
 mod messages;
 mod openapi;
 mod process;

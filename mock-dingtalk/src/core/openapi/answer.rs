@@ -1,5 +1,6 @@
 //! Bodies of answers, in the two conventions of DingTalk's two hosts.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::core::{
@@ -14,7 +15,8 @@ use crate::core::{
 pub(crate) struct Reply {
     status: u16,
     content: Content,
-    diagnosis: Option<Diagnosis>,
+    /// Boxed, since answers travel as errors.
+    diagnosis: Option<Box<Diagnosis>>,
 }
 
 #[derive(Debug)]
@@ -27,6 +29,8 @@ enum Content {
         message: String,
     },
     Html(String),
+    Xml(String),
+    File(&'static str, Bytes),
     Empty,
 }
 
@@ -42,6 +46,21 @@ impl Reply {
         Self { status, content, diagnosis: None }
     }
 
+    /// A file.
+    pub(crate) fn file(content_type: &'static str, bytes: Bytes) -> Self {
+        Self { status: 200, content: Content::File(content_type, bytes), diagnosis: None }
+    }
+
+    /// An answer of the object storage.
+    pub(crate) fn xml(status: u16, xml: String) -> Self {
+        Self { status, content: Content::Xml(xml), diagnosis: None }
+    }
+
+    /// A load balancer's page.
+    pub(crate) fn page(status: u16) -> Self {
+        Self { status, content: Content::Html(page(status)), diagnosis: None }
+    }
+
     /// An error of oapi.dingtalk.com: HTTP 200, and `{errcode, errmsg}` (openapi.md 0.2).
     pub(crate) fn errcode(errcode: i64, errmsg: &str) -> Self {
         Self::ok(json!({ "errcode": errcode, "errmsg": errmsg }))
@@ -49,13 +68,13 @@ impl Reply {
 
     /// Says what was wrong, beside the body that DingTalk would send.
     pub(crate) fn diagnosed(mut self, diagnosis: Diagnosis) -> Self {
-        self.diagnosis = Some(diagnosis);
+        self.diagnosis = Some(Box::new(diagnosis));
         self
     }
 
     /// Says what could be better, unless something worse was said already.
     pub(crate) fn remarked(mut self, diagnosis: Diagnosis) -> Self {
-        self.diagnosis.get_or_insert(diagnosis);
+        self.diagnosis.get_or_insert_with(|| Box::new(diagnosis));
         self
     }
 
@@ -95,6 +114,7 @@ impl Reply {
     /// The answer with its request id.
     pub(crate) fn finish(self, mint: &mut Mint) -> HttpAnswer {
         let request_id = mint.uuid().to_string().to_ascii_uppercase();
+        let mut file = None;
         let (content_type, body) = match self.content {
             Content::Plain(value) => (JSON, value.to_string()),
             Content::WithRequestId { code, message } => {
@@ -102,14 +122,21 @@ impl Reply {
                 (JSON, body.to_string())
             }
             Content::Html(page) => (HTML, page),
+            Content::Xml(xml) => ("application/xml", xml),
+            Content::File(content_type, bytes) => {
+                let body = format!("({} bytes of {content_type})", bytes.len());
+                file = Some(bytes);
+                (content_type, body)
+            }
             Content::Empty => (HTML, String::new()),
         };
         HttpAnswer {
             status: self.status,
             content_type,
             body: body.into(),
+            file,
             request_id,
-            diagnosis: self.diagnosis,
+            diagnosis: self.diagnosis.map(|diagnosis| *diagnosis),
             plan: Plan::Now,
         }
     }
@@ -122,6 +149,7 @@ fn page(status: u16) -> String {
         400 => ("400 Bad Request", "<p>The plain HTTP request was sent to HTTPS port</p>\n"),
         401 => ("401 Authorization Required", ""),
         403 => ("403 Forbidden", ""),
+        404 => ("404 Not Found", ""),
         502 => ("502 Bad Gateway", ""),
         503 => ("503 Service Temporarily Unavailable", ""),
         504 => ("504 Gateway Time-out", ""),

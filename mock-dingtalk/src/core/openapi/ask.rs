@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::answer::Reply;
+use super::{Form, answer::Reply};
 use crate::core::{http::HttpCall, journal::Diagnosis};
 
 /// A call whose route and app are known.
@@ -10,6 +10,7 @@ use crate::core::{http::HttpCall, journal::Diagnosis};
 pub(super) struct Ask<'a> {
     pub(super) call: &'a HttpCall,
     pub(super) json: Option<&'a Value>,
+    pub(super) form: Option<&'a Form>,
 }
 
 impl<'a> Ask<'a> {

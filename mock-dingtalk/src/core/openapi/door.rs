@@ -1,6 +1,6 @@
 //! Tokens and limits: what a call has to pass before its handler sees it.
 
-use super::{answer::Reply, limits::Spent, routes::Route};
+use super::{answer::Reply, ask::Ask, limits::Spent, media, routes::Route};
 use crate::core::{
     app::{App, Cx},
     http::HttpCall,
@@ -29,6 +29,42 @@ pub(super) fn api<'a>(
     match app.api.limits.spend((route.method, route.pattern), route.counted, cx.now) {
         Ok(()) => Ok(app),
         Err(spent) => Err(spent_api(spent)),
+    }
+}
+
+/// The same for oapi.dingtalk.com: HTTP 200 and an `errcode` (KB 0013, KB 1433).
+pub(super) fn oapi<'a>(
+    cx: &Cx<'_>,
+    app: Option<&'a mut App>,
+    ask: &Ask<'_>,
+    route: &'static Route,
+) -> Result<&'a mut App, Reply> {
+    let refuse = |errcode, errmsg, problem| {
+        let expected = "?access_token=, a token that is less than 7200 s old";
+        let see = "openapi.md 0.2 and 0.3 (KB 0013)";
+        Err(Reply::errcode(errcode, errmsg).diagnosed(Diagnosis::new(problem, expected, see)))
+    };
+    let invalid = |problem| refuse(40014, "不合法的access_token", problem);
+    let app = match (app, media::token(ask.call, ask.form).as_deref()) {
+        (_, None) => return refuse(41001, "缺少access_token参数", "access_token is missing"),
+        (None, Some(_)) => return invalid("the token was not issued by this mock"),
+        (Some(app), Some(token)) => match app.token.check(token, cx.now) {
+            TokenCheck::Valid => app,
+            TokenCheck::Expired => {
+                return refuse(42001, "access_token超时", "the token has expired");
+            }
+            TokenCheck::Unknown => return invalid("the app has no such token"),
+        },
+    };
+    match app.api.limits.spend((route.method, route.pattern), route.counted, cx.now) {
+        Ok(()) => Ok(app),
+        Err(spent) => {
+            let (errcode, errmsg) = match spent {
+                Spent::PerSecond(_) => (90018, "应用调用该接口的QPS超过上限"),
+                Spent::PerMonth(_) => (90020, "企业调用接口的次数超过上限"),
+            };
+            Err(Reply::errcode(errcode, errmsg).diagnosed(spent.diagnosis()))
+        }
     }
 }
 

@@ -75,6 +75,15 @@ fn media(body: &Map<String, Value>, msgtype: &str) -> Result<String, BodyError> 
     Ok(text("fileName").unwrap_or_default().to_owned())
 }
 
+/// The file that such a message names.
+pub(super) fn media_id(body: &Map<String, Value>) -> Option<&str> {
+    let part = body.get(body.get("msgtype")?.as_str()?)?;
+    ["picURL", "videoMediaId", "mediaId", "media_id"]
+        .iter()
+        .filter_map(|name| part.get(*name)?.as_str())
+        .find(|id| !id.is_empty())
+}
+
 /// One button as `singleTitle` and `singleURL`, or several as `btns`.
 fn action_card_buttons(body: &Map<String, Value>) -> Result<(), BodyError> {
     let card = &body["actionCard"];

@@ -129,7 +129,7 @@ pub(super) struct Message {
 }
 
 /// Reads `msgKey` and `msgParam`.
-pub(super) fn read(_app: &App, body: Fields<'_>) -> Result<Message, Reply> {
+pub(super) fn read(app: &App, body: Fields<'_>) -> Result<Message, Reply> {
     let template = match body.text("msgKey") {
         "" => {
             let problem = "msgKey is missing or empty";
@@ -142,7 +142,22 @@ pub(super) fn read(_app: &App, body: Fields<'_>) -> Result<Message, Reply> {
     };
     let param = param(body, template)?;
     let text = param.get(template.text).and_then(Value::as_str).unwrap_or_default();
-    Ok(Message { msgtype: template.msgtype, text: text.to_owned(), media: None })
+    let media = media(app, &param)?;
+    Ok(Message { msgtype: template.msgtype, text: text.to_owned(), media })
+}
+
+/// The file that a message names. What DingTalk says of an id that nobody uploaded is not
+/// documented; the code for a wrong `msgParam` is our choice.
+fn media(app: &App, param: &Map<String, Value>) -> Result<Option<Value>, Reply> {
+    let text = |name: &'static str| Some((name, param.get(name)?.as_str()?));
+    let Some((name, id)) = ["photoURL", "mediaId", "videoMediaId"].into_iter().find_map(text)
+    else {
+        return Ok(None);
+    };
+    app.media_of_message(id).map(Some).ok_or_else(|| {
+        let problem = format!("msgParam.{name} is {id:?}, which the app did not upload");
+        wrong(INVALID, &problem, "a media_id of media/upload, or a photoURL with http")
+    })
 }
 
 /// Checks that `robotCode` is the app's.

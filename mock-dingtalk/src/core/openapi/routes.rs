@@ -1,6 +1,8 @@
 //! Which call a method and a path mean.
 
-use super::{Reply, ask::Ask, batch_send, emotion, read_status, recall, send_to_chat};
+use super::{
+    Reply, ask::Ask, batch_send, emotion, media, message_files, read_status, recall, send_to_chat,
+};
 use crate::core::{
     app::{App, Cx},
     fault::OPEN_PATH,
@@ -17,6 +19,12 @@ pub(super) enum Kind {
     GetToken,
     CorpToken,
     SendBySession,
+    /// `/media/{id}`, which everybody may fetch.
+    Media,
+    /// The presigned address of a file.
+    File,
+    /// Token in the query or the form.
+    Oapi(Handler),
     /// Token in the header `x-acs-dingtalk-access-token`.
     Api(Handler),
 }
@@ -35,7 +43,13 @@ pub(super) struct Route {
 }
 
 const fn route(method: &'static str, pattern: &'static str, kind: Kind) -> Route {
-    Route { method, pattern, kind, any_case: false, counted: matches!(kind, Kind::Api(_)) }
+    Route {
+        method,
+        pattern,
+        kind,
+        any_case: false,
+        counted: matches!(kind, Kind::Api(_) | Kind::Oapi(_)),
+    }
 }
 
 const fn any_case(method: &'static str, pattern: &'static str, kind: Kind) -> Route {
@@ -60,6 +74,11 @@ pub(super) static ROUTES: &[Route] = &[
     route("POST", "/v1.0/robot/privateChatMessages/query", Kind::Api(read_status::private)),
     route("POST", "/v1.0/robot/emotion/reply", Kind::Api(emotion::reply)),
     route("POST", "/v1.0/robot/emotion/recall", Kind::Api(emotion::recall)),
+    route("POST", "/v1.0/robot/messageFiles/download", Kind::Api(message_files::download)),
+    route("GET", "/robot-files/{}", Kind::File),
+    route("POST", "/media/upload", Kind::Oapi(media::upload)),
+    route("GET", "/media/downloadFile", Kind::Oapi(media::download)),
+    route("GET", "/media/{}", Kind::Media),
 ];
 
 /// What a call matched.
@@ -145,12 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn no_two_routes_answer_one_call() {
+    fn no_route_hides_a_later_one() {
         for (index, one) in ROUTES.iter().enumerate() {
-            let twice = ROUTES[index + 1..].iter().any(|other| {
-                other.method == one.method && matches(other.pattern, one.pattern).is_some()
-            });
-            assert!(!twice, "{} {}", one.method, one.pattern);
+            for later in &ROUTES[index + 1..] {
+                let hides = one.method == later.method
+                    && matches(one.pattern, later.pattern)
+                        .is_some_and(|(_, other_case)| !other_case);
+                assert!(!hides, "{} {} hides {}", one.method, one.pattern, later.pattern);
+            }
         }
     }
 }

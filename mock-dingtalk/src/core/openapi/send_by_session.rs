@@ -75,7 +75,7 @@ pub(super) fn answer(
                 conversation_id: session.conversation_id,
                 msgtype,
                 text,
-                media: None,
+                media: message_body::media_id(body).and_then(|id| app.media_of_message(id)),
                 raw: Value::Object(body.clone()),
                 in_reply_to: Some(session.msg_id),
                 process_query_key: None,

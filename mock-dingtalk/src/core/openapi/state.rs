@@ -1,5 +1,7 @@
 //! What the HTTP APIs of one app remember.
 
+use crate::core::media::MediaStore;
+
 use super::{emotion::Reactions, limits::Limits, pushes::Pushes};
 
 /// State that only calls of the OpenAPI change.
@@ -8,6 +10,7 @@ pub(crate) struct ApiState {
     pub(crate) pushes: Pushes,
     pub(crate) reactions: Reactions,
     pub(crate) limits: Limits,
+    pub(crate) media: MediaStore,
     /// Whether `sendBySession` takes the types that clients send and no page has.
     pub(crate) undocumented_replies: bool,
 }
@@ -18,6 +21,7 @@ impl Default for ApiState {
             pushes: Pushes::default(),
             reactions: Reactions::default(),
             limits: Limits::default(),
+            media: MediaStore::default(),
             undocumented_replies: true,
         }
     }
