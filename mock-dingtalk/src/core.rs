@@ -10,6 +10,7 @@
 mod ack;
 mod app;
 mod base_url;
+mod card;
 mod connection;
 mod conversation;
 mod delivery;

@@ -261,9 +261,13 @@ impl App {
         self.sent.after(after).map(|(_, row)| row.clone()).collect()
     }
 
-    /// How many messages the robot ever sent, forgotten ones included.
+    /// How many messages the robot ever finished, forgotten ones included.
     pub(crate) fn sent_count(&self) -> usize {
-        usize::try_from(self.sent.next_number() - 1).unwrap_or(usize::MAX)
+        let all = usize::try_from(self.sent.next_number() - 1).unwrap_or(usize::MAX);
+        if self.api.cards.is_empty() {
+            return all;
+        }
+        all - self.sent.after(0).filter(|(_, row)| !row.finished).count()
     }
 
     pub(crate) fn acked_count(&self) -> usize {

@@ -29,6 +29,8 @@ pub(crate) const DOWNLOAD_URL_SECONDS: i64 = 3_600;
 pub(crate) const MEDIA_PER_APP: usize = 10_000;
 /// Bytes that those files may have together.
 pub(crate) const MEDIA_BYTES_PER_APP: usize = 256 << 20;
+/// Cards kept for each app.
+pub(crate) const CARDS_PER_APP: usize = 10_000;
 /// Journal entries kept for each app.
 pub(crate) const JOURNAL_ENTRIES: usize = 10_000;
 /// Bytes of journal bodies kept for each app.

@@ -4,6 +4,8 @@ mod access_token;
 mod answer;
 mod ask;
 mod batch_send;
+mod card_create;
+mod card_update;
 mod connections_open;
 mod corp_token;
 mod credentials;

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, what must be there is unwrapped")]
 
 mod caller;
+mod card_api;
 mod connections;
 mod control;
 mod faults;

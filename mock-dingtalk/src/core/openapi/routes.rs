@@ -1,7 +1,8 @@
 //! Which call a method and a path mean.
 
 use super::{
-    Reply, ask::Ask, batch_send, emotion, media, message_files, read_status, recall, send_to_chat,
+    Reply, ask::Ask, batch_send, card_create, card_update, emotion, media, message_files,
+    read_status, recall, send_to_chat,
 };
 use crate::core::{
     app::{App, Cx},
@@ -76,6 +77,15 @@ pub(super) static ROUTES: &[Route] = &[
     route("POST", "/v1.0/robot/emotion/recall", Kind::Api(emotion::recall)),
     route("POST", "/v1.0/robot/messageFiles/download", Kind::Api(message_files::download)),
     route("GET", "/robot-files/{}", Kind::File),
+    route("POST", "/v1.0/card/instances", Kind::Api(card_create::create)),
+    route("PUT", "/v1.0/card/instances", Kind::Api(card_update::update)),
+    route("POST", "/v1.0/card/instances/deliver", Kind::Api(card_create::deliver)),
+    route(
+        "POST",
+        "/v1.0/card/instances/createAndDeliver",
+        Kind::Api(card_create::create_and_deliver),
+    ),
+    route("PUT", "/v1.0/card/streaming", Kind::Api(card_update::stream)),
     route("POST", "/media/upload", Kind::Oapi(media::upload)),
     route("GET", "/media/downloadFile", Kind::Oapi(media::download)),
     route("GET", "/media/{}", Kind::Media),

@@ -1,6 +1,6 @@
 //! What the HTTP APIs of one app remember.
 
-use crate::core::media::MediaStore;
+use crate::core::{card::Cards, media::MediaStore};
 
 use super::{emotion::Reactions, limits::Limits, pushes::Pushes};
 
@@ -11,6 +11,7 @@ pub(crate) struct ApiState {
     pub(crate) reactions: Reactions,
     pub(crate) limits: Limits,
     pub(crate) media: MediaStore,
+    pub(crate) cards: Cards,
     /// Whether `sendBySession` takes the types that clients send and no page has.
     pub(crate) undocumented_replies: bool,
 }
@@ -22,6 +23,7 @@ impl Default for ApiState {
             reactions: Reactions::default(),
             limits: Limits::default(),
             media: MediaStore::default(),
+            cards: Cards::default(),
             undocumented_replies: true,
         }
     }
