@@ -25,6 +25,7 @@ mod routes;
 mod send_by_session;
 mod send_to_chat;
 mod state;
+mod users;
 
 use serde_json::Value;
 
@@ -79,7 +80,7 @@ impl Routed {
             Some(Kind::CorpToken) => member("client_id"),
             Some(Kind::GetToken) => call.query("appkey").map_or(Owner::Nobody, Owner::ClientId),
             Some(Kind::SendBySession) => number(call.query("session")),
-            Some(Kind::Oapi(_)) => number(media::token(call, form.as_ref())),
+            Some(Kind::Oapi(_) | Kind::Top(_)) => number(media::token(call, form.as_ref())),
             Some(Kind::Media | Kind::File) => {
                 let id = found.as_ref().and_then(|found| found.params.first());
                 id.and_then(|id| media::owner(id)).map_or(Owner::Nobody, Owner::Number)
@@ -120,6 +121,10 @@ impl Routed {
             Kind::Media => media::public(app, &found.params[0]),
             Kind::File => message_files::serve(cx, app, call, &found.params[0]),
             Kind::Oapi(handler) => door::oapi(cx, app, &ask, found.route)
+                .and_then(|app| handler(cx, app, &ask))
+                .unwrap_or_else(|refusal| refusal),
+            Kind::Top(handler) => door::oapi(cx, app, &ask, found.route)
+                .map_err(|refusal| refusal.wrapped(cx.now.unix_ms))
                 .and_then(|app| handler(cx, app, &ask))
                 .unwrap_or_else(|refusal| refusal),
             Kind::Api(handler) => {

@@ -15,3 +15,4 @@ mod openapi;
 mod process;
 mod robot_api;
 mod support;
+mod user_api;

@@ -27,6 +27,8 @@ enum Content {
     WithRequestId {
         code: String,
         message: String,
+        /// What the app would have to be allowed.
+        scopes: &'static [&'static str],
     },
     Html(String),
     Xml(String),
@@ -42,7 +44,8 @@ impl Reply {
 
     /// An error of api.dingtalk.com: a status, and `{code, requestid, message}` (openapi.md 0.1).
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
-        let content = Content::WithRequestId { code: code.to_owned(), message: message.to_owned() };
+        let (code, message) = (code.to_owned(), message.to_owned());
+        let content = Content::WithRequestId { code, message, scopes: &[] };
         Self { status, content, diagnosis: None }
     }
 
@@ -59,6 +62,31 @@ impl Reply {
     /// A load balancer's page.
     pub(crate) fn page(status: u16) -> Self {
         Self { status, content: Content::Html(page(status)), diagnosis: None }
+    }
+
+    /// A 403 that names the permissions that are missing (openapi.md 0.1).
+    pub(crate) fn denied(code: &str, message: &str, scopes: &'static [&'static str]) -> Self {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        let content = Content::WithRequestId { code, message, scopes };
+        Self { status: 403, content, diagnosis: None }
+    }
+
+    /// The way in which the TOP gateway tells that a token is no good: `errcode` 88 around the
+    /// code itself (KB 0013; how the inner names are spelled on the wire is not certain).
+    pub(crate) fn wrapped(self, unix_ms: i64) -> Self {
+        let Content::Plain(body) = &self.content else { return self };
+        let code = body["errcode"].as_i64().unwrap_or_default();
+        if !(40_000..50_000).contains(&code) {
+            return self;
+        }
+        let content = Content::Plain(json!({
+            "errcode": 88,
+            "errmsg": "鉴权异常",
+            "sub_code": code.to_string(),
+            "sub_msg": body["errmsg"],
+            "request_id": format!("{unix_ms:x}"),
+        }));
+        Self { content, ..self }
     }
 
     /// An error of oapi.dingtalk.com: HTTP 200, and `{errcode, errmsg}` (openapi.md 0.2).
@@ -117,8 +145,11 @@ impl Reply {
         let mut file = None;
         let (content_type, body) = match self.content {
             Content::Plain(value) => (JSON, value.to_string()),
-            Content::WithRequestId { code, message } => {
-                let body = json!({ "code": code, "requestid": request_id, "message": message });
+            Content::WithRequestId { code, message, scopes } => {
+                let mut body = json!({ "code": code, "requestid": request_id, "message": message });
+                if !scopes.is_empty() {
+                    body["accessdenieddetail"] = json!({ "requiredScopes": scopes });
+                }
                 (JSON, body.to_string())
             }
             Content::Html(page) => (HTML, page),

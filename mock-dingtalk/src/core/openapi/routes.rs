@@ -2,7 +2,7 @@
 
 use super::{
     Reply, ask::Ask, batch_send, card_create, card_update, emotion, media, message_files,
-    read_status, recall, send_to_chat,
+    read_status, recall, send_to_chat, users,
 };
 use crate::core::{
     app::{App, Cx},
@@ -26,6 +26,8 @@ pub(super) enum Kind {
     File,
     /// Token in the query or the form.
     Oapi(Handler),
+    /// The same, refused in the words of the TOP gateway.
+    Top(Handler),
     /// Token in the header `x-acs-dingtalk-access-token`.
     Api(Handler),
 }
@@ -53,6 +55,10 @@ const fn route(method: &'static str, pattern: &'static str, kind: Kind) -> Route
     }
 }
 
+const fn uncounted(method: &'static str, pattern: &'static str, kind: Kind) -> Route {
+    Route { counted: false, ..route(method, pattern, kind) }
+}
+
 const fn any_case(method: &'static str, pattern: &'static str, kind: Kind) -> Route {
     Route { any_case: true, ..route(method, pattern, kind) }
 }
@@ -76,6 +82,11 @@ pub(super) static ROUTES: &[Route] = &[
     route("POST", "/v1.0/robot/emotion/reply", Kind::Api(emotion::reply)),
     route("POST", "/v1.0/robot/emotion/recall", Kind::Api(emotion::recall)),
     route("POST", "/v1.0/robot/messageFiles/download", Kind::Api(message_files::download)),
+    uncounted("POST", "/topapi/v2/user/get", Kind::Top(users::get)),
+    uncounted("POST", "/topapi/v2/user/getbymobile", Kind::Top(users::by_mobile)),
+    uncounted("POST", "/topapi/user/getbyunionid", Kind::Top(users::by_union_id)),
+    uncounted("GET", "/user/get", Kind::Oapi(users::get_old)),
+    uncounted("GET", "/v1.0/contact/users/me", Kind::Api(users::me)),
     route("GET", "/robot-files/{}", Kind::File),
     route("POST", "/v1.0/card/instances", Kind::Api(card_create::create)),
     route("PUT", "/v1.0/card/instances", Kind::Api(card_update::update)),
