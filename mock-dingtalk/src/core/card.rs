@@ -64,7 +64,7 @@ impl Card {
     /// none, a card is written once it shows something and no stream is open.
     pub(crate) fn is_finished(&self) -> bool {
         match (self.stage, self.params.get("flowStatus").and_then(Value::as_str)) {
-            (Stage::Finished | Stage::Failed, _) | (Stage::Delivered, Some("3" | "5")) => true,
+            (Stage::Finished | Stage::Failed, _) | (_, Some("3" | "5")) => true,
             (Stage::Inputing, _) | (_, Some("1" | "2" | "4")) => false,
             (Stage::Delivered, _) => !self.text().is_empty(),
         }
@@ -157,7 +157,7 @@ mod tests {
             (json!({"content": ""}), None, Stage::Delivered, "", false),
             (json!({"flowStatus": "1", "msgContent": "a"}), None, Stage::Delivered, "a", false),
             (json!({"flowStatus": "3"}), None, Stage::Delivered, "", true),
-            (json!({"flowStatus": "3", "content": "a"}), None, Stage::Inputing, "a", false),
+            (json!({"flowStatus": "3", "content": "a"}), None, Stage::Inputing, "a", true),
             (json!({"content": "a", "my": "b"}), Some("my"), Stage::Inputing, "b", false),
             (json!({"content": "a", "my": ""}), Some("my"), Stage::Finished, "a", true),
             (json!({"flowStatus": "2", "content": "a"}), None, Stage::Failed, "a", true),
