@@ -1,5 +1,6 @@
 //! The control API: the library's verbs over HTTP, below `/_mock`.
 
+mod api_state;
 mod apps;
 mod breaking;
 mod clock;
@@ -32,6 +33,11 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
         .route("/_mock/apps/{client_id}/messages", post(messages::speak))
         .route("/_mock/apps/{client_id}/frames", post(messages::push_raw))
         .route("/_mock/apps/{client_id}/sent", get(rows::sent))
+        .route("/_mock/apps/{client_id}/reactions", get(api_state::reactions))
+        .route("/_mock/apps/{client_id}/files", post(api_state::add_file))
+        .route("/_mock/apps/{client_id}/media/{id}", get(api_state::media))
+        .route("/_mock/apps/{client_id}/reads", post(api_state::read))
+        .route("/_mock/apps/{client_id}/limits", get(api_state::limits).post(api_state::set_limits))
         .route("/_mock/apps/{client_id}/deliveries", get(rows::deliveries))
         .route("/_mock/apps/{client_id}/connections", get(rows::connections))
         .route("/_mock/apps/{client_id}/connections/{id}/disconnect", post(breaking::disconnect))

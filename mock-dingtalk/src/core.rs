@@ -10,6 +10,7 @@
 mod ack;
 mod app;
 mod base_url;
+mod card;
 mod connection;
 mod conversation;
 mod delivery;
@@ -23,6 +24,7 @@ mod http;
 mod ids;
 mod journal;
 mod lifetime;
+mod media;
 mod message;
 mod moment;
 mod openapi;

@@ -18,6 +18,8 @@ use crate::{
 
 /// A larger body is refused before it is looked at.
 const MAX_BODY: usize = 4 << 20;
+/// An upload may be too large for DingTalk, and still has to be told so in its words.
+const MAX_UPLOAD: usize = 24 << 20;
 
 /// Takes every call that is neither the control API nor the upgrade.
 pub(crate) async fn call(
@@ -26,7 +28,8 @@ pub(crate) async fn call(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+    let most = if parts.uri.path() == "/media/upload" { MAX_UPLOAD } else { MAX_BODY };
+    let Ok(body) = axum::body::to_bytes(body, most).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let text = |name: &HeaderName| text(&parts.headers, name).map(str::to_owned);
@@ -60,7 +63,8 @@ pub(crate) async fn respond(hub: &Hub, arrival: &Arrival, answer: HttpAnswer) ->
             return std::future::pending().await;
         }
     }
-    let mut response = Response::new(Body::from(answer.body.as_bytes().to_vec()));
+    let body = answer.file.unwrap_or_else(|| answer.body.as_bytes().to_vec().into());
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{fields::Query, refusal::Refusal};
 use crate::{
-    core::{App, VerbError},
+    core::{App, SentRow, VerbError},
     hub::Hub,
 };
 
@@ -22,7 +22,7 @@ const MAX_WAIT: Duration = Duration::from_mins(10);
 const DROPPED: HeaderName = HeaderName::from_static("x-mock-dropped");
 
 /// `GET /_mock/apps/{clientId}/sent?after=SEQ&count=N&wait_ms=MS`: rows after `after`; with
-/// `wait_ms` once `count` of them (1 if not given) are there, or when the time is over.
+/// `wait_ms` once `count` of them (1 if not given) are finished, or when the time is over.
 pub(crate) async fn sent(
     State(hub): State<Arc<Hub>>,
     Path(client_id): Path<String>,
@@ -33,7 +33,8 @@ pub(crate) async fn sent(
     let wait = Wait::read(&mut query)?;
     query.finish()?;
     let read = |app: &App| app.sent_after(after);
-    let rows = wait.until(&hub, &client_id, read, Vec::len).await?;
+    let finished = |rows: &Vec<SentRow>| rows.iter().filter(|row| row.finished).count();
+    let rows = wait.until(&hub, &client_id, read, finished).await?;
     let dropped = hub.look(|fleet| fleet.app(&client_id).map(|app| app.sent.dropped()))?;
     Ok(respond(&rows, dropped))
 }

@@ -18,6 +18,7 @@ use super::{
     ids::Mint,
     journal::{Draft, EntryKind, Journals},
     lifetime,
+    openapi::ApiState,
     people::People,
     ring::Ring,
     sent::SentRow,
@@ -142,6 +143,7 @@ pub(crate) struct App {
     pub(crate) token: AccessToken,
     pub(crate) sent: Ring<SentRow>,
     pub(crate) faults: Faults,
+    pub(crate) api: ApiState,
 }
 
 impl App {
@@ -168,6 +170,7 @@ impl App {
             token: AccessToken::default(),
             sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
             faults: Faults::default(),
+            api: ApiState::default(),
         }
     }
 
@@ -258,9 +261,13 @@ impl App {
         self.sent.after(after).map(|(_, row)| row.clone()).collect()
     }
 
-    /// How many messages the robot ever sent, forgotten ones included.
+    /// How many messages the robot ever finished, forgotten ones included.
     pub(crate) fn sent_count(&self) -> usize {
-        usize::try_from(self.sent.next_number() - 1).unwrap_or(usize::MAX)
+        let all = usize::try_from(self.sent.next_number() - 1).unwrap_or(usize::MAX);
+        if self.api.cards.is_empty() {
+            return all;
+        }
+        all - self.sent.after(0).filter(|(_, row)| !row.finished).count()
     }
 
     pub(crate) fn acked_count(&self) -> usize {

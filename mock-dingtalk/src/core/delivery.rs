@@ -209,6 +209,14 @@ impl Deliveries {
         self.ring.after(after).map(|(_, delivery)| delivery.row())
     }
 
+    /// The chat that a message was said in, if it is known still.
+    pub(crate) fn conversation_of(&self, msg_id: &str) -> Option<&str> {
+        let mut newest_first = self.ring.after(0).rev().map(|(_, delivery)| delivery);
+        newest_first
+            .find(|delivery| delivery.msg_id.as_deref() == Some(msg_id))
+            .and_then(|delivery| delivery.conversation_id.as_deref())
+    }
+
     /// Counts a first answer.
     pub(crate) fn count_acked(&mut self) {
         self.acked += 1;

@@ -225,7 +225,7 @@ impl Fleet {
             Plan::Now => format!("{} {}", call.method, call.path),
         };
         let draft = Draft::new(EntryKind::Http, text)
-            .body(String::from_utf8_lossy(&call.body).into())
+            .body(call.journaled())
             .answered(if silent { 0 } else { answer.status }, Arc::clone(&answer.body))
             .diagnosis(answer.diagnosis.clone());
         let owner = app.map(|app| (app.number, &app.client_id));

@@ -30,6 +30,15 @@ impl HttpCall {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// The body as the journal keeps it: as much as it takes, and of an upload the size only.
+    pub(crate) fn journaled(&self) -> Arc<str> {
+        let form = self.content_type.as_deref().is_some_and(|t| t.starts_with("multipart/"));
+        if form {
+            return format!("(a form of {} bytes)", self.body.len()).into();
+        }
+        String::from_utf8_lossy(&self.body).into()
+    }
+
     /// Whether the old conventions hold: HTTP 200 and `errcode`.
     pub(crate) fn is_oapi(&self) -> bool {
         match self.host.as_deref() {
@@ -46,6 +55,8 @@ pub(crate) struct HttpAnswer {
     pub(crate) status: u16,
     pub(crate) content_type: &'static str,
     pub(crate) body: Arc<str>,
+    /// A file, whose place in the journal `body` takes.
+    pub(crate) file: Option<Bytes>,
     /// Upper-case UUID for the `x-acs-request-id` header; the same as `requestid` in an error.
     pub(crate) request_id: String,
     pub(crate) diagnosis: Option<Diagnosis>,

@@ -21,6 +21,16 @@ pub(crate) const EVENT_GAPS: [Duration; 2] = [Duration::from_secs(10), Duration:
 pub(crate) const ROWS_PER_APP: usize = 100_000;
 /// Bytes of bodies that those rows may hold together, for each app and each kind.
 pub(crate) const ROW_BYTES_PER_APP: usize = 64 << 20;
+/// A `downloadCode`, from the message it came with. Not documented; this is our choice.
+pub(crate) const DOWNLOAD_CODE: Duration = Duration::from_hours(24);
+/// The address that a `downloadCode` is exchanged for. Not documented; this is our choice.
+pub(crate) const DOWNLOAD_URL_SECONDS: i64 = 3_600;
+/// Files kept for each app.
+pub(crate) const MEDIA_PER_APP: usize = 10_000;
+/// Bytes that those files may have together.
+pub(crate) const MEDIA_BYTES_PER_APP: usize = 256 << 20;
+/// Cards kept for each app.
+pub(crate) const CARDS_PER_APP: usize = 10_000;
 /// Journal entries kept for each app.
 pub(crate) const JOURNAL_ENTRIES: usize = 10_000;
 /// Bytes of journal bodies kept for each app.

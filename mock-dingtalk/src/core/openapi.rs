@@ -2,48 +2,54 @@
 
 mod access_token;
 mod answer;
+mod ask;
 mod batch_send;
+mod card_create;
+mod card_update;
 mod connections_open;
+mod corp_token;
 mod credentials;
+mod door;
+mod emotion;
+mod limits;
+mod media;
 mod message_body;
+mod message_files;
+mod msg_key;
+mod multipart;
+mod not_found;
+mod pushes;
+mod read_status;
+mod recall;
+mod routes;
 mod send_by_session;
+mod send_to_chat;
+mod state;
+mod users;
 
 use serde_json::Value;
 
-pub(crate) use self::answer::Reply;
+use self::multipart::Form;
+pub(crate) use self::{answer::Reply, state::ApiState};
+use self::{
+    ask::Ask,
+    routes::{Found, Kind},
+};
 use super::{
     app::{App, AppNumber, Cx},
-    fault::OPEN_PATH,
     http::HttpCall,
     ids,
     journal::Diagnosis,
     ticket::Tickets,
 };
 
-/// The calls that the mock knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Api {
-    ConnectionsOpen,
-    AccessToken,
-    GetToken,
-    SendBySession,
-    BatchSend,
-}
-
-/// Method, path and what is there.
-const ROUTES: [(&str, &str, Api); 5] = [
-    ("POST", OPEN_PATH, Api::ConnectionsOpen),
-    ("POST", "/v1.0/oauth2/accessToken", Api::AccessToken),
-    ("GET", "/gettoken", Api::GetToken),
-    ("POST", "/robot/sendBySession", Api::SendBySession),
-    ("POST", "/v1.0/robot/oToMessages/batchSend", Api::BatchSend),
-];
-
 /// A call after routing: what it asks for, and the app it says it is of.
 pub(crate) struct Routed {
-    api: Option<Api>,
+    found: Option<Found>,
     /// The body as JSON, if it is JSON.
     json: Option<Value>,
+    /// The body as a form, if it is one.
+    form: Option<Form>,
     /// What names the app: `clientId`, or an id that holds the app's number.
     owner: Owner,
 }
@@ -58,11 +64,9 @@ pub(crate) enum Owner {
 
 impl Routed {
     pub(crate) fn new(call: &HttpCall) -> Self {
-        let api = ROUTES
-            .iter()
-            .find(|(method, path, _)| *method == call.method && *path == call.path)
-            .map(|(_, _, api)| *api);
+        let found = routes::find(&call.method, &call.path);
         let json: Option<Value> = serde_json::from_slice(&call.body).ok();
+        let form = call.content_type.as_deref().and_then(|kind| Form::parse(kind, &call.body));
         let member = |name: &str| {
             let text = json.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
             text.map_or(Owner::Nobody, |text| Owner::ClientId(text.to_owned()))
@@ -70,21 +74,27 @@ impl Routed {
         let number = |id: Option<String>| {
             id.as_deref().and_then(ids::owner).map_or(Owner::Nobody, Owner::Number)
         };
-        let owner = match api {
-            Some(Api::ConnectionsOpen) => member("clientId"),
-            Some(Api::AccessToken) => member("appKey"),
-            Some(Api::GetToken) => call.query("appkey").map_or(Owner::Nobody, Owner::ClientId),
-            Some(Api::SendBySession) => number(call.query("session")),
-            Some(Api::BatchSend) => number(call.token.clone()),
+        let owner = match found.as_ref().map(|found| &found.route.kind) {
+            Some(Kind::ConnectionsOpen) => member("clientId"),
+            Some(Kind::AccessToken) => member("appKey"),
+            Some(Kind::CorpToken) => member("client_id"),
+            Some(Kind::GetToken) => call.query("appkey").map_or(Owner::Nobody, Owner::ClientId),
+            Some(Kind::SendBySession) => number(call.query("session")),
+            Some(Kind::Oapi(_) | Kind::Top(_)) => number(media::token(call, form.as_ref())),
+            Some(Kind::Media | Kind::File) => {
+                let id = found.as_ref().and_then(|found| found.params.first());
+                id.and_then(|id| media::owner(id)).map_or(Owner::Nobody, Owner::Number)
+            }
+            Some(Kind::Api(_)) => number(call.token.clone()),
             // Paths that are not there yet can still be told apart by their token, for faults.
             None => number(call.token.clone().or_else(|| call.query("access_token"))),
         };
-        Self { api, json, owner }
+        Self { found, json, form, owner }
     }
 
     /// Whether the mock has nothing at this method and path.
     pub(crate) fn is_unmatched(&self) -> bool {
-        self.api.is_none()
+        self.found.is_none()
     }
 
     pub(crate) fn owner(&self) -> &Owner {
@@ -100,35 +110,35 @@ impl Routed {
         call: &HttpCall,
     ) -> Reply {
         let json = self.json.as_ref();
-        match self.api {
-            Some(Api::ConnectionsOpen) => connections_open::answer(cx, app, tickets, call, json),
-            Some(Api::AccessToken) => access_token::answer(cx, app, json),
-            Some(Api::GetToken) => access_token::answer_old(cx, app, call),
-            Some(Api::SendBySession) => send_by_session::answer(cx, app, call, json),
-            Some(Api::BatchSend) => batch_send::answer(cx, app, call, json),
-            None => not_found(call),
+        let Some(found) = &self.found else { return not_found::answer(call) };
+        let ask = Ask { call, json, form: self.form.as_ref() };
+        match found.route.kind {
+            Kind::ConnectionsOpen => connections_open::answer(cx, app, tickets, call, json),
+            Kind::AccessToken => access_token::answer(cx, app, json),
+            Kind::GetToken => access_token::answer_old(cx, app, call),
+            Kind::CorpToken => corp_token::answer(cx, app, &found.params, json),
+            Kind::SendBySession => send_by_session::answer(cx, app, call, json),
+            Kind::Media => media::public(app, &found.params[0]),
+            Kind::File => message_files::serve(cx, app, call, &found.params[0]),
+            Kind::Oapi(handler) => door::oapi(cx, app, &ask, found.route)
+                .and_then(|app| handler(cx, app, &ask))
+                .unwrap_or_else(|refusal| refusal),
+            Kind::Top(handler) => door::oapi(cx, app, &ask, found.route)
+                .map_err(|refusal| refusal.wrapped(cx.now.unix_ms))
+                .and_then(|app| handler(cx, app, &ask))
+                .unwrap_or_else(|refusal| refusal),
+            Kind::Api(handler) => {
+                let reply = door::api(cx, app, call, found.route)
+                    .and_then(|app| handler(cx, app, &ask))
+                    .unwrap_or_else(|refusal| refusal);
+                if found.other_case {
+                    let problem = format!("the path is written {}", call.path);
+                    let see = "openapi.md 4.4 (KB 0723)";
+                    reply.remarked(Diagnosis::new(problem, found.route.pattern, see))
+                } else {
+                    reply
+                }
+            }
         }
-    }
-}
-
-/// The api host's body is from aliyun/alibabacloud-go-sdk#5, the oapi host's from its table of
-/// global return codes.
-fn not_found(call: &HttpCall) -> Reply {
-    let other_method = ROUTES.iter().find(|(_, path, _)| *path == call.path);
-    let (problem, expected) = match other_method {
-        Some((method, path, _)) => {
-            (format!("{} is not a method of {path}", call.method), format!("{method} {path}"))
-        }
-        None => (
-            format!("{} {} is not modelled by this mock", call.method, call.path),
-            ROUTES.map(|(method, path, _)| format!("{method} {path}")).join(", "),
-        ),
-    };
-    let diagnosis = Diagnosis::new(problem, expected, "openapi.md 10, the endpoint table");
-    if call.is_oapi() {
-        Reply::errcode(404, "请求的URI地址不存在").diagnosed(diagnosis)
-    } else {
-        let message = "Specified api is not found, please check your url and method.";
-        Reply::error(404, "InvalidAction.NotFound", message).diagnosed(diagnosis)
     }
 }

@@ -49,9 +49,14 @@ impl<T> Ring<T> {
     }
 
     /// Rows whose number is above `after`, oldest first.
-    pub(crate) fn after(&self, after: u64) -> impl Iterator<Item = (u64, &T)> {
+    pub(crate) fn after(&self, after: u64) -> impl DoubleEndedIterator<Item = (u64, &T)> {
         let start = self.rows.partition_point(|row| row.number <= after);
         self.rows.range(start..).map(|row| (row.number, &row.value))
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<&T> {
+        let index = self.rows.binary_search_by_key(&number, |row| row.number).ok()?;
+        self.rows.get(index).map(|row| &row.value)
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {

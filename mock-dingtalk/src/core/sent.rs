@@ -10,23 +10,38 @@ use serde_json::Value;
 pub struct SentRow {
     /// Position among the app's sent messages, from 1.
     pub seq: u64,
-    /// `sessionWebhook` or `batchSend`.
+    /// `sessionWebhook`, `batchSend`, `groupMessages`, `privateChatMessages` or `card`.
     pub via: &'static str,
     /// The user id in a direct chat, the conversation id in a group.
     pub to: String,
     /// The chat it appears in.
     pub conversation_id: String,
-    /// `text`, `markdown`, `link`, `actionCard`, `feedCard`, `image`, `audio`, `file` or `video`.
+    /// `text`, `markdown`, `link`, `actionCard`, `feedCard`, `image`, `audio`, `file`,
+    /// `video` or `card`.
     pub msgtype: String,
-    /// What a person reads; empty for media.
+    /// What a person reads; empty for media. Of a card, what it shows now.
     pub text: String,
-    /// Media that came with it. None of the calls modelled so far brings any.
+    /// The file that came with it: `mediaId`, `name`, `type`, `size`, `sha256` and a `url` below
+    /// `/_mock`; only `url` where the message has the address of a picture.
     pub media: Option<Value>,
-    /// The request's body as received.
+    /// The request's body as received; of a card, all of it as it stands.
     pub raw: Value,
     /// The `msgId` of the message whose `sessionWebhook` was used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_reply_to: Option<String>,
+    /// The key that the call answered with; messages of one call share it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub process_query_key: Option<String>,
+    /// True once the robot took it back.
+    #[serde(skip_serializing_if = "is_false")]
+    pub recalled: bool,
+    /// False while a card is still being written.
+    pub finished: bool,
     /// When, in milliseconds since 1970, on the mock's clock.
     pub at: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }

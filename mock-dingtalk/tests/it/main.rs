@@ -2,12 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what must be there is unwrapped")]
 
+mod caller;
+mod card_api;
 mod connections;
 mod control;
 mod faults;
 mod fixtures;
 mod isolation;
+mod media_api;
 mod messages;
 mod openapi;
 mod process;
+mod robot_api;
 mod support;
+mod user_api;

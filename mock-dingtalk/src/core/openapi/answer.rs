@@ -1,5 +1,6 @@
 //! Bodies of answers, in the two conventions of DingTalk's two hosts.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::core::{
@@ -14,7 +15,8 @@ use crate::core::{
 pub(crate) struct Reply {
     status: u16,
     content: Content,
-    diagnosis: Option<Diagnosis>,
+    /// Boxed, since answers travel as errors.
+    diagnosis: Option<Box<Diagnosis>>,
 }
 
 #[derive(Debug)]
@@ -25,8 +27,12 @@ enum Content {
     WithRequestId {
         code: String,
         message: String,
+        /// What the app would have to be allowed.
+        scopes: &'static [&'static str],
     },
     Html(String),
+    Xml(String),
+    File(&'static str, Bytes),
     Empty,
 }
 
@@ -38,8 +44,49 @@ impl Reply {
 
     /// An error of api.dingtalk.com: a status, and `{code, requestid, message}` (openapi.md 0.1).
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
-        let content = Content::WithRequestId { code: code.to_owned(), message: message.to_owned() };
+        let (code, message) = (code.to_owned(), message.to_owned());
+        let content = Content::WithRequestId { code, message, scopes: &[] };
         Self { status, content, diagnosis: None }
+    }
+
+    /// A file.
+    pub(crate) fn file(content_type: &'static str, bytes: Bytes) -> Self {
+        Self { status: 200, content: Content::File(content_type, bytes), diagnosis: None }
+    }
+
+    /// An answer of the object storage.
+    pub(crate) fn xml(status: u16, xml: String) -> Self {
+        Self { status, content: Content::Xml(xml), diagnosis: None }
+    }
+
+    /// A load balancer's page.
+    pub(crate) fn page(status: u16) -> Self {
+        Self { status, content: Content::Html(page(status)), diagnosis: None }
+    }
+
+    /// A 403 that names the permissions that are missing (openapi.md 0.1).
+    pub(crate) fn denied(code: &str, message: &str, scopes: &'static [&'static str]) -> Self {
+        let (code, message) = (code.to_owned(), message.to_owned());
+        let content = Content::WithRequestId { code, message, scopes };
+        Self { status: 403, content, diagnosis: None }
+    }
+
+    /// The way in which the TOP gateway tells that a token is no good: `errcode` 88 around the
+    /// code itself (KB 0013; how the inner names are spelled on the wire is not certain).
+    pub(crate) fn wrapped(self, unix_ms: i64) -> Self {
+        let Content::Plain(body) = &self.content else { return self };
+        let code = body["errcode"].as_i64().unwrap_or_default();
+        if !(40_000..50_000).contains(&code) {
+            return self;
+        }
+        let content = Content::Plain(json!({
+            "errcode": 88,
+            "errmsg": "鉴权异常",
+            "sub_code": code.to_string(),
+            "sub_msg": body["errmsg"],
+            "request_id": format!("{unix_ms:x}"),
+        }));
+        Self { content, ..self }
     }
 
     /// An error of oapi.dingtalk.com: HTTP 200, and `{errcode, errmsg}` (openapi.md 0.2).
@@ -49,7 +96,13 @@ impl Reply {
 
     /// Says what was wrong, beside the body that DingTalk would send.
     pub(crate) fn diagnosed(mut self, diagnosis: Diagnosis) -> Self {
-        self.diagnosis = Some(diagnosis);
+        self.diagnosis = Some(Box::new(diagnosis));
+        self
+    }
+
+    /// Says what could be better, unless something worse was said already.
+    pub(crate) fn remarked(mut self, diagnosis: Diagnosis) -> Self {
+        self.diagnosis.get_or_insert_with(|| Box::new(diagnosis));
         self
     }
 
@@ -89,21 +142,32 @@ impl Reply {
     /// The answer with its request id.
     pub(crate) fn finish(self, mint: &mut Mint) -> HttpAnswer {
         let request_id = mint.uuid().to_string().to_ascii_uppercase();
+        let mut file = None;
         let (content_type, body) = match self.content {
             Content::Plain(value) => (JSON, value.to_string()),
-            Content::WithRequestId { code, message } => {
-                let body = json!({ "code": code, "requestid": request_id, "message": message });
+            Content::WithRequestId { code, message, scopes } => {
+                let mut body = json!({ "code": code, "requestid": request_id, "message": message });
+                if !scopes.is_empty() {
+                    body["accessdenieddetail"] = json!({ "requiredScopes": scopes });
+                }
                 (JSON, body.to_string())
             }
             Content::Html(page) => (HTML, page),
+            Content::Xml(xml) => ("application/xml", xml),
+            Content::File(content_type, bytes) => {
+                let body = format!("({} bytes of {content_type})", bytes.len());
+                file = Some(bytes);
+                (content_type, body)
+            }
             Content::Empty => (HTML, String::new()),
         };
         HttpAnswer {
             status: self.status,
             content_type,
             body: body.into(),
+            file,
             request_id,
-            diagnosis: self.diagnosis,
+            diagnosis: self.diagnosis.map(|diagnosis| *diagnosis),
             plan: Plan::Now,
         }
     }
@@ -116,6 +180,7 @@ fn page(status: u16) -> String {
         400 => ("400 Bad Request", "<p>The plain HTTP request was sent to HTTPS port</p>\n"),
         401 => ("401 Authorization Required", ""),
         403 => ("403 Forbidden", ""),
+        404 => ("404 Not Found", ""),
         502 => ("502 Bad Gateway", ""),
         503 => ("503 Service Temporarily Unavailable", ""),
         504 => ("504 Gateway Time-out", ""),

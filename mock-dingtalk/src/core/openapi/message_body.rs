@@ -17,7 +17,10 @@ pub(super) enum BodyError {
 /// Reads the text of a message, or `None` where the message says nothing (`empty`).
 ///
 /// Members and spelling as in KB 0699 and 0717: link has `messageUrl`, feedCard `messageURL`.
-pub(super) fn read(body: &Map<String, Value>) -> Result<Option<(String, String)>, BodyError> {
+pub(super) fn read(
+    body: &Map<String, Value>,
+    undocumented: bool,
+) -> Result<Option<(String, String)>, BodyError> {
     let Some(msgtype) = body.get("msgtype").and_then(Value::as_str) else {
         return Err(BodyError::NoType);
     };
@@ -46,9 +49,39 @@ pub(super) fn read(body: &Map<String, Value>) -> Result<Option<(String, String)>
             text
         }
         "feedCard" => feed_card(body)?,
+        "image" | "file" | "video" if undocumented => media(body, msgtype)?,
         other => return Err(BodyError::UnknownType(other.to_owned())),
     };
     Ok(Some((msgtype.to_owned(), text)))
+}
+
+/// The types that no page has, in the members that clients in use send (`QwenPaw` and two others);
+/// what people read of it is the name of a file.
+fn media(body: &Map<String, Value>, msgtype: &str) -> Result<String, BodyError> {
+    let (ids, needs): (&[&str], &[&str]) = match msgtype {
+        "image" => (&["picURL", "media_id"], &[]),
+        "file" => (&["mediaId", "media_id"], &[]),
+        _ => (&["videoMediaId", "mediaId"], &["duration"]),
+    };
+    let part = body.get(msgtype);
+    let text = |name: &str| part.and_then(|part| part.get(name)).and_then(Value::as_str);
+    let filled = |name: &str| text(name).is_some_and(|text| !text.is_empty());
+    if !ids.iter().any(|name| filled(name)) {
+        return Err(BodyError::Missing(format!("{msgtype}.{}", ids[0])));
+    }
+    if let Some(name) = needs.iter().find(|name| !filled(name)) {
+        return Err(BodyError::Missing(format!("{msgtype}.{name}")));
+    }
+    Ok(text("fileName").unwrap_or_default().to_owned())
+}
+
+/// The file that such a message names.
+pub(super) fn media_id(body: &Map<String, Value>) -> Option<&str> {
+    let part = body.get(body.get("msgtype")?.as_str()?)?;
+    ["picURL", "videoMediaId", "mediaId", "media_id"]
+        .iter()
+        .filter_map(|name| part.get(*name)?.as_str())
+        .find(|id| !id.is_empty())
 }
 
 /// One button as `singleTitle` and `singleURL`, or several as `btns`.
@@ -97,7 +130,7 @@ mod tests {
     use super::{BodyError, read};
 
     fn read_value(body: &Value) -> Result<Option<(String, String)>, BodyError> {
-        read(body.as_object().unwrap())
+        read(body.as_object().unwrap(), true)
     }
 
     #[test]

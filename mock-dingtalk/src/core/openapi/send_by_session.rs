@@ -65,7 +65,7 @@ pub(super) fn answer(
     let Some(Value::Object(body)) = json else {
         return bad_json("the body is not a JSON object".to_owned(), "a JSON object");
     };
-    match message_body::read(body) {
+    match message_body::read(body, app.api.undocumented_replies) {
         Ok(None) => {}
         Ok(Some((msgtype, text))) => {
             let row = SentRow {
@@ -75,9 +75,12 @@ pub(super) fn answer(
                 conversation_id: session.conversation_id,
                 msgtype,
                 text,
-                media: None,
+                media: message_body::media_id(body).and_then(|id| app.media_of_message(id)),
                 raw: Value::Object(body.clone()),
                 in_reply_to: Some(session.msg_id),
+                process_query_key: None,
+                recalled: false,
+                finished: true,
                 at: cx.now.unix_ms,
             };
             app.record_sent(cx, row, call.body.len());
@@ -91,7 +94,7 @@ pub(super) fn answer(
         Err(BodyError::UnknownType(msgtype)) => {
             return Reply::errcode(400_105, "不支持的消息类型").diagnosed(Diagnosis::new(
                 format!("msgtype is {msgtype:?}"),
-                "text, markdown, link, actionCard, feedCard or empty",
+                "text, markdown, link, actionCard, feedCard, empty, or one that the app's limits allow",
                 SEE,
             ));
         }

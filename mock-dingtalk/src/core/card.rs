@@ -1,0 +1,170 @@
+//! Cards: what they show, and how far they are written.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    app::{App, Cx},
+    lifetime,
+};
+
+/// One card, named by its `outTrackId`.
+#[derive(Debug, Clone)]
+pub(crate) struct Card {
+    pub(crate) template_id: String,
+    /// `cardParamMap` as it stands.
+    pub(crate) params: Map<String, Value>,
+    /// `cardParamMap` for single people, by user id.
+    pub(crate) private: Map<String, Value>,
+    /// `STREAM` or `HTTP`, where presses are to be told.
+    pub(crate) callback: Option<String>,
+    /// The key that was streamed last.
+    pub(crate) streamed: Option<String>,
+    pub(crate) stage: Stage,
+    /// Rows of `sent` that show it.
+    pub(crate) seqs: Vec<u64>,
+    /// Where it was delivered: type and id of the space.
+    pub(crate) spaces: Vec<(String, String)>,
+    /// The guids of its streaming calls.
+    pub(crate) guids: HashSet<String>,
+}
+
+/// How far the streaming of a card is (KB interactive cards 0002).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Nothing was streamed.
+    Delivered,
+    /// Streaming began.
+    Inputing,
+    /// `isFinalize` came.
+    Finished,
+    /// `isError` came.
+    Failed,
+}
+
+/// Keys that hold what people read in the public templates and in those of clients in use.
+const READ: [&str; 7] =
+    ["msgContent", "content", "markdown", "text", "staticMsgContent", "title", "lastMessage"];
+
+impl Card {
+    /// What people read now: the streamed variable, else the first known one that holds text.
+    pub(crate) fn text(&self) -> String {
+        let text = |key: &str| {
+            self.params.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+        };
+        let streamed = self.streamed.as_deref().and_then(text);
+        streamed.or_else(|| READ.into_iter().find_map(text)).unwrap_or_default().to_owned()
+    }
+
+    /// Whether nothing more is to come. `flowStatus` decides where the card has one; where it has
+    /// none, a card is written once it shows something and no stream is open.
+    pub(crate) fn is_finished(&self) -> bool {
+        match (self.stage, self.params.get("flowStatus").and_then(Value::as_str)) {
+            (Stage::Finished | Stage::Failed, _) | (_, Some("3" | "5")) => true,
+            (Stage::Inputing, _) | (_, Some("1" | "2" | "4")) => false,
+            (Stage::Delivered, _) => !self.text().is_empty(),
+        }
+    }
+
+    /// The card as `sent` shows it in `raw`.
+    pub(crate) fn shown(&self, out_track_id: &str) -> Value {
+        json!({
+            "outTrackId": out_track_id,
+            "cardTemplateId": self.template_id,
+            "cardData": { "cardParamMap": self.params },
+            "privateData": self.private,
+            "callbackType": self.callback,
+        })
+    }
+}
+
+/// The cards of one app. The oldest are forgotten when there are too many.
+#[derive(Debug, Default)]
+pub(crate) struct Cards {
+    by_id: HashMap<Arc<str>, Card>,
+    order: VecDeque<Arc<str>>,
+}
+
+impl Cards {
+    pub(crate) fn get(&self, id: &str) -> Option<&Card> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Card> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    pub(crate) fn add(&mut self, id: &str, card: Card) {
+        if self.order.len() >= lifetime::CARDS_PER_APP
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_id.remove(&oldest);
+        }
+        let id: Arc<str> = id.into();
+        self.order.push_back(Arc::clone(&id));
+        self.by_id.insert(id, card);
+    }
+}
+
+impl App {
+    /// Writes a card's content into its rows of `sent`.
+    pub(crate) fn refresh_card(&mut self, cx: &mut Cx<'_>, id: &str) {
+        let Some(card) = self.api.cards.get(id) else { return };
+        let (text, raw, finished) = (card.text(), card.shown(id), card.is_finished());
+        for seq in &card.seqs {
+            if let Some(row) = self.sent.get_mut(*seq) {
+                (row.text, row.raw, row.finished) = (text.clone(), raw.clone(), finished);
+            }
+        }
+        self.changed(cx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use serde_json::{Map, json};
+
+    use super::{Card, Stage};
+
+    fn card(params: &serde_json::Value, streamed: Option<&str>, stage: Stage) -> Card {
+        Card {
+            template_id: String::new(),
+            params: params.as_object().unwrap().clone(),
+            private: Map::new(),
+            callback: None,
+            streamed: streamed.map(str::to_owned),
+            stage,
+            seqs: Vec::new(),
+            spaces: Vec::new(),
+            guids: HashSet::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_card_shows_and_whether_it_is_finished() {
+        let cases = [
+            (json!({"msgContent": "a"}), None, Stage::Delivered, "a", true),
+            (json!({"content": ""}), None, Stage::Delivered, "", false),
+            (json!({"flowStatus": "1", "msgContent": "a"}), None, Stage::Delivered, "a", false),
+            (json!({"flowStatus": "3"}), None, Stage::Delivered, "", true),
+            (json!({"flowStatus": "3", "content": "a"}), None, Stage::Inputing, "a", true),
+            (json!({"content": "a", "my": "b"}), Some("my"), Stage::Inputing, "b", false),
+            (json!({"content": "a", "my": ""}), Some("my"), Stage::Finished, "a", true),
+            (json!({"flowStatus": "2", "content": "a"}), None, Stage::Failed, "a", true),
+        ];
+        for (params, streamed, stage, text, finished) in cases {
+            let card = card(&params, streamed, stage);
+            assert_eq!((card.text().as_str(), card.is_finished()), (text, finished), "{params}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Files: what the robot uploaded, and what people sent.
+
+use std::{collections::HashMap, fmt::Write as _, time::Duration};
+
+use bytes::Bytes;
+use ring::digest;
+use serde_json::{Value, json};
+
+use super::{
+    Moment,
+    app::{App, AppNumber},
+    ids::Mint,
+    lifetime,
+    ring::Ring,
+};
+
+/// A file.
+#[derive(Debug, Clone)]
+pub(crate) struct Media {
+    /// `@lAL…` of an upload, the `downloadCode` of a person's file.
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// `image`, `voice`, `video` or `file`.
+    pub(crate) kind: &'static str,
+    pub(crate) bytes: Bytes,
+    /// On the clock's steady hand; nothing for uploads, whose end no page tells.
+    pub(crate) expires: Option<Duration>,
+}
+
+impl Media {
+    /// Lower-case hex.
+    pub(crate) fn sha256(&self) -> String {
+        hex(digest::digest(&digest::SHA256, &self.bytes).as_ref())
+    }
+
+    /// As `sent` shows it.
+    pub(crate) fn shown(&self, client_id: &str) -> Value {
+        let id = url::form_urlencoded::byte_serialize(self.id.as_bytes()).collect::<String>();
+        json!({
+            "mediaId": self.id,
+            "name": self.name,
+            "type": self.kind,
+            "size": self.bytes.len(),
+            "sha256": self.sha256(),
+            "url": format!("/_mock/apps/{client_id}/media/{id}"),
+        })
+    }
+
+    /// By the name's extension.
+    pub(crate) fn content_type(&self) -> &'static str {
+        match extension(&self.name).as_str() {
+            "jpg" | "jpeg" => "image/jpeg",
+            "png" => "image/png",
+            "gif" => "image/gif",
+            "bmp" => "image/bmp",
+            "amr" => "audio/amr",
+            "mp3" => "audio/mpeg",
+            "wav" => "audio/wav",
+            "ogg" => "audio/ogg",
+            "mp4" => "video/mp4",
+            "pdf" => "application/pdf",
+            "zip" => "application/zip",
+            _ => "application/octet-stream",
+        }
+    }
+}
+
+/// Lower-case hex.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The extension of a file's name, in small letters, or nothing.
+pub(crate) fn extension(name: &str) -> String {
+    name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase()).unwrap_or_default()
+}
+
+/// The files of one app. The oldest go first when there are too many.
+#[derive(Debug)]
+pub(crate) struct MediaStore {
+    ring: Ring<Media>,
+    by_id: HashMap<String, u64>,
+}
+
+impl Default for MediaStore {
+    fn default() -> Self {
+        Self {
+            ring: Ring::new(lifetime::MEDIA_PER_APP, lifetime::MEDIA_BYTES_PER_APP),
+            by_id: HashMap::new(),
+        }
+    }
+}
+
+impl MediaStore {
+    /// Keeps an upload under a new `media_id`.
+    pub(crate) fn upload(
+        &mut self,
+        mint: &mut Mint,
+        app: AppNumber,
+        kind: &'static str,
+        name: &str,
+        bytes: Bytes,
+    ) -> &Media {
+        // The prefixes that users report, by kind.
+        let prefix = if kind == "video" { "$iAE" } else { "@lALP" };
+        let id = format!("{prefix}{}", mint.media_id(app));
+        self.keep(Media { id, name: name.to_owned(), kind, bytes, expires: None })
+    }
+
+    /// Keeps a file that a person sent, under a new `downloadCode`.
+    pub(crate) fn sent_by_person(
+        &mut self,
+        mint: &mut Mint,
+        app: AppNumber,
+        name: &str,
+        bytes: Bytes,
+        now: Moment,
+    ) -> &Media {
+        let id = mint.media_id(app);
+        let expires = Some(now.since_start.saturating_add(lifetime::DOWNLOAD_CODE));
+        self.keep(Media { id, name: name.to_owned(), kind: "file", bytes, expires })
+    }
+
+    fn keep(&mut self, media: Media) -> &Media {
+        let number = self.ring.next_number();
+        self.by_id.insert(key(&media.id).to_owned(), number);
+        let by_id = &mut self.by_id;
+        self.ring.push(number, media.bytes.len(), media, |old| {
+            by_id.remove(key(&old.id));
+        });
+        self.ring.get_mut(number).expect("the newest row of a ring stays")
+    }
+
+    /// A file by its id, with the leading `@` or without.
+    pub(crate) fn get(&self, id: &str) -> Option<&Media> {
+        self.ring.get(*self.by_id.get(key(id))?)
+    }
+}
+
+/// Clients strip a leading `@` from a `media_id`.
+fn key(id: &str) -> &str {
+    id.strip_prefix('@').unwrap_or(id)
+}
+
+impl App {
+    /// What `sent` shows of a file that a message names: all of it if it was uploaded here, the
+    /// address if it is one. `None` if it is neither.
+    pub(crate) fn media_of_message(&self, id: &str) -> Option<Value> {
+        if let Some(media) = self.api.media.get(id).filter(|media| media.expires.is_none()) {
+            return Some(media.shown(&self.client_id));
+        }
+        (id.starts_with("http://") || id.starts_with("https://")).then(|| json!({ "url": id }))
+    }
+}

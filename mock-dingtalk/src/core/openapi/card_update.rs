@@ -1,0 +1,183 @@
+//! `PUT /v1.0/card/instances` and `PUT /v1.0/card/streaming`: a card changes.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    answer::Reply,
+    ask::{Ask, Fields, refuse},
+    card_create::{out_track_id, param_map, private_data},
+};
+use crate::core::{
+    app::{App, Cx},
+    card::{Card, Stage},
+    journal::Diagnosis,
+};
+
+const SEE: &str = "openapi.md 6.5 (KB 0782)";
+const SEE_STREAM: &str = "openapi.md 6.6 and 6.7 (KB 0785)";
+/// Bytes of one streamed content that the page recommends.
+const RECOMMENDED: usize = 1 << 10;
+/// Bytes of one streamed content that this mock takes. The page names no hard limit, and clients
+/// in use stream whole answers: our choice.
+const MAX_CONTENT: usize = 64 << 10;
+/// Streaming calls whose guids are remembered, for each card.
+const MAX_GUIDS: usize = 10_000;
+
+/// `PUT /v1.0/card/instances`. Without options the whole map is overwritten.
+pub(super) fn update(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
+    let body = ask.object("param.empty", SEE)?;
+    let id = out_track_id(body)?;
+    let public = body.get("cardData").map(|data| param_map(data, "cardData")).transpose()?;
+    let private = body.get("privateData").map(|_| private_data(body)).transpose()?;
+    if public.is_none() && private.is_none() {
+        let problem = "neither cardData nor privateData is there";
+        let code = "param.cardDataAndPrivateDataBothEmpty";
+        return Err(refuse(code, problem, "one of them", SEE));
+    }
+    let Some(card) = app.api.cards.get_mut(id) else {
+        let problem = format!("the app has no card {id:?}");
+        return Err(refuse("param.cardNotExist", problem, "the outTrackId of a card", SEE));
+    };
+    let by_key = |name: &str| {
+        let options = body.get("cardUpdateOptions");
+        options.and_then(|options| options.get(name)).and_then(Value::as_bool).unwrap_or(false)
+    };
+    if let Some(params) = public {
+        merge(&mut card.params, params, by_key("updateCardDataByKey"));
+    }
+    for (user_id, params) in private.unwrap_or_default() {
+        let (Value::Object(params), mine) = (params, card.private.entry(user_id)) else { continue };
+        if let Value::Object(mine) = mine.or_insert_with(|| Value::Object(Map::new())) {
+            merge(mine, params, by_key("updatePrivateDataByKey"));
+        }
+    }
+    app.refresh_card(cx, id);
+    Ok(Reply::ok(json!({ "success": true, "result": true })))
+}
+
+/// Changes a map key by key, or as a whole.
+pub(crate) fn merge(map: &mut Map<String, Value>, new: Map<String, Value>, by_key: bool) {
+    if by_key {
+        map.extend(new);
+    } else {
+        *map = new;
+    }
+}
+
+/// `PUT /v1.0/card/streaming`. An empty content is taken: clients open and close with one.
+pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
+    let body = ask.object("param.empty", SEE_STREAM)?;
+    let id = body.required("outTrackId", "param.stream.outTrackId", SEE_STREAM)?;
+    let guid = body.required("guid", "param.stream.guidEmpty", SEE_STREAM)?;
+    let key = body.required("key", "param.stream.keyEmpty", SEE_STREAM)?;
+    let content = content(body)?;
+    let [full, finalize, error] = ["isFull", "isFinalize", "isError"].map(|name| flag(body, name));
+    let (full, finalize, error) = (full?, finalize?, error?);
+    let Some(card) = app.api.cards.get_mut(id) else {
+        let problem = format!("the app has no card {id:?}");
+        let diagnosis = Diagnosis::new(problem, "the outTrackId of a card", SEE_STREAM);
+        let message = "card is not exist";
+        return Err(Reply::error(400, "param.stream.outTrackId", message).diagnosed(diagnosis));
+    };
+    let done = Reply::ok(json!({ "success": true, "result": true }));
+    if card.guids.contains(guid) {
+        let problem = format!("the guid {guid:?} was used already: nothing changed");
+        return Ok(done.diagnosed(Diagnosis::new(
+            problem,
+            "a new guid for every call",
+            SEE_STREAM,
+        )));
+    }
+    check_key(card, key)?;
+    if card.stage == Stage::Finished || card.stage == Stage::Failed {
+        // What DingTalk answers is not known; that the finished text stays is our choice.
+        let problem = "the card is finished: nothing changed";
+        let diagnosis = Diagnosis::new(problem, "nothing after isFinalize or isError", SEE_STREAM);
+        return Ok(done.diagnosed(diagnosis));
+    }
+    let before = card.params.get(key).and_then(Value::as_str).unwrap_or_default();
+    let text = if full { content.to_owned() } else { format!("{before}{content}") };
+    if text.len() > MAX_CONTENT {
+        return Err(too_large(text.len()));
+    }
+    card.params.insert(key.to_owned(), text.into());
+    card.streamed = Some(key.to_owned());
+    card.stage = match (finalize, error) {
+        (_, true) => Stage::Failed,
+        (true, false) => Stage::Finished,
+        (false, false) => Stage::Inputing,
+    };
+    let status = match card.stage {
+        Stage::Failed => "5",
+        Stage::Finished => "3",
+        Stage::Delivered | Stage::Inputing => "2",
+    };
+    card.params.insert("flowStatus".to_owned(), status.into());
+    if card.guids.len() < MAX_GUIDS {
+        card.guids.insert(guid.to_owned());
+    }
+    app.refresh_card(cx, id);
+    if content.len() <= RECOMMENDED {
+        return Ok(done);
+    }
+    let problem = format!("content has {} bytes", content.len());
+    let expected = format!("at most {RECOMMENDED} in one call, as the page recommends");
+    Ok(done.diagnosed(Diagnosis::new(problem, expected, SEE_STREAM)))
+}
+
+fn content(body: Fields<'_>) -> Result<&str, Reply> {
+    match body.get("content").and_then(Value::as_str) {
+        None => {
+            let problem = "content is missing or no string";
+            Err(refuse("param.stream.contentEmpty", problem, "a string", SEE_STREAM))
+        }
+        Some(content) if content.len() > MAX_CONTENT => Err(too_large(content.len())),
+        Some(content) => Ok(content),
+    }
+}
+
+fn too_large(bytes: usize) -> Reply {
+    let problem = format!("the content has {bytes} bytes");
+    let diagnosis = Diagnosis::new(problem, format!("at most {MAX_CONTENT}"), SEE_STREAM);
+    Reply::error(400, "param.stream.content", "content is too large").diagnosed(diagnosis)
+}
+
+fn flag(body: Fields<'_>, name: &str) -> Result<bool, Reply> {
+    match body.get(name) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(*flag),
+        Some(_) => {
+            let problem = format!("{name} is neither true nor false");
+            Err(refuse("param.stream.isFull", problem, "true or false", SEE_STREAM))
+        }
+    }
+}
+
+/// A template's variables are known only where it is public, and by what the card came with; a
+/// card that came with none may have any.
+fn check_key(card: &Card, key: &str) -> Result<(), Reply> {
+    let known = card.params.contains_key(key)
+        || template_keys(&card.template_id).contains(&key)
+        || (card.params.keys().all(|name| name == "flowStatus")
+            && template_keys(&card.template_id).is_empty());
+    if known {
+        return Ok(());
+    }
+    let names: Vec<&str> = card.params.keys().map(String::as_str).collect();
+    let diagnosis = Diagnosis::new(
+        format!("the template has no variable {key:?}"),
+        format!("one of {}", names.join(", ")),
+        "openapi.md 6.6 (soimy/openclaw-channel-dingtalk#81)",
+    );
+    Err(Reply::error(500, "unknownError", "未知错误").diagnosed(diagnosis))
+}
+
+/// The streamed variables of the public templates that clients in use carry.
+fn template_keys(template_id: &str) -> &'static [&'static str] {
+    match template_id {
+        "382e4302-551d-4880-bf29-a30acfab2e71.schema"
+        | "02fcf2f4-5e02-4a85-b672-46d1f715543e.schema" => &["msgContent"],
+        "675cde2f-f526-40cb-b828-f5b2b57b8b77.schema" => &["content", "blockList", "copy_content"],
+        _ => &[],
+    }
+}

@@ -1,0 +1,91 @@
+//! Tokens and limits: what a call has to pass before its handler sees it.
+
+use super::{answer::Reply, ask::Ask, limits::Spent, media, routes::Route};
+use crate::core::{
+    app::{App, Cx},
+    http::HttpCall,
+    journal::Diagnosis,
+    token::TokenCheck,
+};
+
+/// The app of a call to api.dingtalk.com, if its token is good and its limits are not reached.
+pub(super) fn api<'a>(
+    cx: &Cx<'_>,
+    app: Option<&'a mut App>,
+    call: &HttpCall,
+    route: &'static Route,
+) -> Result<&'a mut App, Reply> {
+    let app = match (app, call.token.as_deref()) {
+        (_, None) => {
+            return Err(unauthenticated("the header x-acs-dingtalk-access-token is missing"));
+        }
+        (None, Some(_)) => return Err(unauthenticated("the token was not issued by this mock")),
+        (Some(app), Some(token)) => match app.token.check(token, cx.now) {
+            TokenCheck::Valid => app,
+            TokenCheck::Expired => return Err(unauthenticated("the token has expired")),
+            TokenCheck::Unknown => return Err(unauthenticated("the app has no such token")),
+        },
+    };
+    match app.api.limits.spend((route.method, route.pattern), route.counted, cx.now) {
+        Ok(()) => Ok(app),
+        Err(spent) => Err(spent_api(spent)),
+    }
+}
+
+/// The same for oapi.dingtalk.com: HTTP 200 and an `errcode` (KB 0013, KB 1433).
+pub(super) fn oapi<'a>(
+    cx: &Cx<'_>,
+    app: Option<&'a mut App>,
+    ask: &Ask<'_>,
+    route: &'static Route,
+) -> Result<&'a mut App, Reply> {
+    let refuse = |errcode, errmsg, problem| {
+        let expected = "?access_token=, a token that is less than 7200 s old";
+        let see = "openapi.md 0.2 and 0.3 (KB 0013)";
+        Err(Reply::errcode(errcode, errmsg).diagnosed(Diagnosis::new(problem, expected, see)))
+    };
+    let invalid = |problem| refuse(40014, "不合法的access_token", problem);
+    let app = match (app, media::token(ask.call, ask.form).as_deref()) {
+        (_, None) => return refuse(41001, "缺少access_token参数", "access_token is missing"),
+        (None, Some(_)) => return invalid("the token was not issued by this mock"),
+        (Some(app), Some(token)) => match app.token.check(token, cx.now) {
+            TokenCheck::Valid => app,
+            TokenCheck::Expired => {
+                return refuse(42001, "access_token超时", "the token has expired");
+            }
+            TokenCheck::Unknown => return invalid("the app has no such token"),
+        },
+    };
+    match app.api.limits.spend((route.method, route.pattern), route.counted, cx.now) {
+        Ok(()) => Ok(app),
+        Err(spent) => {
+            let (errcode, errmsg) = match spent {
+                Spent::PerSecond(_) => (90018, "应用调用该接口的QPS超过上限"),
+                Spent::PerMonth(_) => (90020, "企业调用接口的次数超过上限"),
+            };
+            Err(Reply::errcode(errcode, errmsg).diagnosed(spent.diagnosis()))
+        }
+    }
+}
+
+/// What the api host answers when a limit is reached (KB 0013, KB 1433; the status of the monthly
+/// one is not documented).
+fn spent_api(spent: Spent) -> Reply {
+    let (code, message) = match spent {
+        Spent::PerSecond(_) => {
+            ("Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "应用调用该接口的QPS超过上限")
+        }
+        Spent::PerMonth(_) => {
+            ("Forbidden.AccessDenied.ApiCountLimitForOrg", "企业调用接口的次数超过上限")
+        }
+    };
+    Reply::error(403, code, message).diagnosed(spent.diagnosis())
+}
+
+fn unauthenticated(problem: &str) -> Reply {
+    Reply::error(400, "InvalidAuthentication", "不合法的access_token").diagnosed(Diagnosis::new(
+        problem,
+        "a token of POST /v1.0/oauth2/accessToken, less than 7200 s old",
+        "openapi.md 0.1 (KB 0013)",
+    ))
+}

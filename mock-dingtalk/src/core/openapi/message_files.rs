@@ -1,0 +1,97 @@
+//! `messageFiles/download`, and the presigned address that it hands out.
+
+use ring::hmac;
+use serde_json::json;
+
+use super::{
+    answer::Reply,
+    ask::{Ask, refuse},
+};
+use crate::core::{
+    app::{App, Cx},
+    http::HttpCall,
+    journal::Diagnosis,
+    lifetime,
+    media::hex,
+};
+
+const SEE: &str = "openapi.md 4.7 (KB 0719)";
+
+/// `POST /v1.0/robot/messageFiles/download`. The codes are the page's, also where they name the
+/// robot for a missing `downloadCode`.
+pub(super) fn download(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
+    const EMPTY: &str = "invalidParameter.robotCode.empty";
+    let body = ask.object(EMPTY, SEE)?;
+    let robot = body.required("robotCode", EMPTY, SEE)?;
+    let code = body.required("downloadCode", EMPTY, SEE)?;
+    if robot != app.robot_code {
+        let problem = "robotCode is not the app's robot";
+        let expected = app.robot_code.clone();
+        return Err(refuse("invalidParameter.robotCode.auth", problem, expected, SEE));
+    }
+    let live = app.api.media.get(code).and_then(|media| media.expires);
+    let live = live.is_some_and(|end| end > cx.now.since_start);
+    if !live {
+        let problem = format!("the downloadCode {code:?} is unknown, or too old");
+        let expected = "the downloadCode of a message of the last day";
+        return Err(refuse("invalidParameter.robotCode.downloadCode", problem, expected, SEE));
+    }
+    let expires = cx.now.unix_ms / 1_000 + lifetime::DOWNLOAD_URL_SECONDS;
+    let signature = sign(app, code, expires);
+    let url = format!(
+        "{}/robot-files/{code}.file?Expires={expires}&OSSAccessKeyId=dingmock&Signature={signature}",
+        call_base(ask.call),
+    );
+    Ok(Reply::ok(json!({ "downloadUrl": url })))
+}
+
+fn call_base(call: &HttpCall) -> &str {
+    call.base.http()
+}
+
+/// `GET /robot-files/{code}.file?…`: what the object storage answers. A Content-Type becomes part
+/// of what its signature is of, so a request that brings one is refused.
+pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, name: &str) -> Reply {
+    let denied = |code: &str, message: &str, problem: String, expected: &str| {
+        let xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>{code}</Code>\n  \
+             <Message>{message}</Message>\n</Error>\n"
+        );
+        Reply::xml(403, xml).diagnosed(Diagnosis::new(problem, expected, SEE))
+    };
+    let mismatch = |problem: String, expected: &str| {
+        let message = "The request signature we calculated does not match the signature you \
+                       provided. Check your key and signing method.";
+        denied("SignatureDoesNotMatch", message, problem, expected)
+    };
+    let code = name.strip_suffix(".file").unwrap_or(name);
+    let expires: i64 = call.query("Expires").and_then(|at| at.parse().ok()).unwrap_or(0);
+    let signature = call.query("Signature").unwrap_or_default();
+    let app = app.filter(|app| signature == sign(app, code, expires));
+    let Some(app) = app else {
+        let problem = "the address is not as messageFiles/download gave it".to_owned();
+        return mismatch(problem, "the downloadUrl, unchanged");
+    };
+    if let Some(kind) = &call.content_type {
+        let problem = format!("the request has Content-Type: {kind}");
+        return mismatch(problem, "a GET without Content-Type");
+    }
+    if cx.now.unix_ms / 1_000 >= expires {
+        let problem = format!("the address ended at {expires}");
+        return denied("AccessDenied", "Request has expired.", problem, "a fresh downloadUrl");
+    }
+    if let Some(media) = app.api.media.get(code) {
+        return Reply::file("application/octet-stream", media.bytes.clone());
+    }
+    let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>NoSuchKey</Code>\n  \
+               <Message>The specified key does not exist.</Message>\n</Error>\n";
+    let problem = "the file had to make room for younger ones";
+    Reply::xml(404, xml.to_owned()).diagnosed(Diagnosis::new(problem, "fewer files", SEE))
+}
+
+/// Letters and digits only, so that no client has to encode it.
+fn sign(app: &App, code: &str, expires: i64) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, app.client_secret.as_bytes());
+    let tag = hmac::sign(&key, format!("GET\n\n\n{expires}\n/{code}").as_bytes());
+    hex(&tag.as_ref()[..16])
+}
