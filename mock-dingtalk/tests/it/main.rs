@@ -9,5 +9,6 @@ mod fixtures;
 mod isolation;
 mod messages;
 mod openapi;
+mod plug;
 mod process;
 mod support;
