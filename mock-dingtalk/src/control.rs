@@ -4,7 +4,7 @@ mod apps;
 mod breaking;
 mod ca;
 mod clock;
-pub(crate) mod env;
+mod env;
 mod events;
 mod fault_json;
 mod fields;

@@ -25,6 +25,9 @@ pub enum MockError {
     /// No certificate authority could be made.
     #[error("cannot make a certificate authority: {0}")]
     Authority(String),
+    /// The authority's certificate could not be written for a bot to read.
+    #[error("cannot write the certificate into the temporary folder: {0}")]
+    Certificate(#[source] io::Error),
     /// A proxy to everywhere, for everybody.
     #[error(
         "a passthrough proxy on {0} would be open to everybody: listen on a loopback address, or \

@@ -231,6 +231,7 @@ impl Drop for MockDingtalk {
         for task in &self.tasks {
             task.abort();
         }
+        self.hub.settings.plug.remove_files();
         let unmatched = if self.verifies { self.unmatched() } else { Vec::new() };
         assert!(
             unmatched.is_empty() || std::thread::panicking(),

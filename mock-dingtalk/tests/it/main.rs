@@ -10,5 +10,6 @@ mod isolation;
 mod messages;
 mod openapi;
 mod plug;
+mod plug_env;
 mod process;
 mod support;
