@@ -99,6 +99,14 @@ async fn tls<S: AsyncRead + AsyncWrite + Unpin>(
     assert!(!pem.contains("PRIVATE"), "only the certificate is given away");
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+    handshake(roots, stream, name).await
+}
+
+async fn handshake<S: AsyncRead + AsyncWrite + Unpin>(
+    roots: RootCertStore,
+    stream: S,
+    name: &'static str,
+) -> io::Result<TlsStream<S>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -381,4 +389,18 @@ async fn cuts_reach_through_tls_and_tunnels_down_to_tcp() {
             assert!(error.to_lowercase().contains(expected), "{cut}: {error}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_trust_the_mock_is_told_of_in_the_journal() {
+    let mock = MockDingtalk::start().await.unwrap();
+    let stream = tunnel(&mock, "api.dingtalk.com:443").await;
+    let error = handshake(RootCertStore::empty(), stream, "api.dingtalk.com").await.unwrap_err();
+    assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    let url = format!("{}/_mock/journal", mock.url());
+    eventually("the hint in the journal", async || {
+        let journal = http().get(&url).send().await.unwrap().text().await.unwrap();
+        if journal.contains("that trusts GET /_mock/ca.pem") { Ok(()) } else { Err(journal) }
+    })
+    .await;
 }
