@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
 }
 
-/// A `serve` that is killed if a test fails before it ends.
+/// A `serve` that ends with the test, if not before.
 pub(crate) struct Served {
     pub(crate) child: Child,
     ready: Value,
@@ -57,8 +57,11 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // In order, so that no temporary folder stays behind.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal("-TERM");
+            let _ = self.child.wait();
+        }
     }
 }
 
