@@ -52,6 +52,9 @@ struct Start {
     /// Where server-made URLs point for bots that came by one of DingTalk's names.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Let a proxy's requests for other hosts than DingTalk's through to them.
+    #[arg(long)]
+    passthrough: bool,
     /// Seed of everything that is made up.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -59,7 +62,7 @@ struct Start {
 
 impl Start {
     fn builder(&self) -> Builder {
-        let mut builder = MockDingtalk::builder().listen(self.listen);
+        let mut builder = MockDingtalk::builder().listen(self.listen).passthrough(self.passthrough);
         if let Some(token) = self.admin_token.as_ref().filter(|token| !token.is_empty()) {
             builder = builder.admin_token(token);
         }

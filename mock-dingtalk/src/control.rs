@@ -3,8 +3,9 @@
 mod api_state;
 mod apps;
 mod breaking;
+mod ca;
 mod clock;
-pub(crate) mod env;
+mod env;
 mod events;
 mod fault_json;
 mod fields;
@@ -52,6 +53,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
         .route("/_mock/events", get(events::stream))
         .route("/_mock/clock", get(clock::show).post(clock::turn))
         .route("/_mock/env", get(env::show))
+        .route("/_mock/ca.pem", get(ca::show))
         .route("/_mock/fixtures", get(messages::fixtures))
         .route("/_mock/reset", post(apps::reset))
         .route("/_mock", any(unknown))

@@ -44,7 +44,7 @@ mod properties;
 pub(crate) use self::{
     ack::ClientFrame,
     app::{App, AppNumber, Cx},
-    base_url::BaseUrl,
+    base_url::{BaseUrl, DINGTALK_DOMAINS, is_dingtalk},
     connection::ConnectionKey,
     effect::{Effect, Outgoing},
     fixture::fixture_names,

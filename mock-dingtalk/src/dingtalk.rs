@@ -98,4 +98,5 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 static TOKEN: HeaderName = HeaderName::from_static("x-acs-dingtalk-access-token");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-acs-request-id");
 const TRACE_ID: HeaderName = HeaderName::from_static("x-acs-trace-id");
-const DIAGNOSIS: HeaderName = HeaderName::from_static("x-mock-diagnosis");
+/// What was wrong with a request, for the people who wrote the bot.
+pub(crate) const DIAGNOSIS: HeaderName = HeaderName::from_static("x-mock-diagnosis");

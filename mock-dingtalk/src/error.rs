@@ -22,6 +22,18 @@ pub enum MockError {
     /// The public URL is none.
     #[error("`{0}` is no public URL: it must start with http:// or https:// and have a host")]
     PublicUrl(String),
+    /// No certificate authority could be made.
+    #[error("cannot make a certificate authority: {0}")]
+    Authority(String),
+    /// The authority's certificate could not be written for a bot to read.
+    #[error("cannot write the certificate into the temporary folder: {0}")]
+    Certificate(#[source] io::Error),
+    /// A proxy to everywhere, for everybody.
+    #[error(
+        "a passthrough proxy on {0} would be open to everybody: listen on a loopback address, or \
+         leave passthrough out"
+    )]
+    OpenProxy(SocketAddr),
     /// A verb could not be done.
     #[error(transparent)]
     Verb(#[from] VerbError),

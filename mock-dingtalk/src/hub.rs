@@ -11,6 +11,7 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 use crate::{
     clock::Clock,
     core::{App, AppNumber, ConnectionKey, Cut, Effect, Entry, Fleet, Moment, Outgoing, VerbError},
+    plug::Plug,
     wire::WireControl,
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) public_url: Option<String>,
     /// What control calls have to bring, if the mock listens off loopback.
     pub(crate) admin_token: Option<String>,
+    /// TLS and the proxy.
+    pub(crate) plug: Arc<Plug>,
 }
 
 impl Settings {
@@ -82,7 +85,7 @@ pub(crate) const MAX_ORDERS: usize = 65_536;
 const MAX_EVENTS: usize = 4_096;
 
 impl Hub {
-    pub(crate) fn new(seed: u64, settings: Settings) -> Self {
+    pub(crate) fn new(seed: u64, clock: Clock, settings: Settings) -> Self {
         let inner = Inner {
             fleet: Fleet::new(seed),
             sockets: HashMap::new(),
@@ -90,7 +93,7 @@ impl Hub {
             planned: None,
         };
         Self {
-            clock: Clock::start(),
+            clock,
             settings,
             inner: Mutex::new(inner),
             replanned: Notify::new(),

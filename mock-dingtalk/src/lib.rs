@@ -14,6 +14,7 @@ mod gateway;
 mod hub;
 mod library;
 mod page;
+mod plug;
 mod routes;
 mod server;
 mod wire;

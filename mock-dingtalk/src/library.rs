@@ -13,9 +13,11 @@ use tokio::task::JoinHandle;
 
 pub use self::{app::App, clock::MockClock};
 use crate::{
+    clock::Clock,
     core::{AppInfo, AppOptions},
     error::MockError,
     hub::{Hub, Settings},
+    plug::{Authority, Plug},
     routes,
     server::{self, Port},
 };
@@ -53,6 +55,7 @@ pub struct Builder {
     seed: Option<u64>,
     public_url: Option<String>,
     admin_token: Option<String>,
+    passthrough: bool,
     verifies: bool,
 }
 
@@ -86,6 +89,14 @@ impl Builder {
         self
     }
 
+    /// Lets a proxy's requests for hosts that are not DingTalk's through to them, instead of
+    /// refusing them with 403. On loopback addresses only. Default: off.
+    #[must_use]
+    pub fn passthrough(mut self, passes: bool) -> Self {
+        self.passthrough = passes;
+        self
+    }
+
     /// Panics on drop if a bot called something that the mock does not model. Default: off.
     #[must_use]
     pub fn verify_on_drop(mut self, verifies: bool) -> Self {
@@ -102,6 +113,9 @@ impl Builder {
                 return Err(MockError::PublicUrl(url.clone()));
             }
         }
+        if self.passthrough && !self.listen.ip().is_loopback() {
+            return Err(MockError::OpenProxy(self.listen));
+        }
         let (port, address) = Port::bind(self.listen)
             .await
             .map_err(|source| MockError::Listen { address: self.listen, source })?;
@@ -114,10 +128,15 @@ impl Builder {
             })),
         };
         let seed = self.seed.unwrap_or_else(|| rand::rng().next_u64());
-        let settings = Settings { address, public_url: self.public_url, admin_token };
-        let hub = Arc::new(Hub::new(seed, settings));
+        let clock = Clock::start();
+        let authority =
+            Authority::new(clock.now()).map_err(|error| MockError::Authority(error.to_string()))?;
+        let plug = Arc::new(Plug::new(authority, self.passthrough));
+        let settings = Settings { address, public_url: self.public_url, admin_token, plug };
+        let hub = Arc::new(Hub::new(seed, clock, settings));
+        let router = routes::router(Arc::clone(&hub));
         let tasks = vec![
-            tokio::spawn(server::serve(port.clone(), routes::router(Arc::clone(&hub)))),
+            tokio::spawn(server::serve(port.clone(), Arc::clone(&hub), router)),
             tokio::spawn({
                 let hub = Arc::clone(&hub);
                 async move { hub.run_timers().await }
@@ -141,6 +160,7 @@ impl MockDingtalk {
             seed: None,
             public_url: None,
             admin_token: None,
+            passthrough: false,
             verifies: false,
         }
     }
@@ -164,6 +184,12 @@ impl MockDingtalk {
     /// What control calls have to bring, if anything.
     pub fn admin_token(&self) -> Option<&str> {
         self.hub.settings.admin_token.as_deref()
+    }
+
+    /// The certificate of the authority that signs for DingTalk's names in this mock, as PEM. It
+    /// is good for 24 hours, for those names only, and its key exists in this process only.
+    pub fn ca_pem(&self) -> String {
+        self.hub.settings.plug.authority.certificate_pem()
     }
 
     /// Mints an app with made-up ids: a world of its own.
@@ -205,6 +231,7 @@ impl Drop for MockDingtalk {
         for task in &self.tasks {
             task.abort();
         }
+        self.hub.settings.plug.remove_files();
         let unmatched = if self.verifies { self.unmatched() } else { Vec::new() };
         assert!(
             unmatched.is_empty() || std::thread::panicking(),

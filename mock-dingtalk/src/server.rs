@@ -1,4 +1,4 @@
-//! The port: accepts TCP connections and serves HTTP on them.
+//! The port: accepts TCP connections.
 
 use std::{
     io,
@@ -8,18 +8,17 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use axum::Router;
 use tokio::{
     net::{TcpListener, TcpStream},
     task::JoinSet,
 };
 
-use crate::wire::{Wire, WireControl};
+use crate::{
+    hub::Hub,
+    plug::Line,
+    wire::{Wire, WireControl},
+};
 
 /// What a handler knows of the TCP connection that a request came on.
 #[derive(Debug, Clone)]
@@ -38,7 +37,7 @@ pub(crate) struct Port {
 
 /// A connection without a request may stay so long. Longer than any client pools one: a reply
 /// that meets a connection just being closed would fail for no reason of the bot's.
-const HEAD_TIMEOUT: Duration = Duration::from_mins(10);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Port {
     pub(crate) async fn bind(address: SocketAddr) -> io::Result<(Self, SocketAddr)> {
@@ -66,12 +65,12 @@ impl Port {
 
 /// Serves until the port is closed. Dropping the future ends all connections that have
 /// not become WebSocket ones.
-pub(crate) async fn serve(port: Port, router: Router) {
+pub(crate) async fn serve(port: Port, hub: Arc<Hub>, router: Router) {
     let mut connections = JoinSet::new();
     while let Some(accepted) = port.accept().await {
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(serve_connection(stream, router.clone()));
+                connections.spawn(serve_connection(stream, Arc::clone(&hub), router.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: a pause lets some be closed.
@@ -83,27 +82,15 @@ pub(crate) async fn serve(port: Port, router: Router) {
     }
 }
 
-/// Everything is HTTP/1 so far. Other things that may speak on this port (TLS, a proxy's
-/// CONNECT) are to be told apart here, by a peek at the first bytes.
-async fn serve_connection(stream: TcpStream, router: Router) {
+/// Looks at the first byte, which tells TLS from HTTP, and leaves the rest to [`Line`].
+async fn serve_connection(stream: TcpStream, hub: Arc<Hub>, router: Router) {
     let Ok(local) = stream.local_addr() else { return };
     // A frame is written whole; waiting for more only delays it. It fails only on a dead socket.
     let _ = stream.set_nodelay(true);
+    let mut first = [0];
+    let peeked = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)).await;
+    let Ok(Ok(1..)) = peeked else { return };
     let (wire, control) = Wire::new(stream);
     let arrival = Arrival { wire: control, local };
-    let router = TowerToHyperService::new(router);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(arrival.clone());
-        hyper::service::Service::call(&router, request)
-    });
-    let served = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(wire), service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended badly");
-    }
+    Line::new(arrival, hub, router).serve(wire, first[0]).await;
 }

@@ -16,61 +16,79 @@ fn main() {
     // The HTTP client wants one even for plain HTTP.
     rustls::crypto::ring::default_provider().install_default().unwrap();
     let required = std::env::var("REQUIRE_EXTERNAL").is_ok_and(|v| v == "1");
-    let trials = vec![python_trial(required)];
+    let trials = SUBJECTS.map(|subject| subject.trial(required)).into();
     libtest_mimic::run(&arguments, trials).exit();
 }
 
-fn python_trial(required: bool) -> Trial {
-    let name = "the_official_python_sdk_echoes_through_the_mock";
-    match installed() {
-        Ok(()) => Trial::test(name, || python_sdk().map_err(Failed::from)),
-        Err(reason) if required => Trial::test(name, move || {
-            Err(Failed::from(format!("REQUIRE_EXTERNAL=1, but {reason}")))
-        }),
-        Err(reason) => {
-            Trial::test(format!("{name} (skipped: {reason})"), || Ok(())).with_ignored_flag(true)
+/// A bot on an official SDK.
+#[derive(Clone, Copy)]
+struct Subject {
+    /// Its folder below `conformance/subjects`.
+    folder: &'static str,
+    /// What it shows.
+    name: &'static str,
+}
+
+const SUBJECTS: [Subject; 2] = [
+    Subject { folder: "python", name: "the_official_python_sdk_echoes_through_the_mock" },
+    // DingTalk's hosts are built into this one, and not a line of it is changed.
+    Subject { folder: "node", name: "the_official_node_sdk_echoes_through_the_proxy" },
+];
+
+impl Subject {
+    fn trial(self, required: bool) -> Trial {
+        match self.installed() {
+            Ok(()) => Trial::test(self.name, move || self.echoes().map_err(Failed::from)),
+            Err(reason) if required => Trial::test(self.name, move || {
+                Err(Failed::from(format!("REQUIRE_EXTERNAL=1, but {reason}")))
+            }),
+            Err(reason) => {
+                let name = format!("{} (skipped: {reason})", self.name);
+                Trial::test(name, || Ok(())).with_ignored_flag(true)
+            }
         }
     }
-}
 
-/// The subject's start script.
-fn subject() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/subjects/python/run")
-}
-
-/// Whether the SDK is there, or could be installed.
-fn installed() -> Result<(), String> {
-    let output = Command::new(subject()).arg("--install").stdin(Stdio::null()).output();
-    let output = output.map_err(|e| format!("the start script cannot be run: {e}"))?;
-    if output.status.success() {
-        return Ok(());
+    /// The subject's start script.
+    fn script(self) -> PathBuf {
+        let subjects = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance/subjects");
+        subjects.join(self.folder).join("run")
     }
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let error = stderr.lines().find_map(|line| line.strip_prefix("error: "));
-    Err(error.unwrap_or("the Python SDK cannot be installed").to_owned())
-}
 
-/// The whole way: `run` starts the bot, a person speaks over the control API, the robot's answer is
-/// read from `sent`, and the bot's exit status is passed on.
-fn python_sdk() -> Result<(), String> {
-    let dir = tempfile::tempdir().unwrap();
-    let ready = dir.path().join("ready.json");
-    let log = dir.path().join("log.txt");
-    let child = Command::new(env!("CARGO_BIN_EXE_mock-dingtalk"))
-        .arg("run")
-        .arg("--ready-file")
-        .arg(&ready)
-        .args(["--client-id", "dingmockwitness", "--"])
-        .arg(subject())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(std::fs::File::create(&log).unwrap())
-        .spawn()
-        .map_err(|e| format!("the mock does not start: {e}"))?;
-    let mut running = Running(child);
-    let outcome = converse(&mut running, &ready);
-    outcome
-        .map_err(|e| format!("{e}\nstderr:\n{}", std::fs::read_to_string(&log).unwrap_or_default()))
+    /// Whether the SDK is there, or could be installed.
+    fn installed(self) -> Result<(), String> {
+        let output = Command::new(self.script()).arg("--install").stdin(Stdio::null()).output();
+        let output = output.map_err(|e| format!("the start script cannot be run: {e}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let error = stderr.lines().find_map(|line| line.strip_prefix("error: "));
+        Err(error.unwrap_or("the SDK cannot be installed").to_owned())
+    }
+
+    /// The whole way: `run` starts the bot, a person speaks over the control API, the robot's
+    /// answer is read from `sent`, and the bot's exit status is passed on.
+    fn echoes(self) -> Result<(), String> {
+        let dir = tempfile::tempdir().unwrap();
+        let ready = dir.path().join("ready.json");
+        let log = dir.path().join("log.txt");
+        let child = Command::new(env!("CARGO_BIN_EXE_mock-dingtalk"))
+            .arg("run")
+            .arg("--ready-file")
+            .arg(&ready)
+            .args(["--client-id", "dingmockwitness", "--"])
+            .arg(self.script())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .map_err(|e| format!("the mock does not start: {e}"))?;
+        let outcome = converse(&mut Running(child), &ready);
+        outcome.map_err(|e| {
+            format!("{e}\nstderr:\n{}", std::fs::read_to_string(&log).unwrap_or_default())
+        })
+    }
 }
 
 fn converse(running: &mut Running, ready: &Path) -> Result<(), String> {
@@ -109,7 +127,7 @@ fn converse(running: &mut Running, ready: &Path) -> Result<(), String> {
         let row =
             sent.as_array().unwrap().iter().find(|r| r["conversationId"] == said["conversationId"]);
         let row = row.ok_or_else(|| format!("no answer to {text:?} in {sent}"))?;
-        // The SDK hands the group's leading blank on to its handler.
+        // An SDK hands the group's leading blank on to its handler.
         equal("the echo", &json!(row["text"].as_str().unwrap_or_default().trim()), &json!(text))?;
         equal("the way", &row["via"], &json!("sessionWebhook"))?;
     }

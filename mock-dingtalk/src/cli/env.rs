@@ -26,10 +26,10 @@ pub(super) struct Env {
     /// `clientId` of an app of that mock.
     #[arg(long, value_name = "ID", env = "DINGTALK_CLIENT_ID")]
     client_id: String,
-    /// Whom the variables are for: python, connector, or all.
+    /// Whom the variables are for: python, node, go, java, connector, or all.
     #[arg(long, default_value = "all")]
     sdk: String,
-    /// How they are written: shell (to be evaluated), json, or dotenv.
+    /// How they are written: shell (to be evaluated), dotenv, json, or compose.
     #[arg(long, default_value = "shell")]
     format: String,
     /// The admin token of a mock that wants one.

@@ -9,7 +9,7 @@ Exit codes:
   1    failed, or refused by the mock that was asked
   2    wrong usage
   69   the port cannot be had, or no mock answers
-  73   the ready file cannot be written
+  73   the ready file or the certificate cannot be written
   126  COMMAND cannot be executed
   127  COMMAND does not exist
 `run` exits with COMMAND's own status, or 128 + N if signal N ended it.";

@@ -46,9 +46,10 @@ impl Run {
             .as_deref()
             .map(|path| ReadyFile::write(path, &line))
             .transpose()?;
+        let env = app.env().map_err(|error| Exit::cannot_create(error.to_string()))?;
         let (program, arguments) = self.command.split_first().expect("clap requires a command");
         let mut command = Command::new(program);
-        command.args(arguments).envs(app.env()).kill_on_drop(true);
+        command.args(arguments).envs(env).kill_on_drop(true);
         if let Some(token) = mock.admin_token() {
             command.env("MOCK_DINGTALK_ADMIN_TOKEN", token);
         }

@@ -28,9 +28,9 @@ pub(crate) async fn mint(
         robot_code: fields.string("robotCode")?,
         corp_id: fields.string("corpId")?,
         seed: fields.number("seed")?,
+        // More profiles come with the redelivery rules; a name that does nothing would be a lie.
+        tls: fields.word("profile", &[("documented", false), ("tls", true)])?.unwrap_or(false),
     };
-    // More profiles come with the redelivery rules; a name that does nothing would be a lie.
-    fields.word("profile", &[("documented", ())])?;
     fields.finish()?;
     let shown = hub.step(|fleet, now| {
         let info = fleet.mint_app(now, options)?;

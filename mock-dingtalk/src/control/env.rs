@@ -1,4 +1,4 @@
-//! How to plug a bot in: the variables that make an SDK find the mock.
+//! `GET /_mock/env`: how to plug a bot in, in the words of whoever reads it.
 
 use std::sync::Arc;
 
@@ -12,65 +12,55 @@ use serde_json::{Map, Value};
 
 use super::{fields::Query, refusal::Refusal};
 use crate::{
-    core::{AppInfo, BaseUrl, VerbError, quoted},
+    core::{BaseUrl, VerbError, quoted},
     hub::Hub,
+    plug::{Sdk, Variable, Variables},
     server::Arrival,
 };
 
-/// Whom the variables are for.
+/// How the variables are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sdk {
-    /// The official Python SDK: `DINGTALK_OPENAPI_ENDPOINT`, read when it is imported.
-    Python,
-    /// `ddingtalk`.
-    Connector,
-    /// Every variable there is.
-    All,
-}
-
-/// How they are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
+enum Format {
     /// `export NAME='value'`, for `eval`.
     Shell,
-    /// An object.
+    /// An object, without the notes.
     Json,
     /// `NAME=value`.
     Dotenv,
+    /// The `environment` of a service in a compose file.
+    Compose,
 }
 
-impl Sdk {
-    fn parse(text: &str) -> Result<Self, VerbError> {
-        match text {
-            "python" => Ok(Self::Python),
-            "connector" => Ok(Self::Connector),
-            "all" => Ok(Self::All),
-            other => Err(VerbError::invalid(
-                "sdk",
-                quoted(other),
-                "one of python, connector, all (an SDK with DingTalk's hosts built in cannot be \
-                 led here by variables alone)",
-            )),
-        }
-    }
-}
+const SDKS: [(&str, Sdk); 6] = [
+    ("python", Sdk::Python),
+    ("node", Sdk::Node),
+    ("go", Sdk::Go),
+    ("java", Sdk::Java),
+    ("connector", Sdk::Connector),
+    ("all", Sdk::All),
+];
+const FORMATS: [(&str, Format); 4] = [
+    ("shell", Format::Shell),
+    ("dotenv", Format::Dotenv),
+    ("json", Format::Json),
+    ("compose", Format::Compose),
+];
 
-impl Format {
-    fn parse(text: &str) -> Result<Self, VerbError> {
-        match text {
-            "shell" => Ok(Self::Shell),
-            "json" => Ok(Self::Json),
-            "dotenv" => Ok(Self::Dotenv),
-            other => {
-                let allowed = "one of shell, json, dotenv";
-                Err(VerbError::invalid("format", quoted(other), allowed))
-            }
-        }
-    }
+/// What `text` means, or which words there are.
+fn word<T: Copy>(
+    field: &'static str,
+    text: &str,
+    words: &'static [(&'static str, T)],
+) -> Result<T, VerbError> {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, meaning)| *meaning).ok_or_else(|| {
+        let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        VerbError::invalid(field, quoted(text), format!("one of {}", names.join(", ")))
+    })
 }
 
 /// `GET /_mock/env?sdk=&clientId=&format=`. The URLs follow the `Host` of this call: whoever asks
-/// reaches the mock by it.
+/// reaches the mock by it. The files are on the mock's machine.
 pub(crate) async fn show(
     State(hub): State<Arc<Hub>>,
     Extension(arrival): Extension<Arrival>,
@@ -78,8 +68,8 @@ pub(crate) async fn show(
     uri: Uri,
 ) -> Result<Response, Refusal> {
     let mut query = Query::of(&uri);
-    let sdk = Sdk::parse(query.string("sdk").as_deref().unwrap_or("all"))?;
-    let format = Format::parse(query.string("format").as_deref().unwrap_or("json"))?;
+    let sdk = word("sdk", query.string("sdk").as_deref().unwrap_or("all"), &SDKS)?;
+    let format = word("format", query.string("format").as_deref().unwrap_or("json"), &FORMATS)?;
     let client_id = query.string("clientId");
     query.finish()?;
     let client_id = client_id.ok_or_else(|| {
@@ -89,8 +79,21 @@ pub(crate) async fn show(
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let public = hub.settings.public_url.as_deref();
     let base = BaseUrl::choose(host, public, &arrival.local.to_string());
-    let variables = variables(sdk, base.http(), &info);
-    Ok(match format {
+    let plug = &hub.settings.plug;
+    let variables = plug
+        .variables(sdk, base.http(), &info)
+        .map_err(|error| Refusal::broken(&error.to_string()))?;
+    Ok(write(format, variables))
+}
+
+fn write(format: Format, Variables { variables, notes }: Variables) -> Response {
+    let lines = |head: &str, line: fn(&Variable) -> String| {
+        let notes: String = notes.iter().flat_map(|note| ["# ", note, "\n"]).collect();
+        let lines: String = variables.iter().map(line).collect();
+        let kind = [(header::CONTENT_TYPE, "text/plain;charset=utf-8")];
+        (kind, format!("{notes}{head}{lines}")).into_response()
+    };
+    match format {
         Format::Json => {
             let object: Map<String, Value> = variables
                 .into_iter()
@@ -98,21 +101,15 @@ pub(crate) async fn show(
                 .collect();
             Json(Value::Object(object)).into_response()
         }
-        Format::Shell => write_lines(&variables, |name, value| {
-            format!("export {name}='{}'\n", value.replace('\'', r"'\''"))
-        }),
-        Format::Dotenv => {
-            write_lines(&variables, |name, value| format!("{name}={}\n", dotenv_value(value)))
+        Format::Shell => {
+            lines("", |(name, value)| format!("export {name}='{}'\n", value.replace('\'', r"'\''")))
         }
-    })
-}
-
-fn write_lines(
-    variables: &[(&'static str, String)],
-    line: impl Fn(&str, &str) -> String,
-) -> Response {
-    let text: String = variables.iter().map(|(name, value)| line(name, value)).collect();
-    ([(header::CONTENT_TYPE, "text/plain;charset=utf-8")], text).into_response()
+        Format::Dotenv => lines("", |(name, value)| format!("{name}={}\n", dotenv_value(value))),
+        // JSON's strings are YAML's; compose takes `$$` for a `$`.
+        Format::Compose => lines("environment:\n", |(name, value)| {
+            format!("  {name}: {}\n", Value::from(value.replace('$', "$$")))
+        }),
+    }
 }
 
 /// Plain where every reader of such files agrees, in quotation marks elsewhere.
@@ -130,27 +127,4 @@ fn dotenv_value(value: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-/// The variables, in the order they are printed.
-pub(crate) fn variables(sdk: Sdk, url: &str, app: &AppInfo) -> Vec<(&'static str, String)> {
-    let mut variables = vec![
-        ("DINGTALK_CLIENT_ID", app.client_id.clone()),
-        ("DINGTALK_CLIENT_SECRET", app.client_secret.clone()),
-        ("DINGTALK_OPENAPI_ENDPOINT", url.to_owned()),
-    ];
-    if sdk != Sdk::Python {
-        variables.push(("DINGTALK_OAPI_ENDPOINT", url.to_owned()));
-    }
-    // The Python SDK's libraries obey proxy variables even for loopback.
-    let host = url.split("://").nth(1).unwrap_or(url);
-    let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-    let mut direct = "127.0.0.1,localhost".to_owned();
-    if !["127.0.0.1", "localhost"].contains(&host) {
-        direct = format!("{direct},{host}");
-    }
-    variables.push(("NO_PROXY", direct.clone()));
-    variables.push(("no_proxy", direct));
-    variables.push(("MOCK_DINGTALK_URL", url.to_owned()));
-    variables
 }

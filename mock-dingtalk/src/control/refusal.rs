@@ -37,6 +37,10 @@ impl Refusal {
         Self::plain(StatusCode::BAD_REQUEST, message)
     }
 
+    pub(crate) fn broken(message: &str) -> Self {
+        Self::plain(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
     fn plain(status: StatusCode, message: &str) -> Self {
         Self { status, error: json!({ "message": message }) }
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{
     Moment,
+    base_url::BaseUrl,
     connection::{Connection, ConnectionKey, ConnectionRow, ConnectionState},
     conversation::Conversations,
     delivery::{Deliveries, DeliveryRow},
@@ -45,6 +46,9 @@ pub struct AppOptions {
     pub corp_id: Option<String>,
     /// Seed of every id and choice of this app.
     pub seed: Option<u64>,
+    /// Whether server-made URLs are `https` and `wss` with an explicit port; see
+    /// [`AppOptions::tls`].
+    pub tls: bool,
 }
 
 impl AppOptions {
@@ -76,6 +80,14 @@ impl AppOptions {
         self
     }
 
+    /// Makes server-made URLs `https` and `wss` with an explicit port, as the Java SDK needs them.
+    /// Default: `http` and `ws`.
+    #[must_use]
+    pub fn tls(mut self, tls: bool) -> Self {
+        self.tls = tls;
+        self
+    }
+
     /// Chooses the seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -101,6 +113,8 @@ pub struct AppInfo {
     pub chatbot_user_id: String,
     /// Name of the delivery profile.
     pub profile: &'static str,
+    /// Whether server-made URLs are `https` and `wss`.
+    pub tls: bool,
     /// The seed in use.
     pub seed: u64,
 }
@@ -130,6 +144,8 @@ pub(crate) struct App {
     pub(crate) robot_dingtalk_id: String,
     /// The UUID of the `appId` header.
     pub(crate) header_id: String,
+    /// Whether server-made URLs are `https` and `wss`.
+    tls: bool,
     seed: u64,
     pub(crate) mint: Mint,
     pub(crate) people: People,
@@ -158,6 +174,7 @@ impl App {
             robot_dingtalk_id: mint.dingtalk_id(),
             header_id: mint.uuid().to_string(),
             client_id: client_id.into(),
+            tls: options.tls,
             seed,
             people: People::fresh(&mut mint),
             mint,
@@ -182,8 +199,14 @@ impl App {
             corp_id: self.corp_id.clone(),
             chatbot_user_id: self.robot_dingtalk_id.clone(),
             profile: "documented",
+            tls: self.tls,
             seed: self.seed,
         }
+    }
+
+    /// Where server-made URLs of this app point for a client that came by `base`.
+    pub(crate) fn urls(&self, base: &BaseUrl) -> BaseUrl {
+        if self.tls { base.secured() } else { base.clone() }
     }
 
     /// Writes a line into the app's journal.

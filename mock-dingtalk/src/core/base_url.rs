@@ -38,6 +38,27 @@ impl BaseUrl {
         Self { http: url.to_owned(), ws }
     }
 
+    /// The same address as `https` and `wss`, with its port written out: the Java SDK reads the
+    /// port from the URL and knows no default (stream-protocol.md 2.3). The port is the same one,
+    /// since one port speaks all.
+    pub(crate) fn secured(&self) -> Self {
+        let (scheme, rest) = self.http.split_once("://").unwrap_or(("http", &self.http));
+        let (host, path) = match rest.split_once('/') {
+            Some((host, path)) => (host, format!("/{path}")),
+            None => (rest, String::new()),
+        };
+        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        let port = match (has_port, scheme) {
+            (true, _) => "",
+            (false, "https") => ":443",
+            (false, _) => ":80",
+        };
+        Self {
+            http: format!("https://{host}{port}{path}"),
+            ws: format!("wss://{host}{port}{path}"),
+        }
+    }
+
     /// `http://HOST`.
     pub(crate) fn http(&self) -> &str {
         &self.http
@@ -54,9 +75,13 @@ fn is_host(host: &str) -> bool {
     !host.is_empty() && host.len() <= 255 && host.chars().all(fit)
 }
 
-fn is_dingtalk(host: &str) -> bool {
+/// The domains of DingTalk, at home and overseas (stream-protocol.md 1).
+pub(crate) const DINGTALK_DOMAINS: [&str; 2] = ["dingtalk.com", "dingtalk.io"];
+
+/// Whether a host, with or without a port, is one of DingTalk's names.
+pub(crate) fn is_dingtalk(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
-    ["dingtalk.com", "dingtalk.io"].iter().any(|domain| {
+    DINGTALK_DOMAINS.iter().any(|domain| {
         name == *domain || name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
     })
 }
@@ -82,6 +107,22 @@ mod tests {
         for (host, public, http, ws) in cases {
             let base = BaseUrl::choose(host, public, "here:1");
             assert_eq!((base.http(), base.ws()), (http, ws), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn secured_urls_have_their_port_written_out() {
+        let cases = [
+            ("http://127.0.0.1:8700", "https://127.0.0.1:8700", "wss://127.0.0.1:8700"),
+            ("http://mock", "https://mock:80", "wss://mock:80"),
+            ("http://[::1]", "https://[::1]:80", "wss://[::1]:80"),
+            ("http://[::1]:7", "https://[::1]:7", "wss://[::1]:7"),
+            ("https://a.dingtalk.com", "https://a.dingtalk.com:443", "wss://a.dingtalk.com:443"),
+            ("https://mock/below", "https://mock:443/below", "wss://mock:443/below"),
+        ];
+        for (url, http, ws) in cases {
+            let base = BaseUrl::public(url).secured();
+            assert_eq!((base.http(), base.ws()), (http, ws), "{url}");
         }
     }
 }

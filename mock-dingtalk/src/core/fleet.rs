@@ -239,6 +239,14 @@ impl Fleet {
         self.unmatched.after(0).map(|(_, call)| call.clone()).collect()
     }
 
+    /// Something was turned away before it could be told whose it was. `status` is 0 where it
+    /// was no HTTP.
+    pub(crate) fn turned_away(&mut self, now: Moment, what: &str, status: u16, why: Diagnosis) {
+        let draft = Draft::new(EntryKind::Http, what).answered(status, "".into());
+        let entry = self.journals.add(now.unix_ms, None, draft.diagnosis(Some(why)));
+        self.effects.push(Effect::Journaled(entry));
+    }
+
     // ---- WebSocket -----------------------------------------------------------------------
 
     /// A bot asks for the upgrade. The ticket is used up, unless a fault refuses first.

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::{
-    control::env::{Sdk, variables},
     core::{
         AppInfo, ConnectionRow, ConnectionState, ConversationKind, Cut, DeliveryRow, Entry, Fault,
         FaultRow, Outgoing, Said, Say, SayConversation, SentRow, VerbError, check_cut,
     },
     error::MockError,
     hub::Hub,
+    plug::Sdk,
 };
 
 /// How long the waiting verbs wait, in real time.
@@ -48,11 +48,13 @@ impl App {
     }
 
     /// The variables that make a bot in another process find the mock and be this app:
-    /// `DINGTALK_CLIENT_ID`, `DINGTALK_CLIENT_SECRET`, `DINGTALK_OPENAPI_ENDPOINT`,
-    /// `DINGTALK_OAPI_ENDPOINT`, `NO_PROXY`, `no_proxy` and `MOCK_DINGTALK_URL`.
-    pub fn env(&self) -> Vec<(&'static str, String)> {
+    /// credentials, base URLs, proxy and certificates, as `env --sdk all` prints them.
+    ///
+    /// The certificate is written to a private temporary folder, which is removed when the mock
+    /// stops. That writing is all that can fail.
+    pub fn env(&self) -> Result<Vec<(&'static str, String)>, MockError> {
         let url = format!("http://{}", self.hub.settings.reachable());
-        variables(Sdk::All, &url, &self.info)
+        Ok(self.hub.settings.plug.variables(Sdk::All, &url, &self.info)?.variables)
     }
 
     // ---- people speak --------------------------------------------------------------------

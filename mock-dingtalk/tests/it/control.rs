@@ -142,7 +142,7 @@ async fn wrong_input_is_answered_with_field_value_and_what_is_allowed() {
         (format!("/apps/{}/sent?wait_ms=x", app.client_id()), "wait_ms"),
         (format!("/apps/{}/sent?wait=1", app.client_id()), "wait"),
         (format!("/apps/{}/sent?wait_ms=99999999", app.client_id()), "wait_ms"),
-        (format!("/env?sdk=node&clientId={}", app.client_id()), "sdk"),
+        (format!("/env?sdk=rust&clientId={}", app.client_id()), "sdk"),
         (format!("/env?format=xml&clientId={}", app.client_id()), "format"),
         ("/env".to_owned(), "clientId"),
         ("/journal?limit=-1".to_owned(), "limit"),

@@ -12,6 +12,8 @@ mod isolation;
 mod media_api;
 mod messages;
 mod openapi;
+mod plug;
+mod plug_env;
 mod process;
 mod robot_api;
 mod support;

@@ -12,25 +12,25 @@ use serde_json::{Value, json};
 
 use crate::support::{eventually, http};
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mock-dingtalk"));
     command.env_remove("MOCK_DINGTALK_ADMIN_TOKEN").env_remove("MOCK_DINGTALK_URL");
     command.env_remove("DINGTALK_CLIENT_ID").stdin(Stdio::null());
     command
 }
 
-fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run(arguments: &[&str]) -> Output {
     program().args(arguments).output().unwrap()
 }
 
-/// A `serve` that is killed if a test fails before it ends.
-struct Served {
-    child: Child,
+/// A `serve` that ends with the test, if not before.
+pub(crate) struct Served {
+    pub(crate) child: Child,
     ready: Value,
 }
 
 impl Served {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = program()
             .arg("serve")
             .args(arguments)
@@ -44,11 +44,11 @@ impl Served {
         Self { child, ready }
     }
 
-    fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         self.ready["url"].as_str().unwrap()
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status =
             Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
@@ -57,8 +57,11 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // In order, so that no temporary folder stays behind.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal("-TERM");
+            let _ = self.child.wait();
+        }
     }
 }
 
@@ -213,9 +216,12 @@ async fn env_prints_what_a_shell_can_evaluate() {
     let dotenv = String::from_utf8(env("dotenv", "python").stdout).unwrap();
     assert!(dotenv.contains("DINGTALK_CLIENT_SECRET=\"it's \\$HOME\"\n"), "{dotenv}");
     assert!(!dotenv.contains("DINGTALK_OAPI_ENDPOINT"), "the Python SDK does not read it");
-    let node = env("shell", "node");
-    assert_eq!(node.status.code(), Some(1));
-    assert!(String::from_utf8(node.stderr).unwrap().contains("python, connector, all"));
+    let rust = env("shell", "rust");
+    assert_eq!(rust.status.code(), Some(1));
+    let error = String::from_utf8(rust.stderr).unwrap();
+    assert!(error.contains("python, node, go, java, connector, all"), "{error}");
+    let toml = String::from_utf8(env("toml", "all").stderr).unwrap();
+    assert!(toml.contains("shell, dotenv, json, compose"), "{toml}");
 }
 
 #[tokio::test]

@@ -48,12 +48,13 @@ pub(super) fn answer(
         return Reply::error(503, "system.busy", "系统繁忙").diagnosed(diagnosis);
     }
     let ticket = app.mint.ticket();
-    let endpoint = format!("{}/connect", call.base.ws());
+    let base = app.urls(&call.base);
+    let endpoint = format!("{}/connect", base.ws());
     let open = OpenCall {
         subscriptions: request.subscriptions,
         ua: request.ua.to_owned(),
         local_ip: request.local_ip.map(str::to_owned),
-        base: call.base.clone(),
+        base,
     };
     tickets.issue(ticket.clone(), app.number, open, cx.now);
     Reply::ok(json!({ "endpoint": endpoint, "ticket": ticket }))
