@@ -10,13 +10,17 @@ mod fields;
 mod guard;
 mod journal;
 mod messages;
+mod pushes;
 mod refusal;
 mod rows;
+mod speech;
 
 use std::sync::Arc;
 
 use axum::{
-    Json, Router, middleware,
+    Json, Router,
+    extract::DefaultBodyLimit,
+    middleware,
     routing::{any, delete, get, post},
 };
 use serde_json::{Value, json};
@@ -29,7 +33,12 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
     Router::new()
         .route("/_mock/apps", get(apps::list).post(apps::mint))
         .route("/_mock/apps/{client_id}", get(apps::show).delete(apps::remove))
-        .route("/_mock/apps/{client_id}/messages", post(messages::speak))
+        .route(
+            "/_mock/apps/{client_id}/messages",
+            post(messages::speak).layer(DefaultBodyLimit::max(speech::MAX_BODY)),
+        )
+        .route("/_mock/apps/{client_id}/events", post(pushes::event))
+        .route("/_mock/apps/{client_id}/callbacks", post(pushes::callback))
         .route("/_mock/apps/{client_id}/frames", post(messages::push_raw))
         .route("/_mock/apps/{client_id}/sent", get(rows::sent))
         .route("/_mock/apps/{client_id}/deliveries", get(rows::deliveries))

@@ -21,12 +21,15 @@ mod fleet;
 mod frame;
 mod http;
 mod ids;
+mod inbound;
+mod inbound_media;
 mod journal;
 mod lifetime;
 mod message;
 mod moment;
 mod openapi;
 mod people;
+mod pushes;
 mod ring;
 mod sent;
 mod session;
@@ -48,8 +51,10 @@ pub(crate) use self::{
     fixture::fixture_names,
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
+    inbound::MAX_PARTS,
     moment::Moment,
     openapi::Routed,
+    pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},
     verb_error::{check_cut, quoted},
 };
 pub use self::{
@@ -58,8 +63,11 @@ pub use self::{
     conversation::ConversationKind,
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
     fault::{Action, Cut, ErrorBody, Fault, FaultRow, Times, When},
+    inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
+    inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},
     message::{Said, SaidState, Say, SayConversation},
+    pushes::{Callback, Event},
     sent::SentRow,
     verb_error::VerbError,
 };

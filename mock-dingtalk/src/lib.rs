@@ -20,9 +20,11 @@ mod wire;
 
 pub use crate::{
     core::{
-        AckRow, Action, AppInfo, AppOptions, AttemptRow, ConnectionRow, ConnectionState,
-        ConversationKind, Cut, DeliveryRow, DeliveryState, Diagnosis, Entry, EntryKind, ErrorBody,
-        Fault, FaultRow, Said, SaidState, Say, SayConversation, SentRow, Times, VerbError, When,
+        AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, ConnectionRow, ConnectionState,
+        Content, ConversationKind, Cut, DeliveryRow, DeliveryState, Diagnosis, Entry, EntryKind,
+        ErrorBody, Event, Fault, FaultRow, MAX_DEPTH, Media, MsgType, Quote, QuoteForm, Said,
+        SaidState, Sample, Say, SayConversation, SentRow, Speech, StaffId, Times, Variants,
+        VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},

@@ -16,6 +16,7 @@ use super::{
     effect::{Effect, Outgoing},
     fault::{Cut, Faults},
     ids::Mint,
+    inbound_media::InboundMedia,
     journal::{Draft, EntryKind, Journals},
     lifetime,
     people::People,
@@ -142,6 +143,8 @@ pub(crate) struct App {
     pub(crate) token: AccessToken,
     pub(crate) sent: Ring<SentRow>,
     pub(crate) faults: Faults,
+    /// Files that people sent.
+    pub(crate) inbound_media: InboundMedia,
 }
 
 impl App {
@@ -168,6 +171,7 @@ impl App {
             token: AccessToken::default(),
             sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
             faults: Faults::default(),
+            inbound_media: InboundMedia::default(),
         }
     }
 

@@ -94,6 +94,11 @@ impl Mint {
         format!("dingmock{}==", self.hex(22))
     }
 
+    /// Opaque; real ones are long and in base64.
+    pub(crate) fn download_code(&mut self) -> String {
+        format!("dingmock{}==", self.hex(46))
+    }
+
     /// The shape seen in CALLBACK and EVENT frames: address, process, time and counter in hex.
     pub(crate) fn message_id(&mut self, now: Moment) -> String {
         self.frames = self.frames.wrapping_add(1);

@@ -37,3 +37,9 @@ pub(crate) const PEOPLE_PER_APP: usize = 100_000;
 pub(crate) const FAULTS_PER_APP: usize = 1_000;
 /// Apps of one mock.
 pub(crate) const APPS: usize = 100_000;
+/// Files that people sent, kept for each app.
+pub(crate) const MEDIA_PER_APP: usize = 10_000;
+/// Bytes of those files, for each app.
+pub(crate) const MEDIA_BYTES_PER_APP: usize = 64 << 20;
+/// Bytes of one file that a person sends.
+pub(crate) const MEDIA_BYTES: usize = 20 << 20;

@@ -11,10 +11,11 @@ use super::{
     delivery::{Delivery, DeliveryState, Payload},
     effect::Outgoing,
     fault::{Action, Cut, Fault, FaultRow, When},
-    fixture::{BOT_TOPIC, FixtureFrame, Renewal, fixture_bytes, fixture_names},
+    fixture::{FixtureFrame, Renewal, fixture_bytes, fixture_names},
+    inbound::{MsgType, Sample},
     journal::{Draft, EntryKind},
     lifetime,
-    message::{RobotMessage, Said, SaidState, Say},
+    message::{RobotMessage, Said, SaidState, SayConversation},
     session::Session,
     verb_error::{VerbError, check_cut, check_id, quoted},
 };
@@ -26,47 +27,14 @@ struct Chat {
 }
 
 impl App {
-    /// A person speaks.
-    pub(crate) fn say(&mut self, cx: &mut Cx<'_>, say: &Say) -> Result<Said, VerbError> {
-        check_id("from", &say.from)?;
-        let too_many = |what| VerbError::TooMany { what, limit: lifetime::PEOPLE_PER_APP };
-        let person = self
-            .people
-            .get_or_add(&mut self.mint, &say.from)
-            .ok_or_else(|| too_many("people of one app"))?;
-        let conversation = self.conversation(say)?.ok_or_else(|| too_many("chats of one app"))?;
-        let msg_id = self.mint.msg_id();
-        let (session, session_expires_at) =
-            self.open_session(cx, &conversation, &person.user_id, &msg_id);
-        let message = RobotMessage {
-            conversation_id: conversation.id.clone(),
-            conversation_title: conversation.title,
-            kind: conversation.kind,
-            corp_id: self.corp_id.clone(),
-            robot_dingtalk_id: self.robot_dingtalk_id.clone(),
-            robot_code: self.robot_code.clone(),
-            msg_id: msg_id.clone(),
-            sender_user_id: person.user_id,
-            sender_nick: person.nick,
-            sender_dingtalk_id: person.dingtalk_id,
-            text: say.text.clone(),
-            created_at: cx.now.unix_ms,
-            session_expires_at,
-            session,
-        };
-        self.note(
-            cx,
-            Draft::new(EntryKind::Control, format!("{} says", say.from))
-                .body(say.text.as_str().into()),
-        );
-        let payload = Payload::Robot(Box::new(message));
-        let chat = Chat { msg_id, conversation_id: conversation.id };
-        Ok(self.deliver(cx, "CALLBACK", BOT_TOPIC, Some(chat), payload))
-    }
-
-    fn conversation(&mut self, say: &Say) -> Result<Option<Conversation>, VerbError> {
-        let Some(wanted) = &say.conversation else {
-            return Ok(self.conversations.direct(&mut self.mint, &say.from, None));
+    /// The chat that a person means, made now if need be. `None` when there are too many.
+    pub(super) fn chat_of(
+        &mut self,
+        from: &str,
+        wanted: Option<&SayConversation>,
+    ) -> Result<Option<Conversation>, VerbError> {
+        let Some(wanted) = wanted else {
+            return Ok(self.conversations.direct(&mut self.mint, from, None));
         };
         if let Some(id) = &wanted.id {
             check_id("conversation.id", id)?;
@@ -78,7 +46,7 @@ impl App {
         }
         let id = wanted.id.as_deref();
         Ok(match wanted.kind {
-            ConversationKind::Direct => self.conversations.direct(&mut self.mint, &say.from, id),
+            ConversationKind::Direct => self.conversations.direct(&mut self.mint, from, id),
             ConversationKind::Group => {
                 self.conversations.group(&mut self.mint, id, wanted.title.as_deref())
             }
@@ -86,7 +54,7 @@ impl App {
     }
 
     /// Opens the session of one message; the second value is when it ends, on the wall.
-    fn open_session(
+    pub(super) fn open_session(
         &mut self,
         cx: &Cx<'_>,
         conversation: &Conversation,
@@ -106,6 +74,30 @@ impl App {
         });
         let end = cx.now.since_start.saturating_add(lifetime::SESSION_WEBHOOK);
         (id, cx.now.at(end).unix_ms)
+    }
+
+    /// Pushes what a person sent.
+    pub(super) fn deliver_message(
+        &mut self,
+        cx: &mut Cx<'_>,
+        topic: &str,
+        message: RobotMessage,
+        msg_id: String,
+        conversation_id: String,
+    ) -> Said {
+        let chat = Chat { msg_id, conversation_id };
+        self.deliver(cx, "CALLBACK", topic, Some(chat), Payload::Robot(Box::new(message)))
+    }
+
+    /// Pushes a frame that is no chat message.
+    pub(super) fn deliver_frame(
+        &mut self,
+        cx: &mut Cx<'_>,
+        kind: &'static str,
+        topic: &str,
+        frame: FixtureFrame,
+    ) -> Said {
+        self.deliver(cx, kind, topic, None, Payload::Fixture(Box::new(frame)))
     }
 
     fn deliver(
@@ -180,6 +172,15 @@ impl App {
             let payload = Payload::Fixture(Box::new(frame));
             return self.deliver(cx, "CALLBACK", &topic, None, payload);
         };
+        // What the fixture says can be downloaded can be downloaded.
+        let msgtype = frame.datum("msgtype").unwrap_or_default();
+        let msgtype = MsgType::NAMES.iter().find(|(name, _)| *name == msgtype);
+        let sample = msgtype.and_then(|(_, msgtype)| msgtype.sample()).unwrap_or(Sample::Png);
+        for code in frame.download_codes() {
+            if self.inbound_media.get(&code).is_none() {
+                self.inbound_media.put(code, sample.media());
+            }
+        }
         // Outsiders come without a staff id; the reply is shown under their encrypted one.
         let sender = frame.datum("senderStaffId").or_else(|| frame.datum("senderId"));
         let sender = sender.unwrap_or("user0001").to_owned();

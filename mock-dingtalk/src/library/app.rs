@@ -238,14 +238,14 @@ impl App {
 
     // ---- inside --------------------------------------------------------------------------
 
-    fn act<R>(
+    pub(super) fn act<R>(
         &self,
         verb: impl FnOnce(&mut crate::core::App, &mut crate::core::Cx<'_>) -> Result<R, VerbError>,
     ) -> Result<R, MockError> {
         Ok(self.hub.step(|fleet, now| fleet.act(now, self.client_id(), verb))?)
     }
 
-    fn look<R>(&self, at: impl FnOnce(&crate::core::App) -> R) -> Result<R, MockError> {
+    pub(super) fn look<R>(&self, at: impl FnOnce(&crate::core::App) -> R) -> Result<R, MockError> {
         Ok(self.hub.look(|fleet| fleet.app(self.client_id()).map(at))?)
     }
 

@@ -110,7 +110,12 @@ async fn wrong_input_is_answered_with_field_value_and_what_is_allowed() {
         (&messages, json!({"text": "hi"}), "from", "missing"),
         (&messages, json!({"from": "a"}), "text", "missing"),
         (&messages, json!({"from": "a\nb", "text": "x"}), "from", "\"a\\nb\""),
-        (&messages, json!({"from": "a", "text": "x", "msgtype": "audio"}), "msgtype", "\"audio\""),
+        (
+            &messages,
+            json!({"from": "a", "text": "x", "msgtype": "sticker"}),
+            "msgtype",
+            "\"audio\"",
+        ),
         (
             &messages,
             json!({"from": "a", "text": "x", "conversation": {"type": "3"}}),

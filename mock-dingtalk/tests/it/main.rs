@@ -6,6 +6,7 @@ mod connections;
 mod control;
 mod faults;
 mod fixtures;
+mod inbound;
 mod isolation;
 mod messages;
 mod openapi;
