@@ -40,6 +40,8 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
         .route("/_mock/apps/{client_id}/events", post(pushes::event))
         .route("/_mock/apps/{client_id}/callbacks", post(pushes::callback))
         .route("/_mock/apps/{client_id}/frames", post(messages::push_raw))
+        .route("/_mock/apps/{client_id}/delivery", post(apps::delivery))
+        .route("/_mock/presets", get(breaking::presets))
         .route("/_mock/apps/{client_id}/sent", get(rows::sent))
         .route("/_mock/apps/{client_id}/deliveries", get(rows::deliveries))
         .route("/_mock/apps/{client_id}/connections", get(rows::connections))

@@ -19,6 +19,7 @@ mod fault;
 mod fixture;
 mod fleet;
 mod frame;
+mod frame_faults;
 mod http;
 mod ids;
 mod inbound;
@@ -29,6 +30,8 @@ mod message;
 mod moment;
 mod openapi;
 mod people;
+mod preset;
+mod profile;
 mod pushes;
 mod ring;
 mod sent;
@@ -54,6 +57,7 @@ pub(crate) use self::{
     inbound::MAX_PARTS,
     moment::Moment,
     openapi::Routed,
+    preset::PRESETS,
     pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},
     verb_error::{check_cut, quoted},
 };
@@ -62,11 +66,13 @@ pub use self::{
     connection::{ConnectionRow, ConnectionState},
     conversation::ConversationKind,
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
-    fault::{Action, Cut, ErrorBody, Fault, FaultRow, Times, When},
+    fault::{Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, When},
     inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},
     message::{Said, SaidState, Say, SayConversation},
+    preset::Preset,
+    profile::{DeliveryRules, Profile},
     pushes::{Callback, Event},
     sent::SentRow,
     verb_error::VerbError,

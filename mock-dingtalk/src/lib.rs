@@ -21,10 +21,10 @@ mod wire;
 pub use crate::{
     core::{
         AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, ConnectionRow, ConnectionState,
-        Content, ConversationKind, Cut, DeliveryRow, DeliveryState, Diagnosis, Entry, EntryKind,
-        ErrorBody, Event, Fault, FaultRow, MAX_DEPTH, Media, MsgType, Quote, QuoteForm, Said,
-        SaidState, Sample, Say, SayConversation, SentRow, Speech, StaffId, Times, Variants,
-        VerbError, When,
+        Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis,
+        Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, FrameSelector, MAX_DEPTH, Media,
+        MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say, SayConversation,
+        SentRow, Speech, StaffId, Times, Variants, VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},

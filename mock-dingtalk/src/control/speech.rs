@@ -174,14 +174,15 @@ fn read_quote(mut fields: Fields, depth: usize) -> Result<Quote, VerbError> {
 fn read_variants(mut fields: Fields) -> Result<Variants, VerbError> {
     let staff =
         [("present", StaffId::Present), ("missing", StaffId::Missing), ("empty", StaffId::Empty)];
-    let mut variants = Variants::default();
-    variants.times_as_strings = as_string(&mut fields, "times", "number")?.unwrap_or(false);
-    variants.duration_as_string = as_string(&mut fields, "duration", "number")?;
-    variants.content_as_string = as_string(&mut fields, "content", "object")?.unwrap_or(false);
-    variants.staff_id = fields.word("senderStaffId", &staff)?.unwrap_or_default();
     let topics = [("bot", false), ("delegate", true)];
-    variants.delegate = fields.word("topic", &topics)?.unwrap_or(false);
-    variants.quota_exhausted = fields.bool("quotaExhausted")?.unwrap_or(false);
+    let variants = Variants {
+        times_as_strings: as_string(&mut fields, "times", "number")?.unwrap_or(false),
+        duration_as_string: as_string(&mut fields, "duration", "number")?,
+        content_as_string: as_string(&mut fields, "content", "object")?.unwrap_or(false),
+        staff_id: fields.word("senderStaffId", &staff)?.unwrap_or_default(),
+        delegate: fields.word("topic", &topics)?.unwrap_or(false),
+        quota_exhausted: fields.bool("quotaExhausted")?.unwrap_or(false),
+    };
     fields.finish()?;
     Ok(variants)
 }

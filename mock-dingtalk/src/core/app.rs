@@ -15,11 +15,13 @@ use super::{
     delivery::{Deliveries, DeliveryRow},
     effect::{Effect, Outgoing},
     fault::{Cut, Faults},
+    frame_faults::Held,
     ids::Mint,
     inbound_media::InboundMedia,
     journal::{Draft, EntryKind, Journals},
     lifetime,
     people::People,
+    profile::DeliveryRules,
     ring::Ring,
     sent::SentRow,
     session::Sessions,
@@ -45,6 +47,8 @@ pub struct AppOptions {
     pub corp_id: Option<String>,
     /// Seed of every id and choice of this app.
     pub seed: Option<u64>,
+    /// How its pushes behave where the sources leave it open.
+    pub delivery: DeliveryRules,
 }
 
 impl AppOptions {
@@ -73,6 +77,13 @@ impl AppOptions {
     #[must_use]
     pub fn corp_id(mut self, corp_id: impl Into<String>) -> Self {
         self.corp_id = Some(corp_id.into());
+        self
+    }
+
+    /// Chooses how its pushes behave.
+    #[must_use]
+    pub fn delivery(mut self, rules: DeliveryRules) -> Self {
+        self.delivery = rules;
         self
     }
 
@@ -143,6 +154,12 @@ pub(crate) struct App {
     pub(crate) token: AccessToken,
     pub(crate) sent: Ring<SentRow>,
     pub(crate) faults: Faults,
+    pub(crate) delivery: DeliveryRules,
+    /// Frames that faults keep back.
+    pub(crate) held: BTreeMap<u64, Held>,
+    pub(crate) last_held: u64,
+    /// How far this app's wall clock is off the mock's.
+    pub(crate) wall_jump_ms: i64,
     /// Files that people sent.
     pub(crate) inbound_media: InboundMedia,
 }
@@ -171,6 +188,10 @@ impl App {
             token: AccessToken::default(),
             sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
             faults: Faults::default(),
+            delivery: options.delivery,
+            held: BTreeMap::new(),
+            last_held: 0,
+            wall_jump_ms: 0,
             inbound_media: InboundMedia::default(),
         }
     }
@@ -182,7 +203,7 @@ impl App {
             robot_code: self.robot_code.clone(),
             corp_id: self.corp_id.clone(),
             chatbot_user_id: self.robot_dingtalk_id.clone(),
-            profile: "documented",
+            profile: self.delivery.profile.name(),
             seed: self.seed,
         }
     }
@@ -222,6 +243,24 @@ impl App {
         self.note(cx, draft.on(&connection.id));
         self.ended.push(self.ended.next_number(), 0, connection, drop);
         self.changed(cx);
+    }
+
+    /// The bot's side of a connection is gone. With ghosts, DingTalk does not notice yet.
+    pub(crate) fn gone(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, reason: &str) {
+        let ghost_for = self.delivery.ghost_for;
+        let connection = self.connections.get_mut(&key);
+        match connection.filter(|c| c.state == ConnectionState::Open && !ghost_for.is_zero()) {
+            None => self.end(cx, key, reason),
+            Some(connection) => {
+                connection.close(cx.now, reason);
+                connection.state = ConnectionState::Ghost;
+                let id = Arc::clone(&connection.id);
+                let text = format!("ghost, still routed to: {reason}");
+                self.note(cx, Draft::new(EntryKind::Connection, text).on(&id));
+                cx.plan(ghost_for, Timer::GhostOver(self.number, key));
+                self.changed(cx);
+            }
+        }
     }
 
     /// Ends a connection from this side.

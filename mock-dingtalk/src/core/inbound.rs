@@ -42,6 +42,10 @@ pub enum StaffId {
 
 /// Where the wire was seen to differ, chosen for one message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a difference of its own, any may be chosen"
+)]
 pub struct Variants {
     /// `createAt` and `sessionWebhookExpiredTime` as strings.
     pub times_as_strings: bool,
@@ -247,13 +251,13 @@ impl App {
         }
         if variants.delegate {
             let host = json!({ "userId": message.sender_user_id, "nick": message.sender_nick });
-            let context = json!([{
+            let recent = json!([{
                 "readStatus": "2",
                 "senderUserId": message.sender_user_id,
                 "sendTime": message.created_at,
             }]);
             patch.insert("hostingContext".to_owned(), host);
-            patch.insert("conversationMsgContext".to_owned(), context);
+            patch.insert("conversationMsgContext".to_owned(), recent);
         }
         if variants.quota_exhausted {
             patch.insert("text".to_owned(), Value::Null);

@@ -10,7 +10,7 @@ use super::{
     conversation::{Conversation, ConversationKind},
     delivery::{Delivery, DeliveryState, Payload},
     effect::Outgoing,
-    fault::{Action, Cut, Fault, FaultRow, When},
+    fault::{Action, Cut, Fault, FaultRow, Point, Times, When},
     fixture::{FixtureFrame, Renewal, fixture_bytes, fixture_names},
     inbound::{MsgType, Sample},
     journal::{Draft, EntryKind},
@@ -224,7 +224,9 @@ impl App {
         } else {
             let asked = if topic == "ping" { SystemFrame::Ping } else { SystemFrame::Other };
             connection.ask(message_id.clone(), asked);
-            self.send(cx, key, &id, &format!("SYSTEM {topic}"), Outgoing::Text(text.into()));
+            let point = Point::Frame { kind: "SYSTEM", topic: &topic, connection: &id };
+            let fault = self.faults.take(point, cx.now.since_start);
+            self.emit(cx, key, &format!("SYSTEM {topic}"), text, fault);
         }
         said(message_id, SaidState::Pushed)
     }
@@ -263,7 +265,7 @@ impl App {
         let live = self
             .connections
             .values()
-            .filter(|connection| connection.state != ConnectionState::Connecting);
+            .filter(|c| !matches!(c.state, ConnectionState::Connecting | ConnectionState::Ghost));
         if name == "all" {
             return Ok(live.map(|connection| connection.key).collect());
         }
@@ -283,7 +285,33 @@ impl App {
         fault: Fault,
     ) -> Result<FaultRow, VerbError> {
         let upgrade = fault.when == When::Upgrade;
+        if fault.action.is_of_frames() != matches!(fault.when, When::Frame(_)) {
+            let allowed = "an action for frames with \"when\":{\"frame\":…}, another one without";
+            return Err(VerbError::invalid("action.type", "of another layer", allowed));
+        }
+        if fault.action.is_of_connections() != (fault.when == When::Connected) {
+            let allowed = "mute, unroute, loseFirst, disconnect or cut with \"when\":\"connected\"";
+            return Err(VerbError::invalid("action.type", "of another layer", allowed));
+        }
+        match fault.times {
+            Times::Nth(0) | Times::Every(0) | Times::First(0) => {
+                return Err(VerbError::invalid("times", "0", "a number from 1"));
+            }
+            Times::Chance { percent, .. } if percent > 100 => {
+                let allowed = "a percentage from 0 to 100";
+                return Err(VerbError::invalid("times.percent", percent.to_string(), allowed));
+            }
+            _ => {}
+        }
         match &fault.action {
+            Action::Oversize(bytes) if *bytes > MAX_OVERSIZE => {
+                let allowed = format!("at most {MAX_OVERSIZE}");
+                return Err(VerbError::invalid("action.bytes", bytes.to_string(), allowed));
+            }
+            Action::Duplicate(copies) if *copies > MAX_COPIES => {
+                let allowed = format!("at most {MAX_COPIES}");
+                return Err(VerbError::invalid("action.copies", copies.to_string(), allowed));
+            }
             Action::Status(status, _) if !(200..=599).contains(status) => {
                 let allowed = "a status from 200 to 599";
                 return Err(VerbError::invalid("action.status", status.to_string(), allowed));
@@ -296,10 +324,10 @@ impl App {
                 let allowed = "rst, fin or blackhole before there is a WebSocket";
                 return Err(VerbError::invalid("action.how", "close", allowed));
             }
-            Action::AcceptThenCut(cut) => check_cut(cut)?,
+            Action::AcceptThenCut(cut) | Action::CutAtOnce(cut) => check_cut(cut)?,
             _ => {}
         }
-        let row = self.faults.add(fault).ok_or(VerbError::TooMany {
+        let row = self.faults.add(fault, cx.now.since_start).ok_or(VerbError::TooMany {
             what: "fault rules of one app",
             limit: lifetime::FAULTS_PER_APP,
         })?;
@@ -307,6 +335,11 @@ impl App {
         Ok(row)
     }
 }
+
+/// The largest frame that a fault makes.
+const MAX_OVERSIZE: usize = 16 << 20;
+/// Copies of one frame that a fault makes.
+const MAX_COPIES: u32 = 100;
 
 fn said(message_id: String, state: SaidState) -> Said {
     Said { msg_id: String::new(), message_id, conversation_id: String::new(), state }

@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     control::env::{Sdk, variables},
     core::{
-        AppInfo, ConnectionRow, ConnectionState, ConversationKind, Cut, DeliveryRow, Entry, Fault,
-        FaultRow, Outgoing, Said, Say, SayConversation, SentRow, VerbError, check_cut,
+        AppInfo, ConnectionRow, ConnectionState, ConversationKind, Cut, DeliveryRow, DeliveryRules,
+        Entry, Fault, FaultRow, Outgoing, Preset, Said, Say, SayConversation, SentRow, VerbError,
+        check_cut,
     },
     error::MockError,
     hub::Hub,
@@ -224,6 +225,19 @@ impl App {
     /// Adds a rule that breaks something.
     pub fn fault(&self, fault: Fault) -> Result<FaultRow, MockError> {
         self.act(|app, cx| app.add_fault(cx, fault))
+    }
+
+    /// Makes a named fault act, and gives the rules that it consists of (none if it acts at once).
+    pub fn preset(&self, preset: Preset) -> Result<Vec<FaultRow>, MockError> {
+        self.act(|app, cx| app.apply_preset(cx, preset))
+    }
+
+    /// How its pushes behave where the sources leave it open; from now on.
+    pub fn set_delivery(&self, rules: DeliveryRules) -> Result<(), MockError> {
+        self.act(|app, _| {
+            app.delivery = rules;
+            Ok(())
+        })
     }
 
     /// The fault rules, with how often each acted.

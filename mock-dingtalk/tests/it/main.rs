@@ -10,5 +10,6 @@ mod inbound;
 mod isolation;
 mod messages;
 mod openapi;
+mod presets;
 mod process;
 mod support;

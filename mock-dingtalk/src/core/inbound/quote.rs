@@ -147,14 +147,14 @@ pub(super) fn write(
     body.insert("isReplyMsg".to_owned(), true.into());
     beside.insert("originalMsgId".to_owned(), ids.msg_id.as_str().into());
     if quote.form != QuoteForm::IdOnly {
-        body.insert("repliedMsg".to_owned(), replied(quote, ids, settled, keep));
+        body.insert("repliedMsg".to_owned(), replied(quote, &ids, settled, keep));
     }
 }
 
 /// `repliedMsg`. Mind `msgType` and `createdAt`, which the message itself spells otherwise.
 fn replied(
     quote: &Quote,
-    ids: Settled,
+    ids: &Settled,
     settled: &mut dyn FnMut(&Quote) -> Settled,
     keep: &mut dyn FnMut(Media) -> String,
 ) -> Value {
@@ -171,7 +171,7 @@ fn replied(
         if let (Some(inner), Some(members)) = (&quote.inner, content.as_object_mut()) {
             members.insert("isReplyMsg".to_owned(), true.into());
             let ids = settled(inner);
-            members.insert("repliedMsg".to_owned(), self::replied(inner, ids, settled, keep));
+            members.insert("repliedMsg".to_owned(), self::replied(inner, &ids, settled, keep));
         }
         replied["content"] =
             if quote.content_as_string { content.to_string().into() } else { content };
@@ -192,8 +192,9 @@ fn quoted_body(content: &Content, keep: &mut dyn FnMut(Media) -> String) -> Valu
             body["richText"] = Value::Array(parts.unwrap_or_default());
         }
         MsgType::Picture => {
-            drop(body.as_object_mut().and_then(|b| b.remove("pictureDownloadCode")))
+            body.as_object_mut().map(|body| body.remove("pictureDownloadCode"));
         }
+
         MsgType::Audio if !content.members.contains_key("duration") => {
             body["duration"] = "2000".into();
         }

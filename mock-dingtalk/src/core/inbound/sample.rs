@@ -1,5 +1,7 @@
 //! Small files of common kinds, made here, so that a test needs none of its own.
 
+use std::fmt::Write as _;
+
 use crate::core::Media;
 
 /// A kind of file that the mock can make.
@@ -92,10 +94,10 @@ fn amr() -> Vec<u8> {
 }
 
 fn mp4() -> Vec<u8> {
-    fn sized(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    fn sized(name: [u8; 4], content: &[u8]) -> Vec<u8> {
         let size = u32::try_from(content.len() + 8).expect("the boxes made here are small");
         let mut made = size.to_be_bytes().to_vec();
-        made.extend_from_slice(name);
+        made.extend_from_slice(&name);
         made.extend_from_slice(content);
         made
     }
@@ -104,8 +106,8 @@ fn mp4() -> Vec<u8> {
     header[20..24].copy_from_slice(&0x0001_0000_u32.to_be_bytes()); // normal speed
     header[24] = 1; // full volume
     header[99] = 1; // the next track's number
-    let mut file = sized(b"ftyp", b"isom\0\0\x02\0isommp41");
-    file.extend(sized(b"moov", &sized(b"mvhd", &header)));
+    let mut file = sized(*b"ftyp", b"isom\0\0\x02\0isommp41");
+    file.extend(sized(*b"moov", &sized(*b"mvhd", &header)));
     file
 }
 
@@ -118,12 +120,12 @@ fn pdf() -> Vec<u8> {
     let mut file = "%PDF-1.4\n".to_owned();
     let mut table = String::from("xref\n0 4\n0000000000 65535 f \n");
     for (index, object) in objects.iter().enumerate() {
-        table.push_str(&format!("{:010} 00000 n \n", file.len()));
-        file.push_str(&format!("{} 0 obj{object}endobj\n", index + 1));
+        let _ = writeln!(table, "{:010} 00000 n ", file.len());
+        let _ = writeln!(file, "{} 0 obj{object}endobj", index + 1);
     }
     let start = file.len();
     file.push_str(&table);
-    file.push_str(&format!("trailer<</Size 4/Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n"));
+    let _ = writeln!(file, "trailer<</Size 4/Root 1 0 R>>\nstartxref\n{start}\n%%EOF");
     file.into_bytes()
 }
 
@@ -170,9 +172,9 @@ mod tests {
         let mut names = Vec::new();
         while !rest.is_empty() {
             let length = u32::from_be_bytes(rest[..4].try_into().unwrap()) as usize;
-            let (named, tail) = rest[4..].split_at(4 + length);
-            assert_eq!(u32::from_be_bytes(tail[..4].try_into().unwrap()), crc(named));
-            names.push(String::from_utf8_lossy(&named[..4]).into_owned());
+            let (chunk, tail) = rest[4..].split_at(4 + length);
+            assert_eq!(u32::from_be_bytes(tail[..4].try_into().unwrap()), crc(chunk));
+            names.push(String::from_utf8_lossy(&chunk[..4]).into_owned());
             rest = &tail[4..];
         }
         assert_eq!(names, ["IHDR", "IDAT", "IEND"]);
