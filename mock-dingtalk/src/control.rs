@@ -12,13 +12,17 @@ mod fields;
 mod guard;
 mod journal;
 mod messages;
+mod pushes;
 mod refusal;
 mod rows;
+mod speech;
 
 use std::sync::Arc;
 
 use axum::{
-    Json, Router, middleware,
+    Json, Router,
+    extract::DefaultBodyLimit,
+    middleware,
     routing::{any, delete, get, post},
 };
 use serde_json::{Value, json};
@@ -31,8 +35,15 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
     Router::new()
         .route("/_mock/apps", get(apps::list).post(apps::mint))
         .route("/_mock/apps/{client_id}", get(apps::show).delete(apps::remove))
-        .route("/_mock/apps/{client_id}/messages", post(messages::speak))
+        .route(
+            "/_mock/apps/{client_id}/messages",
+            post(messages::speak).layer(DefaultBodyLimit::max(speech::MAX_BODY)),
+        )
+        .route("/_mock/apps/{client_id}/events", post(pushes::event))
+        .route("/_mock/apps/{client_id}/callbacks", post(pushes::callback))
         .route("/_mock/apps/{client_id}/frames", post(messages::push_raw))
+        .route("/_mock/apps/{client_id}/delivery", post(apps::delivery))
+        .route("/_mock/presets", get(breaking::presets))
         .route("/_mock/apps/{client_id}/sent", get(rows::sent))
         .route("/_mock/apps/{client_id}/reactions", get(api_state::reactions))
         .route("/_mock/apps/{client_id}/files", post(api_state::add_file))

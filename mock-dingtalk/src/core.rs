@@ -20,8 +20,11 @@ mod fault;
 mod fixture;
 mod fleet;
 mod frame;
+mod frame_faults;
 mod http;
 mod ids;
+mod inbound;
+mod inbound_media;
 mod journal;
 mod lifetime;
 mod media;
@@ -29,6 +32,9 @@ mod message;
 mod moment;
 mod openapi;
 mod people;
+mod preset;
+mod profile;
+mod pushes;
 mod ring;
 mod sent;
 mod session;
@@ -50,8 +56,11 @@ pub(crate) use self::{
     fixture::fixture_names,
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
+    inbound::MAX_PARTS,
     moment::Moment,
     openapi::Routed,
+    preset::PRESETS,
+    pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},
     verb_error::{check_cut, quoted},
 };
 pub use self::{
@@ -59,9 +68,14 @@ pub use self::{
     connection::{ConnectionRow, ConnectionState},
     conversation::ConversationKind,
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
-    fault::{Action, Cut, ErrorBody, Fault, FaultRow, Times, When},
+    fault::{Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, When},
+    inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
+    inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},
     message::{Said, SaidState, Say, SayConversation},
+    preset::Preset,
+    profile::{DeliveryRules, Profile},
+    pushes::{Callback, Event},
     sent::SentRow,
     verb_error::VerbError,
 };

@@ -21,9 +21,11 @@ mod wire;
 
 pub use crate::{
     core::{
-        AckRow, Action, AppInfo, AppOptions, AttemptRow, ConnectionRow, ConnectionState,
-        ConversationKind, Cut, DeliveryRow, DeliveryState, Diagnosis, Entry, EntryKind, ErrorBody,
-        Fault, FaultRow, Said, SaidState, Say, SayConversation, SentRow, Times, VerbError, When,
+        AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, ConnectionRow, ConnectionState,
+        Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis,
+        Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, FrameSelector, MAX_DEPTH, Media,
+        MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say, SayConversation,
+        SentRow, Speech, StaffId, Times, Variants, VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},

@@ -2,6 +2,7 @@
 
 mod app;
 mod clock;
+mod inbound;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -16,7 +16,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    core::{App, VerbError, quoted},
+    core::{App, Media, VerbError, quoted},
     hub::Hub,
 };
 
@@ -43,7 +43,8 @@ pub(crate) async fn add_file(
     let shown = hub.step(|fleet, now| {
         fleet.act(now, &client_id, |app, cx| {
             let media = &mut app.api.media;
-            let file = media.sent_by_person(&mut app.mint, app.number, &name, body, cx.now);
+            let sent = Media::new(name.as_str(), "", body);
+            let file = media.sent_by_person(&mut app.mint, app.number, sent, cx.now);
             let size = file.bytes.len();
             let sha256 = file.sha256();
             Ok(json!({ "downloadCode": file.id, "name": name, "size": size, "sha256": sha256 }))

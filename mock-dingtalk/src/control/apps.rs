@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{fields::Fields, refusal::Refusal};
 use crate::{
-    core::{App, AppOptions, Fleet},
+    core::{App, AppOptions, DeliveryRules, Fleet, Profile, VerbError},
     hub::Hub,
 };
 
@@ -22,14 +22,16 @@ pub(crate) async fn mint(
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let mut fields = Fields::parse(&body)?;
+    let (profile, tls) =
+        fields.word("profile", &mint_profiles())?.unwrap_or((Profile::default(), false));
     let options = AppOptions {
         client_id: fields.string("clientId")?,
         client_secret: fields.string("clientSecret")?,
         robot_code: fields.string("robotCode")?,
         corp_id: fields.string("corpId")?,
         seed: fields.number("seed")?,
-        // More profiles come with the redelivery rules; a name that does nothing would be a lie.
-        tls: fields.word("profile", &[("documented", false), ("tls", true)])?.unwrap_or(false),
+        tls,
+        delivery: DeliveryRules { profile, ..read_rules(&mut fields, DeliveryRules::default())? },
     };
     fields.finish()?;
     let shown = hub.step(|fleet, now| {
@@ -37,6 +39,47 @@ pub(crate) async fn mint(
         fleet.app(&info.client_id).map(describe)
     })?;
     Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// Profiles an app can be minted with: those of delivery, and `tls`, which delivers as documented
+/// and makes server-made URLs `https` and `wss`.
+fn mint_profiles() -> Vec<(&'static str, (Profile, bool))> {
+    let delivery = Profile::NAMES.iter().map(|(name, profile)| (*name, (*profile, false)));
+    delivery.chain([("tls", (Profile::default(), true))]).collect()
+}
+
+/// `profile`, `sameMessageId` and `ghostFor`; what is not given stays.
+fn read_rules(fields: &mut Fields, known: DeliveryRules) -> Result<DeliveryRules, VerbError> {
+    Ok(DeliveryRules {
+        profile: fields.word("profile", &Profile::NAMES)?.unwrap_or(known.profile),
+        same_message_id: fields.bool("sameMessageId")?.unwrap_or(known.same_message_id),
+        ghost_for: fields.duration("ghostFor")?.unwrap_or(known.ghost_for),
+    })
+}
+
+/// `POST /_mock/apps/{clientId}/delivery`: changes `profile`, `sameMessageId` and `ghostFor`, and
+/// shows them. What was pushed already keeps its fate.
+pub(crate) async fn delivery(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let mut fields = Fields::parse(&body)?;
+    let known = hub.look(|fleet| fleet.app(&client_id).map(|app| app.delivery))?;
+    let rules = read_rules(&mut fields, known)?;
+    fields.finish()?;
+    hub.step(|fleet, now| {
+        fleet.act(now, &client_id, |app, _| {
+            app.delivery = rules;
+            Ok(())
+        })
+    })?;
+    let ghost_for = u64::try_from(rules.ghost_for.as_millis()).unwrap_or(u64::MAX);
+    Ok(Json(json!({
+        "profile": rules.profile.name(),
+        "sameMessageId": rules.same_message_id,
+        "ghostForMs": ghost_for,
+    })))
 }
 
 /// `GET /_mock/apps`.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{fault_json, fields::Fields, refusal::Refusal};
 use crate::{
-    core::{VerbError, check_cut, quoted},
+    core::{PRESETS, Preset, VerbError, check_cut, quoted},
     hub::Hub,
 };
 
@@ -73,13 +73,31 @@ pub(crate) async fn faults(
     Ok(Json(rows.iter().map(fault_json::write).collect()))
 }
 
-/// `POST …/faults`: `{"when","times"?,"action"}`.
+/// `GET /_mock/presets`: each with how it ends and the reports that it comes from.
+pub(crate) async fn presets() -> Json<Value> {
+    let rows = PRESETS
+        .iter()
+        .map(|known| json!({ "name": known.name, "ends": known.ends, "evidence": known.evidence }));
+    Json(rows.collect())
+}
+
+/// `POST …/faults`: `{"when","times"?,"action"}` or `{"preset":"zombie"}`.
 pub(crate) async fn add_fault(
     State(hub): State<Arc<Hub>>,
     Path(client_id): Path<String>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let fault = fault_json::read(Fields::parse(&body)?)?;
+    let mut fields = Fields::parse(&body)?;
+    if let Some(name) = fields.string("preset")? {
+        let preset = Preset::named(&name)?;
+        fields.finish()?;
+        let rows = hub.step(|fleet, now| {
+            fleet.act(now, &client_id, |app, cx| app.apply_preset(cx, preset))
+        })?;
+        let rows: Vec<Value> = rows.iter().map(fault_json::write).collect();
+        return Ok((StatusCode::CREATED, Json(json!({ "preset": preset.name(), "faults": rows }))));
+    }
+    let fault = fault_json::read(fields)?;
     let add = |fleet: &mut crate::core::Fleet, now| {
         fleet.act(now, &client_id, |app, cx| app.add_fault(cx, fault))
     };

@@ -36,6 +36,11 @@ impl Fields {
         Self { path, members, known: Vec::new() }
     }
 
+    /// An object that stands within the field `path`.
+    pub(crate) fn within(path: &str, members: Map<String, Value>) -> Self {
+        Self::of(path.to_owned(), members)
+    }
+
     pub(crate) fn string(&mut self, name: &'static str) -> Result<Option<String>, VerbError> {
         match self.take(name) {
             None => Ok(None),

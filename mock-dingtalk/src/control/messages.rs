@@ -10,15 +10,15 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{fields::Fields, refusal::Refusal};
+use super::{fields::Fields, refusal::Refusal, speech};
 use crate::{
-    core::{ConversationKind, Outgoing, Said, Say, SayConversation, VerbError, fixture_names},
+    core::{Outgoing, Said, VerbError, fixture_names},
     hub::Hub,
 };
 
 type Spoken = Result<(StatusCode, Json<Said>), Refusal>;
 
-/// `POST /_mock/apps/{clientId}/messages`: `{"from","text"}`, the same with `conversation`, or
+/// `POST /_mock/apps/{clientId}/messages`: what `speech` reads, or
 /// `{"fixture":"stream/callback_bot_text_dm"}`.
 pub(crate) async fn speak(
     State(hub): State<Arc<Hub>>,
@@ -30,8 +30,8 @@ pub(crate) async fn speak(
         fields.finish()?;
         hub.step(|fleet, now| fleet.act(now, &client_id, |app, cx| app.push_fixture(cx, &name)))
     } else {
-        let say = read_say(fields)?;
-        hub.step(|fleet, now| fleet.act(now, &client_id, |app, cx| app.say(cx, &say)))
+        let speech = speech::read(fields)?;
+        hub.step(|fleet, now| fleet.act(now, &client_id, |app, cx| app.speak(cx, &speech)))
     };
     Ok((StatusCode::ACCEPTED, Json(said?)))
 }
@@ -79,38 +79,3 @@ fn push(hub: &Hub, client_id: &str, connection: Option<&str>, body: &[u8]) -> Sp
 pub(crate) async fn fixtures() -> Json<Value> {
     Json(json!(fixture_names().collect::<Vec<_>>()))
 }
-
-fn read_say(mut fields: Fields) -> Result<Say, VerbError> {
-    let from = fields.required_string("from")?;
-    // Other types come with media; `text` and `content` both hold the words, as on the wire.
-    fields.word("msgtype", &[("text", ())])?;
-    let text = match fields.string("text")? {
-        Some(text) => text,
-        None => match fields.take("content") {
-            Some(Value::String(text)) => text,
-            Some(other) => return Err(fields.wrong("content", &other, "a string")),
-            None => return Err(fields.missing("text", "a string")),
-        },
-    };
-    if text.len() > MAX_TEXT {
-        let value = format!("{} bytes long", text.len());
-        return Err(VerbError::invalid("text", value, format!("at most {MAX_TEXT} bytes")));
-    }
-    let conversation = match fields.object("conversation")? {
-        None => None,
-        Some(mut inner) => {
-            let kinds = [("1", ConversationKind::Direct), ("2", ConversationKind::Group)];
-            let kind = inner.word("type", &kinds)?;
-            let kind = kind.ok_or_else(|| inner.missing("type", "\"1\" or \"2\""))?;
-            let conversation =
-                SayConversation { kind, id: inner.string("id")?, title: inner.string("title")? };
-            inner.finish()?;
-            Some(conversation)
-        }
-    };
-    fields.finish()?;
-    Ok(Say { from, conversation, text })
-}
-
-/// DingTalk's own limit is not documented; frames stay below what every SDK takes.
-const MAX_TEXT: usize = 200_000;

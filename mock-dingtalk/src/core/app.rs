@@ -16,11 +16,13 @@ use super::{
     delivery::{Deliveries, DeliveryRow},
     effect::{Effect, Outgoing},
     fault::{Cut, Faults},
+    frame_faults::Held,
     ids::Mint,
     journal::{Draft, EntryKind, Journals},
     lifetime,
     openapi::ApiState,
     people::People,
+    profile::DeliveryRules,
     ring::Ring,
     sent::SentRow,
     session::Sessions,
@@ -49,6 +51,8 @@ pub struct AppOptions {
     /// Whether server-made URLs are `https` and `wss` with an explicit port; see
     /// [`AppOptions::tls`].
     pub tls: bool,
+    /// How its pushes behave where the sources leave it open.
+    pub delivery: DeliveryRules,
 }
 
 impl AppOptions {
@@ -85,6 +89,13 @@ impl AppOptions {
     #[must_use]
     pub fn tls(mut self, tls: bool) -> Self {
         self.tls = tls;
+        self
+    }
+
+    /// Chooses how its pushes behave.
+    #[must_use]
+    pub fn delivery(mut self, rules: DeliveryRules) -> Self {
+        self.delivery = rules;
         self
     }
 
@@ -160,6 +171,12 @@ pub(crate) struct App {
     pub(crate) sent: Ring<SentRow>,
     pub(crate) faults: Faults,
     pub(crate) api: ApiState,
+    pub(crate) delivery: DeliveryRules,
+    /// Frames that faults keep back.
+    pub(crate) held: BTreeMap<u64, Held>,
+    pub(crate) last_held: u64,
+    /// How far this app's wall clock is off the mock's.
+    pub(crate) wall_jump_ms: i64,
 }
 
 impl App {
@@ -188,6 +205,10 @@ impl App {
             sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
             faults: Faults::default(),
             api: ApiState::default(),
+            delivery: options.delivery,
+            held: BTreeMap::new(),
+            last_held: 0,
+            wall_jump_ms: 0,
         }
     }
 
@@ -198,7 +219,7 @@ impl App {
             robot_code: self.robot_code.clone(),
             corp_id: self.corp_id.clone(),
             chatbot_user_id: self.robot_dingtalk_id.clone(),
-            profile: "documented",
+            profile: self.delivery.profile.name(),
             tls: self.tls,
             seed: self.seed,
         }
@@ -244,6 +265,24 @@ impl App {
         self.note(cx, draft.on(&connection.id));
         self.ended.push(self.ended.next_number(), 0, connection, drop);
         self.changed(cx);
+    }
+
+    /// The bot's side of a connection is gone. With ghosts, DingTalk does not notice yet.
+    pub(crate) fn gone(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, reason: &str) {
+        let ghost_for = self.delivery.ghost_for;
+        let connection = self.connections.get_mut(&key);
+        match connection.filter(|c| c.state == ConnectionState::Open && !ghost_for.is_zero()) {
+            None => self.end(cx, key, reason),
+            Some(connection) => {
+                connection.close(cx.now, reason);
+                connection.state = ConnectionState::Ghost;
+                let id = Arc::clone(&connection.id);
+                let text = format!("ghost, still routed to: {reason}");
+                self.note(cx, Draft::new(EntryKind::Connection, text).on(&id));
+                cx.plan(ghost_for, Timer::GhostOver(self.number, key));
+                self.changed(cx);
+            }
+        }
     }
 
     /// Ends a connection from this side.

@@ -24,6 +24,8 @@ pub enum ConnectionState {
     Open,
     /// SYSTEM `disconnect` was sent: nothing more is pushed, acks still count.
     Draining,
+    /// Ended, and DingTalk has not noticed: pushes still go to it, and vanish.
+    Ghost,
     /// Ended.
     Closed,
 }
@@ -34,6 +36,7 @@ impl fmt::Display for ConnectionState {
             Self::Connecting => "CONNECTING",
             Self::Open => "OPEN",
             Self::Draining => "DRAINING",
+            Self::Ghost => "GHOST",
             Self::Closed => "CLOSED",
         })
     }
@@ -76,6 +79,10 @@ pub struct ConnectionRow {
 
 /// A connection as the core keeps it.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "faults are independent of each other and of state"
+)]
 pub(crate) struct Connection {
     pub(crate) key: ConnectionKey,
     pub(crate) id: Arc<str>,
@@ -91,6 +98,14 @@ pub(crate) struct Connection {
     pub(crate) acks: u64,
     pub(crate) system_acks: u64,
     pub(crate) strays: u64,
+    /// It answers and gets no frame.
+    pub(crate) muted: bool,
+    /// Nothing is routed to it, without notice.
+    pub(crate) unrouted: bool,
+    /// The next push to it is lost.
+    pub(crate) loses_next: bool,
+    /// TCP is not ended after `disconnect`.
+    pub(crate) stays: bool,
     /// The last SYSTEM frames that may still be answered, oldest first.
     asked: VecDeque<(String, SystemFrame)>,
 }
@@ -122,6 +137,10 @@ impl Connection {
             acks: 0,
             system_acks: 0,
             strays: 0,
+            muted: false,
+            unrouted: false,
+            loses_next: false,
+            stays: false,
             asked: VecDeque::new(),
         }
     }
@@ -129,7 +148,8 @@ impl Connection {
     /// Whether pushes of this `type` and `topic` may come here. An EVENT is pushed to whoever
     /// subscribed to events at all: the selection is made in the developer console.
     pub(crate) fn takes(&self, kind: &str, topic: &str) -> bool {
-        self.state == ConnectionState::Open
+        matches!(self.state, ConnectionState::Open | ConnectionState::Ghost)
+            && !self.unrouted
             && self
                 .subscriptions
                 .iter()

@@ -177,7 +177,7 @@ impl Deliveries {
     pub(crate) fn add(&mut self, delivery: Delivery) {
         let by_message_id = &mut self.by_message_id;
         let bytes = match &delivery.payload {
-            Payload::Robot(message) => message.text.len(),
+            Payload::Robot(message) => message.len(),
             Payload::Fixture(frame) => frame.len(),
         };
         self.ring.push(delivery.seq, bytes, delivery, |old| {

@@ -8,8 +8,9 @@ use super::{
     connection::{ConnectionKey, ConnectionState, SystemFrame},
     delivery::{AckRow, Attempt, Delivery, DeliveryState, Payload},
     effect::Outgoing,
+    fault::{Action, Point},
     frame::Frame,
-    journal::{Draft, EntryKind},
+    journal::{Diagnosis, Draft, EntryKind},
     lifetime,
     message::SaidState,
     timer::Timer,
@@ -58,8 +59,21 @@ impl App {
         }
         let connection = &self.connections[&candidates[self.mint.choose(candidates.len())]];
         let (key, id) = (connection.key, Arc::clone(&connection.id));
-        let message_id =
+        let point = Point::Frame { kind: delivery.kind, topic: &delivery.topic, connection: &id };
+        // A redelivered message is the same one: it uses no fault up.
+        let again = delivery.kind == "CALLBACK" && !delivery.attempts.is_empty();
+        let fault = if again { None } else { self.faults.take(point, cx.now.since_start) };
+        let mut message_id =
             std::mem::replace(&mut delivery.next_message_id, self.mint.message_id(cx.now));
+        if let Some(Action::MessageId(fixed)) = &fault {
+            message_id.clone_from(fixed);
+        }
+        if let Some(first) = delivery.attempts.first()
+            && delivery.kind == "CALLBACK"
+            && self.delivery.same_message_id
+        {
+            message_id.clone_from(&first.message_id);
+        }
         let base = connection.base.http();
         let text = match &mut delivery.payload {
             Payload::Robot(message) => {
@@ -71,6 +85,7 @@ impl App {
             Payload::Fixture(frame) => frame.write(&self.header_id, &id, &message_id, base, cx.now),
         };
         let what = format!("{} {}", delivery.kind, delivery.topic);
+        let is_message = delivery.msg_id.is_some();
         let (attempt_index, retried) = (delivery.attempts.len(), delivery.is_retried());
         self.deliveries.attempted(
             seq,
@@ -81,13 +96,31 @@ impl App {
                 since_start: cx.now.since_start,
             },
         );
-        self.send(cx, key, &id, &what, Outgoing::Text(text.into()));
+        let redelivers = match fault {
+            Some(Action::Redeliver(after)) => Some(after),
+            _ => self.delivery.profile.redelivers_after(),
+        };
+        self.emit(cx, key, &what, text, fault);
+        if let Some(after) = redelivers.filter(|_| attempt_index == 0 && is_message) {
+            cx.plan(after, Timer::Redeliver(self.number, seq));
+        }
         if retried {
             let deadline = Timer::AckDeadline(self.number, seq, attempt_index);
             cx.plan(lifetime::EVENT_ACK, deadline);
         }
         self.changed(cx);
         true
+    }
+
+    /// A robot message comes once more, if it was not acknowledged and somebody is there.
+    pub(crate) fn redeliver(&mut self, cx: &mut Cx<'_>, seq: u64) {
+        let open = self
+            .deliveries
+            .get_mut(seq)
+            .is_some_and(|delivery| delivery.ack.is_none() && delivery.attempts.len() == 1);
+        if open && !self.push(cx, seq) {
+            self.note(cx, Draft::new(EntryKind::Connection, "no redelivery: nobody connected"));
+        }
     }
 
     /// Pushes what waited for a connection.
@@ -151,6 +184,18 @@ impl App {
     ) {
         let Some(id) = self.connections.get(&key).map(|c| Arc::clone(&c.id)) else { return };
         let what = match frame {
+            ClientFrame::Ack(_) if let Some(problem) = self.misshapen(cx, &text) => {
+                self.stray(key);
+                let diagnosis = Diagnosis::new(
+                    format!("the answer does not count: {problem}"),
+                    "code, headers.messageId, headers.contentType, message, data (JSON in a string)",
+                    "stream-protocol.md 5",
+                );
+                let draft = Draft::new(EntryKind::FrameIn, "misshapen answer, not counted");
+                self.note(cx, draft.on(&id).body(text).diagnosis(Some(diagnosis)));
+                self.changed(cx);
+                return;
+            }
             ClientFrame::Ack(ack) => self.acked(cx, key, &id, ack),
             ClientFrame::Unknown => {
                 self.stray(key);
@@ -251,7 +296,9 @@ impl App {
         let id = Arc::clone(&connection.id);
         let data = format!("{{\"opaque\":\"{opaque}\"}}");
         let text = Frame::system("ping", Some(&message_id), cx.now.unix_ms, &data).to_json();
-        self.send(cx, key, &id, "SYSTEM ping", Outgoing::Text(text.into()));
+        let point = Point::Frame { kind: "SYSTEM", topic: "ping", connection: &id };
+        let fault = self.faults.take(point, cx.now.since_start);
+        self.emit(cx, key, "SYSTEM ping", text, fault);
     }
 
     /// Announces the end of a connection: no more pushes, and after the grace TCP is reset.
@@ -282,13 +329,16 @@ impl App {
             return;
         }
         connection.state = ConnectionState::Draining;
+        let closes = !connection.stays;
         if let Some(message_id) = message_id {
             connection.ask(message_id, SystemFrame::Other);
         }
         let id = Arc::clone(&connection.id);
         self.send(cx, key, &id, "SYSTEM disconnect", Outgoing::Text(text.into()));
         self.note(cx, Draft::new(EntryKind::Connection, "draining").on(&id));
-        cx.plan(lifetime::DISCONNECT_GRACE, Timer::GraceOver(key));
+        if closes {
+            cx.plan(lifetime::DISCONNECT_GRACE, Timer::GraceOver(key));
+        }
         self.changed(cx);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::lifetime;
+use super::{fixture::BOT_TOPIC, lifetime};
 
 /// A rule that breaks something on purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,39 @@ pub enum When {
     Upgrade,
     /// Any HTTP call to this path.
     Path(String),
+    /// Frames that go out.
+    Frame(FrameSelector),
+    /// A connection that has just opened.
+    Connected,
+    /// What a bot answers to a frame. Only with [`Action::RequireShape`].
+    Ack,
+}
+
+/// Which frames a fault applies to; what is not given matches every frame.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FrameSelector {
+    /// `CALLBACK`, `EVENT` or `SYSTEM`. SYSTEM `disconnect` is never matched.
+    pub kind: Option<String>,
+    /// The topic; `*` for events.
+    pub topic: Option<String>,
+    /// The connection's id.
+    pub connection: Option<String>,
+}
+
+impl FrameSelector {
+    /// Robot messages.
+    pub fn messages() -> Self {
+        Self {
+            kind: Some("CALLBACK".to_owned()),
+            topic: Some(BOT_TOPIC.to_owned()),
+            connection: None,
+        }
+    }
+
+    fn matches(&self, kind: &str, topic: &str, connection: &str) -> bool {
+        let fits = |wanted: &Option<String>, it: &str| wanted.as_deref().is_none_or(|w| w == it);
+        fits(&self.kind, kind) && fits(&self.topic, topic) && fits(&self.connection, connection)
+    }
 }
 
 /// How often a fault acts.
@@ -52,6 +85,19 @@ pub enum Times {
     First(u32),
     /// On every matching call.
     Always,
+    /// On the one with this number only, from 1.
+    Nth(u32),
+    /// On each one whose number is a multiple of this.
+    Every(u32),
+    /// On every one for so long (on the mock's clock).
+    For(Duration),
+    /// On this share of them, drawn from this seed: the same ones each time.
+    Chance {
+        /// From 0 to 100.
+        percent: u8,
+        /// Of the draw.
+        seed: u64,
+    },
 }
 
 /// What happens instead of the right thing.
@@ -67,8 +113,84 @@ pub enum Action {
     Delay(Duration),
     /// The TCP connection ends instead of an answer.
     Drop(Cut),
+    /// An error in DingTalk's shape with this code and message: `{code, requestid, message}` on
+    /// api.dingtalk.com, `{errcode, errmsg}` with HTTP 200 on oapi.dingtalk.com if the code is a
+    /// number.
+    Code {
+        /// The HTTP status.
+        status: u16,
+        /// `code` or `errcode`.
+        code: String,
+        /// `message` or `errmsg`.
+        message: String,
+    },
+    /// The right answer's first half. Ends as a whole body does, so that only its JSON is broken.
+    Truncate,
+    /// The frame is not sent. The push counts as sent.
+    Lose,
+    /// The frame is sent so many more times, with the same ids.
+    Duplicate(u32),
+    /// The frame is sent later (on the mock's clock).
+    Late(Duration),
+    /// The frame is sent after the next one on its connection.
+    Reorder,
+    /// This text is sent instead of the frame: not JSON, wrong types, unknown types and topics.
+    Raw(String),
+    /// The frame is padded with blanks to so many bytes, at most 16 MiB.
+    Oversize(usize),
+    /// The frame is sent with this `messageId`.
+    MessageId(String),
+    /// A robot message comes again after this time if it was not acknowledged.
+    Redeliver(Duration),
+    /// The connection ends instead of the frame.
+    CutAtFrame(Cut),
+    /// SYSTEM `disconnect` comes at once; without the later end of TCP if `closes` is false.
+    Disconnect {
+        /// Whether TCP is reset after 10 s.
+        closes: bool,
+    },
+    /// The connection ends, or stops working, at once.
+    CutAtOnce(Cut),
+    /// Pings are answered and no frame comes any more, though pushes are routed here.
+    Mute,
+    /// Nothing is routed here any more, without notice.
+    Unroute,
+    /// The first push is lost.
+    LoseFirst,
+    /// Answers to frames count only in the exact shape of the protocol page.
+    RequireShape,
     /// The upgrade succeeds, and the connection ends at once. Only with [`When::Upgrade`].
     AcceptThenCut(Cut),
+}
+
+impl Action {
+    /// Whether it acts on a frame that goes out.
+    pub(crate) fn is_of_frames(&self) -> bool {
+        matches!(
+            self,
+            Self::Lose
+                | Self::Duplicate(_)
+                | Self::Late(_)
+                | Self::Reorder
+                | Self::Raw(_)
+                | Self::Oversize(_)
+                | Self::MessageId(_)
+                | Self::Redeliver(_)
+                | Self::CutAtFrame(_)
+        )
+    }
+
+    /// Whether it acts on a connection that has opened.
+    pub(crate) fn is_of_connections(&self) -> bool {
+        matches!(
+            self,
+            Self::Disconnect { .. }
+                | Self::CutAtOnce(_)
+                | Self::Mute
+                | Self::Unroute
+                | Self::LoseFirst
+        )
+    }
 }
 
 /// The body of a made-up error.
@@ -112,8 +234,12 @@ pub struct FaultRow {
     pub fault: Fault,
     /// How often it acted.
     pub hits: u64,
-    /// How often it will act again; `None` is without end.
+    /// How often it will act again; `None` is without end, or not known.
     pub left: Option<u32>,
+    /// How many matching calls there were while it was in force.
+    pub seen: u64,
+    /// When it is over, on the clock's steady hand.
+    pub(crate) until: Option<Duration>,
 }
 
 /// Where a fault can act.
@@ -121,6 +247,9 @@ pub struct FaultRow {
 pub(crate) enum Point<'a> {
     Upgrade,
     Path(&'a str),
+    Frame { kind: &'a str, topic: &'a str, connection: &'a str },
+    Connected,
+    Ack,
 }
 
 /// The path of `connections/open`.
@@ -135,16 +264,21 @@ pub(crate) struct Faults {
 
 impl Faults {
     /// `None` when there are too many.
-    pub(crate) fn add(&mut self, fault: Fault) -> Option<FaultRow> {
+    pub(crate) fn add(&mut self, fault: Fault, now: Duration) -> Option<FaultRow> {
         if self.rules.len() >= lifetime::FAULTS_PER_APP {
             return None;
         }
         self.last += 1;
         let left = match fault.times {
             Times::First(times) => Some(times),
-            Times::Always => None,
+            Times::Nth(_) => Some(1),
+            Times::Always | Times::Every(_) | Times::For(_) | Times::Chance { .. } => None,
         };
-        let row = FaultRow { id: self.last, fault, hits: 0, left };
+        let until = match fault.times {
+            Times::For(time) => Some(now.saturating_add(time)),
+            _ => None,
+        };
+        let row = FaultRow { id: self.last, fault, hits: 0, left, seen: 0, until };
         self.rules.push(row.clone());
         Some(row)
     }
@@ -159,45 +293,110 @@ impl Faults {
         before - self.rules.len()
     }
 
-    /// The action of the first rule that applies here and has something left.
-    pub(crate) fn take(&mut self, point: Point<'_>) -> Option<Action> {
-        let rule = self.rules.iter_mut().find(|rule| {
-            rule.left != Some(0)
-                && match (&rule.fault.when, point) {
-                    (When::Upgrade, Point::Upgrade) => true,
-                    (When::Open, Point::Path(path)) => path == OPEN_PATH,
-                    (When::Path(wanted), Point::Path(path)) => wanted == path,
-                    _ => false,
+    /// The action of the first rule that applies here and has something left. Each rule that
+    /// matches counts, also when it is not its turn.
+    pub(crate) fn take(&mut self, point: Point<'_>, now: Duration) -> Option<Action> {
+        for rule in &mut self.rules {
+            let over = rule.left == Some(0) || rule.until.is_some_and(|until| now >= until);
+            if over || !rule.fault.when.is_at(point) {
+                continue;
+            }
+            rule.seen += 1;
+            let acts = match rule.fault.times {
+                Times::First(_) | Times::Always | Times::For(_) => true,
+                Times::Nth(nth) => rule.seen == u64::from(nth),
+                Times::Every(step) => rule.seen % u64::from(step.max(1)) == 0,
+                Times::Chance { percent, seed } => draw(seed, rule.seen) < u64::from(percent),
+            };
+            if acts {
+                rule.hits += 1;
+                if let Some(left) = &mut rule.left {
+                    *left -= 1;
                 }
-        })?;
-        rule.hits += 1;
-        if let Some(left) = &mut rule.left {
-            *left -= 1;
+                return Some(rule.fault.action.clone());
+            }
         }
-        Some(rule.fault.action.clone())
+        None
     }
+}
+
+impl When {
+    fn is_at(&self, point: Point<'_>) -> bool {
+        match (self, point) {
+            (Self::Upgrade, Point::Upgrade)
+            | (Self::Connected, Point::Connected)
+            | (Self::Ack, Point::Ack) => true,
+            (Self::Open, Point::Path(path)) => path == OPEN_PATH,
+            (Self::Path(wanted), Point::Path(path)) => wanted == path,
+            (Self::Frame(wanted), Point::Frame { kind, topic, connection }) => {
+                wanted.matches(kind, topic, connection)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// A number from 0 to 99 that depends on nothing but its arguments (the finalizer of `SplitMix64`).
+fn draw(seed: u64, number: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) % 100
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Fault, Faults, Point, When};
+    use std::time::Duration;
+
+    use super::{Action, Fault, Faults, Point, Times, When};
+
+    const T0: Duration = Duration::ZERO;
 
     #[test]
     fn a_rule_acts_as_often_as_it_says_and_where_it_says() {
         let mut faults = Faults::default();
-        faults.add(Fault::first(2, When::Open, Action::Hang)).unwrap();
-        faults.add(Fault::always(When::Path("/gettoken".to_owned()), Action::EmptyObject)).unwrap();
+        faults.add(Fault::first(2, When::Open, Action::Hang), T0).unwrap();
+        faults
+            .add(Fault::always(When::Path("/gettoken".to_owned()), Action::EmptyObject), T0)
+            .unwrap();
         let open = Point::Path(super::OPEN_PATH);
-        assert_eq!(faults.take(Point::Upgrade), None);
-        assert_eq!(faults.take(open), Some(Action::Hang));
-        assert_eq!(faults.take(open), Some(Action::Hang));
-        assert_eq!(faults.take(open), None);
+        assert_eq!(faults.take(Point::Upgrade, T0), None);
+        assert_eq!(faults.take(open, T0), Some(Action::Hang));
+        assert_eq!(faults.take(open, T0), Some(Action::Hang));
+        assert_eq!(faults.take(open, T0), None);
         for _ in 0..5 {
-            assert_eq!(faults.take(Point::Path("/gettoken")), Some(Action::EmptyObject));
+            assert_eq!(faults.take(Point::Path("/gettoken"), T0), Some(Action::EmptyObject));
         }
         assert_eq!(faults.rows()[1].hits, 5);
         assert_eq!(faults.clear(Some(2)), 1);
-        assert_eq!(faults.take(Point::Path("/gettoken")), None);
+        assert_eq!(faults.take(Point::Path("/gettoken"), T0), None);
         assert_eq!(faults.clear(None), 1);
+    }
+
+    #[test]
+    fn a_rule_acts_on_the_calls_that_its_times_name() {
+        let acts = |times| {
+            let mut faults = Faults::default();
+            let fault = Fault { when: When::Connected, times, action: Action::Mute };
+            faults.add(fault, T0).unwrap();
+            let mut acts = Vec::new();
+            for number in 1..=100_u64 {
+                let now = Duration::from_secs(number);
+                if faults.take(Point::Connected, now).is_some() {
+                    acts.push(number);
+                }
+            }
+            acts
+        };
+        assert_eq!(acts(Times::Nth(3)), [3]);
+        assert_eq!(acts(Times::First(2)), [1, 2]);
+        assert_eq!(acts(Times::Every(40)), [40, 80]);
+        assert_eq!(acts(Times::For(Duration::from_secs(3))), [1, 2]);
+        let chance = acts(Times::Chance { percent: 30, seed: 7 });
+        assert!((15..45).contains(&chance.len()), "{chance:?}");
+        assert_eq!(chance, acts(Times::Chance { percent: 30, seed: 7 }));
+        assert_ne!(chance, acts(Times::Chance { percent: 30, seed: 8 }));
+        assert!(acts(Times::Chance { percent: 0, seed: 1 }).is_empty());
+        assert_eq!(acts(Times::Chance { percent: 100, seed: 1 }).len(), 100);
     }
 }

@@ -61,6 +61,30 @@ impl FixtureFrame {
         Some(Self { envelope, data, session: None })
     }
 
+    /// A frame made here, with the headers that real ones have; `more` are those of an EVENT.
+    pub(crate) fn made(
+        kind: &str,
+        topic: &str,
+        more: &[(&str, &str)],
+        data: Map<String, Value>,
+    ) -> Self {
+        let mut headers = Map::new();
+        for name in ["appId", "connectionId", "messageId", "time"] {
+            headers.insert(name.to_owned(), "".into());
+        }
+        headers.insert("contentType".to_owned(), "application/json".into());
+        headers.insert("topic".to_owned(), topic.into());
+        for (name, value) in more {
+            headers.insert((*name).to_owned(), (*value).into());
+        }
+        let envelope = Map::from_iter([
+            ("specVersion".to_owned(), "1.0".into()),
+            ("type".to_owned(), kind.into()),
+            ("headers".to_owned(), Value::Object(headers)),
+        ]);
+        Self { envelope, data: Some(data), session: None }
+    }
+
     pub(crate) fn kind(&self) -> &'static str {
         match self.envelope.get("type").and_then(Value::as_str) {
             Some("EVENT") => "EVENT",
@@ -76,6 +100,29 @@ impl FixtureFrame {
     /// A string of `data`.
     pub(crate) fn datum(&self, name: &str) -> Option<&str> {
         self.data.as_ref()?.get(name)?.as_str()
+    }
+
+    /// The `downloadCode`s in `data`, within lists and quotes too.
+    pub(crate) fn download_codes(&self) -> Vec<String> {
+        fn walk(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Array(items) => items.iter().for_each(|item| walk(item, found)),
+                Value::Object(members) => {
+                    for (name, value) in members {
+                        match value.as_str() {
+                            Some(code) if name.ends_with("ownloadCode") => {
+                                found.push(code.to_owned());
+                            }
+                            _ => walk(value, found),
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        self.data.iter().flat_map(Map::values).for_each(|value| walk(value, &mut found));
+        found
     }
 
     /// About how much memory it takes.

@@ -192,14 +192,16 @@ impl Fleet {
             _ => true,
         };
         let Self { apps, tickets, timers, journals, effects, .. } = self;
-        let mut cx = Cx { now, effects, journals, timers };
         let mut app = number.and_then(|number| apps.get_mut(&number));
-        let fault = app.as_mut().and_then(|app| app.faults.take(Point::Path(&call.path)));
+        let now = now.jumped(app.as_ref().map_or(0, |app| app.wall_jump_ms));
+        let mut cx = Cx { now, effects, journals, timers };
+        let fault =
+            app.as_mut().and_then(|app| app.faults.take(Point::Path(&call.path), now.since_start));
         let instead = fault.as_ref().and_then(|fault| Reply::of_fault(fault, call.is_oapi()));
-        let plan = match fault {
+        let plan = match &fault {
             Some(Action::Hang) => Plan::Never,
-            Some(Action::Drop(how)) => Plan::Cut(how),
-            Some(Action::Delay(by)) => Plan::At(now.since_start.saturating_add(by)),
+            Some(Action::Drop(how)) => Plan::Cut(how.clone()),
+            Some(Action::Delay(by)) => Plan::At(now.since_start.saturating_add(*by)),
             _ => Plan::Now,
         };
         if instead.is_none() && routed.is_unmatched() {
@@ -218,6 +220,10 @@ impl Fleet {
         let mint = app.as_mut().map_or(&mut self.mint, |app| &mut app.mint);
         let mut answer = reply.finish(mint);
         answer.plan = plan;
+        if fault == Some(Action::Truncate) {
+            let half = answer.body.floor_char_boundary(answer.body.len() / 2);
+            answer.body = answer.body[..half].into();
+        }
         let text = match answer.plan {
             Plan::Never => format!("{} {}: fault, no answer", call.method, call.path),
             Plan::Cut(_) => format!("{} {}: fault, connection cut", call.method, call.path),
@@ -254,7 +260,7 @@ impl Fleet {
         let owner = self.tickets.app(ticket);
         let fault = owner
             .and_then(|number| self.apps.get_mut(&number))
-            .and_then(|app| app.faults.take(Point::Upgrade));
+            .and_then(|app| app.faults.take(Point::Upgrade, now.since_start));
         let mut at = None;
         let mut then = None;
         match fault {
@@ -337,6 +343,7 @@ impl Fleet {
             app.note(cx, Draft::new(EntryKind::Connection, "open").on(&id));
             cx.plan(lifetime::PING_INTERVAL, Timer::Ping(key));
             app.changed(cx);
+            app.connected(cx, key);
             app.push_queued(cx);
         });
         known
@@ -344,7 +351,7 @@ impl Fleet {
 
     /// The socket is gone, whoever ended it.
     pub(crate) fn closed(&mut self, now: Moment, key: ConnectionKey, reason: &str) {
-        self.on_connection(now, key, |app, cx| app.end(cx, key, reason));
+        self.on_connection(now, key, |app, cx| app.gone(cx, key, reason));
         self.by_connection.remove(&key);
     }
 
@@ -402,6 +409,15 @@ impl Fleet {
                 Timer::AckDeadline(number, seq, attempt) => {
                     self.with(then, number, |app, cx| app.ack_deadline(cx, seq, attempt));
                 }
+                Timer::Redeliver(number, seq) => {
+                    self.with(then, number, |app, cx| app.redeliver(cx, seq));
+                }
+                Timer::GhostOver(number, key) => {
+                    self.with(then, number, |app, cx| app.end(cx, key, "noticed at last"));
+                }
+                Timer::Late(number, slot) => {
+                    self.with(then, number, |app, cx| app.send_late(cx, slot));
+                }
                 Timer::PushAgain(number, seq) => {
                     self.with(then, number, |app, cx| app.push_again(cx, seq));
                 }
@@ -440,6 +456,7 @@ impl Fleet {
     ) -> Option<R> {
         let Self { apps, timers, journals, effects, .. } = self;
         let app = apps.get_mut(&number)?;
+        let now = now.jumped(app.wall_jump_ms);
         Some(step(app, &mut Cx { now, effects, journals, timers }))
     }
 

@@ -47,3 +47,5 @@ pub(crate) const PEOPLE_PER_APP: usize = 100_000;
 pub(crate) const FAULTS_PER_APP: usize = 1_000;
 /// Apps of one mock.
 pub(crate) const APPS: usize = 100_000;
+/// Bytes of one file that a person sends.
+pub(crate) const MEDIA_BYTES: usize = 20 << 20;

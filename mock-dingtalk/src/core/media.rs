@@ -10,6 +10,7 @@ use super::{
     Moment,
     app::{App, AppNumber},
     ids::Mint,
+    inbound_media::Media as InboundMedia,
     lifetime,
     ring::Ring,
 };
@@ -23,6 +24,8 @@ pub(crate) struct Media {
     /// `image`, `voice`, `video` or `file`.
     pub(crate) kind: &'static str,
     pub(crate) bytes: Bytes,
+    /// What the sender said it is; otherwise its name tells.
+    pub(crate) mime_type: Option<String>,
     /// On the clock's steady hand; nothing for uploads, whose end no page tells.
     pub(crate) expires: Option<Duration>,
 }
@@ -46,7 +49,12 @@ impl Media {
         })
     }
 
-    /// By the name's extension.
+    /// As given, else by the name's extension.
+    pub(crate) fn mime_type(&self) -> &str {
+        self.mime_type.as_deref().unwrap_or_else(|| self.content_type())
+    }
+
+    /// By the name's extension, as storage serves it.
     pub(crate) fn content_type(&self) -> &'static str {
         match extension(&self.name).as_str() {
             "jpg" | "jpeg" => "image/jpeg",
@@ -107,7 +115,7 @@ impl MediaStore {
         // The prefixes that users report, by kind.
         let prefix = if kind == "video" { "$iAE" } else { "@lALP" };
         let id = format!("{prefix}{}", mint.media_id(app));
-        self.keep(Media { id, name: name.to_owned(), kind, bytes, expires: None })
+        self.keep(Media { id, name: name.to_owned(), kind, bytes, mime_type: None, expires: None })
     }
 
     /// Keeps a file that a person sent, under a new `downloadCode`.
@@ -115,13 +123,22 @@ impl MediaStore {
         &mut self,
         mint: &mut Mint,
         app: AppNumber,
-        name: &str,
-        bytes: Bytes,
+        file: InboundMedia,
         now: Moment,
     ) -> &Media {
         let id = mint.media_id(app);
         let expires = Some(now.since_start.saturating_add(lifetime::DOWNLOAD_CODE));
-        self.keep(Media { id, name: name.to_owned(), kind: "file", bytes, expires })
+        let InboundMedia { name, mime_type, bytes } = file;
+        let mime_type = Some(mime_type).filter(|given| !given.is_empty());
+        self.keep(Media { id, name, kind: "file", bytes, mime_type, expires })
+    }
+
+    /// Makes a kept file known by one more id, such as the `downloadCode` that a fixture has. There are
+    /// as many as embedded fixtures name, so that they need no bound.
+    pub(crate) fn also_known_as(&mut self, other: String, id: &str) {
+        if let Some(number) = self.by_id.get(key(id)).copied() {
+            self.by_id.insert(other, number);
+        }
     }
 
     fn keep(&mut self, media: Media) -> &Media {

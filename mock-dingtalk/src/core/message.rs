@@ -1,6 +1,7 @@
 //! What a person says to the robot, and the `data` of the CALLBACK that carries it.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::conversation::ConversationKind;
 
@@ -69,6 +70,8 @@ pub(crate) struct RobotMessage {
     pub(crate) created_at: i64,
     pub(crate) session_expires_at: i64,
     pub(crate) session: String,
+    /// Members of `data` that replace those of a plain text message; null leaves one out.
+    pub(crate) patch: Map<String, Value>,
 }
 
 impl RobotMessage {
@@ -101,7 +104,25 @@ impl RobotMessage {
             sender_platform: "Mac",
             msgtype: "text",
         };
-        serde_json::to_string(&data).expect("a message of strings is always JSON")
+        let always = "a message of strings is always JSON";
+        if self.patch.is_empty() {
+            return serde_json::to_string(&data).expect(always);
+        }
+        let mut data = serde_json::to_value(&data).expect(always);
+        for (name, value) in &self.patch {
+            match data.as_object_mut() {
+                Some(members) if value.is_null() => drop(members.remove(name)),
+                Some(members) => drop(members.insert(name.clone(), value.clone())),
+                None => {}
+            }
+        }
+        data.to_string()
+    }
+
+    /// About how much memory its body takes.
+    pub(crate) fn len(&self) -> usize {
+        let patch: usize = self.patch.values().map(|value| value.to_string().len()).sum();
+        self.text.len() + patch
     }
 }
 

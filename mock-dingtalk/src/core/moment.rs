@@ -12,6 +12,11 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    /// The same time with the wall hand moved.
+    pub(crate) fn jumped(self, by_ms: i64) -> Self {
+        Self { unix_ms: self.unix_ms.saturating_add(by_ms), ..self }
+    }
+
     /// The same wall offset, at another time since start.
     pub(crate) fn at(self, since_start: Duration) -> Self {
         let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);

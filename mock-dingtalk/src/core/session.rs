@@ -41,6 +41,16 @@ impl Sessions {
         });
     }
 
+    /// All that were opened so far are over.
+    pub(crate) fn expire_all(&mut self, now: Duration) {
+        let numbers: Vec<u64> = self.by_id.values().copied().collect();
+        for number in numbers {
+            if let Some(session) = self.ring.get_mut(number) {
+                session.expires = session.expires.min(now);
+            }
+        }
+    }
+
     pub(crate) fn get(&mut self, id: &str) -> Option<&Session> {
         let number = *self.by_id.get(id)?;
         self.ring.get_mut(number).map(|session| &*session)

@@ -13,6 +13,12 @@ pub(crate) enum Timer {
     GraceOver(ConnectionKey),
     /// An EVENT was not acknowledged in time: the attempt with this number is over.
     AckDeadline(AppNumber, u64, usize),
+    /// A robot message was not acknowledged: push it once more.
+    Redeliver(AppNumber, u64),
+    /// DingTalk notices that a connection is gone.
+    GhostOver(AppNumber, ConnectionKey),
+    /// A frame was held back long enough.
+    Late(AppNumber, u64),
     /// Push an EVENT again.
     PushAgain(AppNumber, u64),
 }

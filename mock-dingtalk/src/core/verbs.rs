@@ -10,11 +10,12 @@ use super::{
     conversation::{Conversation, ConversationKind},
     delivery::{Delivery, DeliveryState, Payload},
     effect::Outgoing,
-    fault::{Action, Cut, Fault, FaultRow, When},
-    fixture::{BOT_TOPIC, FixtureFrame, Renewal, fixture_bytes, fixture_names},
+    fault::{Action, Cut, Fault, FaultRow, Point, Times, When},
+    fixture::{FixtureFrame, Renewal, fixture_bytes, fixture_names},
+    inbound::{MsgType, Sample},
     journal::{Draft, EntryKind},
     lifetime,
-    message::{RobotMessage, Said, SaidState, Say},
+    message::{RobotMessage, Said, SaidState, SayConversation},
     session::Session,
     verb_error::{VerbError, check_cut, check_id, quoted},
 };
@@ -26,47 +27,14 @@ struct Chat {
 }
 
 impl App {
-    /// A person speaks.
-    pub(crate) fn say(&mut self, cx: &mut Cx<'_>, say: &Say) -> Result<Said, VerbError> {
-        check_id("from", &say.from)?;
-        let too_many = |what| VerbError::TooMany { what, limit: lifetime::PEOPLE_PER_APP };
-        let person = self
-            .people
-            .get_or_add(&mut self.mint, &say.from)
-            .ok_or_else(|| too_many("people of one app"))?;
-        let conversation = self.conversation(say)?.ok_or_else(|| too_many("chats of one app"))?;
-        let msg_id = self.mint.msg_id();
-        let (session, session_expires_at) =
-            self.open_session(cx, &conversation, &person.user_id, &msg_id);
-        let message = RobotMessage {
-            conversation_id: conversation.id.clone(),
-            conversation_title: conversation.title,
-            kind: conversation.kind,
-            corp_id: self.corp_id.clone(),
-            robot_dingtalk_id: self.robot_dingtalk_id.clone(),
-            robot_code: self.robot_code.clone(),
-            msg_id: msg_id.clone(),
-            sender_user_id: person.user_id,
-            sender_nick: person.nick,
-            sender_dingtalk_id: person.dingtalk_id,
-            text: say.text.clone(),
-            created_at: cx.now.unix_ms,
-            session_expires_at,
-            session,
-        };
-        self.note(
-            cx,
-            Draft::new(EntryKind::Control, format!("{} says", say.from))
-                .body(say.text.as_str().into()),
-        );
-        let payload = Payload::Robot(Box::new(message));
-        let chat = Chat { msg_id, conversation_id: conversation.id };
-        Ok(self.deliver(cx, "CALLBACK", BOT_TOPIC, Some(chat), payload))
-    }
-
-    fn conversation(&mut self, say: &Say) -> Result<Option<Conversation>, VerbError> {
-        let Some(wanted) = &say.conversation else {
-            return Ok(self.conversations.direct(&mut self.mint, &say.from, None));
+    /// The chat that a person means, made now if need be. `None` when there are too many.
+    pub(super) fn chat_of(
+        &mut self,
+        from: &str,
+        wanted: Option<&SayConversation>,
+    ) -> Result<Option<Conversation>, VerbError> {
+        let Some(wanted) = wanted else {
+            return Ok(self.conversations.direct(&mut self.mint, from, None));
         };
         if let Some(id) = &wanted.id {
             check_id("conversation.id", id)?;
@@ -78,7 +46,7 @@ impl App {
         }
         let id = wanted.id.as_deref();
         Ok(match wanted.kind {
-            ConversationKind::Direct => self.conversations.direct(&mut self.mint, &say.from, id),
+            ConversationKind::Direct => self.conversations.direct(&mut self.mint, from, id),
             ConversationKind::Group => {
                 self.conversations.group(&mut self.mint, id, wanted.title.as_deref())
             }
@@ -86,7 +54,7 @@ impl App {
     }
 
     /// Opens the session of one message; the second value is when it ends, on the wall.
-    fn open_session(
+    pub(super) fn open_session(
         &mut self,
         cx: &Cx<'_>,
         conversation: &Conversation,
@@ -106,6 +74,30 @@ impl App {
         });
         let end = cx.now.since_start.saturating_add(lifetime::SESSION_WEBHOOK);
         (id, cx.now.at(end).unix_ms)
+    }
+
+    /// Pushes what a person sent.
+    pub(super) fn deliver_message(
+        &mut self,
+        cx: &mut Cx<'_>,
+        topic: &str,
+        message: RobotMessage,
+        msg_id: String,
+        conversation_id: String,
+    ) -> Said {
+        let chat = Chat { msg_id, conversation_id };
+        self.deliver(cx, "CALLBACK", topic, Some(chat), Payload::Robot(Box::new(message)))
+    }
+
+    /// Pushes a frame that is no chat message.
+    pub(super) fn deliver_frame(
+        &mut self,
+        cx: &mut Cx<'_>,
+        kind: &'static str,
+        topic: &str,
+        frame: FixtureFrame,
+    ) -> Said {
+        self.deliver(cx, kind, topic, None, Payload::Fixture(Box::new(frame)))
     }
 
     fn deliver(
@@ -180,6 +172,19 @@ impl App {
             let payload = Payload::Fixture(Box::new(frame));
             return self.deliver(cx, "CALLBACK", &topic, None, payload);
         };
+        // What the fixture says can be downloaded can be downloaded.
+        let msgtype = frame.datum("msgtype").unwrap_or_default();
+        let msgtype = MsgType::NAMES.iter().find(|(name, _)| *name == msgtype);
+        let sample = msgtype.and_then(|(_, msgtype)| msgtype.sample()).unwrap_or(Sample::Png);
+        for code in frame.download_codes() {
+            if self.api.media.get(&code).is_none() {
+                let file = sample.media();
+                let media = &mut self.api.media;
+                let kept = media.sent_by_person(&mut self.mint, self.number, file, cx.now);
+                let id = kept.id.clone();
+                media.also_known_as(code, &id);
+            }
+        }
         // Outsiders come without a staff id; the reply is shown under their encrypted one.
         let sender = frame.datum("senderStaffId").or_else(|| frame.datum("senderId"));
         let sender = sender.unwrap_or("user0001").to_owned();
@@ -223,7 +228,9 @@ impl App {
         } else {
             let asked = if topic == "ping" { SystemFrame::Ping } else { SystemFrame::Other };
             connection.ask(message_id.clone(), asked);
-            self.send(cx, key, &id, &format!("SYSTEM {topic}"), Outgoing::Text(text.into()));
+            let point = Point::Frame { kind: "SYSTEM", topic: &topic, connection: &id };
+            let fault = self.faults.take(point, cx.now.since_start);
+            self.emit(cx, key, &format!("SYSTEM {topic}"), text, fault);
         }
         said(message_id, SaidState::Pushed)
     }
@@ -262,7 +269,7 @@ impl App {
         let live = self
             .connections
             .values()
-            .filter(|connection| connection.state != ConnectionState::Connecting);
+            .filter(|c| !matches!(c.state, ConnectionState::Connecting | ConnectionState::Ghost));
         if name == "all" {
             return Ok(live.map(|connection| connection.key).collect());
         }
@@ -282,7 +289,33 @@ impl App {
         fault: Fault,
     ) -> Result<FaultRow, VerbError> {
         let upgrade = fault.when == When::Upgrade;
+        if fault.action.is_of_frames() != matches!(fault.when, When::Frame(_)) {
+            let allowed = "an action for frames with \"when\":{\"frame\":…}, another one without";
+            return Err(VerbError::invalid("action.type", "of another layer", allowed));
+        }
+        if fault.action.is_of_connections() != (fault.when == When::Connected) {
+            let allowed = "mute, unroute, loseFirst, disconnect or cut with \"when\":\"connected\"";
+            return Err(VerbError::invalid("action.type", "of another layer", allowed));
+        }
+        match fault.times {
+            Times::Nth(0) | Times::Every(0) | Times::First(0) => {
+                return Err(VerbError::invalid("times", "0", "a number from 1"));
+            }
+            Times::Chance { percent, .. } if percent > 100 => {
+                let allowed = "a percentage from 0 to 100";
+                return Err(VerbError::invalid("times.percent", percent.to_string(), allowed));
+            }
+            _ => {}
+        }
         match &fault.action {
+            Action::Oversize(bytes) if *bytes > MAX_OVERSIZE => {
+                let allowed = format!("at most {MAX_OVERSIZE}");
+                return Err(VerbError::invalid("action.bytes", bytes.to_string(), allowed));
+            }
+            Action::Duplicate(copies) if *copies > MAX_COPIES => {
+                let allowed = format!("at most {MAX_COPIES}");
+                return Err(VerbError::invalid("action.copies", copies.to_string(), allowed));
+            }
             Action::Status(status, _) if !(200..=599).contains(status) => {
                 let allowed = "a status from 200 to 599";
                 return Err(VerbError::invalid("action.status", status.to_string(), allowed));
@@ -295,10 +328,10 @@ impl App {
                 let allowed = "rst, fin or blackhole before there is a WebSocket";
                 return Err(VerbError::invalid("action.how", "close", allowed));
             }
-            Action::AcceptThenCut(cut) => check_cut(cut)?,
+            Action::AcceptThenCut(cut) | Action::CutAtOnce(cut) => check_cut(cut)?,
             _ => {}
         }
-        let row = self.faults.add(fault).ok_or(VerbError::TooMany {
+        let row = self.faults.add(fault, cx.now.since_start).ok_or(VerbError::TooMany {
             what: "fault rules of one app",
             limit: lifetime::FAULTS_PER_APP,
         })?;
@@ -306,6 +339,11 @@ impl App {
         Ok(row)
     }
 }
+
+/// The largest frame that a fault makes.
+const MAX_OVERSIZE: usize = 16 << 20;
+/// Copies of one frame that a fault makes.
+const MAX_COPIES: u32 = 100;
 
 fn said(message_id: String, state: SaidState) -> Said {
     Said { msg_id: String::new(), message_id, conversation_id: String::new(), state }

@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     core::{
-        AppInfo, ConnectionRow, ConnectionState, ConversationKind, Cut, DeliveryRow, Entry, Fault,
-        FaultRow, Outgoing, Said, Say, SayConversation, SentRow, VerbError, check_cut,
+        AppInfo, ConnectionRow, ConnectionState, ConversationKind, Cut, DeliveryRow, DeliveryRules,
+        Entry, Fault, FaultRow, Outgoing, Preset, Said, Say, SayConversation, SentRow, VerbError,
+        check_cut,
     },
     error::MockError,
     hub::Hub,
@@ -228,6 +229,19 @@ impl App {
         self.act(|app, cx| app.add_fault(cx, fault))
     }
 
+    /// Makes a named fault act, and gives the rules that it consists of (none if it acts at once).
+    pub fn preset(&self, preset: Preset) -> Result<Vec<FaultRow>, MockError> {
+        self.act(|app, cx| app.apply_preset(cx, preset))
+    }
+
+    /// How its pushes behave where the sources leave it open; from now on.
+    pub fn set_delivery(&self, rules: DeliveryRules) -> Result<(), MockError> {
+        self.act(|app, _| {
+            app.delivery = rules;
+            Ok(())
+        })
+    }
+
     /// The fault rules, with how often each acted.
     pub fn faults(&self) -> Result<Vec<FaultRow>, MockError> {
         self.look(|app| app.faults.rows().to_vec())
@@ -240,14 +254,14 @@ impl App {
 
     // ---- inside --------------------------------------------------------------------------
 
-    fn act<R>(
+    pub(super) fn act<R>(
         &self,
         verb: impl FnOnce(&mut crate::core::App, &mut crate::core::Cx<'_>) -> Result<R, VerbError>,
     ) -> Result<R, MockError> {
         Ok(self.hub.step(|fleet, now| fleet.act(now, self.client_id(), verb))?)
     }
 
-    fn look<R>(&self, at: impl FnOnce(&crate::core::App) -> R) -> Result<R, MockError> {
+    pub(super) fn look<R>(&self, at: impl FnOnce(&crate::core::App) -> R) -> Result<R, MockError> {
         Ok(self.hub.look(|fleet| fleet.app(self.client_id()).map(at))?)
     }
 

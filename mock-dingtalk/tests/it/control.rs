@@ -104,13 +104,18 @@ async fn wrong_input_is_answered_with_field_value_and_what_is_allowed() {
     let cases = [
         ("/apps", json!({"clientId": 7}), "clientId", "7"),
         ("/apps", json!({"clientId": ""}), "clientId", "\"\""),
-        ("/apps", json!({"profile": "observed-60s"}), "profile", "\"observed-60s\""),
+        ("/apps", json!({"profile": "observed-90s"}), "profile", "\"observed-90s\""),
         ("/apps", json!({"clientid": "x"}), "clientid", "\"x\""),
         ("/apps", json!([]), "the body", "an array"),
         (&messages, json!({"text": "hi"}), "from", "missing"),
         (&messages, json!({"from": "a"}), "text", "missing"),
         (&messages, json!({"from": "a\nb", "text": "x"}), "from", "\"a\\nb\""),
-        (&messages, json!({"from": "a", "text": "x", "msgtype": "audio"}), "msgtype", "\"audio\""),
+        (
+            &messages,
+            json!({"from": "a", "text": "x", "msgtype": "sticker"}),
+            "msgtype",
+            "\"sticker\"",
+        ),
         (
             &messages,
             json!({"from": "a", "text": "x", "conversation": {"type": "3"}}),

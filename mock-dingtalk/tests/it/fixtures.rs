@@ -21,12 +21,12 @@ fn text(name: &str) -> String {
     fs::read_to_string(folder().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn value(name: &str) -> Value {
+pub(crate) fn value(name: &str) -> Value {
     serde_json::from_str(&text(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 /// The names of a folder's files that begin and end so.
-fn names(sub: &str, start: &str, end: &str) -> Vec<String> {
+pub(crate) fn names(sub: &str, start: &str, end: &str) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(folder().join(sub))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -37,7 +37,7 @@ fn names(sub: &str, start: &str, end: &str) -> Vec<String> {
 }
 
 /// Members and their types, without the values that differ from run to run.
-fn shape(value: &Value) -> Value {
+pub(crate) fn shape(value: &Value) -> Value {
     match value {
         Value::Object(members) => {
             members.iter().map(|(name, member)| (name.clone(), shape(member))).collect()

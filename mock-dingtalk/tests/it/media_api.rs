@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mock_dingtalk::Media;
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -219,4 +220,27 @@ async fn over_the_limits_the_old_host_has_its_own_errcodes() {
     caller.control("limits", &json!({"perSecond": "none", "perMonth": 2})).await;
     let month = get().await;
     insta::assert_json_snapshot!(json!({"second": second, "month": month}));
+}
+
+#[tokio::test]
+async fn what_a_message_carries_is_downloaded_by_its_code() {
+    let caller = Caller::new().await;
+    let app = &caller.app;
+    let mut bot = Bot::connect(&caller.mock, app).await;
+    // The codes as a bot finds them: minted ones in what a person says, fixed ones in a fixture.
+    app.say_picture("user0001", Media::new("a.gif", "image/gif", "GIF89a")).await.unwrap();
+    app.push_fixture("stream/callback_bot_picture").unwrap();
+    let mut sizes = Vec::new();
+    for _ in 0..2 {
+        let code = data(&bot.frame().await)["content"]["downloadCode"].clone();
+        let body = json!({ "robotCode": app.robot_code(), "downloadCode": code });
+        let answer = caller.post("/v1.0/robot/messageFiles/download", &body).await;
+        let url = answer["body"]["downloadUrl"].as_str().unwrap_or_else(|| panic!("{answer}"));
+        let path = url.strip_prefix(caller.mock.url()).expect("it leads back here");
+        let response = caller.bare("GET", path).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        sizes.push(response.bytes().await.unwrap().len());
+    }
+    assert_eq!(sizes[0], "GIF89a".len());
+    assert!(sizes[1] > 0, "a sample stands behind the fixture's code");
 }

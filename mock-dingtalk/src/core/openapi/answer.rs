@@ -133,9 +133,11 @@ impl Reply {
                 };
                 Self::error(*status, code, message)
             }
-            Action::Hang | Action::Delay(_) | Action::Drop(_) | Action::AcceptThenCut(_) => {
-                return None;
+            Action::Code { code, message, .. } if oapi && code.parse::<i64>().is_ok() => {
+                Self::errcode(code.parse().unwrap_or(-1), message)
             }
+            Action::Code { status, code, message } => Self::error(*status, code, message),
+            _ => return None,
         })
     }
 

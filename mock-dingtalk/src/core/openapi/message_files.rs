@@ -12,7 +12,7 @@ use crate::core::{
     http::HttpCall,
     journal::Diagnosis,
     lifetime,
-    media::hex,
+    media::{Media, hex},
 };
 
 const SEE: &str = "openapi.md 4.7 (KB 0719)";
@@ -29,13 +29,14 @@ pub(super) fn download(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<
         let expected = app.robot_code.clone();
         return Err(refuse("invalidParameter.robotCode.auth", problem, expected, SEE));
     }
-    let live = app.api.media.get(code).and_then(|media| media.expires);
-    let live = live.is_some_and(|end| end > cx.now.since_start);
-    if !live {
+    let live = |media: &&Media| media.expires.is_some_and(|end| end > cx.now.since_start);
+    let Some(media) = app.api.media.get(code).filter(live) else {
         let problem = format!("the downloadCode {code:?} is unknown, or too old");
         let expected = "the downloadCode of a message of the last day";
         return Err(refuse("invalidParameter.robotCode.downloadCode", problem, expected, SEE));
-    }
+    };
+    // The file's own id tells whose it is, which the code of a fixture does not.
+    let code = media.id.as_str();
     let expires = cx.now.unix_ms / 1_000 + lifetime::DOWNLOAD_URL_SECONDS;
     let signature = sign(app, code, expires);
     let url = format!(
