@@ -1,8 +1,8 @@
-//! The one clock of the mock.
+//! The mock's clock.
 //!
-//! Every lifetime (tickets, tokens, sessions, pings, grace periods) is measured on it, so a test can
-//! make two hours pass in no time. It is the only file of the crate that reads real time; clippy
-//! bans the rest.
+//! Every lifetime (tickets, tokens, sessions, pings, grace periods) is measured on an app's clock,
+//! which follows this one unless it is turned by itself, so a test can make two hours pass in no
+//! time. It is the only file of the crate that reads real time; clippy bans the rest.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -11,9 +11,9 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::core::Moment;
+use crate::core::{Dial, Moment, Reading, Turn};
 
-/// Time as the mock sees it: real time plus what was advanced, unless it is paused.
+/// Time as the mock sees it: a dial that real time drives.
 ///
 /// Two hands: `since_start` never goes back and drives lifetimes; the wall hand is what is written
 /// into frames and can be made to jump, as a machine's clock does after sleep.
@@ -21,17 +21,8 @@ use crate::core::Moment;
 pub(crate) struct Clock {
     started: std::time::Instant,
     wall_at_start_ms: i64,
-    hands: Mutex<Hands>,
+    dial: Mutex<Dial>,
     moved: watch::Sender<u64>,
-}
-
-/// The reading at the last move, and whether real time has been added since.
-#[derive(Debug)]
-struct Hands {
-    virtual_then: Duration,
-    real_then: Duration,
-    running: bool,
-    wall_jump_ms: i64,
 }
 
 impl Clock {
@@ -42,43 +33,32 @@ impl Clock {
         let wall_at_start_ms = wall
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
-        let hands = Hands {
-            virtual_then: Duration::ZERO,
-            real_then: Duration::ZERO,
-            running: true,
-            wall_jump_ms: 0,
-        };
-        Self { started, wall_at_start_ms, hands: Mutex::new(hands), moved: watch::Sender::new(0) }
+        let real = Moment { since_start: Duration::ZERO, unix_ms: wall_at_start_ms };
+        let dial = Mutex::new(Dial::following(real));
+        Self { started, wall_at_start_ms, dial, moved: watch::Sender::new(0) }
     }
 
     /// What the time is.
     pub(crate) fn now(&self) -> Moment {
-        self.read(&self.hands())
+        self.reading().moment
     }
 
-    /// Whether time stands still until [`Clock::resume`] or the next [`Clock::advance`].
-    pub(crate) fn is_paused(&self) -> bool {
-        !self.hands().running
+    /// What the time is, and how the clock is set.
+    pub(crate) fn reading(&self) -> Reading {
+        let dial = self.dial();
+        dial.reading(self.real())
     }
 
-    /// Moves both hands forward, paused or not, and returns the new time.
-    pub(crate) fn advance(&self, by: Duration) -> Moment {
-        self.turn(|hands| hands.virtual_then = hands.virtual_then.saturating_add(by))
-    }
-
-    /// Stops both hands.
-    pub(crate) fn pause(&self) -> Moment {
-        self.turn(|hands| hands.running = false)
-    }
-
-    /// Lets time run on from where it stands.
-    pub(crate) fn resume(&self) -> Moment {
-        self.turn(|hands| hands.running = true)
-    }
-
-    /// Makes the wall hand alone jump; lifetimes don't notice.
-    pub(crate) fn jump(&self, by_ms: i64) -> Moment {
-        self.turn(|hands| hands.wall_jump_ms = hands.wall_jump_ms.saturating_add(by_ms))
+    /// Turns the clock, and wakes everybody who waits on it.
+    pub(crate) fn turn(&self, turn: Turn) -> Reading {
+        let reading = {
+            let mut dial = self.dial();
+            let real = self.real();
+            dial.turn(real, turn);
+            dial.reading(real)
+        };
+        self.moved.send_modify(|turns| *turns = turns.wrapping_add(1));
+        reading
     }
 
     /// Waits until `deadline` has come on this clock, however it comes: by running or by a turn.
@@ -86,47 +66,32 @@ impl Clock {
         let mut moved = self.moved.subscribe();
         loop {
             moved.mark_unchanged();
-            let now = self.now().since_start;
-            if now >= deadline {
-                return;
-            }
-            if self.is_paused() {
+            let due = self.dial().outer_at(deadline);
+            let real = self.real().since_start;
+            match due {
+                Some(due) => {
+                    let left = due.saturating_sub(real);
+                    if left.is_zero() {
+                        return;
+                    }
+                    let _ = tokio::time::timeout(left, moved.changed()).await;
+                }
                 // The sender lives in `self`, so this ends only with a move.
-                let _ = moved.changed().await;
-            } else {
-                let _ = tokio::time::timeout(deadline.saturating_sub(now), moved.changed()).await;
+                None => {
+                    let _ = moved.changed().await;
+                }
             }
         }
     }
 
-    fn hands(&self) -> MutexGuard<'_, Hands> {
-        self.hands.lock().unwrap_or_else(PoisonError::into_inner)
+    fn dial(&self) -> MutexGuard<'_, Dial> {
+        self.dial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, hands: &Hands) -> Moment {
-        let since_start = if hands.running {
-            let real = self.started.elapsed().saturating_sub(hands.real_then);
-            hands.virtual_then.saturating_add(real)
-        } else {
-            hands.virtual_then
-        };
+    fn real(&self) -> Moment {
+        let since_start = self.started.elapsed();
         let elapsed_ms = i64::try_from(since_start.as_millis()).unwrap_or(i64::MAX);
-        let unix_ms =
-            self.wall_at_start_ms.saturating_add(elapsed_ms).saturating_add(hands.wall_jump_ms);
-        Moment { since_start, unix_ms }
-    }
-
-    /// Brings the reading up to now, changes it, and wakes everybody who waits on it.
-    fn turn(&self, change: impl FnOnce(&mut Hands)) -> Moment {
-        let moment = {
-            let mut hands = self.hands();
-            hands.virtual_then = self.read(&hands).since_start;
-            hands.real_then = self.started.elapsed();
-            change(&mut hands);
-            self.read(&hands)
-        };
-        self.moved.send_modify(|turns| *turns = turns.wrapping_add(1));
-        moment
+        Moment { since_start, unix_ms: self.wall_at_start_ms.saturating_add(elapsed_ms) }
     }
 }
 
@@ -135,42 +100,42 @@ mod tests {
     use std::time::Duration;
 
     use super::Clock;
+    use crate::core::{Scale, Turn};
 
     #[test]
-    fn a_paused_clock_moves_only_by_advance() {
+    fn real_time_moves_a_clock_unless_it_is_paused() {
         let clock = Clock::start();
-        let stopped = clock.pause();
-        assert_eq!(clock.now(), stopped);
-        let later = clock.advance(Duration::from_hours(2));
-        assert_eq!(later.since_start, stopped.since_start + Duration::from_hours(2));
-        assert_eq!(later.unix_ms - stopped.unix_ms, 7_200_000);
-        clock.resume();
-        let resumed = clock.now().since_start;
+        let stopped = clock.turn(Turn::Pause);
+        assert!(stopped.paused);
+        assert_eq!(clock.now(), stopped.moment);
+        let later = clock.turn(Turn::Advance(Duration::from_hours(2))).moment;
+        assert_eq!(later.since_start, stopped.moment.since_start + Duration::from_hours(2));
+        let resumed = clock.turn(Turn::Resume).moment.since_start;
         assert!(resumed >= later.since_start);
         assert!(resumed < later.since_start + Duration::from_mins(1));
-    }
-
-    #[test]
-    fn a_jump_moves_the_wall_and_no_lifetime() {
-        let clock = Clock::start();
-        let before = clock.pause();
-        let after = clock.jump(-3_600_000);
-        assert_eq!(after.since_start, before.since_start);
-        assert_eq!(after.unix_ms, before.unix_ms - 3_600_000);
     }
 
     #[tokio::test]
     async fn a_sleeper_wakes_when_a_paused_clock_is_advanced() {
         let clock = std::sync::Arc::new(Clock::start());
-        let start = clock.pause().since_start;
+        let start = clock.turn(Turn::Pause).moment.since_start;
         let sleeper = tokio::spawn({
             let clock = std::sync::Arc::clone(&clock);
             async move { clock.sleep_until(start + Duration::from_hours(1)).await }
         });
-        clock.advance(Duration::from_mins(59));
+        clock.turn(Turn::Advance(Duration::from_mins(59)));
         tokio::task::yield_now().await;
         assert!(!sleeper.is_finished());
-        clock.advance(Duration::from_mins(1));
+        clock.turn(Turn::Advance(Duration::from_mins(1)));
         sleeper.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_sleeper_wakes_sooner_on_a_faster_clock() {
+        let clock = Clock::start();
+        clock.turn(Turn::Scale(Scale::new(1_000.0).unwrap()));
+        let in_a_minute = clock.now().since_start + Duration::from_mins(1);
+        let sleep = clock.sleep_until(in_a_minute);
+        tokio::time::timeout(Duration::from_secs(30), sleep).await.unwrap();
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
         .route("/_mock/apps/{client_id}/callbacks", post(pushes::callback))
         .route("/_mock/apps/{client_id}/frames", post(messages::push_raw))
         .route("/_mock/apps/{client_id}/delivery", post(apps::delivery))
+        .route("/_mock/apps/{client_id}/clock", get(clock::show_of_app).post(clock::turn_of_app))
         .route("/_mock/presets", get(breaking::presets))
         .route("/_mock/apps/{client_id}/sent", get(rows::sent))
         .route("/_mock/apps/{client_id}/reactions", get(api_state::reactions))

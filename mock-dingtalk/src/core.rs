@@ -14,6 +14,7 @@ mod card;
 mod connection;
 mod conversation;
 mod delivery;
+mod dial;
 mod dispatch;
 mod effect;
 mod fault;
@@ -52,6 +53,7 @@ pub(crate) use self::{
     app::{App, AppNumber, Cx},
     base_url::{BaseUrl, DINGTALK_DOMAINS, is_dingtalk},
     connection::ConnectionKey,
+    dial::{Dial, Reading, Scale, Turn},
     effect::{Effect, Outgoing},
     fixture::fixture_names,
     fleet::{Fleet, UpgradeVerdict},

@@ -52,7 +52,7 @@ pub(crate) async fn call(
 pub(crate) async fn respond(hub: &Hub, arrival: &Arrival, answer: HttpAnswer) -> Response {
     match answer.plan {
         Plan::Now => {}
-        Plan::At(at) => hub.clock.sleep_until(at).await,
+        Plan::At(at) => hub.sleep_until(answer.owner, at).await,
         Plan::Never => std::future::pending().await,
         Plan::Cut(how) => {
             match how {

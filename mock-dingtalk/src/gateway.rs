@@ -47,14 +47,14 @@ pub(crate) async fn connect(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let (key, at, then) = match hub.step(|fleet, now| fleet.upgrade(now, &ticket)) {
-        UpgradeVerdict::Accept { key, at, then } => (key, at, then),
+    let (key, app, at, then) = match hub.step(|fleet, now| fleet.upgrade(now, &ticket)) {
+        UpgradeVerdict::Accept { key, app, at, then } => (key, app, at, then),
         UpgradeVerdict::Answer(answer) => return dingtalk::respond(&hub, &arrival, answer).await,
     };
     // If the bot leaves before the upgrade is through, the connection must not stay behind.
     let guard = Attached { hub: Arc::clone(&hub), key, reason: "the upgrade failed".to_owned() };
     if let Some(at) = at {
-        hub.clock.sleep_until(at).await;
+        hub.sleep_until(Some(app), at).await;
     }
     upgrade
         // The defaults cost 130 KiB for each connection.

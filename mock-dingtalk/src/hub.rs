@@ -10,7 +10,10 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::{
     clock::Clock,
-    core::{App, AppNumber, ConnectionKey, Cut, Effect, Entry, Fleet, Moment, Outgoing, VerbError},
+    core::{
+        App, AppNumber, ConnectionKey, Cut, Effect, Entry, Fleet, Moment, Outgoing, Reading, Turn,
+        VerbError,
+    },
     plug::Plug,
     wire::WireControl,
 };
@@ -155,8 +158,7 @@ impl Hub {
     fn watch(&self, client_id: &str) -> Result<watch::Receiver<u64>, VerbError> {
         let mut inner = self.lock();
         let number = inner.fleet.require(client_id)?;
-        let sender = inner.watchers.entry(number).or_insert_with(|| watch::Sender::new(0));
-        Ok(sender.subscribe())
+        Ok(inner.watch(number))
     }
 
     /// Everything that enters a journal from now on.
@@ -187,11 +189,53 @@ impl Hub {
         }
     }
 
-    /// Moves the clock, and does at once what has become due.
-    pub(crate) fn turn_clock(&self, turn: impl FnOnce(&Clock) -> Moment) -> Moment {
-        let now = turn(&self.clock);
+    /// What the clock of an app shows, or the mock's.
+    pub(crate) fn read_clock(&self, app: Option<&str>) -> Result<Reading, VerbError> {
+        let Some(client_id) = app else { return Ok(self.clock.reading()) };
+        let inner = self.lock();
+        inner.fleet.read_clock(self.clock.now(), client_id)
+    }
+
+    /// Turns the clock of an app, or the mock's, and does at once what has become due.
+    pub(crate) fn turn_clock(&self, app: Option<&str>, turn: Turn) -> Result<Reading, VerbError> {
+        if let Some(client_id) = app {
+            return self.step(|fleet, now| fleet.turn_clock(now, client_id, turn));
+        }
+        let reading = self.clock.turn(turn);
         self.step(|_, _| ());
-        now
+        Ok(reading)
+    }
+
+    /// Waits until `deadline` has come on the clock of an app, or on the mock's, however it comes.
+    /// Nobody waits for an app that is gone.
+    pub(crate) async fn sleep_until(&self, app: Option<AppNumber>, deadline: Duration) {
+        let Some(number) = app else { return self.clock.sleep_until(deadline).await };
+        let watched = {
+            let mut inner = self.lock();
+            inner.fleet.clock_of(number).is_some().then(|| inner.watch(number))
+        };
+        let Some(mut changes) = watched else { return };
+        loop {
+            changes.mark_unchanged();
+            let Some(due) = self.look(|fleet| fleet.clock_of(number).map(|c| c.outer_at(deadline)))
+            else {
+                return;
+            };
+            let due = async {
+                match due {
+                    Some(due) => self.clock.sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = due => return,
+                look_again = changes.changed() => {
+                    if look_again.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
     }
 
     /// Does what is due when it is due, without end.
@@ -217,6 +261,11 @@ impl Hub {
 }
 
 impl Inner {
+    /// Tells of every change of an app, until it is gone.
+    fn watch(&mut self, number: AppNumber) -> watch::Receiver<u64> {
+        self.watchers.entry(number).or_insert_with(|| watch::Sender::new(0)).subscribe()
+    }
+
     /// Never waits, so that it can be done under the lock: that keeps effects in order.
     fn carry_out(&mut self, entries: &broadcast::Sender<Arc<Entry>>) {
         for effect in self.fleet.take_effects() {

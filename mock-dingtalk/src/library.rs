@@ -209,9 +209,9 @@ impl MockDingtalk {
         self.hub.look(crate::core::Fleet::infos)
     }
 
-    /// The clock of every lifetime.
+    /// The clock that drives those of all apps; see [`App::clock`].
     pub fn clock(&self) -> MockClock {
-        MockClock::new(Arc::clone(&self.hub))
+        MockClock::new(Arc::clone(&self.hub), None)
     }
 
     /// Calls of bots for which the mock has no answer, as `METHOD PATH`, the last hundred.

@@ -1,8 +1,12 @@
-//! `/_mock/clock`.
+//! `/_mock/clock` and `/_mock/apps/{clientId}/clock`.
 
 use std::sync::Arc;
 
-use axum::{Json, body::Bytes, extract::State};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -10,40 +14,69 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    core::{Moment, VerbError, quoted},
+    core::{Reading, Scale, Turn, VerbError, quoted},
     hub::Hub,
 };
 
 /// `GET /_mock/clock`.
 pub(crate) async fn show(State(hub): State<Arc<Hub>>) -> Json<Value> {
-    describe(&hub, hub.clock.now())
+    describe(hub.clock.reading())
 }
 
-/// `POST /_mock/clock`: one of `{"advance":"2h1s"}`, `{"pause":true|false}`, `{"jump":"-1h"}`.
-/// What becomes due by it has happened when the answer comes.
+/// `POST /_mock/clock`: one of `{"advance":"2h1s"}`, `{"pause":true|false}`, `{"jump":"-1h"}`,
+/// `{"scale":10}`. What becomes due by it has happened when the answer comes.
 pub(crate) async fn turn(State(hub): State<Arc<Hub>>, body: Bytes) -> Result<Json<Value>, Refusal> {
-    let mut fields = Fields::parse(&body)?;
+    let turn = read(&body)?;
+    Ok(describe(hub.turn_clock(None, turn)?))
+}
+
+/// `GET /_mock/apps/{clientId}/clock`.
+pub(crate) async fn show_of_app(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    Ok(describe(hub.read_clock(Some(&client_id))?))
+}
+
+/// `POST /_mock/apps/{clientId}/clock`: the same turns, of one app.
+pub(crate) async fn turn_of_app(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let turn = read(&body)?;
+    Ok(describe(hub.turn_clock(Some(&client_id), turn)?))
+}
+
+fn read(body: &[u8]) -> Result<Turn, Refusal> {
+    let mut fields = Fields::parse(body)?;
     let advance = fields.duration("advance")?;
     let pause = fields.bool("pause")?;
     let jump = fields.string("jump")?;
+    let scale = fields.take("scale");
+    let scale = scale.map(|value| {
+        let scale = value.as_f64().and_then(Scale::new);
+        scale.ok_or_else(|| fields.wrong("scale", &value, Scale::ALLOWED))
+    });
+    let scale = scale.transpose()?;
     fields.finish()?;
-    let now = match (advance, pause, jump) {
-        (Some(by), None, None) => hub.turn_clock(|clock| clock.advance(by)),
-        (None, Some(true), None) => hub.turn_clock(crate::clock::Clock::pause),
-        (None, Some(false), None) => hub.turn_clock(crate::clock::Clock::resume),
-        (None, None, Some(jump)) => {
-            let by = parse_jump(&jump).ok_or_else(|| {
+    match (advance, pause, jump, scale) {
+        (Some(by), None, None, None) => Ok(Turn::Advance(by)),
+        (None, Some(true), None, None) => Ok(Turn::Pause),
+        (None, Some(false), None, None) => Ok(Turn::Resume),
+        (None, None, Some(jump), None) => {
+            let by_ms = parse_jump(&jump).ok_or_else(|| {
                 let allowed = "a duration with an optional sign, such as \"-1h\"";
                 VerbError::invalid("jump", quoted(&jump), allowed)
             })?;
-            hub.turn_clock(|clock| clock.jump(by))
+            Ok(Turn::Jump(by_ms))
         }
+        (None, None, None, Some(scale)) => Ok(Turn::Scale(scale)),
         _ => {
-            let message = "give exactly one of `advance`, `pause` and `jump`";
-            return Err(Refusal::bad_request(message));
+            let message = "give exactly one of `advance`, `pause`, `jump` and `scale`";
+            Err(Refusal::bad_request(message))
         }
-    };
-    Ok(describe(&hub, now))
+    }
 }
 
 fn parse_jump(text: &str) -> Option<i64> {
@@ -55,11 +88,12 @@ fn parse_jump(text: &str) -> Option<i64> {
     Some(sign * ms)
 }
 
-fn describe(hub: &Hub, now: Moment) -> Json<Value> {
-    let elapsed = u64::try_from(now.since_start.as_millis()).unwrap_or(u64::MAX);
+fn describe(reading: Reading) -> Json<Value> {
+    let elapsed = u64::try_from(reading.moment.since_start.as_millis()).unwrap_or(u64::MAX);
     Json(json!({
-        "unixMs": now.unix_ms,
+        "unixMs": reading.moment.unix_ms,
         "sinceStartMs": elapsed,
-        "paused": hub.clock.is_paused(),
+        "paused": reading.paused,
+        "scale": reading.scale,
     }))
 }

@@ -14,6 +14,7 @@ use super::{
     connection::{Connection, ConnectionKey, ConnectionRow, ConnectionState},
     conversation::Conversations,
     delivery::{Deliveries, DeliveryRow},
+    dial::Dial,
     effect::{Effect, Outgoing},
     fault::{Cut, Faults},
     frame_faults::Held,
@@ -132,6 +133,7 @@ pub struct AppInfo {
 
 /// What a step of the core works with besides the app itself.
 pub(crate) struct Cx<'a> {
+    /// On the app's clock.
     pub(crate) now: Moment,
     pub(crate) effects: &'a mut Vec<Effect>,
     pub(crate) journals: &'a mut Journals,
@@ -175,12 +177,13 @@ pub(crate) struct App {
     /// Frames that faults keep back.
     pub(crate) held: BTreeMap<u64, Held>,
     pub(crate) last_held: u64,
-    /// How far this app's wall clock is off the mock's.
-    pub(crate) wall_jump_ms: i64,
+    /// What its lifetimes are measured on, driven by the mock's clock.
+    pub(crate) clock: Dial,
 }
 
 impl App {
-    pub(crate) fn new(number: AppNumber, options: AppOptions, seed: u64) -> Self {
+    /// An app that is minted at `now` on the mock's clock.
+    pub(crate) fn new(number: AppNumber, options: AppOptions, seed: u64, now: Moment) -> Self {
         let mut mint = Mint::new(seed);
         let client_id = options.client_id.unwrap_or_else(|| mint.client_id());
         Self {
@@ -208,7 +211,7 @@ impl App {
             delivery: options.delivery,
             held: BTreeMap::new(),
             last_held: 0,
-            wall_jump_ms: 0,
+            clock: Dial::following(now),
         }
     }
 
@@ -279,7 +282,7 @@ impl App {
                 let id = Arc::clone(&connection.id);
                 let text = format!("ghost, still routed to: {reason}");
                 self.note(cx, Draft::new(EntryKind::Connection, text).on(&id));
-                cx.plan(ghost_for, Timer::GhostOver(self.number, key));
+                cx.plan(ghost_for, Timer::GhostOver(key));
                 self.changed(cx);
             }
         }

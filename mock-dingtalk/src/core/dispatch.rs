@@ -102,10 +102,10 @@ impl App {
         };
         self.emit(cx, key, &what, text, fault);
         if let Some(after) = redelivers.filter(|_| attempt_index == 0 && is_message) {
-            cx.plan(after, Timer::Redeliver(self.number, seq));
+            cx.plan(after, Timer::Redeliver(seq));
         }
         if retried {
-            let deadline = Timer::AckDeadline(self.number, seq, attempt_index);
+            let deadline = Timer::AckDeadline(seq, attempt_index);
             cx.plan(lifetime::EVENT_ACK, deadline);
         }
         self.changed(cx);
@@ -163,11 +163,10 @@ impl App {
 
     /// Plans another try, or ends in `state` after the last one.
     fn again_or(&mut self, cx: &mut Cx<'_>, seq: u64, state: DeliveryState) {
-        let number = self.number;
         let Some(delivery) = self.deliveries.get_mut(seq) else { return };
         if let Some(gap) = lifetime::EVENT_GAPS.get(delivery.attempts.len().saturating_sub(1)) {
             delivery.state = DeliveryState::Queued;
-            cx.plan(*gap, Timer::PushAgain(number, seq));
+            cx.plan(*gap, Timer::PushAgain(seq));
         } else {
             delivery.state = state;
         }

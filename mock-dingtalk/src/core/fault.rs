@@ -89,7 +89,7 @@ pub enum Times {
     Nth(u32),
     /// On each one whose number is a multiple of this.
     Every(u32),
-    /// On every one for so long (on the mock's clock).
+    /// On every one for so long (on the app's clock).
     For(Duration),
     /// On this share of them, drawn from this seed: the same ones each time.
     Chance {
@@ -109,7 +109,7 @@ pub enum Action {
     EmptyObject,
     /// No answer at all, while the connection stays.
     Hang,
-    /// The right answer, but later (on the mock's clock).
+    /// The right answer, but later (on the app's clock).
     Delay(Duration),
     /// The TCP connection ends instead of an answer.
     Drop(Cut),
@@ -130,7 +130,7 @@ pub enum Action {
     Lose,
     /// The frame is sent so many more times, with the same ids.
     Duplicate(u32),
-    /// The frame is sent later (on the mock's clock).
+    /// The frame is sent later (on the app's clock).
     Late(Duration),
     /// The frame is sent after the next one on its connection.
     Reorder,

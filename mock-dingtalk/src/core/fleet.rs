@@ -11,6 +11,7 @@ use super::{
     ack::ClientFrame,
     app::{App, AppInfo, AppNumber, AppOptions, Cx},
     connection::{Connection, ConnectionKey, ConnectionState},
+    dial::{Dial, Reading, Turn},
     effect::Effect,
     fault::{Action, Cut, Point},
     http::{HttpAnswer, HttpCall, Plan},
@@ -20,7 +21,7 @@ use super::{
     openapi::{Owner, Reply, Routed},
     ring::Ring,
     ticket::{TicketRefusal, Tickets},
-    timer::{Timer, Timers},
+    timer::{Schedule, Timer, Timers},
     verb_error::{VerbError, check_id, quoted},
 };
 
@@ -33,7 +34,7 @@ pub(crate) struct Fleet {
     by_client_id: HashMap<Arc<str>, AppNumber>,
     by_connection: HashMap<ConnectionKey, AppNumber>,
     tickets: Tickets,
-    timers: Timers,
+    schedule: Schedule,
     journals: Journals,
     effects: Vec<Effect>,
     mint: Mint,
@@ -45,8 +46,8 @@ pub(crate) struct Fleet {
 /// What an upgrade request gets.
 #[derive(Debug)]
 pub(crate) enum UpgradeVerdict {
-    /// 101, perhaps later, perhaps ended at once.
-    Accept { key: ConnectionKey, at: Option<Duration>, then: Option<Cut> },
+    /// 101, perhaps later (on the app's clock), perhaps ended at once.
+    Accept { key: ConnectionKey, app: AppNumber, at: Option<Duration>, then: Option<Cut> },
     /// Anything but 101.
     Answer(HttpAnswer),
 }
@@ -58,7 +59,7 @@ impl Fleet {
             by_client_id: HashMap::new(),
             by_connection: HashMap::new(),
             tickets: Tickets::default(),
-            timers: Timers::default(),
+            schedule: Schedule::default(),
             journals: Journals::default(),
             effects: Vec::new(),
             mint: Mint::new(seed),
@@ -105,7 +106,7 @@ impl Fleet {
         self.last_app += 1;
         let number = AppNumber(self.last_app);
         let seed = options.seed.unwrap_or_else(|| self.mint.seed());
-        let app = App::new(number, options, seed);
+        let app = App::new(number, options, seed, now);
         if self.number(&app.client_id).is_some() {
             // Two apps with one seed mint the same id.
             return Err(VerbError::Exists { what: "app", name: app.client_id.to_string() });
@@ -131,6 +132,7 @@ impl Fleet {
         }
         self.by_connection.retain(|_, owner| *owner != number);
         self.tickets.forget_app(number);
+        self.schedule.forget(number);
         self.journals.forget(number);
         self.effects.push(Effect::Gone(number));
         Ok(())
@@ -142,7 +144,7 @@ impl Fleet {
             self.delete_app(now, &app.client_id).expect("it was just listed");
         }
         self.tickets.clear();
-        self.timers.clear();
+        self.schedule.clear();
         self.journals.clear();
         self.unmatched = Ring::new(100, usize::MAX);
     }
@@ -191,9 +193,12 @@ impl Fleet {
             Owner::ClientId(id) => id.trim() == id,
             _ => true,
         };
-        let Self { apps, tickets, timers, journals, effects, .. } = self;
+        let now = self.local(now, number);
+        let Self { apps, tickets, schedule, journals, effects, .. } = self;
         let mut app = number.and_then(|number| apps.get_mut(&number));
-        let now = now.jumped(app.as_ref().map_or(0, |app| app.wall_jump_ms));
+        // Without an app nothing is planned.
+        let mut nobodys = Timers::default();
+        let timers = number.map_or(&mut nobodys, |number| schedule.of(number));
         let mut cx = Cx { now, effects, journals, timers };
         let fault =
             app.as_mut().and_then(|app| app.faults.take(Point::Path(&call.path), now.since_start));
@@ -220,6 +225,7 @@ impl Fleet {
         let mint = app.as_mut().map_or(&mut self.mint, |app| &mut app.mint);
         let mut answer = reply.finish(mint);
         answer.plan = plan;
+        answer.owner = number;
         if fault == Some(Action::Truncate) {
             let half = answer.body.floor_char_boundary(answer.body.len() / 2);
             answer.body = answer.body[..half].into();
@@ -237,6 +243,9 @@ impl Fleet {
         let owner = app.map(|app| (app.number, &app.client_id));
         let entry = cx.journals.add(now.unix_ms, owner, draft);
         cx.effects.push(Effect::Journaled(entry));
+        if let Some(app) = number.and_then(|number| apps.get(&number)) {
+            schedule.renew(app.number, &app.clock);
+        }
         answer
     }
 
@@ -258,38 +267,40 @@ impl Fleet {
     /// A bot asks for the upgrade. The ticket is used up, unless a fault refuses first.
     pub(crate) fn upgrade(&mut self, now: Moment, ticket: &str) -> UpgradeVerdict {
         let owner = self.tickets.app(ticket);
+        let local = self.local(now, owner);
         let fault = owner
             .and_then(|number| self.apps.get_mut(&number))
-            .and_then(|app| app.faults.take(Point::Upgrade, now.since_start));
+            .and_then(|app| app.faults.take(Point::Upgrade, local.since_start));
         let mut at = None;
         let mut then = None;
         match fault {
             None => {}
-            Some(Action::Delay(by)) => at = Some(now.since_start.saturating_add(by)),
+            Some(Action::Delay(by)) => at = Some(local.since_start.saturating_add(by)),
             Some(Action::AcceptThenCut(how)) => then = Some(how),
             Some(action) => {
                 let reply = Reply::of_fault(&action, false)
                     .unwrap_or_else(|| Reply::ok(serde_json::Value::Null));
                 let mut answer = reply.finish(&mut self.mint);
+                answer.owner = owner;
                 answer.plan = match action {
                     Action::Hang => Plan::Never,
                     Action::Drop(how) => Plan::Cut(how),
                     _ => Plan::Now,
                 };
-                self.note_upgrade(now, owner, "fault", answer.status, None);
+                self.note_upgrade(local, owner, "fault", answer.status, None);
                 return UpgradeVerdict::Answer(answer);
             }
         }
-        match self.tickets.redeem(ticket, now) {
+        match self.tickets.redeem(ticket, local.since_start) {
             Ok((number, open)) if self.apps.contains_key(&number) => {
                 self.last_connection += 1;
                 let key = ConnectionKey(self.last_connection);
                 self.by_connection.insert(key, number);
-                self.with(now, number, |app, _| {
+                self.with(now, number, |app, cx| {
                     let id: Arc<str> = app.mint.uuid().to_string().into();
-                    app.connections.insert(key, Connection::new(key, id, open, now));
+                    app.connections.insert(key, Connection::new(key, id, open, cx.now));
                 });
-                UpgradeVerdict::Accept { key, at, then }
+                UpgradeVerdict::Accept { key, app: number, at, then }
             }
             refused => {
                 let problem = match refused {
@@ -306,7 +317,7 @@ impl Fleet {
                 let answer = Reply::error(401, "authFailed", "鉴权失败")
                     .diagnosed(diagnosis.clone())
                     .finish(&mut self.mint);
-                self.note_upgrade(now, owner, problem, 401, Some(diagnosis));
+                self.note_upgrade(local, owner, problem, 401, Some(diagnosis));
                 UpgradeVerdict::Answer(answer)
             }
         }
@@ -373,59 +384,87 @@ impl Fleet {
 
     /// A WebSocket ping came; the socket answers it by itself.
     pub(crate) fn pinged(&mut self, now: Moment, key: ConnectionKey) {
-        self.on_connection(now, key, |app, _| {
+        self.on_connection(now, key, |app, cx| {
             if let Some(connection) = app.connections.get_mut(&key) {
-                connection.last_ping_at = Some(now.unix_ms);
+                connection.last_ping_at = Some(cx.now.unix_ms);
             }
         });
     }
 
     // ---- time ----------------------------------------------------------------------------
 
-    /// When [`Fleet::tick`] has something to do.
+    /// When [`Fleet::tick`] has something to do, on the mock's clock.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
-        self.timers.next()
+        self.schedule.next()
     }
 
-    /// Does what is due, each at its own time. A jump over many pings sends one.
+    /// The clock of an app, if there still is such an app.
+    pub(crate) fn clock_of(&self, number: AppNumber) -> Option<&Dial> {
+        self.apps.get(&number).map(|app| &app.clock)
+    }
+
+    /// What the clock of an app shows.
+    pub(crate) fn read_clock(&self, now: Moment, client_id: &str) -> Result<Reading, VerbError> {
+        Ok(self.app(client_id)?.clock.reading(now))
+    }
+
+    /// Turns the clock of an app, and does at once what has become due in it.
+    pub(crate) fn turn_clock(
+        &mut self,
+        now: Moment,
+        client_id: &str,
+        turn: Turn,
+    ) -> Result<Reading, VerbError> {
+        self.act(now, client_id, |app, cx| {
+            app.clock.turn(now, turn);
+            cx.now = app.clock.read(now);
+            app.note(cx, Draft::new(EntryKind::Control, turn.to_string()));
+            // Who waits for a time looks at the clock again.
+            app.changed(cx);
+            Ok(())
+        })?;
+        self.tick(now);
+        self.read_clock(now, client_id)
+    }
+
+    /// Does what is due in any app, each at its own time. A jump over many pings sends one.
     pub(crate) fn tick(&mut self, now: Moment) {
-        while let Some((at, timer)) = self.timers.pop_due(now.since_start) {
-            let then = now.at(at);
-            match timer {
-                Timer::Ping(key) => {
-                    self.on_connection(now, key, |app, cx| {
-                        app.ping(cx, key);
-                        let open = app.connections.get(&key);
-                        if open.is_some_and(|c| c.state == ConnectionState::Open) {
-                            cx.plan(lifetime::PING_INTERVAL, Timer::Ping(key));
-                        }
-                    });
+        while let Some(number) = self.schedule.next_app(now.since_start) {
+            let local = self.local(now, Some(number));
+            let Some((at, timer)) = self.schedule.pop_due(number, local.since_start) else {
+                debug_assert!(false, "the schedule names an app in which nothing is due");
+                self.schedule.forget(number);
+                continue;
+            };
+            let known = match timer {
+                Timer::Ping(key) | Timer::GraceOver(key) => self.by_connection.contains_key(&key),
+                _ => true,
+            };
+            self.with(now, number, |app, cx| {
+                if known {
+                    app.come(cx, at, timer);
                 }
-                Timer::GraceOver(key) => {
-                    self.on_connection(then, key, |app, cx| {
-                        app.cut(cx, key, Cut::Rst, "the grace after disconnect is over");
-                    });
-                }
-                Timer::AckDeadline(number, seq, attempt) => {
-                    self.with(then, number, |app, cx| app.ack_deadline(cx, seq, attempt));
-                }
-                Timer::Redeliver(number, seq) => {
-                    self.with(then, number, |app, cx| app.redeliver(cx, seq));
-                }
-                Timer::GhostOver(number, key) => {
-                    self.with(then, number, |app, cx| app.end(cx, key, "noticed at last"));
-                }
-                Timer::Late(number, slot) => {
-                    self.with(then, number, |app, cx| app.send_late(cx, slot));
-                }
-                Timer::PushAgain(number, seq) => {
-                    self.with(then, number, |app, cx| app.push_again(cx, seq));
-                }
-            }
+            });
         }
     }
 
     // ---- journal -------------------------------------------------------------------------
+
+    /// What [`Fleet::next_deadline`] has to be, found by looking at every app; and whether
+    /// something that is due at `now` was not done.
+    #[cfg(test)]
+    pub(crate) fn deadline_by_search(&mut self, now: Moment) -> (Option<Duration>, bool) {
+        let mut soonest: Option<Duration> = None;
+        let mut overdue = false;
+        for (number, app) in &self.apps {
+            let Some(at) = self.schedule.of(*number).next() else { continue };
+            overdue |= at <= app.clock.read(now).since_start;
+            if let Some(due) = app.clock.outer_at(at) {
+                soonest = Some(soonest.map_or(due, |soonest| soonest.min(due)));
+            }
+        }
+        (soonest, overdue)
+    }
 
     /// The live connections of all apps.
     #[cfg(test)]
@@ -448,16 +487,24 @@ impl Fleet {
 
     // ---- inside --------------------------------------------------------------------------
 
+    /// The time of an app when the mock's clock shows `now`; that time itself where there is none.
+    fn local(&self, now: Moment, number: Option<AppNumber>) -> Moment {
+        let clock = number.and_then(|number| self.clock_of(number));
+        clock.map_or(now, |clock| clock.read(now))
+    }
+
     fn with<R>(
         &mut self,
         now: Moment,
         number: AppNumber,
         step: impl FnOnce(&mut App, &mut Cx<'_>) -> R,
     ) -> Option<R> {
-        let Self { apps, timers, journals, effects, .. } = self;
+        let Self { apps, schedule, journals, effects, .. } = self;
         let app = apps.get_mut(&number)?;
-        let now = now.jumped(app.wall_jump_ms);
-        Some(step(app, &mut Cx { now, effects, journals, timers }))
+        let now = app.clock.read(now);
+        let result = step(app, &mut Cx { now, effects, journals, timers: schedule.of(number) });
+        schedule.renew(number, &app.clock);
+        Some(result)
     }
 
     fn on_connection(

@@ -59,7 +59,7 @@ impl App {
             Some(Action::Late(by)) if !full => {
                 self.last_held += 1;
                 self.held.insert(self.last_held, held(false));
-                cx.plan(by, Timer::Late(self.number, self.last_held));
+                cx.plan(by, Timer::Late(self.last_held));
                 return;
             }
             Some(Action::Reorder) if !full => {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{base_url::BaseUrl, fault::Cut, journal::Diagnosis};
+use super::{app::AppNumber, base_url::BaseUrl, fault::Cut, journal::Diagnosis};
 
 /// A call to one of DingTalk's APIs.
 #[derive(Debug, Clone)]
@@ -61,6 +61,8 @@ pub(crate) struct HttpAnswer {
     pub(crate) request_id: String,
     pub(crate) diagnosis: Option<Diagnosis>,
     pub(crate) plan: Plan,
+    /// Whose clock the plan is measured on; the mock's where it is nobody's.
+    pub(crate) owner: Option<AppNumber>,
 }
 
 /// How an answer goes back.
@@ -68,7 +70,7 @@ pub(crate) struct HttpAnswer {
 pub(crate) enum Plan {
     /// Now.
     Now,
-    /// When this time since the mock's start has come.
+    /// When this time since start has come on the owner's clock.
     At(Duration),
     /// Never.
     Never,

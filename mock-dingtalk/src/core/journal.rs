@@ -13,7 +13,7 @@ use super::{app::AppNumber, lifetime, ring::Ring};
 pub struct Entry {
     /// Position in the order of everything that happened in this mock, from 1.
     pub seq: u64,
-    /// When, in milliseconds since 1970, on the mock's clock.
+    /// When, in milliseconds since 1970, on the app's clock.
     pub at: i64,
     /// The app's `clientId`; absent where a call could not be told to belong to one.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]

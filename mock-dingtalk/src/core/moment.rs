@@ -5,18 +5,14 @@ use std::time::Duration;
 /// When something happened: once on the hand that never goes back, once on the wall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Moment {
-    /// Time since the mock's start; every lifetime is measured on it.
+    /// Time since the mock's start; every lifetime is measured on it. Never more than a thousand
+    /// years.
     pub(crate) since_start: Duration,
-    /// Milliseconds since 1970, as written into frames. May jump either way.
+    /// Milliseconds since 1970, as written into frames. May jump either way, between 1970 and 9999.
     pub(crate) unix_ms: i64,
 }
 
 impl Moment {
-    /// The same time with the wall hand moved.
-    pub(crate) fn jumped(self, by_ms: i64) -> Self {
-        Self { unix_ms: self.unix_ms.saturating_add(by_ms), ..self }
-    }
-
     /// The same wall offset, at another time since start.
     pub(crate) fn at(self, since_start: Duration) -> Self {
         let ms = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);

@@ -210,7 +210,7 @@ impl App {
         }
         self.note(cx, Draft::new(EntryKind::Control, format!("preset {}", preset.name())));
         match preset {
-            Preset::SleepWake => self.wall_jump_ms = self.wall_jump_ms.saturating_add(SLEEP_MS),
+            Preset::SleepWake => self.clock.jump(cx.now, SLEEP_MS),
             Preset::WebhookExpired => self.sessions.expire_all(cx.now.since_start),
             _ => {}
         }

@@ -10,9 +10,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Action, AppOptions, BaseUrl, ClientFrame, ConnectionKey, ConnectionState, Cut, DeliveryState,
-    Effect, ErrorBody, Fault, Fleet, HttpCall, Moment, Outgoing, Routed, Say, UpgradeVerdict, When,
-    connection::Connection, fixture::fixture_names,
+    Action, AppOptions, BaseUrl, ClientFrame, ConnectionKey, ConnectionState, Cut, DeliveryRules,
+    DeliveryState, Effect, ErrorBody, Fault, Fleet, FrameSelector, HttpCall, Moment, Outgoing,
+    Profile, Routed, Say, Scale, Times, Turn, UpgradeVerdict, When, connection::Connection,
+    fixture::fixture_names,
 };
 
 const APPS: usize = 3;
@@ -31,8 +32,11 @@ enum Happening {
     Junk { connection: usize, text: String },
     Disconnect { app: usize },
     Cut { app: usize, how: usize },
-    Fault { app: usize, fault: usize },
+    Fault { app: usize, fault: usize, times: usize },
+    Rules { app: usize, rules: DeliveryRules },
     Wait { ms: u64 },
+    Jump { ms: i32 },
+    Turn { app: usize, turn: Turn },
     Call { path: usize, body: String },
     Delete { app: usize },
 }
@@ -53,11 +57,77 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (n.clone(), ".*").prop_map(|(connection, text)| Happening::Junk { connection, text }),
         1 => (0..APPS).prop_map(|app| Happening::Disconnect { app }),
         1 => (0..APPS, 0..4_usize).prop_map(|(app, how)| Happening::Cut { app, how }),
-        1 => (0..APPS, 0..4_usize).prop_map(|(app, fault)| Happening::Fault { app, fault }),
+        2 => (0..APPS, n.clone(), n.clone())
+            .prop_map(|(app, fault, times)| Happening::Fault { app, fault, times }),
+        1 => (0..APPS, rules()).prop_map(|(app, rules)| Happening::Rules { app, rules }),
+        4 => (0..APPS, turn()).prop_map(|(app, turn)| Happening::Turn { app, turn }),
+        1 => any::<i32>().prop_map(|ms| Happening::Jump { ms }),
         4 => prop_oneof![0..5_000_u64, 0..200_000_u64].prop_map(|ms| Happening::Wait { ms }),
         1 => (0..6_usize, ".*").prop_map(|(path, body)| Happening::Call { path, body }),
         1 => (0..APPS).prop_map(|app| Happening::Delete { app }),
     ]
+}
+
+fn rules() -> impl Strategy<Value = DeliveryRules> {
+    let profile =
+        prop::sample::select(vec![Profile::Documented, Profile::Observed60s, Profile::Observed16s]);
+    let ghost_for = prop_oneof![Just(0), 0..200_000_u64].prop_map(Duration::from_millis);
+    (profile, any::<bool>(), ghost_for).prop_map(|(profile, same_message_id, ghost_for)| {
+        DeliveryRules { profile, same_message_id, ghost_for }
+    })
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let ms = prop_oneof![8 => 0..200_000_u64, 1 => any::<u64>()];
+    prop_oneof![
+        3 => ms.prop_map(|ms| Turn::Advance(Duration::from_millis(ms))),
+        2 => Just(Turn::Pause),
+        2 => Just(Turn::Resume),
+        1 => any::<i64>().prop_map(Turn::Jump),
+        2 => (0.01..=1_000.0_f64).prop_map(|factor| Turn::Scale(Scale::new(factor).unwrap())),
+    ]
+}
+
+/// Each action of frames and connections, and some of calls.
+fn fault(index: usize, times: usize) -> Fault {
+    let frame = |action| Fault::once(When::Frame(FrameSelector::default()), action);
+    let connected = |action| Fault::once(When::Connected, action);
+    let soon = Duration::from_secs(5);
+    let faults = [
+        Fault::once(When::Open, Action::Status(503, ErrorBody::Html)),
+        Fault::once(When::Upgrade, Action::Status(403, ErrorBody::Empty)),
+        Fault::once(When::Open, Action::Hang),
+        Fault::once(When::Open, Action::Delay(soon)),
+        Fault::once(When::Upgrade, Action::Delay(soon)),
+        Fault::once(When::Upgrade, Action::AcceptThenCut(Cut::Rst)),
+        Fault::once(When::Ack, Action::RequireShape),
+        frame(Action::Lose),
+        frame(Action::Duplicate(2)),
+        frame(Action::Late(soon)),
+        frame(Action::Late(Duration::MAX)),
+        frame(Action::Reorder),
+        frame(Action::Raw("no JSON".to_owned())),
+        frame(Action::Oversize(3_000)),
+        frame(Action::MessageId("fixed".to_owned())),
+        frame(Action::Redeliver(soon)),
+        frame(Action::CutAtFrame(Cut::Fin)),
+        frame(Action::CutAtFrame(Cut::BlackHole)),
+        connected(Action::Disconnect { closes: false }),
+        connected(Action::Disconnect { closes: true }),
+        connected(Action::CutAtOnce(Cut::Rst)),
+        connected(Action::Mute),
+        connected(Action::Unroute),
+        connected(Action::LoseFirst),
+    ];
+    let times = [
+        Times::First(1),
+        Times::First(3),
+        Times::Nth(2),
+        Times::Every(2),
+        Times::For(soon),
+        Times::Chance { percent: 50, seed: 1 },
+    ][times % 6];
+    Fault { times, ..faults[index % faults.len()].clone() }
 }
 
 /// What the outside knows, kept apart from the core to judge it by.
@@ -71,6 +141,10 @@ struct World {
     connections: Vec<(ConnectionKey, usize)>,
     /// messageId, app, connection.
     frames: Vec<(String, usize, ConnectionKey)>,
+    /// Whether something made frames share a messageId.
+    repeats: bool,
+    /// What each app's clock showed last.
+    shown: Vec<Duration>,
 }
 
 impl World {
@@ -83,7 +157,16 @@ impl World {
                 Some((info.client_id, info.client_secret))
             })
             .collect();
-        Self { fleet, now, apps, tickets: Vec::new(), connections: Vec::new(), frames: Vec::new() }
+        Self {
+            fleet,
+            now,
+            apps,
+            tickets: Vec::new(),
+            connections: Vec::new(),
+            frames: Vec::new(),
+            repeats: false,
+            shown: vec![Duration::ZERO; APPS],
+        }
     }
 
     fn name(&self, app: usize) -> Option<String> {
@@ -214,21 +297,47 @@ impl World {
                     })
                     .unwrap();
             }
-            Happening::Fault { app, fault } => {
+            Happening::Fault { app, fault: index, times } => {
                 let Some(name) = self.name(app) else { return };
-                let fault = [
-                    Fault::once(When::Open, Action::Status(503, ErrorBody::Html)),
-                    Fault::once(When::Upgrade, Action::Status(403, ErrorBody::Empty)),
-                    Fault::once(When::Open, Action::Hang),
-                    Fault::once(When::Upgrade, Action::AcceptThenCut(Cut::Rst)),
-                ][fault]
-                    .clone();
+                let fault = fault(index, times);
+                let action = &fault.action;
+                self.repeats |= matches!(action, Action::Duplicate(_) | Action::MessageId(_));
                 self.fleet.act(now, &name, |app, cx| app.add_fault(cx, fault)).unwrap();
+            }
+            Happening::Rules { app, rules } => {
+                let Some(name) = self.name(app) else { return };
+                self.repeats |= rules.same_message_id;
+                self.fleet
+                    .act(now, &name, |app, _| {
+                        app.delivery = rules;
+                        Ok(())
+                    })
+                    .unwrap();
             }
             Happening::Wait { ms } => {
                 self.now.since_start += Duration::from_millis(ms);
                 self.now.unix_ms += i64::try_from(ms).unwrap();
                 self.fleet.tick(self.now);
+                assert!(!self.fleet.deadline_by_search(self.now).1, "something is overdue");
+            }
+            Happening::Jump { ms } => {
+                self.now.unix_ms += i64::from(ms);
+                self.fleet.tick(self.now);
+            }
+            Happening::Turn { app, turn } => {
+                let Some(name) = self.name(app) else { return };
+                let others = |fleet: &Fleet| {
+                    let others = fleet.infos().into_iter().filter(|info| info.client_id != name);
+                    others
+                        .map(|info| fleet.read_clock(now, &info.client_id).unwrap())
+                        .collect::<Vec<_>>()
+                };
+                self.fleet.tick(now);
+                let before = others(&self.fleet);
+                let shown = self.fleet.turn_clock(now, &name, turn).unwrap();
+                assert_eq!(others(&self.fleet), before, "a turn moved another app");
+                assert_eq!(self.fleet.read_clock(now, &name), Ok(shown));
+                assert!(!self.fleet.deadline_by_search(now).1, "something is overdue");
             }
             Happening::Call { path, body } => {
                 let path = [
@@ -283,7 +392,8 @@ impl World {
             && text.contains("for app ")
             && let Some(id) = frame["headers"]["messageId"].as_str()
         {
-            assert!(self.frames.iter().all(|(known, ..)| known != id), "a messageId came twice");
+            let known = self.frames.iter().any(|(known, ..)| known == id);
+            assert!(self.repeats || !known, "a messageId came twice");
             self.frames.push((id.to_owned(), app, key));
         } else if frame["type"] == "EVENT"
             && let Some(id) = frame["headers"]["messageId"].as_str()
@@ -293,7 +403,15 @@ impl World {
     }
 
     /// The laws that hold at every moment.
-    fn check(&self) {
+    fn check(&mut self) {
+        let (soonest, _) = self.fleet.deadline_by_search(self.now);
+        assert_eq!(self.fleet.next_deadline(), soonest, "the index is wrong");
+        for (app, shown) in self.apps.iter().zip(&mut self.shown) {
+            let Some((name, _)) = app else { continue };
+            let now = self.fleet.read_clock(self.now, name).unwrap().moment.since_start;
+            assert!(now >= *shown, "the time of an app went back");
+            *shown = now;
+        }
         for (number, app) in self.apps.iter().enumerate() {
             let Some((name, _)) = app else { continue };
             let app = self.fleet.app(name).unwrap();
@@ -310,7 +428,7 @@ impl World {
                     DeliveryState::Sent => assert!(!row.attempts.is_empty()),
                     _ => assert_eq!(row.kind, "EVENT"),
                 }
-                assert!(row.attempts.len() <= if row.kind == "EVENT" { 3 } else { 1 });
+                assert!(row.attempts.len() <= if row.kind == "EVENT" { 3 } else { 2 });
             }
             let (entries, _) = self.fleet.journal(Some(name), 0, usize::MAX).unwrap();
             assert!(entries.iter().all(|entry| entry.app.as_deref() == Some(name)));

@@ -37,7 +37,7 @@ pub struct SentRow {
     pub recalled: bool,
     /// False while a card is still being written.
     pub finished: bool,
-    /// When, in milliseconds since 1970, on the mock's clock.
+    /// When, in milliseconds since 1970, on the app's clock.
     pub at: i64,
 }
 

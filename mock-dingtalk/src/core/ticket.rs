@@ -2,10 +2,11 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
-use super::{Moment, app::AppNumber, base_url::BaseUrl, lifetime};
+use super::{app::AppNumber, base_url::BaseUrl, lifetime};
 
 /// What a bot asked for in `connections/open`; it becomes the connection's.
 #[derive(Debug, Clone)]
@@ -35,6 +36,7 @@ pub(crate) enum TicketRefusal {
 #[derive(Debug)]
 struct Ticket {
     app: AppNumber,
+    /// On the app's clock, as every time here.
     expires: Duration,
     open: Option<OpenCall>,
 }
@@ -42,16 +44,35 @@ struct Ticket {
 /// All tickets of a mock. Used and expired ones stay as long again, to tell them from unknown ones.
 #[derive(Debug, Default)]
 pub(crate) struct Tickets {
-    by_id: HashMap<String, Ticket>,
-    order: VecDeque<(Duration, String)>,
+    by_id: HashMap<Arc<str>, Ticket>,
+    /// Until when each app's tickets are remembered, in the order of issuing.
+    by_app: HashMap<AppNumber, VecDeque<(Duration, Arc<str>)>>,
+    /// The order of issuing over all apps.
+    order: VecDeque<Arc<str>>,
 }
 
 impl Tickets {
-    pub(crate) fn issue(&mut self, id: String, app: AppNumber, open: OpenCall, now: Moment) {
-        self.forget_old(now);
-        let expires = now.since_start.saturating_add(lifetime::TICKET);
-        self.order.push_back((expires.saturating_add(lifetime::TICKET), id.clone()));
-        self.by_id.insert(id, Ticket { app, expires, open: Some(open) });
+    /// Issues a ticket to an app whose clock shows `now`.
+    pub(crate) fn issue(&mut self, id: String, app: AppNumber, open: OpenCall, now: Duration) {
+        let id: Arc<str> = id.into();
+        let expires = now.saturating_add(lifetime::TICKET);
+        let known = self.by_app.entry(app).or_default();
+        while known
+            .front()
+            .is_some_and(|(until, _)| *until <= now || known.len() >= lifetime::CONNECTIONS_PER_APP)
+        {
+            if let Some((_, old)) = known.pop_front() {
+                self.by_id.remove(&old);
+            }
+        }
+        known.push_back((expires.saturating_add(lifetime::TICKET), Arc::clone(&id)));
+        self.by_id.insert(Arc::clone(&id), Ticket { app, expires, open: Some(open) });
+        self.order.push_back(id);
+        while self.order.len() > MAX {
+            if let Some(old) = self.order.pop_front() {
+                self.by_id.remove(&old);
+            }
+        }
     }
 
     /// The app that a ticket was issued for, used or not.
@@ -59,49 +80,38 @@ impl Tickets {
         self.by_id.get(id).map(|ticket| ticket.app)
     }
 
-    /// Uses a ticket up.
+    /// Uses a ticket up. `now` is on the clock of the app that it was issued for.
     pub(crate) fn redeem(
         &mut self,
         id: &str,
-        now: Moment,
+        now: Duration,
     ) -> Result<(AppNumber, OpenCall), TicketRefusal> {
         let ticket = self.by_id.get_mut(id).ok_or(TicketRefusal::Unknown)?;
-        if ticket.open.is_some() && ticket.expires <= now.since_start {
+        if ticket.open.is_some() && ticket.expires <= now {
             return Err(TicketRefusal::Expired(ticket.app));
         }
         let open = ticket.open.take().ok_or(TicketRefusal::Used(ticket.app))?;
         Ok((ticket.app, open))
     }
 
-    /// Unused, unexpired tickets of one app.
+    /// Tickets that are remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }
 
     pub(crate) fn forget_app(&mut self, app: AppNumber) {
-        self.by_id.retain(|_, ticket| ticket.app != app);
+        for (_, id) in self.by_app.remove(&app).unwrap_or_default() {
+            self.by_id.remove(&id);
+        }
     }
 
     pub(crate) fn clear(&mut self) {
-        self.by_id.clear();
-        self.order.clear();
-    }
-
-    fn forget_old(&mut self, now: Moment) {
-        while self
-            .order
-            .front()
-            .is_some_and(|(until, _)| *until <= now.since_start || self.order.len() > MAX)
-        {
-            if let Some((_, id)) = self.order.pop_front() {
-                self.by_id.remove(&id);
-            }
-        }
+        *self = Self::default();
     }
 }
 
-/// Tickets remembered at once, over all apps.
+/// Tickets of all apps that are remembered: the last ones issued.
 const MAX: usize = 200_000;
 
 #[cfg(test)]
@@ -109,7 +119,7 @@ mod tests {
     use std::time::Duration;
 
     use super::{OpenCall, TicketRefusal, Tickets};
-    use crate::core::{BaseUrl, Moment, app::AppNumber};
+    use crate::core::{BaseUrl, app::AppNumber};
 
     #[test]
     fn a_ticket_opens_once_and_within_ninety_seconds() {
@@ -119,7 +129,7 @@ mod tests {
             local_ip: None,
             base: BaseUrl::plain("x"),
         };
-        let at = |ms| Moment { since_start: Duration::from_millis(ms), unix_ms: 0 };
+        let at = Duration::from_millis;
         let app = AppNumber(1);
         let mut tickets = Tickets::default();
         tickets.issue("a".to_owned(), app, open(), at(0));
@@ -130,5 +140,10 @@ mod tests {
         assert_eq!(tickets.redeem("c", at(0)).err(), Some(TicketRefusal::Unknown));
         tickets.issue("d".to_owned(), app, open(), at(180_000));
         assert_eq!(tickets.len(), 1, "old tickets are forgotten");
+        let other = AppNumber(2);
+        tickets.issue("e".to_owned(), other, open(), at(9_000_000));
+        assert!(tickets.redeem("d", at(180_001)).is_ok(), "another app's clock says nothing");
+        tickets.forget_app(other);
+        assert_eq!(tickets.redeem("e", at(0)).err(), Some(TicketRefusal::Unknown));
     }
 }

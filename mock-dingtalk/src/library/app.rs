@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::MockClock;
 use crate::{
     core::{
         AppInfo, ConnectionRow, ConnectionState, ConversationKind, Cut, DeliveryRow, DeliveryRules,
@@ -186,6 +187,12 @@ impl App {
         let (entries, _) =
             self.hub.look(|fleet| fleet.journal(Some(self.client_id()), 0, usize::MAX))?;
         Ok(entries)
+    }
+
+    /// The app's own clock: every lifetime in it is measured there. It follows the mock's until it
+    /// is turned by itself.
+    pub fn clock(&self) -> MockClock {
+        MockClock::new(Arc::clone(&self.hub), Some(Arc::clone(&self.info)))
     }
 
     // ---- breaking things -----------------------------------------------------------------

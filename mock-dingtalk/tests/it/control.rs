@@ -135,6 +135,13 @@ async fn wrong_input_is_answered_with_field_value_and_what_is_allowed() {
         (&cut, json!({"type": "explode"}), "type", "\"explode\""),
         ("/clock", json!({"advance": "5"}), "advance", "\"5\""),
         ("/clock", json!({"jump": "soon"}), "jump", "\"soon\""),
+        ("/clock", json!({"scale": 0}), "scale", "0"),
+        ("/clock", json!({"scale": "10"}), "scale", "\"10\""),
+        (&clock, json!({"scale": -1.5}), "scale", "-1.5"),
+        (&clock, json!({"scale": 1000.1}), "scale", "1000.1"),
+        (&clock, json!({"advance": "99999999d"}), "advance", "\"99999999d\""),
+        (&clock, json!({"jump": "-9223372036854775808ms"}), "jump", "\"-9223372036854775808ms\""),
+        (&clock, json!({"resume": true}), "resume", "true"),
     ];
     for (path, body, field, value) in cases {
         let (status, answer) = call(&mock, "POST", path, Some(body.clone())).await;
@@ -243,6 +250,9 @@ async fn the_clock_can_be_paused_advanced_and_made_to_jump() {
     assert_eq!(wall, 3_600_000);
     let (_, running) = call(&mock, "POST", "/clock", Some(json!({"pause": false}))).await;
     assert_eq!(running["paused"], false);
+    assert_eq!(running["scale"], 1);
+    let (_, fast) = call(&mock, "POST", "/clock", Some(json!({"scale": 10}))).await;
+    assert_eq!(fast["scale"], 10);
     for body in [json!({}), json!({"pause": true, "advance": "1s"})] {
         assert_eq!(call(&mock, "POST", "/clock", Some(body)).await.0, 400);
     }
@@ -405,6 +415,7 @@ fn no_body_and_no_path_makes_the_control_api_fail() {
         "/_mock/clock".to_owned(),
         format!("/_mock/apps/{id}/messages"),
         format!("/_mock/apps/{id}/frames"),
+        format!("/_mock/apps/{id}/clock"),
         format!("/_mock/apps/{id}/faults"),
         format!("/_mock/apps/{id}/connections/all/cut"),
         format!("/_mock/apps/{id}/connections/all/disconnect"),

@@ -4,6 +4,7 @@
 
 mod caller;
 mod card_api;
+mod clock;
 mod connections;
 mod control;
 mod faults;

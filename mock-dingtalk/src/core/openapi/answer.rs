@@ -171,6 +171,7 @@ impl Reply {
             request_id,
             diagnosis: self.diagnosis.map(|diagnosis| *diagnosis),
             plan: Plan::Now,
+            owner: None,
         }
     }
 }

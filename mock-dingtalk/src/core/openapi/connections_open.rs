@@ -56,7 +56,7 @@ pub(super) fn answer(
         local_ip: request.local_ip.map(str::to_owned),
         base,
     };
-    tickets.issue(ticket.clone(), app.number, open, cx.now);
+    tickets.issue(ticket.clone(), app.number, open, cx.now.since_start);
     Reply::ok(json!({ "endpoint": endpoint, "ticket": ticket }))
 }
 

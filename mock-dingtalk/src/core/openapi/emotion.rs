@@ -26,7 +26,7 @@ pub(crate) struct ReactionRow {
     open_conversation_id: String,
     /// The words of the reaction.
     emotion_name: String,
-    /// When, in milliseconds since 1970, on the mock's clock.
+    /// When, in milliseconds since 1970, on the app's clock.
     at: i64,
 }
 

@@ -1,4 +1,4 @@
-//! How often an app may call, counted on the mock's clock.
+//! How often an app may call, counted on the app's clock.
 
 use std::{collections::HashMap, time::Duration};
 
