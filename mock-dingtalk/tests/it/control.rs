@@ -101,6 +101,7 @@ async fn wrong_input_is_answered_with_field_value_and_what_is_allowed() {
     let messages = format!("/apps/{}/messages", app.client_id());
     let faults = format!("/apps/{}/faults", app.client_id());
     let cut = format!("/apps/{}/connections/all/cut", app.client_id());
+    let clock = format!("/apps/{}/clock", app.client_id());
     let cases = [
         ("/apps", json!({"clientId": 7}), "clientId", "7"),
         ("/apps", json!({"clientId": ""}), "clientId", "\"\""),
@@ -348,6 +349,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
             "1",
             "2",
             "2h1s",
+            "3652d",
             "-1h",
             "text",
             "stream/callback_bot_text_dm",
@@ -382,6 +384,7 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
             "advance",
             "pause",
             "jump",
+            "scale",
             "clientId",
             "clientSecret",
             "seed",
