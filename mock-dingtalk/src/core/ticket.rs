@@ -2,13 +2,14 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
 use super::{Moment, app::AppNumber, base_url::BaseUrl, lifetime};
 
 /// What a bot asked for in `connections/open`; it becomes the connection's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenCall {
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) ua: String,
@@ -36,7 +37,7 @@ pub(crate) enum TicketRefusal {
 struct Ticket {
     app: AppNumber,
     expires: Duration,
-    open: Option<OpenCall>,
+    open: Option<Arc<OpenCall>>,
 }
 
 /// All tickets of a mock. Used and expired ones stay as long again, to tell them from unknown ones.
@@ -44,6 +45,8 @@ struct Ticket {
 pub(crate) struct Tickets {
     by_id: HashMap<String, Ticket>,
     order: VecDeque<(Duration, String)>,
+    /// A bot opens with the same words every time, so that most tickets can share them.
+    last: Option<Arc<OpenCall>>,
 }
 
 impl Tickets {
@@ -51,6 +54,7 @@ impl Tickets {
         self.forget_old(now);
         let expires = now.since_start.saturating_add(lifetime::TICKET);
         self.order.push_back((expires.saturating_add(lifetime::TICKET), id.clone()));
+        let open = self.shared(open);
         self.by_id.insert(id, Ticket { app, expires, open: Some(open) });
     }
 
@@ -70,7 +74,7 @@ impl Tickets {
             return Err(TicketRefusal::Expired(ticket.app));
         }
         let open = ticket.open.take().ok_or(TicketRefusal::Used(ticket.app))?;
-        Ok((ticket.app, open))
+        Ok((ticket.app, Arc::unwrap_or_clone(open)))
     }
 
     /// Unused, unexpired tickets of one app.
@@ -88,6 +92,11 @@ impl Tickets {
         self.order.clear();
     }
 
+    fn shared(&mut self, open: OpenCall) -> Arc<OpenCall> {
+        let same = self.last.take().filter(|last| **last == open);
+        Arc::clone(self.last.insert(same.unwrap_or_else(|| Arc::new(open))))
+    }
+
     fn forget_old(&mut self, now: Moment) {
         while self
             .order
@@ -102,7 +111,7 @@ impl Tickets {
 }
 
 /// Tickets remembered at once, over all apps.
-const MAX: usize = 200_000;
+const MAX: usize = 20_000;
 
 #[cfg(test)]
 mod tests {
