@@ -68,13 +68,13 @@ impl Tickets {
         &mut self,
         id: &str,
         now: Moment,
-    ) -> Result<(AppNumber, OpenCall), TicketRefusal> {
+    ) -> Result<(AppNumber, Arc<OpenCall>), TicketRefusal> {
         let ticket = self.by_id.get_mut(id).ok_or(TicketRefusal::Unknown)?;
         if ticket.open.is_some() && ticket.expires <= now.since_start {
             return Err(TicketRefusal::Expired(ticket.app));
         }
         let open = ticket.open.take().ok_or(TicketRefusal::Used(ticket.app))?;
-        Ok((ticket.app, Arc::unwrap_or_clone(open)))
+        Ok((ticket.app, open))
     }
 
     /// Unused, unexpired tickets of one app.
@@ -111,7 +111,7 @@ impl Tickets {
 }
 
 /// Tickets remembered at once, over all apps.
-const MAX: usize = 20_000;
+const MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {
