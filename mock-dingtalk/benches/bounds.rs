@@ -125,6 +125,8 @@ fn busy() -> Fallible<(u64, u64)> {
     caller.call("POST", &format!("{}/limits", app.path()), Some(&body))?;
     let opened = caller.call("POST", OPEN, Some(&app.open_body()))?;
     let mut bot = upgrade(mock.address, text(&opened, "ticket")?)?;
+    // The upgrade is answered a moment before the connection is open.
+    caller.call("GET", &format!("{}/connections?count=1&wait_ms=60000", app.path()), None)?;
     caller.call(
         "POST",
         &format!("{}/messages", app.path()),
