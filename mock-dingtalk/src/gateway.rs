@@ -14,12 +14,12 @@ use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
-use tokio::sync::{mpsc, watch};
 
 use crate::{
     core::{ClientFrame, ConnectionKey, Cut, Outgoing, UpgradeVerdict},
     dingtalk,
-    hub::{Hub, MAX_ORDERS, Order, Socket},
+    hub::{Hub, Socket},
+    outbox::{self, Order, Outbox},
     server::Arrival,
     wire::WireControl,
 };
@@ -58,11 +58,14 @@ pub(crate) async fn connect(
     }
     upgrade
         // The defaults cost 130 KiB for each connection.
-        .read_buffer_size(4096)
+        .read_buffer_size(256)
         .write_buffer_size(0)
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
-        .on_upgrade(move |socket| run(guard, socket, arrival.wire, then))
+        .on_upgrade(move |socket| {
+            start(guard, socket, arrival.wire, then);
+            std::future::ready(())
+        })
 }
 
 /// Takes the connection out of the hub, however its task ends.
@@ -78,25 +81,35 @@ impl Drop for Attached {
     }
 }
 
-async fn run(mut guard: Attached, socket: WebSocket, wire: WireControl, then: Option<Cut>) {
-    let (orders, inbox) = mpsc::channel(MAX_ORDERS);
-    let (ending, ended) = watch::channel(false);
+/// Starts the life of a connection, in a task of its own: the one that did the upgrade is twice as
+/// large.
+fn start(guard: Attached, socket: WebSocket, wire: WireControl, then: Option<Cut>) {
+    let (orders, outbox) = outbox::new();
     if let Some(how) = then {
-        ending.send_replace(true);
-        let _ = orders.try_send(Order::Cut(how));
+        orders.give(Order::Cut(how)).expect("it is the first order");
     }
-    let handle = Socket { orders, ending, wire: wire.clone() };
+    let handle = Socket { orders, wire: wire.clone() };
     if !guard.hub.attach(guard.key, handle) {
         wire.reset();
         return;
     }
     let (sink, stream) = socket.split();
+    tokio::spawn(run(guard, sink, stream, outbox, wire));
+}
+
+async fn run(
+    mut guard: Attached,
+    sink: SplitSink<WebSocket, Message>,
+    stream: SplitStream<WebSocket>,
+    outbox: Outbox,
+    wire: WireControl,
+) {
     // Reading and writing don't wait for each other: a bot that writes before it reads would
     // otherwise block both sides.
     guard.reason = tokio::select! {
         reason = read(&guard.hub, guard.key, stream) => reason,
-        reason = write(sink, inbox, &wire) => reason,
-        () = stuck(ended) => {
+        reason = write(sink, &outbox, &wire) => reason,
+        () = stuck(&outbox) => {
             wire.reset();
             "cut, while the bot read nothing".to_owned()
         }
@@ -134,10 +147,10 @@ async fn read(hub: &Hub, key: ConnectionKey, mut stream: SplitStream<WebSocket>)
 /// Writes what is ordered until an order ends it, and says why it ended.
 async fn write(
     mut sink: SplitSink<WebSocket, Message>,
-    mut inbox: mpsc::Receiver<Order>,
+    outbox: &Outbox,
     wire: &WireControl,
 ) -> String {
-    while let Some(order) = inbox.recv().await {
+    while let Some(order) = outbox.next().await {
         let sent = match order {
             Order::Send(Outgoing::Text(text)) => sink.send(Message::text(&*text)).await,
             Order::Send(Outgoing::Binary(bytes)) => sink.send(Message::Binary(bytes)).await,
@@ -170,10 +183,7 @@ async fn write(
 }
 
 /// Ends a while after an end was ordered.
-async fn stuck(mut ended: watch::Receiver<bool>) {
-    if ended.wait_for(|ended| *ended).await.is_ok() {
-        tokio::time::sleep(ENDING + CLOSING).await;
-    } else {
-        std::future::pending::<()>().await;
-    }
+async fn stuck(outbox: &Outbox) {
+    outbox.ends().await;
+    tokio::time::sleep(ENDING + CLOSING).await;
 }

@@ -6,14 +6,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
     clock::Clock,
     core::{
-        App, AppNumber, ConnectionKey, Cut, Effect, Entry, Fleet, Moment, Outgoing, Reading, Turn,
-        VerbError,
+        App, AppNumber, ConnectionKey, Effect, Entry, Fleet, Moment, Reading, Turn, VerbError,
     },
+    outbox::{Full, MAX_ORDERS, Order, Orders},
     plug::Plug,
     wire::WireControl,
 };
@@ -69,21 +69,10 @@ struct Inner {
 /// The hub's hold on one WebSocket.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    pub(crate) orders: mpsc::Sender<Order>,
-    /// Set together with an order that ends the socket, in case the writer is stuck.
-    pub(crate) ending: watch::Sender<bool>,
+    pub(crate) orders: Orders,
     pub(crate) wire: WireControl,
 }
 
-/// What a socket's writer shall do, in order.
-#[derive(Debug)]
-pub(crate) enum Order {
-    Send(Outgoing),
-    Cut(Cut),
-}
-
-/// Orders that may wait for a writer. A bot that reads nothing for so long is cut off.
-pub(crate) const MAX_ORDERS: usize = 65_536;
 /// Journal entries that a listener of the event stream may lag behind.
 const MAX_EVENTS: usize = 4_096;
 
@@ -278,11 +267,6 @@ impl Inner {
                     self.order(connection, Order::Send(frame));
                 }
                 Effect::Cut { connection, how } => {
-                    if let Some(socket) = self.sockets.get(&connection)
-                        && how != Cut::BlackHole
-                    {
-                        socket.ending.send_replace(true);
-                    }
                     self.order(connection, Order::Cut(how));
                 }
                 Effect::Changed(app) => {
@@ -314,7 +298,7 @@ impl Inner {
 
     fn order(&self, connection: ConnectionKey, order: Order) {
         let Some(socket) = self.sockets.get(&connection) else { return };
-        if let Err(mpsc::error::TrySendError::Full(_)) = socket.orders.try_send(order) {
+        if let Err(Full) = socket.orders.give(order) {
             tracing::warn!("a bot reads nothing and {MAX_ORDERS} frames wait: cutting it off");
             socket.wire.reset();
         }

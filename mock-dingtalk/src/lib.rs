@@ -13,6 +13,7 @@ mod error;
 mod gateway;
 mod hub;
 mod library;
+mod outbox;
 mod page;
 mod plug;
 mod routes;

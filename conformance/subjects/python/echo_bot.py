@@ -95,7 +95,8 @@ async def close(websocket):
         await websocket.close()
 
 
-def main():
+def run(register):
+    """Runs a bot until a stop signal; `register` gives the client its handlers."""
     client_id = setting("DINGTALK_CLIENT_ID")
     client_secret = setting("DINGTALK_CLIENT_SECRET")
     setting("DINGTALK_OPENAPI_ENDPOINT")
@@ -109,10 +110,14 @@ def main():
     stop = asyncio.Event()
     threading.Thread(target=wait_for_stop_signal, args=(loop, stop), daemon=True).start()
     client = sdk.DingTalkStreamClient(sdk.Credential(client_id, client_secret))
-    client.register_callback_handler(sdk.ChatbotMessage.TOPIC, echo_handler(sdk))
+    register(client, sdk)
     loop.run_until_complete(serve(client, stop))
     leave()
 
 
+def register_echo(client, sdk):
+    client.register_callback_handler(sdk.ChatbotMessage.TOPIC, echo_handler(sdk))
+
+
 if __name__ == "__main__":
-    main()
+    run(register_echo)

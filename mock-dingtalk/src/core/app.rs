@@ -25,7 +25,7 @@ use super::{
     people::People,
     profile::DeliveryRules,
     ring::Ring,
-    sent::SentRow,
+    sent::{KeptRow, SentRow},
     session::Sessions,
     timer::{Timer, Timers},
     token::AccessToken,
@@ -170,7 +170,7 @@ pub(crate) struct App {
     pub(crate) queued: VecDeque<u64>,
     pub(crate) sessions: Sessions,
     pub(crate) token: AccessToken,
-    pub(crate) sent: Ring<SentRow>,
+    pub(crate) sent: Ring<KeptRow>,
     pub(crate) faults: Faults,
     pub(crate) api: ApiState,
     pub(crate) delivery: DeliveryRules,
@@ -301,10 +301,11 @@ impl App {
     }
 
     /// Books what the robot said.
-    pub(crate) fn record_sent(&mut self, cx: &mut Cx<'_>, row: SentRow, bytes: usize) {
+    pub(crate) fn record_sent(&mut self, cx: &mut Cx<'_>, row: SentRow) {
         let text = format!("{} to {} by {}", row.msgtype, row.to, row.via);
         self.note(cx, Draft::new(EntryKind::Sent, text).body(row.text.as_str().into()));
-        self.sent.push(row.seq, bytes, row, drop);
+        let kept = KeptRow::new(row);
+        self.sent.push(kept.row.seq, kept.bytes(), kept, drop);
         self.changed(cx);
     }
 
@@ -323,7 +324,7 @@ impl App {
     }
 
     pub(crate) fn sent_after(&self, after: u64) -> Vec<SentRow> {
-        self.sent.after(after).map(|(_, row)| row.clone()).collect()
+        self.sent.after(after).map(|(_, kept)| kept.whole()).collect()
     }
 
     /// How many messages the robot ever finished, forgotten ones included.
@@ -332,7 +333,7 @@ impl App {
         if self.api.cards.is_empty() {
             return all;
         }
-        all - self.sent.after(0).filter(|(_, row)| !row.finished).count()
+        all - self.sent.after(0).filter(|(_, kept)| !kept.row.finished).count()
     }
 
     pub(crate) fn acked_count(&self) -> usize {
@@ -352,7 +353,7 @@ impl App {
             .sent
             .after(0)
             .take(5)
-            .map(|(_, row)| format!("{:?} to {}", row.text, row.to))
+            .map(|(_, kept)| format!("{:?} to {}", kept.row.text, kept.row.to))
             .collect();
         if self.sent.len() > said.len() {
             said.push(format!("{} more", self.sent.len() - said.len()));

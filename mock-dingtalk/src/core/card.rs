@@ -120,8 +120,8 @@ impl App {
         let Some(card) = self.api.cards.get(id) else { return };
         let (text, raw, finished) = (card.text(), card.shown(id), card.is_finished());
         for seq in &card.seqs {
-            if let Some(row) = self.sent.get_mut(*seq) {
-                (row.text, row.raw, row.finished) = (text.clone(), raw.clone(), finished);
+            if let Some(kept) = self.sent.get_mut(*seq) {
+                kept.rewrite(text.clone(), &raw, finished);
             }
         }
         self.changed(cx);

@@ -4,11 +4,7 @@ use std::{collections::VecDeque, fmt, sync::Arc};
 
 use serde::Serialize;
 
-use super::{
-    Moment,
-    base_url::BaseUrl,
-    ticket::{OpenCall, Subscription},
-};
+use super::{Moment, ticket::OpenCall};
 
 /// Names a connection inside the mock. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,10 +83,8 @@ pub(crate) struct Connection {
     pub(crate) key: ConnectionKey,
     pub(crate) id: Arc<str>,
     pub(crate) state: ConnectionState,
-    pub(crate) base: BaseUrl,
-    ua: String,
-    local_ip: Option<String>,
-    subscriptions: Vec<Subscription>,
+    /// Bots that open with the same words share them.
+    pub(crate) open: Arc<OpenCall>,
     opened_at: i64,
     closed: Option<(i64, String)>,
     pub(crate) last_ping_at: Option<i64>,
@@ -121,15 +115,12 @@ pub(crate) enum SystemFrame {
 const MAX_ASKED: usize = 16;
 
 impl Connection {
-    pub(crate) fn new(key: ConnectionKey, id: Arc<str>, open: OpenCall, now: Moment) -> Self {
+    pub(crate) fn new(key: ConnectionKey, id: Arc<str>, open: Arc<OpenCall>, now: Moment) -> Self {
         Self {
             key,
             id,
             state: ConnectionState::Connecting,
-            base: open.base,
-            ua: open.ua,
-            local_ip: open.local_ip,
-            subscriptions: open.subscriptions,
+            open,
             opened_at: now.unix_ms,
             closed: None,
             last_ping_at: None,
@@ -151,6 +142,7 @@ impl Connection {
         matches!(self.state, ConnectionState::Open | ConnectionState::Ghost)
             && !self.unrouted
             && self
+                .open
                 .subscriptions
                 .iter()
                 .any(|s| s.kind == kind && (kind == "EVENT" || s.topic == topic))
@@ -184,10 +176,11 @@ impl Connection {
             close_reason: self.closed.as_ref().map(|(_, reason)| reason.clone()),
             last_ping_at: self.last_ping_at,
             last_pong_at: self.last_pong_at,
-            ua: self.ua.clone(),
-            local_ip: self.local_ip.clone(),
-            base_url: self.base.http().to_owned(),
+            ua: self.open.ua.clone(),
+            local_ip: self.open.local_ip.clone(),
+            base_url: self.open.base.http().to_owned(),
             subscriptions: self
+                .open
                 .subscriptions
                 .iter()
                 .map(|s| format!("{} {}", s.kind, s.topic))

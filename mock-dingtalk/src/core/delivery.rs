@@ -150,6 +150,9 @@ impl Delivery {
     }
 }
 
+/// What a delivery takes beside its payload: ids, an attempt, an answer.
+const DELIVERY_BYTES: usize = size_of::<Delivery>() + 500;
+
 /// The deliveries of an app, and which frame belongs to which.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
@@ -179,7 +182,7 @@ impl Deliveries {
         let bytes = match &delivery.payload {
             Payload::Robot(message) => message.len(),
             Payload::Fixture(frame) => frame.len(),
-        };
+        } + DELIVERY_BYTES;
         self.ring.push(delivery.seq, bytes, delivery, |old| {
             for attempt in old.attempts {
                 by_message_id.remove(&attempt.message_id);

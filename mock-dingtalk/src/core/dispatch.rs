@@ -74,7 +74,7 @@ impl App {
         {
             message_id.clone_from(&first.message_id);
         }
-        let base = connection.base.http();
+        let base = connection.open.base.http();
         let text = match &mut delivery.payload {
             Payload::Robot(message) => {
                 let data = message.data(base);

@@ -186,7 +186,8 @@ impl Journals {
             truncated,
             diagnosis: draft.diagnosis,
         });
-        let bytes = entry.text.len()
+        let bytes = ENTRY_BYTES
+            + entry.text.len()
             + entry.body.as_ref().map_or(0, |body| body.len())
             + entry.answer.as_ref().map_or(0, |body| body.len());
         self.rings
@@ -224,6 +225,9 @@ impl Journals {
         (rows, self.rings.values().map(Ring::dropped).sum())
     }
 }
+
+/// What an entry takes beside its texts.
+const ENTRY_BYTES: usize = size_of::<Entry>() + 100;
 
 /// Cuts a body to what the journal keeps, at a character's border.
 fn cut(body: Arc<str>) -> (Arc<str>, bool) {

@@ -17,10 +17,11 @@ pub(crate) const EVENT_ACK: Duration = Duration::from_secs(3);
 /// The gaps between the tries of an EVENT. Count and schedule are not documented.
 pub(crate) const EVENT_GAPS: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
 
-/// Deliveries, sent rows and sessions kept for each app.
-pub(crate) const ROWS_PER_APP: usize = 100_000;
-/// Bytes of bodies that those rows may hold together, for each app and each kind.
-pub(crate) const ROW_BYTES_PER_APP: usize = 64 << 20;
+/// Deliveries, sent rows and sessions kept for each app. With the bytes below, a million requests
+/// leave the mock under 32 MB (`benches/bounds.rs`).
+pub(crate) const ROWS_PER_APP: usize = 10_000;
+/// Bytes of memory that those rows may take together, for each app and each kind.
+pub(crate) const ROW_BYTES_PER_APP: usize = 8 << 20;
 /// A `downloadCode`, from the message it came with. Not documented; this is our choice.
 pub(crate) const DOWNLOAD_CODE: Duration = Duration::from_hours(24);
 /// The address that a `downloadCode` is exchanged for. Not documented; this is our choice.
@@ -33,8 +34,8 @@ pub(crate) const MEDIA_BYTES_PER_APP: usize = 256 << 20;
 pub(crate) const CARDS_PER_APP: usize = 10_000;
 /// Journal entries kept for each app.
 pub(crate) const JOURNAL_ENTRIES: usize = 10_000;
-/// Bytes of journal bodies kept for each app.
-pub(crate) const JOURNAL_BYTES: usize = 32 << 20;
+/// Bytes of memory that those entries may take together.
+pub(crate) const JOURNAL_BYTES: usize = 8 << 20;
 /// A longer body is cut in the journal, with a mark.
 pub(crate) const JOURNAL_BODY: usize = 64 << 10;
 /// Ended connections that `connections` still shows, for each app.

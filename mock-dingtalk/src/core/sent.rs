@@ -41,6 +41,42 @@ pub struct SentRow {
     pub at: i64,
 }
 
+/// A row as the core keeps it.
+#[derive(Debug)]
+pub(crate) struct KeptRow {
+    /// Without `raw`.
+    pub(crate) row: SentRow,
+    /// `raw` as text, which takes a tenth of the memory of a tree.
+    raw: Box<str>,
+}
+
+impl KeptRow {
+    pub(crate) fn new(mut row: SentRow) -> Self {
+        let raw = row.raw.take().to_string().into();
+        Self { row, raw }
+    }
+
+    /// The row as it was given, and changed since.
+    pub(crate) fn whole(&self) -> SentRow {
+        let raw = serde_json::from_str(&self.raw).unwrap_or_default();
+        SentRow { raw, ..self.row.clone() }
+    }
+
+    /// The card that this row shows was written on.
+    pub(crate) fn rewrite(&mut self, text: String, raw: &Value, finished: bool) {
+        self.raw = raw.to_string().into();
+        (self.row.text, self.row.finished) = (text, finished);
+    }
+
+    /// The memory that it takes, more or less; of a card, at its first writing.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + SMALL_TEXTS + self.row.text.len() + self.raw.len()
+    }
+}
+
+/// Ids and names of a row together.
+const SMALL_TEXTS: usize = 200;
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_false(value: &bool) -> bool {
     !value

@@ -9,7 +9,7 @@ use std::{
 use super::{app::AppNumber, base_url::BaseUrl, lifetime};
 
 /// What a bot asked for in `connections/open`; it becomes the connection's.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenCall {
     pub(crate) subscriptions: Vec<Subscription>,
     pub(crate) ua: String,
@@ -38,7 +38,7 @@ struct Ticket {
     app: AppNumber,
     /// On the app's clock, as every time here.
     expires: Duration,
-    open: Option<OpenCall>,
+    open: Option<Arc<OpenCall>>,
 }
 
 /// All tickets of a mock. Used and expired ones stay as long again, to tell them from unknown ones.
@@ -49,6 +49,8 @@ pub(crate) struct Tickets {
     by_app: HashMap<AppNumber, VecDeque<(Duration, Arc<str>)>>,
     /// The order of issuing over all apps.
     order: VecDeque<Arc<str>>,
+    /// A bot opens with the same words every time, so that most tickets can share them.
+    last: Option<Arc<OpenCall>>,
 }
 
 impl Tickets {
@@ -66,6 +68,7 @@ impl Tickets {
             }
         }
         known.push_back((expires.saturating_add(lifetime::TICKET), Arc::clone(&id)));
+        let open = self.shared(open);
         self.by_id.insert(Arc::clone(&id), Ticket { app, expires, open: Some(open) });
         self.order.push_back(id);
         while self.order.len() > MAX {
@@ -85,7 +88,7 @@ impl Tickets {
         &mut self,
         id: &str,
         now: Duration,
-    ) -> Result<(AppNumber, OpenCall), TicketRefusal> {
+    ) -> Result<(AppNumber, Arc<OpenCall>), TicketRefusal> {
         let ticket = self.by_id.get_mut(id).ok_or(TicketRefusal::Unknown)?;
         if ticket.open.is_some() && ticket.expires <= now {
             return Err(TicketRefusal::Expired(ticket.app));
@@ -109,10 +112,15 @@ impl Tickets {
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
+
+    fn shared(&mut self, open: OpenCall) -> Arc<OpenCall> {
+        let same = self.last.take().filter(|last| **last == open);
+        Arc::clone(self.last.insert(same.unwrap_or_else(|| Arc::new(open))))
+    }
 }
 
 /// Tickets of all apps that are remembered: the last ones issued.
-const MAX: usize = 200_000;
+const MAX: usize = 10_000;
 
 #[cfg(test)]
 mod tests {

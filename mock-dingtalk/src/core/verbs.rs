@@ -220,7 +220,7 @@ impl App {
         let message_id = self.mint.system_message_id(cx.now);
         let Some(key) = self.any_open() else { return said(message_id, SaidState::Lost) };
         let connection = self.connections.get_mut(&key).expect("it was just found");
-        let (id, base) = (Arc::clone(&connection.id), connection.base.http().to_owned());
+        let (id, base) = (Arc::clone(&connection.id), connection.open.base.http().to_owned());
         let topic = frame.topic().to_owned();
         let text = frame.write(&self.header_id, &id, &message_id, &base, cx.now);
         if topic == "disconnect" {

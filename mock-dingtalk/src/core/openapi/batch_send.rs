@@ -51,7 +51,7 @@ pub(super) fn answer(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
         };
         to.push(user_id.to_owned());
         seqs.push(row.seq);
-        app.record_sent(cx, row, ask.call.body.len());
+        app.record_sent(cx, row);
     }
     app.api.pushes.add(Push {
         key: key.clone(),

@@ -46,7 +46,7 @@ pub(super) fn deliver(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<R
         return Err(refuse("param.cardNotExist", problem, "an outTrackId of a card", SEE));
     }
     let spaces = spaces(app, body)?;
-    let results = deliver_to(cx, app, id, &spaces, ask.call.body.len());
+    let results = deliver_to(cx, app, id, &spaces);
     Ok(Reply::ok(json!({ "success": true, "result": results })))
 }
 
@@ -60,7 +60,7 @@ pub(super) fn create_and_deliver(
     let (id, card) = new_card(app, body)?;
     let spaces = spaces(app, body)?;
     app.api.cards.add(id, card);
-    let results = deliver_to(cx, app, id, &spaces, ask.call.body.len());
+    let results = deliver_to(cx, app, id, &spaces);
     let result = json!({ "outTrackId": id, "deliverResults": results });
     Ok(Reply::ok(json!({ "success": true, "result": result })))
 }
@@ -174,16 +174,10 @@ fn spaces(app: &App, body: Fields<'_>) -> Result<Vec<(String, String)>, Reply> {
 }
 
 /// Delivers a card to each space. What fails is told inside the result, with HTTP 200.
-fn deliver_to(
-    cx: &mut Cx<'_>,
-    app: &mut App,
-    id: &str,
-    spaces: &[(String, String)],
-    bytes: usize,
-) -> Vec<Value> {
+fn deliver_to(cx: &mut Cx<'_>, app: &mut App, id: &str, spaces: &[(String, String)]) -> Vec<Value> {
     let mut results = Vec::new();
     for (kind, space) in spaces {
-        let carrier = app.deliver_card(cx, id, kind, space, bytes);
+        let carrier = app.deliver_card(cx, id, kind, space);
         results.push(json!({
             "spaceType": kind,
             "spaceId": space,
@@ -205,7 +199,6 @@ impl App {
         id: &str,
         kind: &str,
         space: &str,
-        bytes: usize,
     ) -> Option<String> {
         let (aim, to, chat) = if kind == "IM_ROBOT" {
             self.people.get(space)?;
@@ -249,7 +242,7 @@ impl App {
             recalled: false,
             read: BTreeMap::new(),
         };
-        self.record_sent(cx, row, bytes);
+        self.record_sent(cx, row);
         self.api.pushes.add(push);
         Some(carrier)
     }

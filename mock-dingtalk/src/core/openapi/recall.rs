@@ -103,8 +103,8 @@ impl App {
         }
         push.recalled = true;
         for seq in push.seqs.clone() {
-            if let Some(row) = self.sent.get_mut(seq) {
-                row.recalled = true;
+            if let Some(kept) = self.sent.get_mut(seq) {
+                kept.row.recalled = true;
             }
         }
         self.changed(cx);

@@ -83,7 +83,7 @@ pub(super) fn answer(
                 finished: true,
                 at: cx.now.unix_ms,
             };
-            app.record_sent(cx, row, call.body.len());
+            app.record_sent(cx, row);
         }
         Err(BodyError::NoType) => {
             return bad_json("msgtype is missing".to_owned(), r#""msgtype":"text""#);

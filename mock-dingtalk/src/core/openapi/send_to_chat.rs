@@ -69,7 +69,7 @@ fn send(
         at: cx.now.unix_ms,
     };
     let seqs = vec![row.seq];
-    app.record_sent(cx, row, ask.call.body.len());
+    app.record_sent(cx, row);
     app.api.pushes.add(Push {
         key: key.clone(),
         aim,

@@ -1,0 +1,154 @@
+//! What waits for a socket's writer: a channel that costs nothing while it is empty.
+//!
+//! The channels of tokio allocate room for 32 orders at once, which is more than all the rest of
+//! an idle connection.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use crate::core::{Cut, Outgoing};
+
+/// What a socket's writer shall do, in order.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Send(Outgoing),
+    Cut(Cut),
+}
+
+/// Orders that may wait for a writer. A bot that reads nothing for so long is cut off.
+pub(crate) const MAX_ORDERS: usize = 65_536;
+
+/// More than [`MAX_ORDERS`] wait.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+/// The hub's end. The writer finds out when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Orders(Arc<Shared>);
+
+/// The socket's end.
+#[derive(Debug)]
+pub(crate) struct Outbox(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// For the writer.
+    added: Notify,
+    /// For whoever waits for the end.
+    ending: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Order>,
+    ends: bool,
+    closed: bool,
+}
+
+/// Both ends of a new outbox.
+pub(crate) fn new() -> (Orders, Outbox) {
+    let shared = Arc::default();
+    (Orders(Arc::clone(&shared)), Outbox(shared))
+}
+
+impl Orders {
+    /// Adds an order behind those that wait. One that ends the socket is told to
+    /// [`Outbox::ends`] at once, in case the writer is stuck.
+    pub(crate) fn give(&self, order: Order) -> Result<(), Full> {
+        let ends = matches!(&order, Order::Cut(how) if *how != Cut::BlackHole);
+        {
+            let mut state = self.0.lock();
+            if ends {
+                state.ends = true;
+                self.0.ending.notify_one();
+            }
+            if state.waiting.len() >= MAX_ORDERS {
+                return Err(Full);
+            }
+            state.waiting.push_back(order);
+        }
+        self.0.added.notify_one();
+        Ok(())
+    }
+}
+
+impl Drop for Orders {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.added.notify_one();
+    }
+}
+
+impl Outbox {
+    /// The next order, or `None` when nobody is left to give one.
+    pub(crate) async fn next(&self) -> Option<Order> {
+        loop {
+            {
+                let mut state = self.0.lock();
+                if let Some(order) = state.waiting.pop_front() {
+                    if state.waiting.is_empty() {
+                        // Room for a burst is not kept for ever.
+                        state.waiting.shrink_to(4);
+                    }
+                    return Some(order);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            self.0.added.notified().await;
+        }
+    }
+
+    /// Waits until an order to end the socket was given.
+    pub(crate) async fn ends(&self) {
+        while !self.0.lock().ends {
+            self.0.ending.notified().await;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Full, MAX_ORDERS, Order, new};
+    use crate::core::{Cut, Outgoing};
+
+    #[tokio::test]
+    async fn orders_come_in_order_and_then_the_end() {
+        let (orders, outbox) = new();
+        orders.give(Order::Send(Outgoing::Text("a".into()))).unwrap();
+        orders.give(Order::Cut(Cut::BlackHole)).unwrap();
+        let waiter = tokio::spawn(async move {
+            let first = outbox.next().await;
+            let second = outbox.next().await;
+            (first, second, outbox.next().await)
+        });
+        tokio::task::yield_now().await;
+        drop(orders);
+        let (first, second, third) = waiter.await.unwrap();
+        assert!(matches!(first, Some(Order::Send(Outgoing::Text(text))) if &*text == "a"));
+        assert!(matches!(second, Some(Order::Cut(Cut::BlackHole))));
+        assert!(third.is_none());
+    }
+
+    #[tokio::test]
+    async fn the_end_is_told_although_the_outbox_is_full() {
+        let (orders, outbox) = new();
+        for _ in 0..MAX_ORDERS {
+            orders.give(Order::Cut(Cut::BlackHole)).unwrap();
+        }
+        assert!(matches!(orders.give(Order::Cut(Cut::Rst)), Err(Full)));
+        outbox.ends().await;
+    }
+}
