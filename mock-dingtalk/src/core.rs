@@ -16,7 +16,9 @@ mod conversation;
 mod delivery;
 mod dispatch;
 mod effect;
+mod export;
 mod fault;
+mod findings;
 mod fixture;
 mod fleet;
 mod frame;
@@ -35,6 +37,7 @@ mod people;
 mod preset;
 mod profile;
 mod pushes;
+mod redact;
 mod ring;
 mod sent;
 mod session;
@@ -53,6 +56,8 @@ pub(crate) use self::{
     base_url::{BaseUrl, DINGTALK_DOMAINS, is_dingtalk},
     connection::ConnectionKey,
     effect::{Effect, Outgoing},
+    export::{Excerpt, FORMAT, Head, Selection, VERSION},
+    findings::{RULES, Rule},
     fixture::fixture_names,
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
@@ -69,6 +74,7 @@ pub use self::{
     conversation::ConversationKind,
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
     fault::{Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, When},
+    findings::{Finding, FindingRule, Severity},
     inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},

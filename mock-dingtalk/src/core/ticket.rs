@@ -73,6 +73,11 @@ impl Tickets {
         Ok((ticket.app, open))
     }
 
+    /// All tickets that are remembered.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.by_id.keys().map(String::as_str)
+    }
+
     /// Unused, unexpired tickets of one app.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
