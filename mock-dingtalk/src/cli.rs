@@ -3,6 +3,7 @@
 mod env;
 mod exit_code;
 mod ready;
+mod replay;
 mod run;
 mod serve;
 mod signals;
@@ -33,6 +34,8 @@ enum Command {
     Serve(serve::Serve),
     /// Serve while COMMAND runs, with an app of its own in its environment.
     Run(run::Run),
+    /// Serve a recorded session again, and say whether the bot behaves as it did.
+    Replay(replay::Replay),
     /// Print the variables that make a bot find a running mock.
     Env(env::Env),
 }
@@ -100,6 +103,7 @@ pub(crate) fn main() -> ExitCode {
         match cli.command {
             Command::Serve(serve) => serve.run().await,
             Command::Run(run) => run.run().await,
+            Command::Replay(replay) => replay.run().await,
             Command::Env(env) => env.run().await,
         }
     });

@@ -9,6 +9,7 @@ mod env;
 mod events;
 mod fault_json;
 mod fields;
+mod findings;
 mod guard;
 mod journal;
 mod messages;
@@ -61,6 +62,9 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
             get(breaking::faults).post(breaking::add_fault).delete(breaking::clear_faults),
         )
         .route("/_mock/apps/{client_id}/faults/{id}", delete(breaking::remove_fault))
+        .route("/_mock/apps/{client_id}/findings", get(findings::list).delete(findings::clear))
+        .route("/_mock/findings", get(findings::list_of_nobody).delete(findings::clear_of_nobody))
+        .route("/_mock/findings/rules", get(findings::rules))
         .route("/_mock/journal", get(journal::list))
         .route("/_mock/events", get(events::stream))
         .route("/_mock/clock", get(clock::show).post(clock::turn))

@@ -17,7 +17,9 @@ mod delivery;
 mod dial;
 mod dispatch;
 mod effect;
+mod export;
 mod fault;
+mod findings;
 mod fixture;
 mod fleet;
 mod frame;
@@ -36,6 +38,7 @@ mod people;
 mod preset;
 mod profile;
 mod pushes;
+mod redact;
 mod ring;
 mod sent;
 mod session;
@@ -55,6 +58,8 @@ pub(crate) use self::{
     connection::ConnectionKey,
     dial::{Dial, Reading, Scale, Turn},
     effect::{Effect, Outgoing},
+    export::{Excerpt, FORMAT, Head, Selection, VERSION},
+    findings::{RULES, Rule},
     fixture::fixture_names,
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
@@ -71,6 +76,7 @@ pub use self::{
     conversation::ConversationKind,
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
     fault::{Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, When},
+    findings::{Finding, FindingRule, Severity},
     inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},

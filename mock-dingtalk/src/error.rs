@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use thiserror::Error;
 
-use crate::core::VerbError;
+use crate::core::{Finding, VerbError};
 
 /// A mock that did not start, a verb that could not be done, or something that did not happen.
 #[derive(Debug, Error)]
@@ -37,6 +37,9 @@ pub enum MockError {
     /// A verb could not be done.
     #[error(transparent)]
     Verb(#[from] VerbError),
+    /// The bot did what will not do with DingTalk.
+    #[error("{}", found(.0))]
+    Found(Vec<Finding>),
     /// What was waited for did not come in time.
     #[error("waited {patience:?} for {what}; {seen}")]
     TimedOut {
@@ -47,4 +50,15 @@ pub enum MockError {
         /// What did arrive.
         seen: String,
     },
+}
+
+/// One line for each finding.
+fn found(findings: &[Finding]) -> String {
+    let line = |finding: &Finding| {
+        format!(
+            "{} ({}x): {}; expected {}",
+            finding.rule, finding.count, finding.message, finding.expected
+        )
+    };
+    findings.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -16,6 +16,7 @@ mod library;
 mod outbox;
 mod page;
 mod plug;
+mod replay;
 mod routes;
 mod server;
 mod wire;
@@ -24,10 +25,11 @@ pub use crate::{
     core::{
         AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, ConnectionRow, ConnectionState,
         Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis,
-        Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, FrameSelector, MAX_DEPTH, Media,
-        MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say, SayConversation,
-        SentRow, Speech, StaffId, Times, Variants, VerbError, When,
+        Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, Finding, FindingRule, FrameSelector,
+        MAX_DEPTH, Media, MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say,
+        SayConversation, SentRow, Severity, Speech, StaffId, Times, Variants, VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},
+    replay::{Outcome, Recording, RecordingError, Replay},
 };

@@ -2,7 +2,9 @@
 
 mod app;
 mod clock;
+mod findings;
 mod inbound;
+mod journal;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

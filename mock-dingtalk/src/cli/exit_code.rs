@@ -6,7 +6,7 @@ use std::process::ExitCode;
 pub(super) const HELP: &str = "\
 Exit codes:
   0    done
-  1    failed, or refused by the mock that was asked
+  1    failed, or refused by the mock that was asked; of `replay`: the bot behaved otherwise
   2    wrong usage
   69   the port cannot be had, or no mock answers
   73   the ready file or the certificate cannot be written

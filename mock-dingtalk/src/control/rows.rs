@@ -79,13 +79,13 @@ pub(crate) async fn connections(
 }
 
 /// The wait that a call asks for.
-struct Wait {
+pub(super) struct Wait {
     count: usize,
     patience: Option<Duration>,
 }
 
 impl Wait {
-    fn read(query: &mut Query) -> Result<Self, VerbError> {
+    pub(super) fn read(query: &mut Query) -> Result<Self, VerbError> {
         let count = query.number("count")?.unwrap_or(1);
         let patience = query.number("wait_ms")?.map(Duration::from_millis);
         if let Some(patience) = patience.filter(|patience| *patience > MAX_WAIT) {
@@ -97,7 +97,7 @@ impl Wait {
     }
 
     /// The rows when there are enough of them, or what there is when patience is out.
-    async fn until<T>(
+    pub(super) async fn until<T>(
         &self,
         hub: &Hub,
         client_id: &str,
@@ -117,7 +117,7 @@ impl Wait {
     }
 }
 
-fn respond<T: Serialize>(rows: &[T], dropped: u64) -> Response {
+pub(super) fn respond<T: Serialize>(rows: &[T], dropped: u64) -> Response {
     let mut response = Json(rows).into_response();
     if dropped > 0 {
         response.headers_mut().insert(DROPPED, HeaderValue::from(dropped));

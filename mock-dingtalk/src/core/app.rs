@@ -17,6 +17,7 @@ use super::{
     dial::Dial,
     effect::{Effect, Outgoing},
     fault::{Cut, Faults},
+    findings::Findings,
     frame_faults::Held,
     ids::Mint,
     journal::{Draft, EntryKind, Journals},
@@ -174,6 +175,7 @@ pub(crate) struct App {
     pub(crate) faults: Faults,
     pub(crate) api: ApiState,
     pub(crate) delivery: DeliveryRules,
+    pub(crate) findings: Findings,
     /// Frames that faults keep back.
     pub(crate) held: BTreeMap<u64, Held>,
     pub(crate) last_held: u64,
@@ -209,6 +211,7 @@ impl App {
             faults: Faults::default(),
             api: ApiState::default(),
             delivery: options.delivery,
+            findings: Findings::default(),
             held: BTreeMap::new(),
             last_held: 0,
             clock: Dial::following(now),
@@ -291,6 +294,11 @@ impl App {
     /// Ends a connection from this side.
     pub(crate) fn cut(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, how: Cut, reason: &str) {
         let ends = how != Cut::BlackHole;
+        self.spare_connection(key);
+        if let Some(connection) = self.connections.get(&key) {
+            let draft = Draft::new(EntryKind::Connection, format!("cut: {how}"));
+            self.note(cx, draft.on(&connection.id));
+        }
         cx.effects.push(Effect::Cut { connection: key, how });
         if ends {
             self.end(cx, key, reason);

@@ -1,7 +1,7 @@
 //! Cards: what they show, and how far they are written.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -29,8 +29,10 @@ pub(crate) struct Card {
     pub(crate) seqs: Vec<u64>,
     /// Where it was delivered: type and id of the space.
     pub(crate) spaces: Vec<(String, String)>,
-    /// The guids of its streaming calls.
-    pub(crate) guids: HashSet<String>,
+    /// The guids of its streaming calls, with a hash of what each brought.
+    pub(crate) guids: HashMap<String, u64>,
+    /// The hash of the last one that counted.
+    pub(crate) last_call: Option<u64>,
 }
 
 /// How far the streaming of a card is (KB interactive cards 0002).
@@ -130,7 +132,7 @@ impl App {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
+    use std::collections::HashMap;
 
     use serde_json::{Map, json};
 
@@ -146,7 +148,8 @@ mod tests {
             stage,
             seqs: Vec::new(),
             spaces: Vec::new(),
-            guids: HashSet::new(),
+            guids: HashMap::new(),
+            last_call: None,
         }
     }
 

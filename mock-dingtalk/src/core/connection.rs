@@ -92,12 +92,16 @@ pub(crate) struct Connection {
     pub(crate) acks: u64,
     pub(crate) system_acks: u64,
     pub(crate) strays: u64,
+    /// SYSTEM pings since the last one that was answered.
+    pub(crate) unanswered_pings: usize,
     /// It answers and gets no frame.
     pub(crate) muted: bool,
     /// Nothing is routed to it, without notice.
     pub(crate) unrouted: bool,
     /// The next push to it is lost.
     pub(crate) loses_next: bool,
+    /// Something was done to it: its silence is not judged.
+    pub(crate) spared: bool,
     /// TCP is not ended after `disconnect`.
     pub(crate) stays: bool,
     /// The last SYSTEM frames that may still be answered, oldest first.
@@ -128,9 +132,11 @@ impl Connection {
             acks: 0,
             system_acks: 0,
             strays: 0,
+            unanswered_pings: 0,
             muted: false,
             unrouted: false,
             loses_next: false,
+            spared: false,
             stays: false,
             asked: VecDeque::new(),
         }
@@ -160,6 +166,11 @@ impl Connection {
     pub(crate) fn answered(&mut self, message_id: &str) -> Option<SystemFrame> {
         let index = self.asked.iter().position(|(asked, _)| asked == message_id)?;
         self.asked.remove(index).map(|(_, frame)| frame)
+    }
+
+    /// Whether what comes here may not arrive at the bot.
+    pub(crate) fn is_spared(&self) -> bool {
+        self.spared || self.muted || self.loses_next || self.state == ConnectionState::Ghost
     }
 
     pub(crate) fn close(&mut self, now: Moment, reason: &str) {

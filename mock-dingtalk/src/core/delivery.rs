@@ -107,6 +107,8 @@ pub(crate) struct Delivery {
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) ack: Option<AckRow>,
     pub(crate) acks: u64,
+    /// That its answer is missing was found already.
+    pub(crate) blamed: bool,
 }
 
 #[derive(Debug)]
@@ -115,6 +117,10 @@ pub(crate) struct Attempt {
     pub(crate) message_id: String,
     pub(crate) at: i64,
     pub(crate) since_start: Duration,
+    /// Answers that came to this attempt.
+    pub(crate) acks: u64,
+    /// Something was done to the frame or its connection: its answer is not judged.
+    pub(crate) spared: bool,
 }
 
 impl Delivery {
@@ -210,6 +216,18 @@ impl Deliveries {
 
     pub(crate) fn rows(&self, after: u64) -> impl Iterator<Item = DeliveryRow> {
         self.ring.after(after).map(|(_, delivery)| delivery.row())
+    }
+
+    pub(crate) fn after_mut(&mut self, after: u64) -> impl Iterator<Item = (u64, &mut Delivery)> {
+        self.ring.after_mut(after)
+    }
+
+    /// How often a message was pushed.
+    pub(crate) fn pushes_of(&self, msg_id: &str) -> usize {
+        let mut newest_first = self.ring.after(0).rev().map(|(_, delivery)| delivery);
+        newest_first
+            .find(|delivery| delivery.msg_id.as_deref() == Some(msg_id))
+            .map_or(0, |delivery| delivery.attempts.len())
     }
 
     /// The chat that a message was said in, if it is known still.

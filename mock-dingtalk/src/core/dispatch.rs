@@ -74,6 +74,8 @@ impl App {
         {
             message_id.clone_from(&first.message_id);
         }
+        let harmless = matches!(fault, None | Some(Action::Redeliver(_) | Action::MessageId(_)));
+        let spared = !harmless || connection.is_spared();
         let base = connection.open.base.http();
         let text = match &mut delivery.payload {
             Payload::Robot(message) => {
@@ -94,6 +96,8 @@ impl App {
                 message_id,
                 at: cx.now.unix_ms,
                 since_start: cx.now.since_start,
+                acks: 0,
+                spared,
             },
         );
         let redelivers = match fault {
@@ -198,6 +202,7 @@ impl App {
             ClientFrame::Ack(ack) => self.acked(cx, key, &id, ack),
             ClientFrame::Unknown => {
                 self.stray(key);
+                self.judge_stray(cx, "a text without headers.messageId");
                 "stray text, ignored".to_owned()
             }
         };
@@ -209,6 +214,7 @@ impl App {
     pub(crate) fn receive_binary(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, bytes: usize) {
         let Some(id) = self.connections.get(&key).map(|c| Arc::clone(&c.id)) else { return };
         self.stray(key);
+        self.judge_stray(cx, "a binary message");
         let what = format!("stray binary of {bytes} bytes, ignored");
         self.note(cx, Draft::new(EntryKind::FrameIn, what).on(&id));
         self.changed(cx);
@@ -226,6 +232,7 @@ impl App {
         match connection.answered(&ack.message_id) {
             Some(SystemFrame::Ping) => {
                 connection.last_pong_at = Some(cx.now.unix_ms);
+                connection.unanswered_pings = 0;
                 return "answer to SYSTEM ping".to_owned();
             }
             Some(SystemFrame::Other) => {
@@ -234,9 +241,17 @@ impl App {
             }
             None => {}
         }
-        let Some(delivery) = self.deliveries.by_message_id(&ack.message_id) else {
+        let Some(seq) = self.deliveries.by_message_id(&ack.message_id).map(|found| found.seq)
+        else {
             connection.strays += 1;
+            self.judge_unknown_ack(cx, &ack.message_id);
             return "answer to an unknown messageId, ignored".to_owned();
+        };
+        self.judge_ack(cx, seq, &ack.message_id, id);
+        let (Some(connection), Some(delivery)) =
+            (self.connections.get_mut(&key), self.deliveries.get_mut(seq))
+        else {
+            return String::new();
         };
         delivery.acks += 1;
         if delivery.ack.is_some() && !delivery.is_retried() {
@@ -264,7 +279,7 @@ impl App {
                 at: cx.now.unix_ms,
             });
         }
-        let (seq, was_sent) = (delivery.seq, delivery.state == DeliveryState::Sent);
+        let was_sent = delivery.state == DeliveryState::Sent;
         if !later {
             delivery.state = DeliveryState::Acked;
         }
@@ -287,16 +302,19 @@ impl App {
     pub(crate) fn ping(&mut self, cx: &mut Cx<'_>, key: ConnectionKey) {
         let message_id = self.mint.system_message_id(cx.now);
         let opaque = self.mint.uuid();
-        let Some(connection) = self.connections.get_mut(&key) else { return };
-        if connection.state != ConnectionState::Open {
+        let open = self.connections.get(&key).is_some_and(|c| c.state == ConnectionState::Open);
+        if !open {
             return;
         }
+        self.judge_pings(cx, key);
+        let Some(connection) = self.connections.get_mut(&key) else { return };
         connection.ask(message_id.clone(), SystemFrame::Ping);
         let id = Arc::clone(&connection.id);
         let data = format!("{{\"opaque\":\"{opaque}\"}}");
         let text = Frame::system("ping", Some(&message_id), cx.now.unix_ms, &data).to_json();
         let point = Point::Frame { kind: "SYSTEM", topic: "ping", connection: &id };
         let fault = self.faults.take(point, cx.now.since_start);
+        connection.unanswered_pings += usize::from(fault.is_none());
         self.emit(cx, key, "SYSTEM ping", text, fault);
     }
 

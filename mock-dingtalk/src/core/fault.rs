@@ -1,6 +1,6 @@
 //! Faults: when, how often, and what happens instead.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
@@ -222,6 +222,17 @@ pub enum Cut {
     /// The connection stays and nothing passes any more, in either direction. The mock keeps
     /// pushing to it until the bot gives it up.
     BlackHole,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rst => f.write_str("rst"),
+            Self::Fin => f.write_str("fin"),
+            Self::BlackHole => f.write_str("blackhole"),
+            Self::Close { code, reason } => write!(f, "close {code} {reason}"),
+        }
+    }
 }
 
 /// One row of `faults`.

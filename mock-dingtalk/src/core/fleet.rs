@@ -14,11 +14,13 @@ use super::{
     dial::{Dial, Reading, Turn},
     effect::Effect,
     fault::{Action, Cut, Point},
+    findings::{Findings, Rule, Secrets, Seen},
     http::{HttpAnswer, HttpCall, Plan},
     ids::Mint,
     journal::{Diagnosis, Draft, Entry, EntryKind, Journals},
     lifetime,
     openapi::{Owner, Reply, Routed},
+    redact::Kind,
     ring::Ring,
     ticket::{TicketRefusal, Tickets},
     timer::{Schedule, Timer, Timers},
@@ -41,6 +43,8 @@ pub(crate) struct Fleet {
     last_app: u32,
     last_connection: u64,
     unmatched: Ring<String>,
+    /// What belongs to no app.
+    pub(crate) findings: Findings,
 }
 
 /// What an upgrade request gets.
@@ -66,6 +70,7 @@ impl Fleet {
             last_app: 0,
             last_connection: 0,
             unmatched: Ring::new(100, usize::MAX),
+            findings: Findings::default(),
         }
     }
 
@@ -147,6 +152,7 @@ impl Fleet {
         self.schedule.clear();
         self.journals.clear();
         self.unmatched = Ring::new(100, usize::MAX);
+        self.findings = Findings::default();
     }
 
     pub(crate) fn infos(&self) -> Vec<AppInfo> {
@@ -194,7 +200,7 @@ impl Fleet {
             _ => true,
         };
         let now = self.local(now, number);
-        let Self { apps, tickets, schedule, journals, effects, .. } = self;
+        let Self { apps, tickets, schedule, journals, effects, findings, .. } = self;
         let mut app = number.and_then(|number| apps.get_mut(&number));
         // Without an app nothing is planned.
         let mut nobodys = Timers::default();
@@ -240,8 +246,14 @@ impl Fleet {
             .body(call.journaled())
             .answered(if silent { 0 } else { answer.status }, Arc::clone(&answer.body))
             .diagnosis(answer.diagnosis.clone());
-        let owner = app.map(|app| (app.number, &app.client_id));
+        let owner = app.as_ref().map(|app| (app.number, &app.client_id));
         let entry = cx.journals.add(now.unix_ms, owner, draft);
+        let secrets = app.as_ref().map(|app| Secrets {
+            client_secret: app.client_secret.clone(),
+            token: app.token.last().map(str::to_owned),
+        });
+        let findings = app.map_or(findings, |app| &mut app.findings);
+        findings.judge_call(now, entry.seq, call, routed, &answer, secrets.as_ref());
         cx.effects.push(Effect::Journaled(entry));
         if let Some(app) = number.and_then(|number| apps.get(&number)) {
             schedule.renew(app.number, &app.clock);
@@ -257,6 +269,10 @@ impl Fleet {
     /// Something was turned away before it could be told whose it was. `status` is 0 where it
     /// was no HTTP.
     pub(crate) fn turned_away(&mut self, now: Moment, what: &str, status: u16, why: Diagnosis) {
+        let rule = why.rule.unwrap_or(Rule::TurnedAway);
+        let mut seen = Seen::new(rule, what, why.problem.as_str(), why.expected.as_str());
+        seen.see = Some(why.see.clone());
+        self.findings.add(now.unix_ms, self.journals.next_seq(), seen);
         let draft = Draft::new(EntryKind::Http, what).answered(status, "".into());
         let entry = self.journals.add(now.unix_ms, None, draft.diagnosis(Some(why)));
         self.effects.push(Effect::Journaled(entry));
@@ -317,6 +333,11 @@ impl Fleet {
                 let answer = Reply::error(401, "authFailed", "鉴权失败")
                     .diagnosed(diagnosis.clone())
                     .finish(&mut self.mint);
+                let refusal = refused.err().unwrap_or(TicketRefusal::Unknown);
+                let entry = self.journals.next_seq();
+                let app = owner.and_then(|number| self.apps.get_mut(&number));
+                let findings = app.map_or(&mut self.findings, |app| &mut app.findings);
+                findings.judge_ticket(local, entry, ticket, refusal);
                 self.note_upgrade(local, owner, problem, 401, Some(diagnosis));
                 UpgradeVerdict::Answer(answer)
             }
@@ -470,6 +491,15 @@ impl Fleet {
     #[cfg(test)]
     pub(crate) fn live(&self) -> usize {
         self.apps.values().map(|app| app.connections.len()).sum()
+    }
+
+    /// The secrets that apps have now.
+    pub(crate) fn secrets(&self) -> Vec<(Kind, String)> {
+        let of_apps = self.apps.values().flat_map(|app| {
+            let token = app.token.last().map(|token| (Kind::Token, token.to_owned()));
+            [Some((Kind::Secret, app.client_secret.clone())), token].into_iter().flatten()
+        });
+        of_apps.chain(self.tickets.ids().map(|id| (Kind::Ticket, id.to_owned()))).collect()
     }
 
     /// Entries of one app or of all, and how many were dropped.

@@ -73,6 +73,7 @@ impl App {
             }
             Some(Action::Raw(raw)) => {
                 let what = format!("fault: instead of {what}");
+                self.spare(&raw);
                 self.send(cx, key, &id, &what, Outgoing::Text(raw.into()));
             }
             Some(Action::Oversize(bytes)) => {

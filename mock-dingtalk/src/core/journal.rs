@@ -1,13 +1,13 @@
 //! The journal: everything sent and received, in order, one ring for each app.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{app::AppNumber, lifetime, ring::Ring};
+use super::{app::AppNumber, findings::Rule, lifetime, ring::Ring};
 
 /// One line of the journal.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Entry {
@@ -17,11 +17,13 @@ pub struct Entry {
     pub at: i64,
     /// The app's `clientId`; absent where a call could not be told to belong to one.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    #[serde(default, deserialize_with = "text_back")]
     pub app: Option<Arc<str>>,
     /// What sort of thing happened.
     pub kind: EntryKind,
     /// The connection it happened on.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    #[serde(default, deserialize_with = "text_back")]
     pub connection_id: Option<Arc<str>>,
     /// One line for people.
     pub text: String,
@@ -30,12 +32,14 @@ pub struct Entry {
     pub status: Option<u16>,
     /// The frame or the request's body, at most 64 KiB of it.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    #[serde(default, deserialize_with = "text_back")]
     pub body: Option<Arc<str>>,
     /// The response's body, for [`EntryKind::Http`].
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
+    #[serde(default, deserialize_with = "text_back")]
     pub answer: Option<Arc<str>>,
     /// True when a body was longer than what is kept.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
     /// What was wrong with a request, and what would have been right.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,7 +47,7 @@ pub struct Entry {
 }
 
 /// The sort of a journal entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EntryKind {
@@ -64,7 +68,7 @@ pub enum EntryKind {
 }
 
 /// Why a request was wrong, for the people who wrote the bot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Diagnosis {
@@ -73,7 +77,10 @@ pub struct Diagnosis {
     /// What would have been right.
     pub expected: String,
     /// The document that says so.
-    pub see: &'static str,
+    pub see: Cow<'static, str>,
+    /// The finding that it is, where it is a particular one.
+    #[serde(skip)]
+    pub(crate) rule: Option<Rule>,
 }
 
 impl Diagnosis {
@@ -82,7 +89,13 @@ impl Diagnosis {
         expected: impl Into<String>,
         see: &'static str,
     ) -> Self {
-        Self { problem: problem.into(), expected: expected.into(), see }
+        let (problem, expected) = (problem.into(), expected.into());
+        Self { problem, expected, see: Cow::Borrowed(see), rule: None }
+    }
+
+    /// Names the finding that it is.
+    pub(crate) fn of(self, rule: Rule) -> Self {
+        Self { rule: Some(rule), ..self }
     }
 
     /// One line, printable ASCII only and of bounded length, so that it fits into a header.
@@ -197,6 +210,11 @@ impl Journals {
         entry
     }
 
+    /// The `seq` of the entry that is added next.
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.last + 1
+    }
+
     pub(crate) fn forget(&mut self, app: AppNumber) {
         self.rings.remove(&Some(app));
     }
@@ -246,6 +264,10 @@ fn text<S: Serializer>(body: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error
     }
 }
 
+fn text_back<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Arc<str>>, D::Error> {
+    Ok(Option::<String>::deserialize(from)?.map(Into::into))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -276,6 +298,21 @@ mod tests {
         assert_eq!(seqs(journals.of(AppNumber(1), 0, 10).0), [1, 3]);
         assert_eq!(seqs(journals.of(AppNumber(2), 2, 10).0), [4]);
         assert_eq!(seqs(journals.all(1, 2).0), [2, 3]);
+    }
+
+    #[test]
+    fn an_entry_is_read_back_as_it_was_written() {
+        let mut journals = Journals::default();
+        let id: Arc<str> = "c1".into();
+        let draft = Draft::new(EntryKind::Http, "GET /x").on(&id).body("{}".into());
+        let draft = draft.answered(400, "no".into());
+        let full = draft.diagnosis(Some(Diagnosis::new("a", "b", "c")));
+        for draft in [full, Draft::new(EntryKind::FrameOut, "y")] {
+            let entry = journals.add(7, Some((AppNumber(1), &id)), draft);
+            let written = serde_json::to_string(&*entry).unwrap();
+            let read: super::Entry = serde_json::from_str(&written).unwrap();
+            assert_eq!(read, *entry, "{written}");
+        }
     }
 
     #[test]

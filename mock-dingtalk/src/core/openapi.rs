@@ -85,7 +85,8 @@ impl Routed {
                 let id = found.as_ref().and_then(|found| found.params.first());
                 id.and_then(|id| media::owner(id)).map_or(Owner::Nobody, Owner::Number)
             }
-            Some(Kind::Api(_)) => number(call.token.clone()),
+            // In the URL it is refused, but says whose call it is.
+            Some(Kind::Api(_)) => number(call.token.clone().or_else(|| call.query("access_token"))),
             // Paths that are not there yet can still be told apart by their token, for faults.
             None => number(call.token.clone().or_else(|| call.query("access_token"))),
         };
@@ -95,6 +96,24 @@ impl Routed {
     /// Whether the mock has nothing at this method and path.
     pub(crate) fn is_unmatched(&self) -> bool {
         self.found.is_none()
+    }
+
+    /// The path as the table has it, with `{}` for what varies.
+    pub(crate) fn pattern(&self) -> Option<&'static str> {
+        self.found.as_ref().map(|found| found.route.pattern)
+    }
+
+    /// The body, if it is JSON.
+    pub(crate) fn json(&self) -> Option<&Value> {
+        self.json.as_ref()
+    }
+
+    /// Whether the path differs from a known one in the case of letters.
+    pub(crate) fn cased(&self, call: &HttpCall) -> bool {
+        match &self.found {
+            Some(found) => found.other_case,
+            None => not_found::cased(call),
+        }
     }
 
     pub(crate) fn owner(&self) -> &Owner {

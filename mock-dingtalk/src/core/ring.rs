@@ -54,6 +54,12 @@ impl<T> Ring<T> {
         self.rows.range(start..).map(|row| (row.number, &row.value))
     }
 
+    /// The same, to be changed.
+    pub(crate) fn after_mut(&mut self, after: u64) -> impl Iterator<Item = (u64, &mut T)> {
+        let start = self.rows.partition_point(|row| row.number <= after);
+        self.rows.range_mut(start..).map(|row| (row.number, &mut row.value))
+    }
+
     pub(crate) fn get(&self, number: u64) -> Option<&T> {
         let index = self.rows.binary_search_by_key(&number, |row| row.number).ok()?;
         self.rows.get(index).map(|row| &row.value)

@@ -15,6 +15,8 @@ pub(crate) struct Session {
     pub(crate) msg_id: String,
     /// On the clock's steady hand.
     pub(crate) expires: Duration,
+    /// Hashes of the bodies that it was answered with, the first few.
+    pub(crate) answers: Vec<u64>,
 }
 
 /// The sessions of one app. Expired ones stay for a while, so that a late reply can be told from
@@ -54,5 +56,10 @@ impl Sessions {
     pub(crate) fn get(&mut self, id: &str) -> Option<&Session> {
         let number = *self.by_id.get(id)?;
         self.ring.get_mut(number).map(|session| &*session)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Session> {
+        let number = *self.by_id.get(id)?;
+        self.ring.get_mut(number)
     }
 }

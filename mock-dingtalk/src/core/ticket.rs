@@ -97,7 +97,12 @@ impl Tickets {
         Ok((ticket.app, open))
     }
 
-    /// Tickets that are remembered.
+    /// All tickets that are remembered.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.by_id.keys().map(|id| &**id)
+    }
+
+    /// How many tickets are remembered.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()

@@ -39,6 +39,17 @@ impl AccessToken {
         }
     }
 
+    /// How long the token has to live; nothing if there is none.
+    pub(crate) fn lives_for(&self, now: Moment) -> Duration {
+        let until = self.current.as_ref().map_or(Duration::ZERO, |(_, until)| *until);
+        until.saturating_sub(now.since_start)
+    }
+
+    /// The token last handed out.
+    pub(crate) fn last(&self) -> Option<&str> {
+        self.current.as_ref().map(|(value, _)| value.as_str())
+    }
+
     pub(crate) fn check(&self, value: &str, now: Moment) -> TokenCheck {
         match &self.current {
             Some((current, until)) if current == value => {

@@ -71,6 +71,7 @@ impl App {
             },
             msg_id: msg_id.to_owned(),
             expires: cx.now.since_start.saturating_add(lifetime::SESSION_WEBHOOK),
+            answers: Vec::new(),
         });
         let end = cx.now.since_start.saturating_add(lifetime::SESSION_WEBHOOK);
         (id, cx.now.at(end).unix_ms)
@@ -129,6 +130,7 @@ impl App {
             attempts: Vec::new(),
             ack: None,
             acks: 0,
+            blamed: false,
         };
         said.state = self.dispatch(cx, delivery);
         said
@@ -249,6 +251,9 @@ impl App {
         let Some(id) = self.connections.get(&key).map(|c| Arc::clone(&c.id)) else {
             return said(String::new(), SaidState::Lost);
         };
+        if let Outgoing::Text(text) = &frame {
+            self.spare(text);
+        }
         self.send(cx, key, &id, what, frame);
         said(String::new(), SaidState::Pushed)
     }

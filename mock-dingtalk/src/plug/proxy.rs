@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderValue, Uri, header, uri::Authority},
 };
 
-use crate::core::{Diagnosis, is_dingtalk};
+use crate::core::{Diagnosis, Rule, is_dingtalk};
 
 const SEE: &str = "mock-dingtalk/README.md, Plugging a bot in";
 
@@ -84,6 +84,7 @@ pub(super) fn foreign(what: &str) -> Diagnosis {
         "a name under dingtalk.com or dingtalk.io; NO_PROXY for other hosts, or --passthrough",
         SEE,
     )
+    .of(Rule::ForeignHost)
 }
 
 /// Why a tunnel in a tunnel is refused.
@@ -114,6 +115,7 @@ pub(super) fn foreign_name(name: &str) -> Diagnosis {
         "a name under dingtalk.com or dingtalk.io: the mock has no certificate for another",
         SEE,
     )
+    .of(Rule::ForeignHost)
 }
 
 /// Why a client gave the handshake up.

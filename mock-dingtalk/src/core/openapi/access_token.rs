@@ -28,7 +28,7 @@ pub(super) fn answer(cx: &mut Cx<'_>, app: Option<&mut App>, json: Option<&Value
     let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
     match credentials::check(app, text("appKey"), text("appSecret"), SEE) {
         Ok(app) => {
-            let token = app.token.fetch(&mut app.mint, app.number, cx.now);
+            let token = app.fetch_token(cx);
             Reply::ok(json!({ "accessToken": token, "expireIn": lifetime::ACCESS_TOKEN.as_secs() }))
         }
         Err(diagnosis) => {
@@ -43,7 +43,7 @@ pub(super) fn answer_old(cx: &mut Cx<'_>, app: Option<&mut App>, call: &HttpCall
     let text = |name| call.query(name).unwrap_or_default();
     match credentials::check(app, &text("appkey"), &text("appsecret"), SEE_OLD) {
         Ok(app) => {
-            let token = app.token.fetch(&mut app.mint, app.number, cx.now);
+            let token = app.fetch_token(cx);
             Reply::ok(json!({
                 "errcode": 0,
                 "errmsg": "ok",

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::core::{
     fault::{Action, ErrorBody},
+    findings::Rule,
     http::{HTML, HttpAnswer, JSON, Plan},
     ids::Mint,
     journal::Diagnosis,
@@ -97,6 +98,12 @@ impl Reply {
     /// Says what was wrong, beside the body that DingTalk would send.
     pub(crate) fn diagnosed(mut self, diagnosis: Diagnosis) -> Self {
         self.diagnosis = Some(Box::new(diagnosis));
+        self
+    }
+
+    /// Names the finding that its diagnosis is.
+    pub(crate) fn ruled(mut self, rule: Rule) -> Self {
+        self.diagnosis = self.diagnosis.map(|diagnosis| Box::new(diagnosis.of(rule)));
         self
     }
 

@@ -1,6 +1,6 @@
 //! `POST /v1.0/card/instances`, `…/deliver` and `…/createAndDeliver`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
@@ -104,7 +104,8 @@ fn new_card<'a>(app: &App, body: Fields<'a>) -> Result<(&'a str, Card), Reply> {
         stage: Stage::Delivered,
         seqs: Vec::new(),
         spaces: Vec::new(),
-        guids: HashSet::new(),
+        guids: HashMap::new(),
+        last_call: None,
     };
     Ok((id, card))
 }

@@ -1,5 +1,7 @@
 //! `PUT /v1.0/card/instances` and `PUT /v1.0/card/streaming`: a card changes.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
 use crate::core::{
     app::{App, Cx},
     card::{Card, Stage},
+    findings::Rule,
     journal::Diagnosis,
 };
 
@@ -80,13 +83,13 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
         return Err(Reply::error(400, "param.stream.outTrackId", message).diagnosed(diagnosis));
     };
     let done = Reply::ok(json!({ "success": true, "result": true }));
-    if card.guids.contains(guid) {
+    let hash = fingerprint(body);
+    if let Some(known) = card.guids.get(guid) {
         let problem = format!("the guid {guid:?} was used already: nothing changed");
-        return Ok(done.diagnosed(Diagnosis::new(
-            problem,
-            "a new guid for every call",
-            SEE_STREAM,
-        )));
+        let diagnosis = Diagnosis::new(problem, "a new guid for every call", SEE_STREAM);
+        // With the same content it is a retry, as it should be.
+        let rule = if *known == hash { Rule::CallRemarked } else { Rule::CardGuidReused };
+        return Ok(done.diagnosed(diagnosis.of(rule)));
     }
     check_key(card, key)?;
     if card.stage == Stage::Finished || card.stage == Stage::Failed {
@@ -114,15 +117,30 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     };
     card.params.insert("flowStatus".to_owned(), status.into());
     if card.guids.len() < MAX_GUIDS {
-        card.guids.insert(guid.to_owned());
+        card.guids.insert(guid.to_owned(), hash);
     }
+    let repeats = full && card.last_call.replace(hash) == Some(hash);
     app.refresh_card(cx, id);
+    if repeats {
+        let problem = format!("the content came just before under another guid than {guid:?}");
+        let diagnosis = Diagnosis::new(problem, "a retry with the same guid", SEE_STREAM);
+        return Ok(done.diagnosed(diagnosis.of(Rule::CardGuidNew)));
+    }
     if content.len() <= RECOMMENDED {
         return Ok(done);
     }
     let problem = format!("content has {} bytes", content.len());
     let expected = format!("at most {RECOMMENDED} in one call, as the page recommends");
     Ok(done.diagnosed(Diagnosis::new(problem, expected, SEE_STREAM)))
+}
+
+/// What tells one streaming call from another, but for its guid.
+fn fingerprint(body: Fields<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (name, value) in body.0.iter().filter(|(name, _)| *name != "guid") {
+        (name, value.to_string()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn content(body: Fields<'_>) -> Result<&str, Reply> {

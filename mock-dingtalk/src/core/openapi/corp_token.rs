@@ -32,7 +32,7 @@ pub(super) fn answer(
     }
     match credentials::check(app, text("client_id"), text("client_secret"), SEE) {
         Ok(app) if params.first() == Some(&app.corp_id) => {
-            let token = app.token.fetch(&mut app.mint, app.number, cx.now);
+            let token = app.fetch_token(cx);
             Reply::ok(json!({
                 "access_token": token,
                 "expires_in": lifetime::ACCESS_TOKEN.as_secs(),

@@ -3,6 +3,7 @@
 use super::{answer::Reply, ask::Ask, limits::Spent, media, routes::Route};
 use crate::core::{
     app::{App, Cx},
+    findings::Rule,
     http::HttpCall,
     journal::Diagnosis,
     token::TokenCheck,
@@ -17,7 +18,8 @@ pub(super) fn api<'a>(
 ) -> Result<&'a mut App, Reply> {
     let app = match (app, call.token.as_deref()) {
         (_, None) => {
-            return Err(unauthenticated("the header x-acs-dingtalk-access-token is missing"));
+            let problem = "the header x-acs-dingtalk-access-token is missing";
+            return Err(unauthenticated(problem).ruled(Rule::HeaderMissing));
         }
         (None, Some(_)) => return Err(unauthenticated("the token was not issued by this mock")),
         (Some(app), Some(token)) => match app.token.check(token, cx.now) {
@@ -46,7 +48,10 @@ pub(super) fn oapi<'a>(
     };
     let invalid = |problem| refuse(40014, "不合法的access_token", problem);
     let app = match (app, media::token(ask.call, ask.form).as_deref()) {
-        (_, None) => return refuse(41001, "缺少access_token参数", "access_token is missing"),
+        (_, None) => {
+            return refuse(41001, "缺少access_token参数", "access_token is missing")
+                .map_err(|refusal: Reply| refusal.ruled(Rule::HeaderMissing));
+        }
         (None, Some(_)) => return invalid("the token was not issued by this mock"),
         (Some(app), Some(token)) => match app.token.check(token, cx.now) {
             TokenCheck::Valid => app,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use crate::core::{Moment, journal::Diagnosis};
+use crate::core::{Moment, findings::Rule, journal::Diagnosis};
 
 /// The calls of a standard organisation, for each app and API (KB 1431, KB 1433).
 const PER_SECOND: u64 = 20;
@@ -79,16 +79,19 @@ impl Limits {
 
 impl Spent {
     pub(super) fn diagnosis(self) -> Diagnosis {
-        let (problem, expected) = match self {
+        let (rule, problem, expected) = match self {
             Self::PerSecond(limit) => (
+                Rule::OverQps,
                 format!("more than {limit} calls of this API in one second"),
                 "a second's pause, then the call again",
             ),
-            Self::PerMonth(limit) => {
-                (format!("more than {limit} counted calls in this month"), "fewer calls")
-            }
+            Self::PerMonth(limit) => (
+                Rule::OverQuota,
+                format!("more than {limit} counted calls in this month"),
+                "fewer calls",
+            ),
         };
-        Diagnosis::new(problem, expected, "openapi.md 0.3 and 0.4 (KB 1431, KB 1433)")
+        Diagnosis::new(problem, expected, "openapi.md 0.3 and 0.4 (KB 1431, KB 1433)").of(rule)
     }
 }
 

@@ -33,6 +33,14 @@ pub(super) fn answer(call: &HttpCall) -> Reply {
     }
 }
 
+/// Whether a known path differs from it in the case of letters only.
+pub(super) fn cased(call: &HttpCall) -> bool {
+    ROUTES.iter().any(|route| {
+        route.method == call.method
+            && matches(route.pattern, &call.path).is_some_and(|(_, other_case)| other_case)
+    })
+}
+
 /// The three calls that share the longest beginning with the path.
 fn nearest(path: &str) -> String {
     let shared = |pattern: &str| {

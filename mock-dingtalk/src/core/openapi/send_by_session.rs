@@ -8,6 +8,7 @@ use super::{
 };
 use crate::core::{
     app::{App, Cx},
+    findings::{NEAR_EXPIRY, Rule},
     http::HttpCall,
     journal::Diagnosis,
     sent::SentRow,
@@ -24,19 +25,21 @@ pub(super) fn answer(
     call: &HttpCall,
     json: Option<&Value>,
 ) -> Reply {
-    let gone = |problem: &str| {
-        Reply::errcode(300_001, "session 不存在").diagnosed(Diagnosis::new(
-            problem,
-            "the sessionWebhook of a message of the last 90 minutes",
-            SEE,
-        ))
+    let gone = |rule, problem: &str| {
+        Reply::errcode(300_001, "session 不存在")
+            .diagnosed(Diagnosis::new(
+                problem,
+                "the sessionWebhook of a message of the last 90 minutes",
+                SEE,
+            ))
+            .ruled(rule)
     };
     let id = call.query("session").unwrap_or_default();
-    let Some(app) = app else { return gone("no app has this session") };
+    let Some(app) = app else { return gone(Rule::WebhookUnknown, "no app has this session") };
     let session = match app.sessions.get(&id) {
-        None => return gone("the app has no such session"),
+        None => return gone(Rule::WebhookUnknown, "the app has no such session"),
         Some(session) if session.expires <= cx.now.since_start => {
-            return gone("the session is older than 90 minutes");
+            return gone(Rule::WebhookExpired, "the session is older than 90 minutes");
         }
         Some(session) => session.clone(),
     };
@@ -44,11 +47,13 @@ pub(super) fn answer(
         value.trim_start().to_ascii_lowercase().starts_with("application/json")
     });
     if !is_json {
-        return Reply::errcode(43004, "无效的HTTP HEADER Content-Type").diagnosed(Diagnosis::new(
-            format!("Content-Type is {:?}", call.content_type.as_deref().unwrap_or("absent")),
-            "application/json",
-            SEE,
-        ));
+        return Reply::errcode(43004, "无效的HTTP HEADER Content-Type")
+            .diagnosed(Diagnosis::new(
+                format!("Content-Type is {:?}", call.content_type.as_deref().unwrap_or("absent")),
+                "application/json",
+                SEE,
+            ))
+            .ruled(Rule::HeaderMissing);
     }
     if call.body.len() > MAX_BODY {
         return Reply::errcode(460_101, "message too long, exceed 20000 bytes").diagnosed(
@@ -65,6 +70,7 @@ pub(super) fn answer(
     let Some(Value::Object(body)) = json else {
         return bad_json("the body is not a JSON object".to_owned(), "a JSON object");
     };
+    let left = session.expires.saturating_sub(cx.now.since_start);
     match message_body::read(body, app.api.undocumented_replies) {
         Ok(None) => {}
         Ok(Some((msgtype, text))) => {
@@ -84,6 +90,7 @@ pub(super) fn answer(
                 at: cx.now.unix_ms,
             };
             app.record_sent(cx, row);
+            app.judge_answer(cx, &id, &call.body);
         }
         Err(BodyError::NoType) => {
             return bad_json("msgtype is missing".to_owned(), r#""msgtype":"text""#);
@@ -99,5 +106,11 @@ pub(super) fn answer(
             ));
         }
     }
-    Reply::ok(json!({ "errcode": 0, "errmsg": "ok" }))
+    let reply = Reply::ok(json!({ "errcode": 0, "errmsg": "ok" }));
+    if left > NEAR_EXPIRY {
+        return reply;
+    }
+    let problem = format!("the session ends in {} s", left.as_secs());
+    let expected = "another API in the last 5 minutes of a sessionWebhook";
+    reply.remarked(Diagnosis::new(problem, expected, SEE).of(Rule::WebhookNearExpiry))
 }
