@@ -1,5 +1,6 @@
 //! The control API: the library's verbs over HTTP, below `/_mock`.
 
+mod action_json;
 mod api_state;
 mod apps;
 mod breaking;
@@ -16,6 +17,7 @@ mod pushes;
 mod refusal;
 mod rows;
 mod speech;
+mod tcp_faults;
 
 use std::sync::Arc;
 
@@ -60,6 +62,11 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
             get(breaking::faults).post(breaking::add_fault).delete(breaking::clear_faults),
         )
         .route("/_mock/apps/{client_id}/faults/{id}", delete(breaking::remove_fault))
+        .route(
+            "/_mock/tcp-faults",
+            get(tcp_faults::list).post(tcp_faults::add).delete(tcp_faults::clear),
+        )
+        .route("/_mock/tcp-faults/{id}", delete(tcp_faults::remove))
         .route("/_mock/journal", get(journal::list))
         .route("/_mock/events", get(events::stream))
         .route("/_mock/clock", get(clock::show).post(clock::turn))

@@ -17,6 +17,7 @@ mod delivery;
 mod dispatch;
 mod effect;
 mod fault;
+mod fault_check;
 mod fixture;
 mod fleet;
 mod frame;
@@ -38,6 +39,7 @@ mod pushes;
 mod ring;
 mod sent;
 mod session;
+mod tcp_faults;
 mod ticket;
 mod timer;
 mod token;
@@ -52,7 +54,8 @@ pub(crate) use self::{
     app::{App, AppNumber, Cx},
     base_url::{BaseUrl, DINGTALK_DOMAINS, is_dingtalk},
     connection::ConnectionKey,
-    effect::{Effect, Outgoing},
+    effect::{Effect, Ill, Outgoing},
+    fault_check::METHODS,
     fixture::fixture_names,
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
@@ -68,7 +71,10 @@ pub use self::{
     connection::{ConnectionRow, ConnectionState},
     conversation::ConversationKind,
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
-    fault::{Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, When},
+    fault::{
+        Action, BadFrame, Cut, Direction, ErrorBody, Fault, FaultRow, FrameSelector, Happening,
+        Times, When,
+    },
     inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},

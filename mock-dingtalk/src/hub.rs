@@ -10,7 +10,9 @@ use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use crate::{
     clock::Clock,
-    core::{App, AppNumber, ConnectionKey, Cut, Effect, Entry, Fleet, Moment, Outgoing, VerbError},
+    core::{
+        App, AppNumber, ConnectionKey, Cut, Effect, Entry, Fleet, Ill, Moment, Outgoing, VerbError,
+    },
     plug::Plug,
     wire::WireControl,
 };
@@ -77,6 +79,7 @@ pub(crate) struct Socket {
 pub(crate) enum Order {
     Send(Outgoing),
     Cut(Cut),
+    Sicken(Ill),
 }
 
 /// Orders that may wait for a writer. A bot that reads nothing for so long is cut off.
@@ -226,11 +229,14 @@ impl Inner {
                 }
                 Effect::Cut { connection, how } => {
                     if let Some(socket) = self.sockets.get(&connection)
-                        && how != Cut::BlackHole
+                        && how.ends()
                     {
                         socket.ending.send_replace(true);
                     }
                     self.order(connection, Order::Cut(how));
+                }
+                Effect::Sicken { connection, with } => {
+                    self.order(connection, Order::Sicken(with));
                 }
                 Effect::Changed(app) => {
                     if let Some(watcher) = self.watchers.get(&app) {

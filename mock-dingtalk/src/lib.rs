@@ -21,11 +21,11 @@ mod wire;
 
 pub use crate::{
     core::{
-        AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, ConnectionRow, ConnectionState,
-        Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis,
-        Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, FrameSelector, MAX_DEPTH, Media,
-        MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say, SayConversation,
-        SentRow, Speech, StaffId, Times, Variants, VerbError, When,
+        AckRow, Action, AppInfo, AppOptions, AttemptRow, BadFrame, Callback, ConnectionRow,
+        ConnectionState, Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState,
+        Diagnosis, Direction, Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, FrameSelector,
+        Happening, MAX_DEPTH, Media, MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState,
+        Sample, Say, SayConversation, SentRow, Speech, StaffId, Times, Variants, VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},

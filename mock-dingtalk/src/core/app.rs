@@ -15,7 +15,7 @@ use super::{
     conversation::Conversations,
     delivery::{Deliveries, DeliveryRow},
     effect::{Effect, Outgoing},
-    fault::{Cut, Faults},
+    fault::{Cut, Faults, Happening},
     frame_faults::Held,
     ids::Mint,
     journal::{Draft, EntryKind, Journals},
@@ -250,7 +250,9 @@ impl App {
         frame: Outgoing,
     ) {
         let body = match &frame {
-            Outgoing::Text(text) => Arc::clone(text),
+            Outgoing::Text(text) | Outgoing::Fragments(text, _) | Outgoing::Bad(text, _) => {
+                Arc::clone(text)
+            }
             Outgoing::Binary(bytes) => String::from_utf8_lossy(bytes).into(),
         };
         self.note(cx, Draft::new(EntryKind::FrameOut, what).on(id).body(body));
@@ -287,7 +289,7 @@ impl App {
 
     /// Ends a connection from this side.
     pub(crate) fn cut(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, how: Cut, reason: &str) {
-        let ends = how != Cut::BlackHole;
+        let ends = how.ends();
         cx.effects.push(Effect::Cut { connection: key, how });
         if ends {
             self.end(cx, key, reason);
@@ -301,6 +303,7 @@ impl App {
     pub(crate) fn record_sent(&mut self, cx: &mut Cx<'_>, row: SentRow, bytes: usize) {
         let text = format!("{} to {} by {}", row.msgtype, row.to, row.via);
         self.note(cx, Draft::new(EntryKind::Sent, text).body(row.text.as_str().into()));
+        self.faults.happened(Happening::Sent);
         self.sent.push(row.seq, bytes, row, drop);
         self.changed(cx);
     }

@@ -12,7 +12,7 @@ use super::{
     app::{App, AppInfo, AppNumber, AppOptions, Cx},
     connection::{Connection, ConnectionKey, ConnectionState},
     effect::Effect,
-    fault::{Action, Cut, Point},
+    fault::{Action, Cut, Faults, Point},
     http::{HttpAnswer, HttpCall, Plan},
     ids::Mint,
     journal::{Diagnosis, Draft, Entry, EntryKind, Journals},
@@ -40,6 +40,8 @@ pub(crate) struct Fleet {
     last_app: u32,
     last_connection: u64,
     unmatched: Ring<String>,
+    /// Faults of TCP and TLS, before anybody knows whose a connection is.
+    pub(super) tcp_faults: Faults,
 }
 
 /// What an upgrade request gets.
@@ -65,6 +67,7 @@ impl Fleet {
             last_app: 0,
             last_connection: 0,
             unmatched: Ring::new(100, usize::MAX),
+            tcp_faults: Faults::default(),
         }
     }
 
@@ -145,6 +148,7 @@ impl Fleet {
         self.timers.clear();
         self.journals.clear();
         self.unmatched = Ring::new(100, usize::MAX);
+        self.tcp_faults.clear(None);
     }
 
     pub(crate) fn infos(&self) -> Vec<AppInfo> {
@@ -195,20 +199,15 @@ impl Fleet {
         let mut app = number.and_then(|number| apps.get_mut(&number));
         let now = now.jumped(app.as_ref().map_or(0, |app| app.wall_jump_ms));
         let mut cx = Cx { now, effects, journals, timers };
-        let fault =
-            app.as_mut().and_then(|app| app.faults.take(Point::Path(&call.path), now.since_start));
+        let point = Point::Call { method: &call.method, path: &call.path };
+        let fault = app.as_mut().and_then(|app| app.faults.take(point, now.since_start));
         let instead = fault.as_ref().and_then(|fault| Reply::of_fault(fault, call.is_oapi()));
-        let plan = match &fault {
-            Some(Action::Hang) => Plan::Never,
-            Some(Action::Drop(how)) => Plan::Cut(how.clone()),
-            Some(Action::Delay(by)) => Plan::At(now.since_start.saturating_add(*by)),
-            _ => Plan::Now,
-        };
+        let plan = Plan::of_fault(fault.as_ref(), now.since_start);
         if instead.is_none() && routed.is_unmatched() {
             let number = self.unmatched.next_number();
             self.unmatched.push(number, 0, format!("{} {}", call.method, call.path), drop);
         }
-        let silent = matches!(plan, Plan::Never | Plan::Cut(_));
+        let silent = plan.is_silent();
         let reply = match instead {
             Some(reply) => reply,
             None if silent => Reply::ok(serde_json::Value::Null),
@@ -224,11 +223,9 @@ impl Fleet {
             let half = answer.body.floor_char_boundary(answer.body.len() / 2);
             answer.body = answer.body[..half].into();
         }
-        let text = match answer.plan {
-            Plan::Never => format!("{} {}: fault, no answer", call.method, call.path),
-            Plan::Cut(_) => format!("{} {}: fault, connection cut", call.method, call.path),
-            Plan::At(_) => format!("{} {}: fault, answered late", call.method, call.path),
-            Plan::Now => format!("{} {}", call.method, call.path),
+        let text = match answer.plan.remark() {
+            Some(remark) => format!("{} {}: fault, {remark}", call.method, call.path),
+            None => format!("{} {}", call.method, call.path),
         };
         let draft = Draft::new(EntryKind::Http, text)
             .body(call.journaled())
@@ -249,8 +246,7 @@ impl Fleet {
     /// was no HTTP.
     pub(crate) fn turned_away(&mut self, now: Moment, what: &str, status: u16, why: Diagnosis) {
         let draft = Draft::new(EntryKind::Http, what).answered(status, "".into());
-        let entry = self.journals.add(now.unix_ms, None, draft.diagnosis(Some(why)));
-        self.effects.push(Effect::Journaled(entry));
+        self.note(now, draft.diagnosis(Some(why)));
     }
 
     // ---- WebSocket -----------------------------------------------------------------------
@@ -271,11 +267,7 @@ impl Fleet {
                 let reply = Reply::of_fault(&action, false)
                     .unwrap_or_else(|| Reply::ok(serde_json::Value::Null));
                 let mut answer = reply.finish(&mut self.mint);
-                answer.plan = match action {
-                    Action::Hang => Plan::Never,
-                    Action::Drop(how) => Plan::Cut(how),
-                    _ => Plan::Now,
-                };
+                answer.plan = Plan::of_fault(Some(&action), now.since_start);
                 self.note_upgrade(now, owner, "fault", answer.status, None);
                 return UpgradeVerdict::Answer(answer);
             }
@@ -447,6 +439,12 @@ impl Fleet {
     }
 
     // ---- inside --------------------------------------------------------------------------
+
+    /// Writes a line into the mock's own journal.
+    pub(super) fn note(&mut self, now: Moment, draft: Draft) {
+        let entry = self.journals.add(now.unix_ms, None, draft);
+        self.effects.push(Effect::Journaled(entry));
+    }
 
     fn with<R>(
         &mut self,

@@ -410,6 +410,7 @@ fn no_body_and_no_path_makes_the_control_api_fail() {
         format!("/_mock/apps/{id}/connections/all/disconnect"),
         format!("/_mock/apps/{id}/connections/all/frames"),
         format!("/_mock/apps/{id}/faults/1"),
+        "/_mock/tcp-faults/1".to_owned(),
         "/_mock/apps/%ff%fe/messages".to_owned(),
         "/_mock/env?sdk=all&clientId=%00".to_owned(),
     ];

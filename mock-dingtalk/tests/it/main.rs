@@ -20,3 +20,4 @@ mod process;
 mod robot_api;
 mod support;
 mod user_api;
+mod wire_faults;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{answer::Reply, credentials};
 use crate::core::{
     app::{App, Cx},
+    fault::Happening,
     http::HttpCall,
     journal::Diagnosis,
     lifetime,
@@ -56,6 +57,7 @@ pub(super) fn answer(
         local_ip: request.local_ip.map(str::to_owned),
         base,
     };
+    app.faults.happened(Happening::Opened);
     tickets.issue(ticket.clone(), app.number, open, cx.now);
     Reply::ok(json!({ "endpoint": endpoint, "ticket": ticket }))
 }
