@@ -8,10 +8,10 @@ use super::fields::Fields;
 use crate::core::{Action, BadFrame, Cut, Direction, ErrorBody, VerbError};
 
 /// Reads what stands beside `type`.
-type Read = fn(&mut Fields) -> Result<Action, VerbError>;
+pub(super) type Read = fn(&mut Fields) -> Result<Action, VerbError>;
 
 /// Every action by its name.
-const ACTIONS: [(&str, Read); 31] = [
+pub(super) const ACTIONS: [(&str, Read); 31] = [
     ("status", |fields| {
         let status = read_status(fields)?.ok_or_else(|| fields.missing("status", STATUS))?;
         Ok(Action::Status(status, fields.word("body", &BODIES)?.unwrap_or(ErrorBody::Json)))

@@ -151,8 +151,14 @@ pub(crate) fn write(row: &FaultRow) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
     use super::{Fields, read, write};
-    use crate::core::FaultRow;
+    use crate::{
+        control::action_json::ACTIONS,
+        core::{AppOptions, FaultRow, Fleet, Moment},
+    };
 
     #[test]
     fn what_is_written_can_be_read_again() {
@@ -234,6 +240,99 @@ mod tests {
         for (text, start) in cases {
             let error = read(Fields::parse(text.as_bytes()).unwrap()).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");
+        }
+    }
+
+    /// Values that stand somewhere in a fault, and some that stand nowhere.
+    fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            prop::sample::select(vec![
+                json!("rst"),
+                json!("1s"),
+                json!("always"),
+                json!("/v1.0/*"),
+                json!("PUT"),
+                json!("sent"),
+                json!("masked"),
+                json!("json"),
+                json!({"type": "close", "code": 1000}),
+                json!({"type": "blackhole", "direction": "toBot"}),
+                json!(503),
+                json!(0),
+                json!(true),
+            ]),
+            any::<u64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ]
+    }
+
+    fn any_fault() -> impl Strategy<Value = Value> {
+        let when = prop_oneof![
+            prop::sample::select(super::PLACES.map(|(word, _)| json!(word)).to_vec()),
+            Just(json!({"frame": {"type": "CALLBACK"}})),
+            Just(json!({"path": "/v1.0/*", "method": "PUT"})),
+            any_value(),
+        ];
+        let times = prop_oneof![
+            Just(Value::Null),
+            (1..9_u32).prop_map(Value::from),
+            Just(json!({"until": "acked"})),
+            (prop::sample::select(vec!["nth", "every", "for", "until", "percent"]), any_value())
+                .prop_map(|(name, value)| json!({ name: value })),
+            any_value(),
+        ];
+        let members = vec![
+            "status",
+            "code",
+            "message",
+            "body",
+            "for",
+            "how",
+            "bytes",
+            "every",
+            "copies",
+            "pieces",
+            "text",
+            "closes",
+            "messageId",
+            "x",
+        ];
+        let names = prop::sample::select(ACTIONS.map(|(name, _)| name).to_vec());
+        let beside = prop::collection::vec((prop::sample::select(members), any_value()), 0..3);
+        (when, times, names, beside).prop_map(|(when, times, name, beside)| {
+            let mut action = json!({ "type": name });
+            for (member, value) in beside {
+                action[member] = value;
+            }
+            json!({ "when": when, "times": times, "action": action })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// Whatever is asked for, it is refused or it is a rule, and a rule can be shown.
+        #[test]
+        fn any_fault_is_refused_or_becomes_a_rule(fault in any_fault()) {
+            let Ok(fault) = read(Fields::parse(fault.to_string().as_bytes()).unwrap()) else {
+                return Ok(());
+            };
+            let now = Moment { since_start: std::time::Duration::ZERO, unix_ms: 0 };
+            let mut fleet = Fleet::new(1);
+            let id = fleet.mint_app(now, AppOptions::default()).unwrap().client_id;
+            let of_app = fleet.act(now, &id, |app, cx| app.add_fault(cx, fault.clone()));
+            let of_mock = fleet.add_tcp_fault(now, fault.clone());
+            prop_assert_eq!(fleet.app(&id).unwrap().faults.rows().len(), usize::from(of_app.is_ok()));
+            prop_assert_eq!(fleet.tcp_faults().len(), usize::from(of_mock.is_ok()));
+            prop_assert!(of_app.is_err() || of_mock.is_err());
+            if let Ok(row) = of_app.or(of_mock) {
+                let mut written = write(&row);
+                for extra in ["id", "hits", "left"] {
+                    written.as_object_mut().unwrap().remove(extra);
+                }
+                let again = read(Fields::parse(written.to_string().as_bytes()).unwrap());
+                prop_assert_eq!(again, Ok(fault));
+            }
         }
     }
 }

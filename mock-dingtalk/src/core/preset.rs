@@ -83,17 +83,22 @@ macro_rules! described {
 /// Each preset, in the order of `docs/presets.md`.
 pub(crate) const PRESETS: [Described; 19] = described! {
     DisconnectThenSilence "disconnect-then-silence" "after 10 s, by a reset of TCP" => PLUGIN_308,
-        "https://github.com/open-dingtalk/dingtalk-stream-sdk-python/issues/22";
+        "https://github.com/open-dingtalk/dingtalk-stream-sdk-python/issues/22",
+        "https://github.com/oryx-labs/oryxos/issues/343",
+        "https://github.com/oryx-labs/oryxos/issues/365";
     Zombie "zombie" RECONNECT => PLUGIN_308, "https://github.com/QwenLM/qwen-code/pull/6674",
         "https://github.com/BytePioneer-AI/openclaw-china/issues/19";
     SilentStop "silent-stop" RECONNECT => PLUGIN_308, CONNECTOR_203;
     NoRegistered "no-registered" CLEARED => PLUGIN_308, CONNECTOR_203;
     HalfOpen "half-open" RECONNECT =>
-        "https://github.com/soimy/openclaw-channel-dingtalk/issues/302";
+        "https://github.com/soimy/openclaw-channel-dingtalk/issues/302",
+        "https://github.com/snapview/tungstenite-rs/issues/225",
+        "https://github.com/snapview/tungstenite-rs/issues/233";
     SleepWake "sleep-wake" "at once, and the clock stays where it is" =>
         "https://github.com/agentscope-ai/QwenPaw/issues/5214";
     AcceptThenClose "accept-then-close" CLEARED =>
         "https://github.com/soimy/openclaw-channel-dingtalk/issues/151",
+        "https://github.com/soimy/openclaw-channel-dingtalk/issues/153",
         "https://github.com/NousResearch/hermes-agent/issues/24851";
     SlowOpen "slow-open" "after three opens" =>
         "https://github.com/DingTalk-Real-AI/dingtalk-openclaw-connector/issues/573";
@@ -105,8 +110,10 @@ pub(crate) const PRESETS: [Described; 19] = described! {
         "https://github.com/open-dingtalk/dingtalk-stream-sdk-go/issues/16";
     LateAckRedeliver "late-ack-redeliver" "after three messages" =>
         "https://github.com/soimy/openclaw-channel-dingtalk/issues/390",
+        "https://github.com/soimy/openclaw-channel-dingtalk/pull/392",
         "https://github.com/agentscope-ai/QwenPaw/issues/118",
-        "https://github.com/zfanswer/dify-on-dingtalk/issues/16";
+        "https://github.com/zfanswer/dify-on-dingtalk/issues/16",
+        "https://github.com/riba2534/happyclaw/issues/681";
     CrossAccountDup "cross-account-dup" "after one message of each app" =>
         "https://github.com/DingTalk-Real-AI/dingtalk-openclaw-connector/issues/207";
     TokenCacheMixup "token-cache-mixup" "never: it is how the mock always is" =>
@@ -117,7 +124,7 @@ pub(crate) const PRESETS: [Described; 19] = described! {
     WebhookExpired "webhook-expired" "with the next message, which brings a new one" =>
         "https://github.com/sipeed/picoclaw/issues/1817";
     TlsHandshakeFail "tls-handshake-fail" "after one handshake" =>
-        "https://github.com/soimy/openclaw-channel-dingtalk/issues/74",
+        "https://github.com/soimy/openclaw-channel-dingtalk/pull/74",
         "https://github.com/open-dingtalk/dingtalk-stream-sdk-nodejs/issues/13";
     AckShape "ack-shape" CLEARED => "https://github.com/iOfficeAI/AionCore/issues/159";
     NoPong "no-pong" RECONNECT => "https://github.com/soimy/openclaw-channel-dingtalk/issues/88";

@@ -344,6 +344,11 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
             "hostile/truncated.txt",
             "user0001",
             "documented",
+            "connected",
+            "accept",
+            "dribble",
+            "toBot",
+            "sent",
         ])
         .prop_map(Value::from),
     ];
@@ -376,6 +381,11 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
             "clientSecret",
             "seed",
             "messageId",
+            "until",
+            "method",
+            "bytes",
+            "every",
+            "direction",
         ]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
