@@ -1,5 +1,6 @@
 //! The control API: the library's verbs over HTTP, below `/_mock`.
 
+mod action_json;
 mod api_state;
 mod apps;
 mod breaking;
@@ -17,6 +18,7 @@ mod pushes;
 mod refusal;
 mod rows;
 mod speech;
+mod tcp_faults;
 
 use std::sync::Arc;
 
@@ -65,6 +67,11 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
         .route("/_mock/apps/{client_id}/findings", get(findings::list).delete(findings::clear))
         .route("/_mock/findings", get(findings::list_of_nobody).delete(findings::clear_of_nobody))
         .route("/_mock/findings/rules", get(findings::rules))
+        .route(
+            "/_mock/tcp-faults",
+            get(tcp_faults::list).post(tcp_faults::add).delete(tcp_faults::clear),
+        )
+        .route("/_mock/tcp-faults/{id}", delete(tcp_faults::remove))
         .route("/_mock/journal", get(journal::list))
         .route("/_mock/events", get(events::stream))
         .route("/_mock/clock", get(clock::show).post(clock::turn))

@@ -19,6 +19,7 @@ mod dispatch;
 mod effect;
 mod export;
 mod fault;
+mod fault_check;
 mod findings;
 mod fixture;
 mod fleet;
@@ -42,6 +43,7 @@ mod redact;
 mod ring;
 mod sent;
 mod session;
+mod tcp_faults;
 mod ticket;
 mod timer;
 mod token;
@@ -57,8 +59,9 @@ pub(crate) use self::{
     base_url::{BaseUrl, DINGTALK_DOMAINS, is_dingtalk},
     connection::ConnectionKey,
     dial::{Dial, Reading, Scale, Turn},
-    effect::{Effect, Outgoing},
+    effect::{Effect, Ill, Outgoing},
     export::{Excerpt, FORMAT, Head, Selection, VERSION},
+    fault_check::METHODS,
     findings::{RULES, Rule},
     fixture::fixture_names,
     fleet::{Fleet, UpgradeVerdict},
@@ -75,7 +78,10 @@ pub use self::{
     connection::{ConnectionRow, ConnectionState},
     conversation::ConversationKind,
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
-    fault::{Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, When},
+    fault::{
+        Action, BadFrame, Cut, Direction, ErrorBody, Fault, FaultRow, FrameSelector, Happening,
+        Times, When,
+    },
     findings::{Finding, FindingRule, Severity},
     inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
     inbound_media::Media,

@@ -1,5 +1,7 @@
 //! The HTTP side: hands calls to the core and writes its answers.
 
+mod slow_body;
+
 use std::sync::Arc;
 
 use axum::{
@@ -11,7 +13,7 @@ use axum::{
 };
 
 use crate::{
-    core::{BaseUrl, Cut, HttpAnswer, HttpCall, Plan, Routed},
+    core::{BaseUrl, HttpAnswer, HttpCall, Plan, Routed},
     hub::Hub,
     server::Arrival,
 };
@@ -49,26 +51,35 @@ pub(crate) async fn call(
 }
 
 /// Writes an answer the way its plan says.
-pub(crate) async fn respond(hub: &Hub, arrival: &Arrival, answer: HttpAnswer) -> Response {
+pub(crate) async fn respond(hub: &Arc<Hub>, arrival: &Arrival, answer: HttpAnswer) -> Response {
     match answer.plan {
-        Plan::Now => {}
+        Plan::Now | Plan::SlowBody(_) | Plan::HeadOnly | Plan::HalfBody => {}
+        Plan::Dribble { bytes, every } => arrival.wire.dribble(hub, answer.owner, bytes, every),
         Plan::At(at) => hub.sleep_until(answer.owner, at).await,
         Plan::Never => std::future::pending().await,
         Plan::Cut(how) => {
-            match how {
-                Cut::Fin => arrival.wire.finish(),
-                Cut::BlackHole => arrival.wire.black_hole(),
-                Cut::Rst | Cut::Close { .. } => arrival.wire.reset(),
-            }
+            arrival.wire.cut(&how);
             return std::future::pending().await;
         }
     }
     let body = answer.file.unwrap_or_else(|| answer.body.as_bytes().to_vec().into());
-    let mut response = Response::new(Body::from(body));
+    let length = body.len();
+    let body = match answer.plan {
+        Plan::SlowBody(over) => slow_body::in_pieces(Arc::clone(hub), answer.owner, body, over),
+        Plan::HeadOnly => slow_body::never(),
+        Plan::HalfBody => slow_body::half(body, arrival.wire.clone()),
+        _ => Body::from(body),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() =
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if let Plan::Dribble { .. } = answer.plan {
+        // The connection is slow to its end, so no other call may come on it.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     headers.insert(header::SERVER, HeaderValue::from_static("DingTalk/1.0.0"));
     if let Ok(id) = HeaderValue::from_str(&answer.request_id) {
         headers.insert(REQUEST_ID, id);

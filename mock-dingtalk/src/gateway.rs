@@ -1,22 +1,42 @@
 //! The WebSocket side: `GET /connect?ticket=…` and the life of the socket.
 
-use std::{sync::Arc, time::Duration};
+mod frames;
+mod pong_filter;
+pub(crate) mod upgrade;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{
     Extension,
-    extract::{
-        FromRequestParts, Request, State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
-    },
+    extract::{Request, State},
     response::{IntoResponse, Response},
 };
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        self, Message,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
 
+use self::{
+    pong_filter::{PongFilter, Pongs},
+    upgrade::Upgrade,
+};
 use crate::{
-    core::{ClientFrame, ConnectionKey, Cut, Outgoing, UpgradeVerdict},
+    core::{AppNumber, ClientFrame, ConnectionKey, Cut, Ill, Outgoing, UpgradeVerdict},
     dingtalk,
     hub::{Hub, Socket},
     outbox::{self, Order, Outbox},
@@ -31,6 +51,8 @@ const ENDING: Duration = Duration::from_secs(1);
 /// A bot has so long to answer a Close frame. Real time.
 const CLOSING: Duration = Duration::from_secs(5);
 
+type WebSocket = WebSocketStream<PongFilter<TokioIo<Upgraded>>>;
+
 /// Answers the upgrade request. The ticket is looked at only if the request is a proper one.
 pub(crate) async fn connect(
     State(hub): State<Arc<Hub>>,
@@ -42,10 +64,9 @@ pub(crate) async fn connect(
         .find(|(name, _)| name == "ticket")
         .map(|(_, ticket)| ticket.into_owned())
         .unwrap_or_default();
-    let (mut parts, _) = request.into_parts();
-    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+    let upgrade = match Upgrade::of(request) {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+        Err(refused) => return refused.into_response(),
     };
     let (key, app, at, then) = match hub.step(|fleet, now| fleet.upgrade(now, &ticket)) {
         UpgradeVerdict::Accept { key, app, at, then } => (key, app, at, then),
@@ -56,16 +77,29 @@ pub(crate) async fn connect(
     if let Some(at) = at {
         hub.sleep_until(Some(app), at).await;
     }
-    upgrade
+    let (response, on_upgrade) = upgrade.accept();
+    tokio::spawn(async move {
+        let Ok(upgraded) = on_upgrade.await else { return };
         // The defaults cost 130 KiB for each connection.
-        .read_buffer_size(256)
-        .write_buffer_size(0)
-        .max_message_size(MAX_MESSAGE)
-        .max_frame_size(MAX_MESSAGE)
-        .on_upgrade(move |socket| {
-            start(guard, socket, arrival.wire, then);
-            std::future::ready(())
-        })
+        let config = WebSocketConfig::default()
+            .read_buffer_size(256)
+            .write_buffer_size(0)
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE));
+        let pongs = Pongs::new(AtomicBool::new(true));
+        let io = PongFilter::new(TokioIo::new(upgraded), Arc::clone(&pongs));
+        let socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
+        start(guard, socket, Strings { wire: arrival.wire, pongs, app }, then);
+    });
+    response
+}
+
+/// What faults pull at, below the WebSocket.
+struct Strings {
+    wire: WireControl,
+    pongs: Pongs,
+    /// On whose clock bytes trickle.
+    app: AppNumber,
 }
 
 /// Takes the connection out of the hub, however its task ends.
@@ -83,7 +117,8 @@ impl Drop for Attached {
 
 /// Starts the life of a connection, in a task of its own: the one that did the upgrade is twice as
 /// large.
-fn start(guard: Attached, socket: WebSocket, wire: WireControl, then: Option<Cut>) {
+fn start(guard: Attached, socket: WebSocket, strings: Strings, then: Option<Cut>) {
+    let wire = strings.wire.clone();
     let (orders, outbox) = outbox::new();
     if let Some(how) = then {
         orders.give(Order::Cut(how)).expect("it is the first order");
@@ -94,7 +129,7 @@ fn start(guard: Attached, socket: WebSocket, wire: WireControl, then: Option<Cut
         return;
     }
     let (sink, stream) = socket.split();
-    tokio::spawn(run(guard, sink, stream, outbox, wire));
+    tokio::spawn(run(guard, sink, stream, outbox, strings));
 }
 
 async fn run(
@@ -102,15 +137,15 @@ async fn run(
     sink: SplitSink<WebSocket, Message>,
     stream: SplitStream<WebSocket>,
     outbox: Outbox,
-    wire: WireControl,
+    strings: Strings,
 ) {
     // Reading and writing don't wait for each other: a bot that writes before it reads would
     // otherwise block both sides.
     guard.reason = tokio::select! {
         reason = read(&guard.hub, guard.key, stream) => reason,
-        reason = write(sink, &outbox, &wire) => reason,
+        reason = write(&guard.hub, sink, &outbox, &strings) => reason,
         () = stuck(&outbox) => {
-            wire.reset();
+            strings.wire.reset();
             "cut, while the bot read nothing".to_owned()
         }
     };
@@ -129,7 +164,8 @@ async fn read(hub: &Hub, key: ConnectionKey, mut stream: SplitStream<WebSocket>)
                 hub.step(|fleet, now| fleet.received_binary(now, key, bytes.len()));
             }
             Some(Ok(Message::Ping(_))) => hub.step(|fleet, now| fleet.pinged(now, key)),
-            Some(Ok(Message::Pong(_))) => {}
+            // Frames as such come out only where they went in.
+            Some(Ok(Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(close))) => {
                 // The library answers it; the end follows. Nothing may be pushed any more.
                 reason = match close {
@@ -146,16 +182,31 @@ async fn read(hub: &Hub, key: ConnectionKey, mut stream: SplitStream<WebSocket>)
 
 /// Writes what is ordered until an order ends it, and says why it ended.
 async fn write(
+    hub: &Arc<Hub>,
     mut sink: SplitSink<WebSocket, Message>,
     outbox: &Outbox,
-    wire: &WireControl,
+    Strings { wire, pongs, app }: &Strings,
 ) -> String {
     while let Some(order) = outbox.next().await {
         let sent = match order {
             Order::Send(Outgoing::Text(text)) => sink.send(Message::text(&*text)).await,
             Order::Send(Outgoing::Binary(bytes)) => sink.send(Message::Binary(bytes)).await,
-            Order::Cut(Cut::BlackHole) => {
-                wire.black_hole();
+            Order::Send(Outgoing::Fragments(text, pieces)) => {
+                send_all(&mut sink, frames::fragments(&text, pieces)).await
+            }
+            Order::Send(Outgoing::Bad(text, how)) => {
+                send_all(&mut sink, frames::bad(&text, how)).await
+            }
+            Order::Sicken(Ill::NoPong) => {
+                pongs.store(false, Ordering::Release);
+                Ok(())
+            }
+            Order::Sicken(Ill::Dribble { bytes, every }) => {
+                wire.dribble(hub, Some(*app), bytes, every);
+                Ok(())
+            }
+            Order::Cut(how @ (Cut::BlackHole | Cut::OneWay(_))) => {
+                wire.cut(&how);
                 Ok(())
             }
             Order::Cut(Cut::Rst) => {
@@ -167,7 +218,7 @@ async fn write(
                 return "ended by the mock".to_owned();
             }
             Order::Cut(Cut::Close { code, reason }) => {
-                let frame = CloseFrame { code, reason: reason.into() };
+                let frame = CloseFrame { code: code.into(), reason: reason.into() };
                 if sink.send(Message::Close(Some(frame))).await.is_ok() {
                     // The reader sees the bot's answer; this side has nothing more to say.
                     tokio::time::sleep(CLOSING).await;
@@ -180,6 +231,16 @@ async fn write(
         }
     }
     "the mock stopped".to_owned()
+}
+
+async fn send_all(
+    sink: &mut SplitSink<WebSocket, Message>,
+    frames: Vec<Message>,
+) -> Result<(), tungstenite::Error> {
+    for frame in frames {
+        sink.feed(frame).await?;
+    }
+    sink.flush().await
 }
 
 /// Ends a while after an end was ordered.

@@ -10,9 +10,7 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
     clock::Clock,
-    core::{
-        App, AppNumber, ConnectionKey, Effect, Entry, Fleet, Moment, Reading, Turn, VerbError,
-    },
+    core::{App, AppNumber, ConnectionKey, Effect, Entry, Fleet, Moment, Reading, Turn, VerbError},
     outbox::{Full, MAX_ORDERS, Order, Orders},
     plug::Plug,
     wire::WireControl,
@@ -195,6 +193,11 @@ impl Hub {
         Ok(reading)
     }
 
+    /// The time of an app on its clock's steady hand; the mock's where there is no app.
+    pub(crate) fn time_of(&self, app: Option<AppNumber>) -> Duration {
+        self.look(|fleet| fleet.local(self.clock.now(), app)).since_start
+    }
+
     /// Waits until `deadline` has come on the clock of an app, or on the mock's, however it comes.
     /// Nobody waits for an app that is gone.
     pub(crate) async fn sleep_until(&self, app: Option<AppNumber>, deadline: Duration) {
@@ -268,6 +271,9 @@ impl Inner {
                 }
                 Effect::Cut { connection, how } => {
                     self.order(connection, Order::Cut(how));
+                }
+                Effect::Sicken { connection, with } => {
+                    self.order(connection, Order::Sicken(with));
                 }
                 Effect::Changed(app) => {
                     if let Some(watcher) = self.watchers.get(&app) {

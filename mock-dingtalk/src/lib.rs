@@ -23,11 +23,12 @@ mod wire;
 
 pub use crate::{
     core::{
-        AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, ConnectionRow, ConnectionState,
-        Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis,
-        Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, Finding, FindingRule, FrameSelector,
-        MAX_DEPTH, Media, MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say,
-        SayConversation, SentRow, Severity, Speech, StaffId, Times, Variants, VerbError, When,
+        AckRow, Action, AppInfo, AppOptions, AttemptRow, BadFrame, Callback, ConnectionRow,
+        ConnectionState, Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState,
+        Diagnosis, Direction, Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, Finding,
+        FindingRule, FrameSelector, Happening, MAX_DEPTH, Media, MsgType, Preset, Profile, Quote,
+        QuoteForm, Said, SaidState, Sample, Say, SayConversation, SentRow, Severity, Speech,
+        StaffId, Times, Variants, VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},

@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 pub use self::{app::App, clock::MockClock};
 use crate::{
     clock::Clock,
-    core::{AppInfo, AppOptions},
+    core::{AppInfo, AppOptions, Fault, FaultRow},
     error::MockError,
     hub::{Hub, Settings},
     plug::{Authority, Plug},
@@ -219,6 +219,25 @@ impl MockDingtalk {
     /// Calls of bots for which the mock has no answer, as `METHOD PATH`, the last hundred.
     pub fn unmatched(&self) -> Vec<String> {
         self.hub.look(crate::core::Fleet::unmatched)
+    }
+
+    /// Adds a rule that breaks TCP or TLS before anybody knows whose a connection is:
+    /// [`When::Accept`](crate::When::Accept) or
+    /// [`When::TlsHandshake`](crate::When::TlsHandshake). It meets whoever comes, the control API
+    /// too, and therefore has to say how often: [`Times::First`](crate::Times::First) or
+    /// [`Times::Nth`](crate::Times::Nth).
+    pub fn tcp_fault(&self, fault: Fault) -> Result<FaultRow, MockError> {
+        Ok(self.hub.step(|fleet, now| fleet.add_tcp_fault(now, fault))?)
+    }
+
+    /// The rules of [`MockDingtalk::tcp_fault`], with how often each acted.
+    pub fn tcp_faults(&self) -> Vec<FaultRow> {
+        self.hub.look(|fleet| fleet.tcp_faults().to_vec())
+    }
+
+    /// Removes them, and says how many there were.
+    pub fn clear_tcp_faults(&self) -> usize {
+        self.hub.step(|fleet, _| fleet.clear_tcp_faults(None))
     }
 
     /// Forgets all apps, and resets what is connected.

@@ -10,13 +10,14 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::core::{Cut, Outgoing};
+use crate::core::{Cut, Ill, Outgoing};
 
 /// What a socket's writer shall do, in order.
 #[derive(Debug)]
 pub(crate) enum Order {
     Send(Outgoing),
     Cut(Cut),
+    Sicken(Ill),
 }
 
 /// Orders that may wait for a writer. A bot that reads nothing for so long is cut off.
@@ -60,7 +61,7 @@ impl Orders {
     /// Adds an order behind those that wait. One that ends the socket is told to
     /// [`Outbox::ends`] at once, in case the writer is stuck.
     pub(crate) fn give(&self, order: Order) -> Result<(), Full> {
-        let ends = matches!(&order, Order::Cut(how) if *how != Cut::BlackHole);
+        let ends = matches!(&order, Order::Cut(how) if how.ends());
         {
             let mut state = self.0.lock();
             if ends {

@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    core::{Action, Cut, Direction, Fleet},
     hub::Hub,
     plug::Line,
     wire::{Wire, WireControl},
@@ -87,10 +88,23 @@ async fn serve_connection(stream: TcpStream, hub: Arc<Hub>, router: Router) {
     let Ok(local) = stream.local_addr() else { return };
     // A frame is written whole; waiting for more only delays it. It fails only on a dead socket.
     let _ = stream.set_nodelay(true);
-    let mut first = [0];
-    let peeked = tokio::time::timeout(HEAD_TIMEOUT, stream.peek(&mut first)).await;
-    let Ok(Ok(1..)) = peeked else { return };
     let (wire, control) = Wire::new(stream);
+    match hub.step(Fleet::accepted) {
+        Some(Action::Drop(how)) => {
+            control.cut(&how);
+            if how != Cut::OneWay(Direction::ToBot) {
+                if how != Cut::Rst {
+                    // The peer ends it: with something unread, an end from here would be a reset.
+                    let _ = tokio::time::timeout(HEAD_TIMEOUT, wire.drain()).await;
+                }
+                return;
+            }
+        }
+        Some(Action::Dribble { bytes, every }) => control.dribble(&hub, None, bytes, every),
+        _ => {}
+    }
+    let peeked = tokio::time::timeout(HEAD_TIMEOUT, wire.peek()).await;
+    let Ok(Ok(Some(first))) = peeked else { return };
     let arrival = Arrival { wire: control, local };
-    Line::new(arrival, hub, router).serve(wire, first[0]).await;
+    Line::new(arrival, hub, router).serve(wire, first).await;
 }

@@ -5,10 +5,11 @@ use std::{
     net::Shutdown,
     pin::Pin,
     sync::{
-        Arc, Weak,
-        atomic::{AtomicU8, Ordering},
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU8, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use futures_util::task::AtomicWaker;
@@ -16,6 +17,13 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::Notify,
+    task::AbortHandle,
+};
+
+use crate::{
+    core::{AppNumber, Cut, Direction},
+    hub::Hub,
 };
 
 /// What hyper and the WebSocket read from and write to.
@@ -37,28 +45,87 @@ struct Shared {
     mode: AtomicU8,
     reader: AtomicWaker,
     writer: AtomicWaker,
+    /// Bytes that may go out before the next interval, if the wire trickles.
+    allowance: AtomicUsize,
+    /// Told when a writer has nothing left of it.
+    starved: Notify,
+    /// Who grants it.
+    pace: Mutex<Option<AbortHandle>>,
 }
 
-const INTACT: u8 = 0;
 /// Reads and writes fail, so that whoever holds the wire drops it.
 const CUT: u8 = 1;
-/// What is written is swallowed, what comes is thrown away.
-const BLACK_HOLE: u8 = 2;
+/// What is written is swallowed.
+const SWALLOW_OUT: u8 = 2;
+/// What comes is thrown away.
+const SWALLOW_IN: u8 = 4;
+/// What is written goes out so many bytes at a time.
+const TRICKLE: u8 = 8;
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> (Self, WireControl) {
         let stream = Arc::new(stream);
         let shared = Arc::new(Shared {
-            mode: AtomicU8::new(INTACT),
+            mode: AtomicU8::new(0),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
+            allowance: AtomicUsize::new(0),
+            starved: Notify::new(),
+            pace: Mutex::new(None),
         });
         let control = WireControl { stream: Arc::downgrade(&stream), shared: Arc::clone(&shared) };
         (Self { stream, shared }, control)
     }
+
+    /// The first byte that comes, which is still to be read then. `None` at the end.
+    pub(crate) async fn peek(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        Ok((self.stream.peek(&mut first).await? > 0).then_some(first[0]))
+    }
+
+    /// Reads and throws away until the peer ends the connection.
+    pub(crate) async fn drain(&self) {
+        let mut thrown_away = [0; 1024];
+        while self.stream.readable().await.is_ok() {
+            match self.stream.try_read(&mut thrown_away) {
+                Ok(0) => return,
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.shared.set_pace(None);
+    }
+}
+
+impl Shared {
+    fn set_pace(&self, pace: Option<AbortHandle>) {
+        let old = {
+            let mut held = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *held, pace)
+        };
+        if let Some(old) = old {
+            old.abort();
+        }
+    }
 }
 
 impl WireControl {
+    /// Breaks the connection as told. There is no Close frame below the WebSocket: that is a reset.
+    pub(crate) fn cut(&self, how: &Cut) {
+        match how {
+            Cut::Rst | Cut::Close { .. } => self.reset(),
+            Cut::Fin => self.finish(),
+            Cut::BlackHole => self.switch(SWALLOW_IN | SWALLOW_OUT),
+            Cut::OneWay(Direction::ToBot) => self.switch(SWALLOW_OUT),
+            Cut::OneWay(Direction::FromBot) => self.switch(SWALLOW_IN),
+        }
+    }
+
     /// Resets the connection: the peer's next read or write fails.
     pub(crate) fn reset(&self) {
         if let Some(stream) = self.stream.upgrade() {
@@ -77,13 +144,47 @@ impl WireControl {
         self.switch(CUT);
     }
 
-    /// Lets nothing pass any more; the connection itself stays until the peer ends it.
-    pub(crate) fn black_hole(&self) {
-        self.switch(BLACK_HOLE);
+    /// From now on at most so many bytes go out in each interval on the app's clock, the first of
+    /// them at once. There is no end to it but the connection's; another call changes the pace.
+    pub(crate) fn dribble(
+        &self,
+        hub: &Arc<Hub>,
+        app: Option<AppNumber>,
+        bytes: usize,
+        every: Duration,
+    ) {
+        let (hub, shared) = (Arc::clone(hub), Arc::clone(&self.shared));
+        shared.allowance.store(bytes, Ordering::Release);
+        let pace = tokio::spawn(async move {
+            let now = || hub.time_of(app);
+            let (mut due, mut granted) = (now(), now());
+            loop {
+                shared.starved.notified().await;
+                if shared.allowance.load(Ordering::Acquire) > 0 {
+                    // It was told twice of the hunger that is over.
+                    continue;
+                }
+                // What is due was missed by a jump of the clock, unless nobody wrote meanwhile.
+                if now().saturating_sub(granted) >= every {
+                    due = now();
+                }
+                due = due.saturating_add(every);
+                hub.sleep_until(app, due).await;
+                granted = now();
+                shared.allowance.store(bytes, Ordering::Release);
+                shared.writer.wake();
+            }
+        });
+        self.shared.set_pace(Some(pace.abort_handle()));
+        self.switch(TRICKLE);
+        if self.stream.strong_count() == 0 {
+            // The wire was dropped before it could see this.
+            self.shared.set_pace(None);
+        }
     }
 
     fn switch(&self, mode: u8) {
-        self.shared.mode.store(mode, Ordering::Release);
+        self.shared.mode.fetch_or(mode, Ordering::AcqRel);
         self.shared.reader.wake();
         self.shared.writer.wake();
     }
@@ -98,11 +199,11 @@ impl AsyncRead for Wire {
         self.shared.reader.register(cx.waker());
         loop {
             let mode = self.shared.mode.load(Ordering::Acquire);
-            if mode == CUT {
+            if mode & CUT != 0 {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
             }
             ready!(self.stream.poll_read_ready(cx))?;
-            let read = if mode == BLACK_HOLE {
+            let read = if mode & SWALLOW_IN != 0 {
                 let mut thrown_away = [0; 1024];
                 match self.stream.try_read(&mut thrown_away) {
                     Ok(0) => return Poll::Ready(Ok(())),
@@ -132,15 +233,33 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         self.shared.writer.register(cx.waker());
         loop {
-            match self.shared.mode.load(Ordering::Acquire) {
-                CUT => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                BLACK_HOLE => return Poll::Ready(Ok(buf.len())),
-                _ => {}
+            let mode = self.shared.mode.load(Ordering::Acquire);
+            if mode & CUT != 0 {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            if mode & SWALLOW_OUT != 0 {
+                return Poll::Ready(Ok(buf.len()));
+            }
+            let mut piece = buf;
+            if mode & TRICKLE != 0 {
+                let allowed = self.shared.allowance.load(Ordering::Acquire);
+                if allowed == 0 && !buf.is_empty() {
+                    self.shared.starved.notify_one();
+                    return Poll::Pending;
+                }
+                piece = &buf[..buf.len().min(allowed)];
             }
             ready!(self.stream.poll_write_ready(cx))?;
-            match self.stream.try_write(buf) {
+            match self.stream.try_write(piece) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                Ok(bytes) => {
+                    if mode & TRICKLE != 0 {
+                        // Only the writer takes; who grants does so only when nothing is left.
+                        self.shared.allowance.fetch_sub(bytes, Ordering::AcqRel);
+                    }
+                    return Poll::Ready(Ok(bytes));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
             }
         }
     }
@@ -150,7 +269,8 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.shared.mode.load(Ordering::Acquire) != INTACT {
+        let mode = self.shared.mode.load(Ordering::Acquire);
+        if mode & (CUT | SWALLOW_IN | SWALLOW_OUT) != 0 {
             return Poll::Ready(Ok(()));
         }
         match SockRef::from(&*self.stream).shutdown(Shutdown::Write) {

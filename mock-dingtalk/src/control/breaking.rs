@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{fault_json, fields::Fields, refusal::Refusal};
+use super::{action_json, fault_json, fields::Fields, refusal::Refusal};
 use crate::{
     core::{PRESETS, Preset, VerbError, check_cut, quoted},
     hub::Hub,
@@ -49,7 +49,7 @@ pub(crate) async fn cut(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let mut fields = Fields::parse(&body)?;
-    let how = fault_json::read_cut(&mut fields)?;
+    let how = action_json::read_cut(&mut fields)?;
     fields.finish()?;
     check_cut(&how)?;
     let count = hub.step(|fleet, now| {
@@ -91,9 +91,7 @@ pub(crate) async fn add_fault(
     if let Some(name) = fields.string("preset")? {
         let preset = Preset::named(&name)?;
         fields.finish()?;
-        let rows = hub.step(|fleet, now| {
-            fleet.act(now, &client_id, |app, cx| app.apply_preset(cx, preset))
-        })?;
+        let rows = hub.step(|fleet, now| fleet.apply_preset(now, &client_id, preset))?;
         let rows: Vec<Value> = rows.iter().map(fault_json::write).collect();
         return Ok((StatusCode::CREATED, Json(json!({ "preset": preset.name(), "faults": rows }))));
     }
@@ -119,8 +117,7 @@ pub(crate) async fn remove_fault(
     State(hub): State<Arc<Hub>>,
     Path((client_id, id)): Path<(String, String)>,
 ) -> Result<StatusCode, Refusal> {
-    let number =
-        id.parse().map_err(|_| VerbError::invalid("id", quoted(&id), "the id of a fault"))?;
+    let number = fault_id(&id)?;
     let gone = hub.step(|fleet, now| {
         fleet.act(now, &client_id, |app, _| Ok(app.faults.clear(Some(number))))
     })?;
@@ -128,4 +125,9 @@ pub(crate) async fn remove_fault(
         return Err(VerbError::NotFound { what: "fault", name: id }.into());
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Reads the id of a rule.
+pub(super) fn fault_id(id: &str) -> Result<u64, VerbError> {
+    id.parse().map_err(|_| VerbError::invalid("id", quoted(id), "the id of a fault"))
 }

@@ -2,12 +2,33 @@
 
 use serde_json::{Value, json};
 
-use super::fields::Fields;
+use super::{
+    action_json::{read_action, write_action},
+    fields::Fields,
+};
 use crate::core::{
-    Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, VerbError, When, quoted,
+    Fault, FaultRow, FrameSelector, Happening, METHODS, Times, VerbError, When, quoted,
 };
 
-/// Reads a fault. `when` is `"open"`, `"upgrade"`, `"connected"`, `"ack"`, `{"path":"/…"}` or
+/// What `until` waits for.
+const HAPPENINGS: [(&str, Happening); 4] = [
+    ("opened", Happening::Opened),
+    ("connected", Happening::Connected),
+    ("acked", Happening::Acked),
+    ("sent", Happening::Sent),
+];
+
+/// The places without anything to select.
+const PLACES: [(&str, When); 6] = [
+    ("open", When::Open),
+    ("upgrade", When::Upgrade),
+    ("connected", When::Connected),
+    ("ack", When::Ack),
+    ("accept", When::Accept),
+    ("tlsHandshake", When::TlsHandshake),
+];
+
+/// Reads a fault. `when` is a word, `{"path":"/…","method"?}` or
 /// `{"frame":{"type"?,"topic"?,"connection"?}}`; `times` is 1 if not given.
 pub(crate) fn read(mut fields: Fields) -> Result<Fault, VerbError> {
     let when = read_when(&mut fields)?;
@@ -20,10 +41,12 @@ pub(crate) fn read(mut fields: Fields) -> Result<Fault, VerbError> {
     Ok(Fault { when, times, action })
 }
 
-/// A number, `"always"`, `{"nth":3}`, `{"every":2}`, `{"for":"10s"}` or `{"percent":30,"seed":7}`.
+/// A number, `"always"`, `{"nth":3}`, `{"every":2}`, `{"for":"10s"}`, `{"percent":30,"seed":7}` or
+/// `{"until":"connected"}`.
 fn read_times(fields: &mut Fields) -> Result<Times, VerbError> {
     const ALLOWED: &str = "a number from 1, or \"always\", {\"nth\":3}, {\"every\":2}, \
-                           {\"for\":\"10s\"} or {\"percent\":30,\"seed\":7}";
+                           {\"for\":\"10s\"}, {\"percent\":30,\"seed\":7} or {\"until\":\"opened\"}, \
+                           until connected, acked or sent";
     let value = match fields.take("times") {
         None => return Ok(Times::First(1)),
         Some(Value::String(word)) if word == "always" => return Ok(Times::Always),
@@ -44,14 +67,16 @@ fn read_times(fields: &mut Fields) -> Result<Times, VerbError> {
         inner.duration("for")?,
         inner.number("percent")?,
         inner.number("seed")?,
+        inner.word("until", &HAPPENINGS)?,
     ) {
-        (Some(nth), None, None, None, None) => Times::Nth(count(&nth).ok_or_else(wrong)?),
-        (None, Some(step), None, None, None) => Times::Every(count(&step).ok_or_else(wrong)?),
-        (None, None, Some(time), None, None) => Times::For(time),
-        (None, None, None, Some(percent), Some(seed)) => {
+        (Some(nth), None, None, None, None, None) => Times::Nth(count(&nth).ok_or_else(wrong)?),
+        (None, Some(step), None, None, None, None) => Times::Every(count(&step).ok_or_else(wrong)?),
+        (None, None, Some(time), None, None, None) => Times::For(time),
+        (None, None, None, Some(percent), Some(seed), None) => {
             let percent = u8::try_from(percent).ok().filter(|percent| *percent <= 100);
             Times::Chance { percent: percent.ok_or_else(wrong)?, seed }
         }
+        (None, None, None, None, None, Some(happening)) => Times::Until(happening),
         _ => return Err(wrong()),
     };
     inner.finish()?;
@@ -59,205 +84,47 @@ fn read_times(fields: &mut Fields) -> Result<Times, VerbError> {
 }
 
 fn read_when(fields: &mut Fields) -> Result<When, VerbError> {
-    const ALLOWED: &str = "\"open\", \"upgrade\", \"connected\", \"ack\", {\"path\":\"/...\"} or \
-                           {\"frame\":{\"type\"?,\"topic\"?,\"connection\"?}}";
+    const ALLOWED: &str = "\"open\", \"upgrade\", \"connected\", \"ack\", {\"path\":\"/...\",\"method\"?}, \
+                           {\"frame\":{\"type\"?,\"topic\"?,\"connection\"?}}, or for tcp-faults \
+                           \"accept\" and \"tlsHandshake\"";
     let Some(value) = fields.take("when") else { return Err(fields.missing("when", ALLOWED)) };
-    match &value {
-        Value::String(word) => {
-            let words = [
-                ("open", When::Open),
-                ("upgrade", When::Upgrade),
-                ("connected", When::Connected),
-                ("ack", When::Ack),
-            ];
-            let found = words.into_iter().find(|(known, _)| known == word);
-            found.map(|(_, when)| when).ok_or_else(|| fields.wrong("when", &value, ALLOWED))
-        }
-        Value::Object(members) if members.len() == 1 => {
-            let mut inner = Fields::within("when", members.clone());
-            if let Some(mut frame) = inner.object("frame")? {
-                let selector = FrameSelector {
-                    kind: frame.word(
-                        "type",
-                        &["CALLBACK", "EVENT", "SYSTEM"].map(|k| (k, k.to_owned())),
-                    )?,
-                    topic: frame.string("topic")?,
-                    connection: frame.string("connection")?,
-                };
-                frame.finish()?;
-                return Ok(When::Frame(selector));
-            }
-            match inner.string("path")? {
-                Some(path) if path.starts_with('/') => Ok(When::Path(path)),
-                _ => Err(fields.wrong("when", &value, ALLOWED)),
-            }
-        }
-        other => Err(fields.wrong("when", other, ALLOWED)),
+    let wrong = || Err(VerbError::invalid("when", quoted(&value.to_string()), ALLOWED));
+    if let Value::String(word) = &value {
+        let found = PLACES.into_iter().find(|(known, _)| known == word);
+        return found.map(|(_, when)| when).ok_or_else(|| fields.wrong("when", &value, ALLOWED));
     }
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Status,
-    Empty,
-    Hang,
-    Delay,
-    Drop,
-    AcceptThenCut,
-    Code,
-    Truncate,
-    Lose,
-    Duplicate,
-    Late,
-    Reorder,
-    Raw,
-    Oversize,
-    MessageId,
-    Redeliver,
-    CutAtFrame,
-    Disconnect,
-    CutAtOnce,
-    Mute,
-    Unroute,
-    LoseFirst,
-    RequireShape,
-}
-
-fn read_action(mut fields: Fields) -> Result<Action, VerbError> {
-    let kinds = [
-        ("status", Kind::Status),
-        ("empty", Kind::Empty),
-        ("hang", Kind::Hang),
-        ("delay", Kind::Delay),
-        ("drop", Kind::Drop),
-        ("acceptThenCut", Kind::AcceptThenCut),
-        ("code", Kind::Code),
-        ("truncate", Kind::Truncate),
-        ("lose", Kind::Lose),
-        ("duplicate", Kind::Duplicate),
-        ("late", Kind::Late),
-        ("reorder", Kind::Reorder),
-        ("raw", Kind::Raw),
-        ("oversize", Kind::Oversize),
-        ("messageId", Kind::MessageId),
-        ("redeliver", Kind::Redeliver),
-        ("cutAtFrame", Kind::CutAtFrame),
-        ("disconnect", Kind::Disconnect),
-        ("cut", Kind::CutAtOnce),
-        ("mute", Kind::Mute),
-        ("unroute", Kind::Unroute),
-        ("loseFirst", Kind::LoseFirst),
-        ("requireShape", Kind::RequireShape),
-    ];
-    let kind = fields.word("type", &kinds)?;
-    let action = match kind.ok_or_else(|| fields.missing("type", "the name of an action"))? {
-        Kind::Status => {
-            let status = fields.number("status")?;
-            let status = status.ok_or_else(|| fields.missing("status", "an HTTP status"))?;
-            let status = u16::try_from(status)
-                .map_err(|_| fields.wrong("status", &status.into(), "an HTTP status"))?;
-            let bodies =
-                [("json", ErrorBody::Json), ("html", ErrorBody::Html), ("empty", ErrorBody::Empty)];
-            Action::Status(status, fields.word("body", &bodies)?.unwrap_or(ErrorBody::Json))
+    let Value::Object(members) = &value else { return wrong() };
+    let mut inner = Fields::within("when", members.clone());
+    let (frame, path) = (inner.object("frame")?, inner.string("path")?);
+    let method = inner.word("method", &METHODS.map(|method| (method, method.to_owned())))?;
+    let when = match (frame, path, method) {
+        (Some(mut frame), None, None) => {
+            let kinds = ["CALLBACK", "EVENT", "SYSTEM"].map(|kind| (kind, kind.to_owned()));
+            let selector = FrameSelector {
+                kind: frame.word("type", &kinds)?,
+                topic: frame.string("topic")?,
+                connection: frame.string("connection")?,
+            };
+            frame.finish()?;
+            When::Frame(selector)
         }
-        Kind::Empty => Action::EmptyObject,
-        Kind::Hang => Action::Hang,
-        Kind::Delay => {
-            let by = fields.duration("for")?;
-            Action::Delay(by.ok_or_else(|| fields.missing("for", "a duration such as \"2s\""))?)
-        }
-        Kind::Drop => Action::Drop(read_how(&mut fields)?),
-        Kind::AcceptThenCut => Action::AcceptThenCut(read_how(&mut fields)?),
-        other => read_more(&mut fields, other)?,
+        (None, Some(path), None) => When::Path(path),
+        (None, Some(path), Some(method)) => When::Call { method, path },
+        _ => return wrong(),
     };
-    fields.finish()?;
-    Ok(action)
-}
-
-/// The actions on frames and connections, and those with a body of their own.
-fn read_more(fields: &mut Fields, kind: Kind) -> Result<Action, VerbError> {
-    let after = |fields: &mut Fields| {
-        let by = fields.duration("for")?;
-        by.ok_or_else(|| fields.missing("for", "a duration such as \"2s\""))
-    };
-    Ok(match kind {
-        Kind::Code => {
-            let status = fields.number("status")?.unwrap_or(400);
-            let status = u16::try_from(status).ok().filter(|s| (200..=599).contains(s));
-            let allowed = "a status from 200 to 599";
-            let status = status.ok_or_else(|| fields.missing("status", allowed))?;
-            let code = fields.required_string("code")?;
-            let message = fields.string("message")?.unwrap_or_else(|| code.clone());
-            Action::Code { status, code, message }
-        }
-        Kind::Truncate => Action::Truncate,
-        Kind::Lose => Action::Lose,
-        Kind::Duplicate => {
-            let copies = fields.number("copies")?.unwrap_or(1);
-            Action::Duplicate(u32::try_from(copies).unwrap_or(u32::MAX))
-        }
-        Kind::Late => Action::Late(after(fields)?),
-        Kind::Redeliver => Action::Redeliver(after(fields)?),
-        Kind::Reorder => Action::Reorder,
-        Kind::Raw => Action::Raw(fields.required_string("text")?),
-        Kind::Oversize => {
-            let bytes = fields.number("bytes")?;
-            let bytes = bytes.ok_or_else(|| fields.missing("bytes", "a number of bytes"))?;
-            Action::Oversize(usize::try_from(bytes).unwrap_or(usize::MAX))
-        }
-        Kind::MessageId => Action::MessageId(fields.required_string("messageId")?),
-        Kind::CutAtFrame => Action::CutAtFrame(read_how(fields)?),
-        Kind::CutAtOnce => Action::CutAtOnce(read_how(fields)?),
-        Kind::Disconnect => Action::Disconnect { closes: fields.bool("closes")?.unwrap_or(true) },
-        Kind::Mute => Action::Mute,
-        Kind::Unroute => Action::Unroute,
-        Kind::LoseFirst => Action::LoseFirst,
-        Kind::RequireShape => Action::RequireShape,
-        Kind::Status
-        | Kind::Empty
-        | Kind::Hang
-        | Kind::Delay
-        | Kind::Drop
-        | Kind::AcceptThenCut => unreachable!("the caller reads these"),
-    })
-}
-
-/// The optional `how` of an action; a reset if not given.
-fn read_how(fields: &mut Fields) -> Result<Cut, VerbError> {
-    let Some(mut how) = fields.object("how")? else { return Ok(Cut::Rst) };
-    let cut = read_cut(&mut how)?;
-    how.finish()?;
-    Ok(cut)
-}
-
-/// Reads the fields of a cut.
-pub(crate) fn read_cut(fields: &mut Fields) -> Result<Cut, VerbError> {
-    let kinds = [
-        ("rst", Cut::Rst),
-        ("fin", Cut::Fin),
-        ("blackhole", Cut::BlackHole),
-        ("close", Cut::Close { code: 1000, reason: String::new() }),
-    ];
-    let cut = fields.word("type", &kinds)?;
-    let cut = cut.ok_or_else(|| fields.missing("type", "rst, fin, close or blackhole"))?;
-    let Cut::Close { .. } = cut else { return Ok(cut) };
-    let code = fields.number("code")?.unwrap_or(1000);
-    let code = u16::try_from(code)
-        .map_err(|_| fields.wrong("code", &code.into(), "a close code, 1000 to 4999"))?;
-    Ok(Cut::Close { code, reason: fields.string("reason")?.unwrap_or_default() })
+    inner.finish()?;
+    Ok(when)
 }
 
 /// Writes a rule as `read` takes it, with its id and what became of it.
 pub(crate) fn write(row: &FaultRow) -> Value {
     let when = match &row.fault.when {
-        When::Open => json!("open"),
-        When::Upgrade => json!("upgrade"),
-        When::Connected => json!("connected"),
-        When::Ack => json!("ack"),
+        When::Call { method, path } => json!({ "method": method, "path": path }),
         When::Path(path) => json!({ "path": path }),
         When::Frame(FrameSelector { kind, topic, connection }) => {
             json!({ "frame": { "type": kind, "topic": topic, "connection": connection } })
         }
+        place => json!(PLACES.iter().find(|(_, known)| known == place).map(|(word, _)| word)),
     };
     let times = match row.fault.times {
         Times::First(times) => json!(times),
@@ -265,6 +132,10 @@ pub(crate) fn write(row: &FaultRow) -> Value {
         Times::Nth(nth) => json!({ "nth": nth }),
         Times::Every(step) => json!({ "every": step }),
         Times::For(time) => json!({ "for": format!("{}ms", time.as_millis()) }),
+        Times::Until(happening) => {
+            let word = HAPPENINGS.iter().find(|(_, known)| *known == happening);
+            json!({ "until": word.map(|(word, _)| word) })
+        }
         Times::Chance { percent, seed } => json!({ "percent": percent, "seed": seed }),
     };
     let action = write_action(&row.fault.action);
@@ -278,50 +149,16 @@ pub(crate) fn write(row: &FaultRow) -> Value {
     })
 }
 
-fn write_action(action: &Action) -> Value {
-    let ms = |by: &std::time::Duration| format!("{}ms", by.as_millis());
-    match action {
-        Action::Status(status, body) => json!({ "type": "status", "status": status, "body": body }),
-        Action::EmptyObject => json!({ "type": "empty" }),
-        Action::Hang => json!({ "type": "hang" }),
-        Action::Delay(by) => json!({ "type": "delay", "for": ms(by) }),
-        Action::Drop(how) => json!({ "type": "drop", "how": write_cut(how) }),
-        Action::AcceptThenCut(how) => json!({ "type": "acceptThenCut", "how": write_cut(how) }),
-        Action::Code { status, code, message } => {
-            json!({ "type": "code", "status": status, "code": code, "message": message })
-        }
-        Action::Truncate => json!({ "type": "truncate" }),
-        Action::Lose => json!({ "type": "lose" }),
-        Action::Duplicate(copies) => json!({ "type": "duplicate", "copies": copies }),
-        Action::Late(by) => json!({ "type": "late", "for": ms(by) }),
-        Action::Redeliver(by) => json!({ "type": "redeliver", "for": ms(by) }),
-        Action::Reorder => json!({ "type": "reorder" }),
-        Action::Raw(text) => json!({ "type": "raw", "text": text }),
-        Action::Oversize(bytes) => json!({ "type": "oversize", "bytes": bytes }),
-        Action::MessageId(id) => json!({ "type": "messageId", "messageId": id }),
-        Action::CutAtFrame(how) => json!({ "type": "cutAtFrame", "how": write_cut(how) }),
-        Action::CutAtOnce(how) => json!({ "type": "cut", "how": write_cut(how) }),
-        Action::Disconnect { closes } => json!({ "type": "disconnect", "closes": closes }),
-        Action::Mute => json!({ "type": "mute" }),
-        Action::Unroute => json!({ "type": "unroute" }),
-        Action::LoseFirst => json!({ "type": "loseFirst" }),
-        Action::RequireShape => json!({ "type": "requireShape" }),
-    }
-}
-
-fn write_cut(cut: &Cut) -> Value {
-    match cut {
-        Cut::Rst => json!({ "type": "rst" }),
-        Cut::Fin => json!({ "type": "fin" }),
-        Cut::BlackHole => json!({ "type": "blackhole" }),
-        Cut::Close { code, reason } => json!({ "type": "close", "code": code, "reason": reason }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
     use super::{Fields, read, write};
-    use crate::core::FaultRow;
+    use crate::{
+        control::action_json::ACTIONS,
+        core::{AppOptions, FaultRow, Fleet, Moment},
+    };
 
     #[test]
     fn what_is_written_can_be_read_again() {
@@ -348,6 +185,17 @@ mod tests {
             r#"{"when":{"path":"/x"},"action":{"type":"truncate"}}"#,
             r#"{"when":"open","times":1,"action":{"type":"hang"}}"#,
             r#"{"when":"open","times":1,"action":{"type":"empty"}}"#,
+            r#"{"when":{"path":"/v1.0/card/*","method":"PUT"},"times":{"until":"sent"},"action":{"type":"slowBody","for":"9s"}}"#,
+            r#"{"when":{"path":"/*"},"times":{"until":"opened"},"action":{"type":"hangAfterHead"}}"#,
+            r#"{"when":"open","times":{"until":"connected"},"action":{"type":"cutBody"}}"#,
+            r#"{"when":"connected","times":{"until":"acked"},"action":{"type":"dribble","bytes":3,"every":"1s"}}"#,
+            r#"{"when":"connected","action":{"type":"noPong"}}"#,
+            r#"{"when":"connected","action":{"type":"cut","how":{"type":"blackhole","direction":"toBot"}}}"#,
+            r#"{"when":"connected","action":{"type":"cut","how":{"type":"blackhole","direction":"fromBot"}}}"#,
+            r#"{"when":{"frame":{}},"action":{"type":"fragment","pieces":5}}"#,
+            r#"{"when":{"frame":{}},"action":{"type":"badFrame","how":"masked"}}"#,
+            r#"{"when":"accept","times":3,"action":{"type":"drop"}}"#,
+            r#"{"when":"tlsHandshake","times":{"nth":2},"action":{"type":"alert"}}"#,
             r#"{"when":"open","times":1,"action":{"type":"drop","how":{"type":"fin"}}}"#,
         ];
         for text in texts {
@@ -378,10 +226,113 @@ mod tests {
             (r#"{"when":"open","times":0,"action":{"type":"hang"}}"#, "`times` is 0"),
             (r#"{"when":"open","action":{"type":"delay"}}"#, "`action.for` is missing"),
             (r#"{"when":"open","action":{"type":"hang","x":1}}"#, "`action.x` is 1"),
+            (r#"{"when":{"path":"/x","method":"put"}}"#, "`when.method` is \"put\""),
+            (r#"{"when":{"method":"PUT"}}"#, "`when` is \"{"),
+            (r#"{"when":{"path":"/x","frame":{}}}"#, "`when` is \"{"),
+            (r#"{"when":"open","times":{"until":"noon"}}"#, "`times.until` is \"noon\""),
+            (r#"{"when":"open","times":{"until":"sent","nth":1}}"#, "`times` is"),
+            (r#"{"when":"open","action":{"type":"dribble"}}"#, "`action.bytes` is missing"),
+            (
+                r#"{"when":"open","action":{"type":"drop","how":{"type":"rst","direction":"both"}}}"#,
+                "`action.how.direction` is",
+            ),
         ];
         for (text, start) in cases {
             let error = read(Fields::parse(text.as_bytes()).unwrap()).unwrap_err().to_string();
             assert!(error.starts_with(start), "{text}: {error}");
+        }
+    }
+
+    /// Values that stand somewhere in a fault, and some that stand nowhere.
+    fn any_value() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            prop::sample::select(vec![
+                json!("rst"),
+                json!("1s"),
+                json!("always"),
+                json!("/v1.0/*"),
+                json!("PUT"),
+                json!("sent"),
+                json!("masked"),
+                json!("json"),
+                json!({"type": "close", "code": 1000}),
+                json!({"type": "blackhole", "direction": "toBot"}),
+                json!(503),
+                json!(0),
+                json!(true),
+            ]),
+            any::<u64>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ]
+    }
+
+    fn any_fault() -> impl Strategy<Value = Value> {
+        let when = prop_oneof![
+            prop::sample::select(super::PLACES.map(|(word, _)| json!(word)).to_vec()),
+            Just(json!({"frame": {"type": "CALLBACK"}})),
+            Just(json!({"path": "/v1.0/*", "method": "PUT"})),
+            any_value(),
+        ];
+        let times = prop_oneof![
+            Just(Value::Null),
+            (1..9_u32).prop_map(Value::from),
+            Just(json!({"until": "acked"})),
+            (prop::sample::select(vec!["nth", "every", "for", "until", "percent"]), any_value())
+                .prop_map(|(name, value)| json!({ name: value })),
+            any_value(),
+        ];
+        let members = vec![
+            "status",
+            "code",
+            "message",
+            "body",
+            "for",
+            "how",
+            "bytes",
+            "every",
+            "copies",
+            "pieces",
+            "text",
+            "closes",
+            "messageId",
+            "x",
+        ];
+        let names = prop::sample::select(ACTIONS.map(|(name, _)| name).to_vec());
+        let beside = prop::collection::vec((prop::sample::select(members), any_value()), 0..3);
+        (when, times, names, beside).prop_map(|(when, times, name, beside)| {
+            let mut action = json!({ "type": name });
+            for (member, value) in beside {
+                action[member] = value;
+            }
+            json!({ "when": when, "times": times, "action": action })
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        /// Whatever is asked for, it is refused or it is a rule, and a rule can be shown.
+        #[test]
+        fn any_fault_is_refused_or_becomes_a_rule(fault in any_fault()) {
+            let Ok(fault) = read(Fields::parse(fault.to_string().as_bytes()).unwrap()) else {
+                return Ok(());
+            };
+            let now = Moment { since_start: std::time::Duration::ZERO, unix_ms: 0 };
+            let mut fleet = Fleet::new(1);
+            let id = fleet.mint_app(now, AppOptions::default()).unwrap().client_id;
+            let of_app = fleet.act(now, &id, |app, cx| app.add_fault(cx, fault.clone()));
+            let of_mock = fleet.add_tcp_fault(now, fault.clone());
+            prop_assert_eq!(fleet.app(&id).unwrap().faults.rows().len(), usize::from(of_app.is_ok()));
+            prop_assert_eq!(fleet.tcp_faults().len(), usize::from(of_mock.is_ok()));
+            prop_assert!(of_app.is_err() || of_mock.is_err());
+            if let Ok(row) = of_app.or(of_mock) {
+                let mut written = write(&row);
+                for extra in ["id", "hits", "left"] {
+                    written.as_object_mut().unwrap().remove(extra);
+                }
+                let again = read(Fields::parse(written.to_string().as_bytes()).unwrap());
+                prop_assert_eq!(again, Ok(fault));
+            }
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{
     delivery::{Deliveries, DeliveryRow},
     dial::Dial,
     effect::{Effect, Outgoing},
-    fault::{Cut, Faults},
+    fault::{Cut, Faults, Happening},
     findings::Findings,
     frame_faults::Held,
     ids::Mint,
@@ -256,7 +256,9 @@ impl App {
         frame: Outgoing,
     ) {
         let body = match &frame {
-            Outgoing::Text(text) => Arc::clone(text),
+            Outgoing::Text(text) | Outgoing::Fragments(text, _) | Outgoing::Bad(text, _) => {
+                Arc::clone(text)
+            }
             Outgoing::Binary(bytes) => String::from_utf8_lossy(bytes).into(),
         };
         self.note(cx, Draft::new(EntryKind::FrameOut, what).on(id).body(body));
@@ -293,7 +295,7 @@ impl App {
 
     /// Ends a connection from this side.
     pub(crate) fn cut(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, how: Cut, reason: &str) {
-        let ends = how != Cut::BlackHole;
+        let ends = how.ends();
         self.spare_connection(key);
         if let Some(connection) = self.connections.get(&key) {
             let draft = Draft::new(EntryKind::Connection, format!("cut: {how}"));
@@ -312,6 +314,7 @@ impl App {
     pub(crate) fn record_sent(&mut self, cx: &mut Cx<'_>, row: SentRow) {
         let text = format!("{} to {} by {}", row.msgtype, row.to, row.via);
         self.note(cx, Draft::new(EntryKind::Sent, text).body(row.text.as_str().into()));
+        self.faults.happened(Happening::Sent);
         let kept = KeptRow::new(row);
         self.sent.push(kept.row.seq, kept.bytes(), kept, drop);
         self.changed(cx);

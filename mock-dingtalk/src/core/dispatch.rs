@@ -8,7 +8,7 @@ use super::{
     connection::{ConnectionKey, ConnectionState, SystemFrame},
     delivery::{AckRow, Attempt, Delivery, DeliveryState, Payload},
     effect::Outgoing,
-    fault::{Action, Point},
+    fault::{Action, Happening, Point},
     frame::Frame,
     journal::{Diagnosis, Draft, EntryKind},
     lifetime,
@@ -286,6 +286,7 @@ impl App {
         if first {
             connection.acks += 1;
             self.deliveries.count_acked();
+            self.faults.happened(Happening::Acked);
         }
         if later && was_sent {
             self.again_or(cx, seq, DeliveryState::Later);

@@ -1,10 +1,15 @@
 //! What the core wants done in the world.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{app::AppNumber, connection::ConnectionKey, fault::Cut, journal::Entry};
+use super::{
+    app::AppNumber,
+    connection::ConnectionKey,
+    fault::{BadFrame, Cut},
+    journal::Entry,
+};
 
 /// One thing to do. Effects of one step are carried out in order.
 #[derive(Debug, Clone)]
@@ -23,6 +28,13 @@ pub(crate) enum Effect {
         /// How it ends.
         how: Cut,
     },
+    /// Make a connection ill, which goes on.
+    Sicken {
+        /// The connection that gets it.
+        connection: ConnectionKey,
+        /// What it gets.
+        with: Ill,
+    },
     /// Rows of an app changed: whoever waits for one may look again.
     Changed(AppNumber),
     /// An app is gone: whoever waits for its rows gets nothing more.
@@ -38,4 +50,22 @@ pub(crate) enum Outgoing {
     Text(Arc<str>),
     /// A binary message, which only a fault sends.
     Binary(Bytes),
+    /// A text message in so many fragments, with a ping after the first. Only a fault sends it.
+    Fragments(Arc<str>, u32),
+    /// A text message in a forbidden way. Only a fault sends it.
+    Bad(Arc<str>, BadFrame),
+}
+
+/// What is wrong with a connection from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ill {
+    /// Its pings are not answered.
+    NoPong,
+    /// What goes out trickles.
+    Dribble {
+        /// At a time.
+        bytes: usize,
+        /// Between two of them.
+        every: Duration,
+    },
 }

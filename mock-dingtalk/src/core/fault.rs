@@ -41,14 +41,27 @@ pub enum When {
     Open,
     /// The WebSocket upgrade.
     Upgrade,
-    /// Any HTTP call to this path.
+    /// Any HTTP call to this path, as it was written. A `*` stands for any run of characters, so
+    /// that `/v1.0/card/*` is every call below it. The control API is never meant.
     Path(String),
+    /// HTTP calls with this method only, to such a path.
+    Call {
+        /// `GET`, `POST` and so on.
+        method: String,
+        /// As in [`When::Path`].
+        path: String,
+    },
     /// Frames that go out.
     Frame(FrameSelector),
     /// A connection that has just opened.
     Connected,
     /// What a bot answers to a frame. Only with [`Action::RequireShape`].
     Ack,
+    /// A TCP connection has been accepted. Nobody knows yet whose it is, so this is a fault of the
+    /// whole mock: see `MockDingtalk::tcp_fault`.
+    Accept,
+    /// A TLS handshake has begun. A fault of the whole mock too.
+    TlsHandshake,
 }
 
 /// Which frames a fault applies to; what is not given matches every frame.
@@ -98,6 +111,21 @@ pub enum Times {
         /// Of the draw.
         seed: u64,
     },
+    /// On every one until this has happened in the app, after the rule was made.
+    Until(Happening),
+}
+
+/// What ends a fault of [`Times::Until`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Happening {
+    /// `connections/open` has handed out a ticket.
+    Opened,
+    /// A connection has opened. A rule for [`When::Connected`] still acts on that one.
+    Connected,
+    /// A push was acknowledged for the first time.
+    Acked,
+    /// The robot said something to people.
+    Sent,
 }
 
 /// What happens instead of the right thing.
@@ -126,6 +154,20 @@ pub enum Action {
     },
     /// The right answer's first half. Ends as a whole body does, so that only its JSON is broken.
     Truncate,
+    /// The head comes at once, the body in equal pieces over this time (on the mock's clock).
+    SlowBody(Duration),
+    /// The head comes, and the body never does, while the connection stays.
+    HangAfterHead,
+    /// Half the body comes, and then TCP ends though `Content-Length` has announced all of it.
+    CutBody,
+    /// What goes out trickles: so many bytes in each interval (on the mock's clock). An answer
+    /// that trickles is the last one on its TCP connection; a WebSocket trickles to its end.
+    Dribble {
+        /// Bytes at a time, 1 to 1 MiB; below TLS, where there is TLS.
+        bytes: usize,
+        /// Between two of them, 1 ms to a day.
+        every: Duration,
+    },
     /// The frame is not sent. The push counts as sent.
     Lose,
     /// The frame is sent so many more times, with the same ids.
@@ -144,6 +186,11 @@ pub enum Action {
     Redeliver(Duration),
     /// The connection ends instead of the frame.
     CutAtFrame(Cut),
+    /// The frame goes out in so many WebSocket fragments, 2 to 1000, with a ping after the first.
+    /// RFC 6455 (5.4) allows that; a client has to put them together.
+    Fragment(u32),
+    /// The frame goes out in a way that RFC 6455 forbids; a client has to fail the connection.
+    BadFrame(BadFrame),
     /// SYSTEM `disconnect` comes at once; without the later end of TCP if `closes` is false.
     Disconnect {
         /// Whether TCP is reset after 10 s.
@@ -153,6 +200,8 @@ pub enum Action {
     CutAtOnce(Cut),
     /// Pings are answered and no frame comes any more, though pushes are routed here.
     Mute,
+    /// WebSocket pings are not answered any more; all else works.
+    NoPong,
     /// Nothing is routed here any more, without notice.
     Unroute,
     /// The first push is lost.
@@ -161,36 +210,29 @@ pub enum Action {
     RequireShape,
     /// The upgrade succeeds, and the connection ends at once. Only with [`When::Upgrade`].
     AcceptThenCut(Cut),
+    /// A fatal TLS alert, `handshake_failure`. Only with [`When::TlsHandshake`].
+    Alert,
 }
 
-impl Action {
-    /// Whether it acts on a frame that goes out.
-    pub(crate) fn is_of_frames(&self) -> bool {
-        matches!(
-            self,
-            Self::Lose
-                | Self::Duplicate(_)
-                | Self::Late(_)
-                | Self::Reorder
-                | Self::Raw(_)
-                | Self::Oversize(_)
-                | Self::MessageId(_)
-                | Self::Redeliver(_)
-                | Self::CutAtFrame(_)
-        )
-    }
-
-    /// Whether it acts on a connection that has opened.
-    pub(crate) fn is_of_connections(&self) -> bool {
-        matches!(
-            self,
-            Self::Disconnect { .. }
-                | Self::CutAtOnce(_)
-                | Self::Mute
-                | Self::Unroute
-                | Self::LoseFirst
-        )
-    }
+/// How a frame breaks the rules of RFC 6455.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadFrame {
+    /// A reserved bit is set, though no extension was agreed on (5.2).
+    ReservedBits,
+    /// The opcode is a reserved one, 3 (5.2).
+    Opcode,
+    /// It is masked, as only a client's may be (5.1).
+    Masked,
+    /// It continues a message that was never begun (5.4).
+    Continuation,
+    /// It begins in the midst of another message (5.4).
+    Interleaved,
+    /// A ping comes before it that is fragmented (5.5).
+    FragmentedPing,
+    /// A ping of 126 bytes comes before it (5.5).
+    LongPing,
+    /// Its text is not UTF-8 (8.1).
+    Utf8,
 }
 
 /// The body of a made-up error.
@@ -222,6 +264,24 @@ pub enum Cut {
     /// The connection stays and nothing passes any more, in either direction. The mock keeps
     /// pushing to it until the bot gives it up.
     BlackHole,
+    /// The same in one direction; the other one works.
+    OneWay(Direction),
+}
+
+impl Cut {
+    /// Whether the connection is over by it.
+    pub(crate) fn ends(&self) -> bool {
+        !matches!(self, Self::BlackHole | Self::OneWay(_))
+    }
+}
+
+/// What a one-way black hole swallows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// What the mock sends.
+    ToBot,
+    /// What the bot sends: the mock does not see it.
+    FromBot,
 }
 
 impl fmt::Display for Cut {
@@ -230,6 +290,8 @@ impl fmt::Display for Cut {
             Self::Rst => f.write_str("rst"),
             Self::Fin => f.write_str("fin"),
             Self::BlackHole => f.write_str("blackhole"),
+            Self::OneWay(Direction::ToBot) => f.write_str("blackhole toBot"),
+            Self::OneWay(Direction::FromBot) => f.write_str("blackhole fromBot"),
             Self::Close { code, reason } => write!(f, "close {code} {reason}"),
         }
     }
@@ -257,10 +319,12 @@ pub struct FaultRow {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Point<'a> {
     Upgrade,
-    Path(&'a str),
+    Call { method: &'a str, path: &'a str },
     Frame { kind: &'a str, topic: &'a str, connection: &'a str },
     Connected,
     Ack,
+    Accept,
+    TlsHandshake,
 }
 
 /// The path of `connections/open`.
@@ -283,7 +347,11 @@ impl Faults {
         let left = match fault.times {
             Times::First(times) => Some(times),
             Times::Nth(_) => Some(1),
-            Times::Always | Times::Every(_) | Times::For(_) | Times::Chance { .. } => None,
+            Times::Always
+            | Times::Every(_)
+            | Times::For(_)
+            | Times::Chance { .. }
+            | Times::Until(_) => None,
         };
         let until = match fault.times {
             Times::For(time) => Some(now.saturating_add(time)),
@@ -304,6 +372,15 @@ impl Faults {
         before - self.rules.len()
     }
 
+    /// Ends the rules that were in force until this.
+    pub(crate) fn happened(&mut self, happening: Happening) {
+        for rule in &mut self.rules {
+            if rule.fault.times == Times::Until(happening) {
+                rule.left = Some(0);
+            }
+        }
+    }
+
     /// The action of the first rule that applies here and has something left. Each rule that
     /// matches counts, also when it is not its turn.
     pub(crate) fn take(&mut self, point: Point<'_>, now: Duration) -> Option<Action> {
@@ -314,7 +391,7 @@ impl Faults {
             }
             rule.seen += 1;
             let acts = match rule.fault.times {
-                Times::First(_) | Times::Always | Times::For(_) => true,
+                Times::First(_) | Times::Always | Times::For(_) | Times::Until(_) => true,
                 Times::Nth(nth) => rule.seen == u64::from(nth),
                 Times::Every(step) => rule.seen % u64::from(step.max(1)) == 0,
                 Times::Chance { percent, seed } => draw(seed, rule.seen) < u64::from(percent),
@@ -336,15 +413,32 @@ impl When {
         match (self, point) {
             (Self::Upgrade, Point::Upgrade)
             | (Self::Connected, Point::Connected)
-            | (Self::Ack, Point::Ack) => true,
-            (Self::Open, Point::Path(path)) => path == OPEN_PATH,
-            (Self::Path(wanted), Point::Path(path)) => wanted == path,
+            | (Self::Ack, Point::Ack)
+            | (Self::Accept, Point::Accept)
+            | (Self::TlsHandshake, Point::TlsHandshake) => true,
+            (Self::Open, Point::Call { path, .. }) => path == OPEN_PATH,
+            (Self::Path(wanted), Point::Call { path, .. }) => fits(wanted, path),
+            (Self::Call { method: wanted, path: pattern }, Point::Call { method, path }) => {
+                wanted == method && fits(pattern, path)
+            }
             (Self::Frame(wanted), Point::Frame { kind, topic, connection }) => {
                 wanted.matches(kind, topic, connection)
             }
             _ => false,
         }
     }
+}
+
+/// Whether a path is one that the pattern means, in which `*` is any run of characters.
+fn fits(pattern: &str, path: &str) -> bool {
+    let Some((start, pattern)) = pattern.split_once('*') else { return pattern == path };
+    let Some(mut rest) = path.strip_prefix(start) else { return false };
+    let (middle, end) = pattern.rsplit_once('*').unwrap_or(("", pattern));
+    for piece in middle.split('*') {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(end)
 }
 
 /// A number from 0 to 99 that depends on nothing but its arguments (the finalizer of `SplitMix64`).
@@ -359,7 +453,7 @@ fn draw(seed: u64, number: u64) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{Action, Fault, Faults, Point, Times, When};
+    use super::{Action, Fault, Faults, Happening, Point, Times, When, fits};
 
     const T0: Duration = Duration::ZERO;
 
@@ -370,18 +464,63 @@ mod tests {
         faults
             .add(Fault::always(When::Path("/gettoken".to_owned()), Action::EmptyObject), T0)
             .unwrap();
-        let open = Point::Path(super::OPEN_PATH);
+        let call = |path| Point::Call { method: "POST", path };
+        let open = call(super::OPEN_PATH);
         assert_eq!(faults.take(Point::Upgrade, T0), None);
         assert_eq!(faults.take(open, T0), Some(Action::Hang));
         assert_eq!(faults.take(open, T0), Some(Action::Hang));
         assert_eq!(faults.take(open, T0), None);
         for _ in 0..5 {
-            assert_eq!(faults.take(Point::Path("/gettoken"), T0), Some(Action::EmptyObject));
+            assert_eq!(faults.take(call("/gettoken"), T0), Some(Action::EmptyObject));
         }
         assert_eq!(faults.rows()[1].hits, 5);
         assert_eq!(faults.clear(Some(2)), 1);
-        assert_eq!(faults.take(Point::Path("/gettoken"), T0), None);
+        assert_eq!(faults.take(call("/gettoken"), T0), None);
         assert_eq!(faults.clear(None), 1);
+    }
+
+    #[test]
+    fn a_star_is_any_run_of_characters() {
+        let cases = [
+            ("/v1.0/card/*", "/v1.0/card/streaming", true),
+            ("/v1.0/card/*", "/v1.0/card/instances/deliver", true),
+            ("/v1.0/card/*", "/v1.0/card", false),
+            ("/*", "/anything", true),
+            ("/*/*/send", "/v1.0/robot/send", true),
+            ("/*/*/send", "/v1.0/send", false),
+            ("/a*b*c", "/a-b-b-c", true),
+            ("/a*b*c", "/a-c-b", false),
+            ("/a*a", "/a", false),
+            ("/a", "/a", true),
+            ("/a", "/ab", false),
+        ];
+        for (pattern, path, expected) in cases {
+            assert_eq!(fits(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_call_is_meant_by_method_and_path() {
+        let mut faults = Faults::default();
+        let when = When::Call { method: "PUT".to_owned(), path: "/v1.0/card/*".to_owned() };
+        faults.add(Fault::always(when, Action::Hang), T0).unwrap();
+        let path = "/v1.0/card/streaming";
+        assert_eq!(faults.take(Point::Call { method: "POST", path }, T0), None);
+        assert_eq!(faults.take(Point::Call { method: "PUT", path }, T0), Some(Action::Hang));
+    }
+
+    #[test]
+    fn a_rule_is_in_force_until_what_it_waits_for() {
+        let mut faults = Faults::default();
+        let times = Times::Until(Happening::Acked);
+        faults.add(Fault { when: When::Connected, times, action: Action::Mute }, T0).unwrap();
+        for _ in 0..3 {
+            assert_eq!(faults.take(Point::Connected, T0), Some(Action::Mute));
+            faults.happened(Happening::Sent);
+        }
+        faults.happened(Happening::Acked);
+        assert_eq!(faults.take(Point::Connected, T0), None);
+        assert_eq!((faults.rows()[0].hits, faults.rows()[0].left), (3, Some(0)));
     }
 
     #[test]

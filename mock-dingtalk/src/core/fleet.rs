@@ -13,7 +13,7 @@ use super::{
     connection::{Connection, ConnectionKey, ConnectionState},
     dial::{Dial, Reading, Turn},
     effect::Effect,
-    fault::{Action, Cut, Point},
+    fault::{Action, Cut, Faults, Point},
     findings::{Findings, Rule, Secrets, Seen},
     http::{HttpAnswer, HttpCall, Plan},
     ids::Mint,
@@ -45,6 +45,8 @@ pub(crate) struct Fleet {
     unmatched: Ring<String>,
     /// What belongs to no app.
     pub(crate) findings: Findings,
+    /// Faults of TCP and TLS, before anybody knows whose a connection is.
+    pub(super) tcp_faults: Faults,
 }
 
 /// What an upgrade request gets.
@@ -71,6 +73,7 @@ impl Fleet {
             last_connection: 0,
             unmatched: Ring::new(100, usize::MAX),
             findings: Findings::default(),
+            tcp_faults: Faults::default(),
         }
     }
 
@@ -153,6 +156,7 @@ impl Fleet {
         self.journals.clear();
         self.unmatched = Ring::new(100, usize::MAX);
         self.findings = Findings::default();
+        self.tcp_faults.clear(None);
     }
 
     pub(crate) fn infos(&self) -> Vec<AppInfo> {
@@ -206,20 +210,15 @@ impl Fleet {
         let mut nobodys = Timers::default();
         let timers = number.map_or(&mut nobodys, |number| schedule.of(number));
         let mut cx = Cx { now, effects, journals, timers };
-        let fault =
-            app.as_mut().and_then(|app| app.faults.take(Point::Path(&call.path), now.since_start));
+        let point = Point::Call { method: &call.method, path: &call.path };
+        let fault = app.as_mut().and_then(|app| app.faults.take(point, now.since_start));
         let instead = fault.as_ref().and_then(|fault| Reply::of_fault(fault, call.is_oapi()));
-        let plan = match &fault {
-            Some(Action::Hang) => Plan::Never,
-            Some(Action::Drop(how)) => Plan::Cut(how.clone()),
-            Some(Action::Delay(by)) => Plan::At(now.since_start.saturating_add(*by)),
-            _ => Plan::Now,
-        };
+        let plan = Plan::of_fault(fault.as_ref(), now.since_start);
         if instead.is_none() && routed.is_unmatched() {
             let number = self.unmatched.next_number();
             self.unmatched.push(number, 0, format!("{} {}", call.method, call.path), drop);
         }
-        let silent = matches!(plan, Plan::Never | Plan::Cut(_));
+        let silent = plan.is_silent();
         let reply = match instead {
             Some(reply) => reply,
             None if silent => Reply::ok(serde_json::Value::Null),
@@ -236,11 +235,9 @@ impl Fleet {
             let half = answer.body.floor_char_boundary(answer.body.len() / 2);
             answer.body = answer.body[..half].into();
         }
-        let text = match answer.plan {
-            Plan::Never => format!("{} {}: fault, no answer", call.method, call.path),
-            Plan::Cut(_) => format!("{} {}: fault, connection cut", call.method, call.path),
-            Plan::At(_) => format!("{} {}: fault, answered late", call.method, call.path),
-            Plan::Now => format!("{} {}", call.method, call.path),
+        let text = match answer.plan.remark() {
+            Some(remark) => format!("{} {}: fault, {remark}", call.method, call.path),
+            None => format!("{} {}", call.method, call.path),
         };
         let draft = Draft::new(EntryKind::Http, text)
             .body(call.journaled())
@@ -274,8 +271,7 @@ impl Fleet {
         seen.see = Some(why.see.clone());
         self.findings.add(now.unix_ms, self.journals.next_seq(), seen);
         let draft = Draft::new(EntryKind::Http, what).answered(status, "".into());
-        let entry = self.journals.add(now.unix_ms, None, draft.diagnosis(Some(why)));
-        self.effects.push(Effect::Journaled(entry));
+        self.note(now, draft.diagnosis(Some(why)));
     }
 
     // ---- WebSocket -----------------------------------------------------------------------
@@ -298,11 +294,7 @@ impl Fleet {
                     .unwrap_or_else(|| Reply::ok(serde_json::Value::Null));
                 let mut answer = reply.finish(&mut self.mint);
                 answer.owner = owner;
-                answer.plan = match action {
-                    Action::Hang => Plan::Never,
-                    Action::Drop(how) => Plan::Cut(how),
-                    _ => Plan::Now,
-                };
+                answer.plan = Plan::of_fault(Some(&action), local.since_start);
                 self.note_upgrade(local, owner, "fault", answer.status, None);
                 return UpgradeVerdict::Answer(answer);
             }
@@ -518,9 +510,15 @@ impl Fleet {
     // ---- inside --------------------------------------------------------------------------
 
     /// The time of an app when the mock's clock shows `now`; that time itself where there is none.
-    fn local(&self, now: Moment, number: Option<AppNumber>) -> Moment {
+    pub(crate) fn local(&self, now: Moment, number: Option<AppNumber>) -> Moment {
         let clock = number.and_then(|number| self.clock_of(number));
         clock.map_or(now, |clock| clock.read(now))
+    }
+
+    /// Writes a line into the mock's own journal.
+    pub(super) fn note(&mut self, now: Moment, draft: Draft) {
+        let entry = self.journals.add(now.unix_ms, None, draft);
+        self.effects.push(Effect::Journaled(entry));
     }
 
     fn with<R>(

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{
     app::{App, Cx},
     connection::ConnectionKey,
-    effect::Outgoing,
-    fault::{Action, Point},
+    effect::{Effect, Ill, Outgoing},
+    fault::{Action, Happening, Point},
     journal::{Draft, EntryKind},
     timer::Timer,
 };
@@ -80,6 +80,14 @@ impl App {
                 let padded = format!("{text}{}", " ".repeat(bytes.saturating_sub(text.len())));
                 self.send(cx, key, &id, what, Outgoing::Text(padded.into()));
             }
+            Some(Action::Fragment(pieces)) => {
+                let what = format!("fault: {what} in {pieces} fragments");
+                self.send(cx, key, &id, &what, Outgoing::Fragments(text, pieces));
+            }
+            Some(Action::BadFrame(how)) => {
+                let what = format!("fault: {what} in a forbidden way");
+                self.send(cx, key, &id, &what, Outgoing::Bad(text, how));
+            }
             other => {
                 let copies = match other {
                     Some(Action::Duplicate(copies)) => copies,
@@ -116,6 +124,7 @@ impl App {
         if let Some(action) = self.faults.take(Point::Connected, cx.now.since_start) {
             self.break_connection(cx, key, &action);
         }
+        self.faults.happened(Happening::Connected);
     }
 
     /// Does to a connection what a fault says.
@@ -130,6 +139,16 @@ impl App {
             Action::Mute => {
                 connection.muted = true;
                 "fault: no frame comes here any more"
+            }
+            Action::NoPong => {
+                cx.effects.push(Effect::Sicken { connection: key, with: Ill::NoPong });
+                "fault: pings are not answered any more"
+            }
+            Action::Dribble { bytes, every } => {
+                let with = Ill::Dribble { bytes: *bytes, every: *every };
+                self.spare_connection(key);
+                cx.effects.push(Effect::Sicken { connection: key, with });
+                "fault: what goes out trickles"
             }
             Action::Unroute => {
                 connection.unrouted = true;

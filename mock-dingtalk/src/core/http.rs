@@ -4,7 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-use super::{app::AppNumber, base_url::BaseUrl, fault::Cut, journal::Diagnosis};
+use super::{
+    app::AppNumber,
+    base_url::BaseUrl,
+    fault::{Action, Cut},
+    journal::Diagnosis,
+};
 
 /// A call to one of DingTalk's APIs.
 #[derive(Debug, Clone)]
@@ -76,6 +81,56 @@ pub(crate) enum Plan {
     Never,
     /// The TCP connection ends instead.
     Cut(Cut),
+    /// The head now, the body in pieces over this time.
+    SlowBody(Duration),
+    /// The head now, the body never.
+    HeadOnly,
+    /// The head and half the body now, and then the end of TCP.
+    HalfBody,
+    /// Now, but so many bytes at a time only.
+    Dribble {
+        /// At a time.
+        bytes: usize,
+        /// Between two of them.
+        every: Duration,
+    },
+}
+
+impl Plan {
+    /// How an answer goes back under a fault.
+    pub(crate) fn of_fault(fault: Option<&Action>, now: Duration) -> Self {
+        match fault {
+            Some(Action::Hang) => Self::Never,
+            Some(Action::Drop(how)) => Self::Cut(how.clone()),
+            Some(Action::Delay(by)) => Self::At(now.saturating_add(*by)),
+            Some(Action::SlowBody(over)) => Self::SlowBody(*over),
+            Some(Action::HangAfterHead) => Self::HeadOnly,
+            Some(Action::CutBody) => Self::HalfBody,
+            Some(Action::Dribble { bytes, every }) => {
+                Self::Dribble { bytes: *bytes, every: *every }
+            }
+            _ => Self::Now,
+        }
+    }
+
+    /// Whether nothing of the answer goes back, so that the call is not even looked at.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(self, Self::Never | Self::Cut(_))
+    }
+
+    /// What the journal says of it.
+    pub(crate) fn remark(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Now => return None,
+            Self::Never => "no answer",
+            Self::Cut(_) => "connection cut",
+            Self::At(_) => "answered late",
+            Self::SlowBody(_) => "body in pieces",
+            Self::HeadOnly => "head without body",
+            Self::HalfBody => "half the body, then cut",
+            Self::Dribble { .. } => "answer trickles",
+        })
+    }
 }
 
 pub(crate) const JSON: &str = "application/json;charset=utf-8";

@@ -46,10 +46,12 @@ pub enum Preset {
     CardQps403,
     /// Each `sessionWebhook` handed out so far is over.
     WebhookExpired,
-    /// The TLS handshake fails. Needs TLS, which this mock does not speak yet.
+    /// The next TLS handshake with the mock fails, whosever it is.
     TlsHandshakeFail,
     /// Answers to frames count only in the exact documented shape.
     AckShape,
+    /// WebSocket pings are not answered, and all else works.
+    NoPong,
 }
 
 /// A preset as `GET /_mock/presets` lists it.
@@ -79,19 +81,24 @@ macro_rules! described {
 }
 
 /// Each preset, in the order of `docs/presets.md`.
-pub(crate) const PRESETS: [Described; 18] = described! {
+pub(crate) const PRESETS: [Described; 19] = described! {
     DisconnectThenSilence "disconnect-then-silence" "after 10 s, by a reset of TCP" => PLUGIN_308,
-        "https://github.com/open-dingtalk/dingtalk-stream-sdk-python/issues/22";
+        "https://github.com/open-dingtalk/dingtalk-stream-sdk-python/issues/22",
+        "https://github.com/oryx-labs/oryxos/issues/343",
+        "https://github.com/oryx-labs/oryxos/issues/365";
     Zombie "zombie" RECONNECT => PLUGIN_308, "https://github.com/QwenLM/qwen-code/pull/6674",
         "https://github.com/BytePioneer-AI/openclaw-china/issues/19";
     SilentStop "silent-stop" RECONNECT => PLUGIN_308, CONNECTOR_203;
     NoRegistered "no-registered" CLEARED => PLUGIN_308, CONNECTOR_203;
     HalfOpen "half-open" RECONNECT =>
-        "https://github.com/soimy/openclaw-channel-dingtalk/issues/302";
+        "https://github.com/soimy/openclaw-channel-dingtalk/issues/302",
+        "https://github.com/snapview/tungstenite-rs/issues/225",
+        "https://github.com/snapview/tungstenite-rs/issues/233";
     SleepWake "sleep-wake" "at once, and the clock stays where it is" =>
         "https://github.com/agentscope-ai/QwenPaw/issues/5214";
     AcceptThenClose "accept-then-close" CLEARED =>
         "https://github.com/soimy/openclaw-channel-dingtalk/issues/151",
+        "https://github.com/soimy/openclaw-channel-dingtalk/issues/153",
         "https://github.com/NousResearch/hermes-agent/issues/24851";
     SlowOpen "slow-open" "after three opens" =>
         "https://github.com/DingTalk-Real-AI/dingtalk-openclaw-connector/issues/573";
@@ -103,8 +110,10 @@ pub(crate) const PRESETS: [Described; 18] = described! {
         "https://github.com/open-dingtalk/dingtalk-stream-sdk-go/issues/16";
     LateAckRedeliver "late-ack-redeliver" "after three messages" =>
         "https://github.com/soimy/openclaw-channel-dingtalk/issues/390",
+        "https://github.com/soimy/openclaw-channel-dingtalk/pull/392",
         "https://github.com/agentscope-ai/QwenPaw/issues/118",
-        "https://github.com/zfanswer/dify-on-dingtalk/issues/16";
+        "https://github.com/zfanswer/dify-on-dingtalk/issues/16",
+        "https://github.com/riba2534/happyclaw/issues/681";
     CrossAccountDup "cross-account-dup" "after one message of each app" =>
         "https://github.com/DingTalk-Real-AI/dingtalk-openclaw-connector/issues/207";
     TokenCacheMixup "token-cache-mixup" "never: it is how the mock always is" =>
@@ -114,10 +123,11 @@ pub(crate) const PRESETS: [Described; 18] = described! {
         "https://github.com/DingTalk-Real-AI/dingtalk-openclaw-connector/issues/444";
     WebhookExpired "webhook-expired" "with the next message, which brings a new one" =>
         "https://github.com/sipeed/picoclaw/issues/1817";
-    TlsHandshakeFail "tls-handshake-fail" "not available: it needs TLS" =>
-        "https://github.com/soimy/openclaw-channel-dingtalk/issues/74",
+    TlsHandshakeFail "tls-handshake-fail" "after one handshake" =>
+        "https://github.com/soimy/openclaw-channel-dingtalk/pull/74",
         "https://github.com/open-dingtalk/dingtalk-stream-sdk-nodejs/issues/13";
     AckShape "ack-shape" CLEARED => "https://github.com/iOfficeAI/AionCore/issues/159";
+    NoPong "no-pong" RECONNECT => "https://github.com/soimy/openclaw-channel-dingtalk/issues/88";
 };
 
 impl Preset {
@@ -159,6 +169,7 @@ impl Preset {
             Self::SlowOpen => Fault::first(3, When::Open, Action::Delay(SLOW)),
             Self::Open503 => Fault::first(3, When::Open, Action::Status(503, ErrorBody::Html)),
             Self::OpenTimeout => Fault::first(2, When::Open, Action::Hang),
+            Self::NoPong => Fault::once(When::Connected, Action::NoPong),
             Self::LostFirst => Fault::once(When::Connected, Action::LoseFirst),
             Self::LateAckRedeliver => Fault::first(3, message(), Action::Redeliver(REDELIVERY)),
             Self::CrossAccountDup => {
@@ -179,11 +190,20 @@ impl Preset {
         vec![rule]
     }
 
+    /// The rule of the whole mock that makes it, if it breaks what comes before an app is known.
+    pub(super) fn tcp_rule(self) -> Option<Fault> {
+        (self == Self::TlsHandshakeFail).then(|| Fault::once(When::TlsHandshake, Action::Alert))
+    }
+
     /// Whether it breaks the connections that are open, if there are any.
     fn breaks_open_ones(self) -> bool {
         matches!(
             self,
-            Self::DisconnectThenSilence | Self::Zombie | Self::SilentStop | Self::HalfOpen
+            Self::DisconnectThenSilence
+                | Self::Zombie
+                | Self::SilentStop
+                | Self::HalfOpen
+                | Self::NoPong
         )
     }
 }
@@ -204,10 +224,6 @@ impl App {
         cx: &mut Cx<'_>,
         preset: Preset,
     ) -> Result<Vec<FaultRow>, VerbError> {
-        if preset == Preset::TlsHandshakeFail {
-            let allowed = "any preset that does not need TLS, which this mock does not speak yet";
-            return Err(VerbError::invalid("preset", quoted(preset.name()), allowed));
-        }
         self.note(cx, Draft::new(EntryKind::Control, format!("preset {}", preset.name())));
         match preset {
             Preset::SleepWake => self.clock.jump(cx.now, SLEEP_MS),

@@ -10,14 +10,15 @@ use super::{
     conversation::{Conversation, ConversationKind},
     delivery::{Delivery, DeliveryState, Payload},
     effect::Outgoing,
-    fault::{Action, Cut, Fault, FaultRow, Point, Times, When},
+    fault::{Fault, FaultRow, Point},
+    fault_check,
     fixture::{FixtureFrame, Renewal, fixture_bytes, fixture_names},
     inbound::{MsgType, Sample},
     journal::{Draft, EntryKind},
     lifetime,
     message::{RobotMessage, Said, SaidState, SayConversation},
     session::Session,
-    verb_error::{VerbError, check_cut, check_id, quoted},
+    verb_error::{VerbError, check_id, quoted},
 };
 
 /// The message that a push carries, if it carries one.
@@ -293,49 +294,7 @@ impl App {
         cx: &mut Cx<'_>,
         fault: Fault,
     ) -> Result<FaultRow, VerbError> {
-        let upgrade = fault.when == When::Upgrade;
-        if fault.action.is_of_frames() != matches!(fault.when, When::Frame(_)) {
-            let allowed = "an action for frames with \"when\":{\"frame\":…}, another one without";
-            return Err(VerbError::invalid("action.type", "of another layer", allowed));
-        }
-        if fault.action.is_of_connections() != (fault.when == When::Connected) {
-            let allowed = "mute, unroute, loseFirst, disconnect or cut with \"when\":\"connected\"";
-            return Err(VerbError::invalid("action.type", "of another layer", allowed));
-        }
-        match fault.times {
-            Times::Nth(0) | Times::Every(0) | Times::First(0) => {
-                return Err(VerbError::invalid("times", "0", "a number from 1"));
-            }
-            Times::Chance { percent, .. } if percent > 100 => {
-                let allowed = "a percentage from 0 to 100";
-                return Err(VerbError::invalid("times.percent", percent.to_string(), allowed));
-            }
-            _ => {}
-        }
-        match &fault.action {
-            Action::Oversize(bytes) if *bytes > MAX_OVERSIZE => {
-                let allowed = format!("at most {MAX_OVERSIZE}");
-                return Err(VerbError::invalid("action.bytes", bytes.to_string(), allowed));
-            }
-            Action::Duplicate(copies) if *copies > MAX_COPIES => {
-                let allowed = format!("at most {MAX_COPIES}");
-                return Err(VerbError::invalid("action.copies", copies.to_string(), allowed));
-            }
-            Action::Status(status, _) if !(200..=599).contains(status) => {
-                let allowed = "a status from 200 to 599";
-                return Err(VerbError::invalid("action.status", status.to_string(), allowed));
-            }
-            Action::Status(101, _) | Action::AcceptThenCut(_) if !upgrade => {
-                let allowed = "acceptThenCut only with \"when\":\"upgrade\"";
-                return Err(VerbError::invalid("action.type", "acceptThenCut", allowed));
-            }
-            Action::Drop(Cut::Close { .. }) => {
-                let allowed = "rst, fin or blackhole before there is a WebSocket";
-                return Err(VerbError::invalid("action.how", "close", allowed));
-            }
-            Action::AcceptThenCut(cut) | Action::CutAtOnce(cut) => check_cut(cut)?,
-            _ => {}
-        }
+        fault_check::of_app(&fault)?;
         let row = self.faults.add(fault, cx.now.since_start).ok_or(VerbError::TooMany {
             what: "fault rules of one app",
             limit: lifetime::FAULTS_PER_APP,
@@ -344,11 +303,6 @@ impl App {
         Ok(row)
     }
 }
-
-/// The largest frame that a fault makes.
-const MAX_OVERSIZE: usize = 16 << 20;
-/// Copies of one frame that a fault makes.
-const MAX_COPIES: u32 = 100;
 
 fn said(message_id: String, state: SaidState) -> Said {
     Said { msg_id: String::new(), message_id, conversation_id: String::new(), state }

@@ -237,8 +237,10 @@ impl App {
     }
 
     /// Makes a named fault act, and gives the rules that it consists of (none if it acts at once).
+    /// The rule of [`Preset::TlsHandshakeFail`] is one of the whole mock:
+    /// [`MockDingtalk::tcp_faults`](crate::MockDingtalk::tcp_faults) has it.
     pub fn preset(&self, preset: Preset) -> Result<Vec<FaultRow>, MockError> {
-        self.act(|app, cx| app.apply_preset(cx, preset))
+        Ok(self.hub.step(|fleet, now| fleet.apply_preset(now, self.client_id(), preset))?)
     }
 
     /// How its pushes behave where the sources leave it open; from now on.

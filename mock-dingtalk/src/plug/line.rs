@@ -21,7 +21,7 @@ use hyper_util::{
 use rustls::{AlertDescription, server::Acceptor};
 use serde_json::json;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
@@ -32,7 +32,7 @@ use super::{
     rewind::Rewind,
 };
 use crate::{
-    core::{Diagnosis, is_dingtalk},
+    core::{Action, Diagnosis, Fleet, is_dingtalk},
     dingtalk::DIAGNOSIS,
     hub::Hub,
     server::{Arrival, HEAD_TIMEOUT},
@@ -40,6 +40,8 @@ use crate::{
 
 /// The first byte of a TLS connection: a handshake record (RFC 8446 5.1). No HTTP method has it.
 const TLS_HANDSHAKE: u8 = 0x16;
+/// A fatal alert, `handshake_failure` (RFC 8446, 6).
+const HANDSHAKE_FAILURE: [u8; 7] = [0x15, 3, 3, 0, 2, 2, 40];
 /// A handshake may take so long. Real time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -117,11 +119,18 @@ impl Line {
         let handshake = async {
             let start = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
             start.client_hello().server_name().unwrap_or_default().clone_into(&mut name);
+            if let Some(fault) = self.hub.step(Fleet::handshaking) {
+                return Ok(Err((start.io, fault)));
+            }
             // For a foreign name there is no certificate, which ends the handshake with an alert.
-            start.into_stream(Arc::clone(&self.hub.settings.plug.tls)).await
+            start.into_stream(Arc::clone(&self.hub.settings.plug.tls)).await.map(Ok)
         };
         let error = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
-            Ok(Ok(stream)) => return Some(stream),
+            Ok(Ok(Ok(stream))) => return Some(stream),
+            Ok(Ok(Err((io, fault)))) => {
+                self.fail(io, fault).await;
+                return None;
+            }
             Ok(Err(error)) => error,
             Err(_) => std::io::ErrorKind::TimedOut.into(),
         };
@@ -133,6 +142,28 @@ impl Line {
             tracing::debug!(name, %error, "a TLS handshake failed");
         }
         None
+    }
+
+    /// Ends a handshake that a fault does not let through.
+    async fn fail<S>(&self, mut io: S, fault: Action)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let patience = match fault {
+            Action::Drop(how) => {
+                self.arrival.wire.cut(&how);
+                HEAD_TIMEOUT
+            }
+            _ => HANDSHAKE_TIMEOUT,
+        };
+        let end = async {
+            io.write_all(&HANDSHAKE_FAILURE).await?;
+            io.shutdown().await?;
+            // With something unread, the end would be a reset, and the alert might be lost.
+            tokio::io::copy(&mut io, &mut tokio::io::sink()).await
+        };
+        // It fails where the fault is a cut.
+        let _ = tokio::time::timeout(patience, end).await;
     }
 
     /// Serves HTTP until the connection ends, or becomes something else.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use thiserror::Error;
 
-use crate::core::{ClientFrame, Cut, Entry, EntryKind, FORMAT, Head, VERSION};
+use crate::core::{ClientFrame, Cut, Direction, Entry, EntryKind, FORMAT, Head, VERSION};
 
 /// One app's side of a recorded session.
 #[derive(Debug, Clone)]
@@ -220,6 +220,8 @@ fn read_cut(how: &str) -> Option<Cut> {
         "rst" => Some(Cut::Rst),
         "fin" => Some(Cut::Fin),
         "blackhole" => Some(Cut::BlackHole),
+        "blackhole toBot" => Some(Cut::OneWay(Direction::ToBot)),
+        "blackhole fromBot" => Some(Cut::OneWay(Direction::FromBot)),
         _ => {
             let (code, reason) = how.strip_prefix("close ")?.split_once(' ')?;
             Some(Cut::Close { code: code.parse().ok()?, reason: reason.to_owned() })
@@ -235,7 +237,7 @@ fn unmasked(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Recording, RecordingError, endpoint_host, read_cut};
-    use crate::core::Cut;
+    use crate::core::{Cut, Direction};
 
     const HEAD: &str = r#"{"format":"mock-dingtalk journal","version":1,"app":null,"redacted":true,"dropped":0,"entries":1,"more":false}"#;
 
@@ -263,7 +265,8 @@ mod tests {
     #[test]
     fn cuts_and_hosts_are_read_as_they_were_written() {
         let close = Cut::Close { code: 1001, reason: "going away".to_owned() };
-        for cut in [Cut::Rst, Cut::Fin, Cut::BlackHole, close] {
+        let deaf = Cut::OneWay(Direction::FromBot);
+        for cut in [Cut::Rst, Cut::Fin, Cut::BlackHole, deaf, close] {
             assert_eq!(read_cut(&cut.to_string()), Some(cut));
         }
         assert_eq!(read_cut("somehow"), None);

@@ -10,21 +10,25 @@ use std::{
 use axum::{
     Extension, Router,
     body::Body,
-    extract::{
-        FromRequestParts, Request, State,
-        ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
-    },
+    extract::{Request, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 use futures_util::{SinkExt as _, StreamExt as _, stream::SplitSink};
-use hyper::server::conn::http1;
+use hyper::{server::conn::http1, upgrade::Upgraded};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     net::TcpListener,
     sync::watch,
     task::{JoinHandle, JoinSet},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Message,
+        protocol::{CloseFrame, Role},
+    },
 };
 
 use super::{
@@ -35,6 +39,7 @@ use super::{
 use crate::{
     clock::Clock,
     core::Cut,
+    gateway::upgrade,
     wire::{Wire, WireControl},
 };
 
@@ -234,10 +239,9 @@ async fn connect(
 ) -> Response {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
     let host = host.unwrap_or_default().to_owned();
-    let (mut parts, _) = request.into_parts();
-    let upgrade = match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
+    let upgrade = match upgrade::Upgrade::of(request) {
         Ok(upgrade) => upgrade,
-        Err(rejection) => return rejection.into_response(),
+        Err(refused) => return refused.into_response(),
     };
     match stage.step(Script::upgrade) {
         Upgrade::Refused(status) => {
@@ -245,12 +249,19 @@ async fn connect(
         }
         Upgrade::Accepted(index) => {
             let guard = Playing { stage, index };
-            upgrade.on_upgrade(move |socket| async move {
+            let (response, on_upgrade) = upgrade.accept();
+            tokio::spawn(async move {
+                let Ok(upgraded) = on_upgrade.await else { return };
+                let io = TokioIo::new(upgraded);
+                let socket = WebSocketStream::from_raw_socket(io, Role::Server, None).await;
                 play(&guard, socket, &wire, &host).await;
-            })
+            });
+            response
         }
     }
 }
+
+type WebSocket = WebSocketStream<TokioIo<Upgraded>>;
 
 /// A connection of the recording. However it ends, nothing more is played on it.
 struct Playing {
@@ -304,8 +315,8 @@ async fn push(
     };
     stage.at(opened, at).await;
     match how {
-        Cut::BlackHole => {
-            wire.black_hole();
+        Cut::BlackHole | Cut::OneWay(_) => {
+            wire.cut(&how);
             stage.step(|script| script.played(*index));
             std::future::pending::<()>().await;
         }
@@ -313,8 +324,8 @@ async fn push(
         Cut::Rst => wire.reset(),
         Cut::Close { code, reason } => {
             // The bot may be gone; then there is nobody to tell.
-            let _ =
-                sink.send(Message::Close(Some(CloseFrame { code, reason: reason.into() }))).await;
+            let close = CloseFrame { code: code.into(), reason: reason.into() };
+            let _ = sink.send(Message::Close(Some(close))).await;
             stage.step(|script| script.played(*index));
             // The reader sees the bot's answer and ends this.
             std::future::pending::<()>().await;

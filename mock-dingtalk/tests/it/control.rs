@@ -356,6 +356,11 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
             "hostile/truncated.txt",
             "user0001",
             "documented",
+            "connected",
+            "accept",
+            "dribble",
+            "toBot",
+            "sent",
         ])
         .prop_map(Value::from),
     ];
@@ -389,6 +394,11 @@ fn any_body() -> impl Strategy<Value = Vec<u8>> {
             "clientSecret",
             "seed",
             "messageId",
+            "until",
+            "method",
+            "bytes",
+            "every",
+            "direction",
         ]);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
@@ -424,6 +434,7 @@ fn no_body_and_no_path_makes_the_control_api_fail() {
         format!("/_mock/apps/{id}/connections/all/disconnect"),
         format!("/_mock/apps/{id}/connections/all/frames"),
         format!("/_mock/apps/{id}/faults/1"),
+        "/_mock/tcp-faults/1".to_owned(),
         "/_mock/apps/%ff%fe/messages".to_owned(),
         "/_mock/env?sdk=all&clientId=%00".to_owned(),
     ];

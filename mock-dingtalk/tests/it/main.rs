@@ -24,3 +24,4 @@ mod replay;
 mod robot_api;
 mod support;
 mod user_api;
+mod wire_faults;

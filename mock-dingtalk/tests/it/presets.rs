@@ -319,13 +319,12 @@ async fn presets_are_listed_and_asked_for_by_name() {
     let app = mock.app();
     let url = format!("{}/_mock/presets", mock.url());
     let listed: Vec<Value> = http().get(url).send().await.unwrap().json().await.unwrap();
-    assert_eq!(listed.len(), 18);
+    assert_eq!(listed.len(), 19);
     let url = format!("{}/_mock/apps/{}/faults", mock.url(), app.client_id());
     for preset in &listed {
         assert!(!preset["evidence"].as_array().unwrap().is_empty(), "{preset}");
         let response = http().post(&url).json(&json!({"preset": preset["name"]})).send().await;
-        let expected = if preset["name"] == "tls-handshake-fail" { 400 } else { 201 };
-        assert_eq!(response.unwrap().status(), expected, "{preset}");
+        assert_eq!(response.unwrap().status(), 201, "{preset}");
     }
     let response = http().post(&url).json(&json!({"preset": "gremlin"})).send().await.unwrap();
     assert_eq!(response.status(), 400);

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{answer::Reply, credentials};
 use crate::core::{
     app::{App, Cx},
+    fault::Happening,
     http::HttpCall,
     journal::Diagnosis,
     lifetime,
@@ -57,6 +58,7 @@ pub(super) fn answer(
         local_ip: request.local_ip.map(str::to_owned),
         base,
     };
+    app.faults.happened(Happening::Opened);
     tickets.issue(ticket.clone(), app.number, open, cx.now.since_start);
     Reply::ok(json!({ "endpoint": endpoint, "ticket": ticket }))
 }
