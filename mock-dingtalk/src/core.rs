@@ -11,8 +11,10 @@ mod ack;
 mod app;
 mod base_url;
 mod card;
+mod card_press;
 mod connection;
 mod conversation;
+mod custom_robot;
 mod delivery;
 mod dispatch;
 mod effect;
@@ -21,6 +23,7 @@ mod fixture;
 mod fleet;
 mod frame;
 mod frame_faults;
+mod group_file;
 mod http;
 mod ids;
 mod inbound;
@@ -58,21 +61,25 @@ pub(crate) use self::{
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,
     moment::Moment,
-    openapi::Routed,
+    openapi::{Routed, endpoints},
     preset::PRESETS,
     pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},
     verb_error::{check_cut, quoted},
 };
 pub use self::{
     app::{AppInfo, AppOptions},
+    card_press::CardPress,
     connection::{ConnectionRow, ConnectionState},
     conversation::ConversationKind,
+    custom_robot::{CustomRobotOptions, CustomRobotRow},
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
     fault::{Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, When},
+    group_file::GroupFile,
     inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},
     message::{Said, SaidState, Say, SayConversation},
+    openapi::EndpointRow,
     preset::Preset,
     profile::{DeliveryRules, Profile},
     pushes::{Callback, Event},

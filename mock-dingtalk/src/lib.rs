@@ -21,11 +21,12 @@ mod wire;
 
 pub use crate::{
     core::{
-        AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, ConnectionRow, ConnectionState,
-        Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis,
-        Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, FrameSelector, MAX_DEPTH, Media,
-        MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say, SayConversation,
-        SentRow, Speech, StaffId, Times, Variants, VerbError, When,
+        AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, CardPress, ConnectionRow,
+        ConnectionState, Content, ConversationKind, CustomRobotOptions, CustomRobotRow, Cut,
+        DeliveryRow, DeliveryRules, DeliveryState, Diagnosis, EndpointRow, Entry, EntryKind,
+        ErrorBody, Event, Fault, FaultRow, FrameSelector, GroupFile, MAX_DEPTH, Media, MsgType,
+        Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say, SayConversation, SentRow,
+        Speech, StaffId, Times, Variants, VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},

@@ -53,6 +53,9 @@ pub struct AppOptions {
     pub tls: bool,
     /// How its pushes behave where the sources leave it open.
     pub delivery: DeliveryRules,
+    /// Whether what only the mock's own strictness refuses is taken, with a remark; as the mock
+    /// was started if not chosen.
+    pub lenient: Option<bool>,
 }
 
 impl AppOptions {
@@ -99,6 +102,13 @@ impl AppOptions {
         self
     }
 
+    /// Chooses whether what only the mock's own strictness refuses is taken, with a remark.
+    #[must_use]
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = Some(lenient);
+        self
+    }
+
     /// Chooses the seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -126,6 +136,8 @@ pub struct AppInfo {
     pub profile: &'static str,
     /// Whether server-made URLs are `https` and `wss`.
     pub tls: bool,
+    /// Whether it was minted to be treated leniently.
+    pub lenient: bool,
     /// The seed in use.
     pub seed: u64,
 }
@@ -204,7 +216,7 @@ impl App {
             token: AccessToken::default(),
             sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
             faults: Faults::default(),
-            api: ApiState::default(),
+            api: ApiState { lenient: options.lenient.unwrap_or(false), ..ApiState::default() },
             delivery: options.delivery,
             held: BTreeMap::new(),
             last_held: 0,
@@ -221,6 +233,7 @@ impl App {
             chatbot_user_id: self.robot_dingtalk_id.clone(),
             profile: self.delivery.profile.name(),
             tls: self.tls,
+            lenient: self.api.lenient,
             seed: self.seed,
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Card {
     pub(crate) seqs: Vec<u64>,
     /// Where it was delivered: type and id of the space.
     pub(crate) spaces: Vec<(String, String)>,
+    /// Models that it got for spaces later.
+    pub(crate) space_models: Map<String, Value>,
     /// The guids of its streaming calls.
     pub(crate) guids: HashSet<String>,
 }
@@ -72,13 +74,17 @@ impl Card {
 
     /// The card as `sent` shows it in `raw`.
     pub(crate) fn shown(&self, out_track_id: &str) -> Value {
-        json!({
+        let mut shown = json!({
             "outTrackId": out_track_id,
             "cardTemplateId": self.template_id,
             "cardData": { "cardParamMap": self.params },
             "privateData": self.private,
             "callbackType": self.callback,
-        })
+        });
+        for (name, model) in &self.space_models {
+            shown[name] = model.clone();
+        }
+        shown
     }
 }
 
@@ -147,6 +153,7 @@ mod tests {
             seqs: Vec::new(),
             spaces: Vec::new(),
             guids: HashSet::new(),
+            space_models: Map::new(),
         }
     }
 

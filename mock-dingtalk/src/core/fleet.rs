@@ -40,6 +40,8 @@ pub(crate) struct Fleet {
     last_app: u32,
     last_connection: u64,
     unmatched: Ring<String>,
+    /// How apps are treated that are minted without a choice.
+    lenient: bool,
 }
 
 /// What an upgrade request gets.
@@ -65,7 +67,13 @@ impl Fleet {
             last_app: 0,
             last_connection: 0,
             unmatched: Ring::new(100, usize::MAX),
+            lenient: false,
         }
+    }
+
+    /// The same, with apps treated leniently unless they are minted otherwise.
+    pub(crate) fn lenient(self, lenient: bool) -> Self {
+        Self { lenient, ..self }
     }
 
     /// What has to be done since the last call, in order.
@@ -78,8 +86,9 @@ impl Fleet {
     pub(crate) fn mint_app(
         &mut self,
         now: Moment,
-        options: AppOptions,
+        mut options: AppOptions,
     ) -> Result<AppInfo, VerbError> {
+        options.lenient.get_or_insert(self.lenient);
         for (field, value) in [
             ("clientId", &options.client_id),
             ("clientSecret", &options.client_secret),
@@ -204,7 +213,8 @@ impl Fleet {
             Some(Action::Delay(by)) => Plan::At(now.since_start.saturating_add(*by)),
             _ => Plan::Now,
         };
-        if instead.is_none() && routed.is_unmatched() {
+        let lenient = app.as_ref().is_some_and(|app| app.api.lenient);
+        if instead.is_none() && routed.is_unmatched(lenient) {
             let number = self.unmatched.next_number();
             self.unmatched.push(number, 0, format!("{} {}", call.method, call.path), drop);
         }

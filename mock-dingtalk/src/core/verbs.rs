@@ -129,6 +129,7 @@ impl App {
             attempts: Vec::new(),
             ack: None,
             acks: 0,
+            press: None,
         };
         said.state = self.dispatch(cx, delivery);
         said

@@ -4,10 +4,14 @@
 
 mod caller;
 mod card_api;
+mod card_press;
+mod codes;
 mod connections;
 mod control;
+mod custom_robot;
 mod faults;
 mod fixtures;
+mod group_files;
 mod inbound;
 mod isolation;
 mod media_api;
@@ -18,5 +22,6 @@ mod plug_env;
 mod presets;
 mod process;
 mod robot_api;
+mod strictness;
 mod support;
 mod user_api;

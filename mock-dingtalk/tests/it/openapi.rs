@@ -182,7 +182,7 @@ async fn refused_credentials_have_a_word_on_each_host() {
         http().get(format!("{}/gettoken?appkey=x&appsecret=y", mock.url())).send().await.unwrap();
     assert_eq!(response.status(), 200);
     let answer: Value = response.json().await.unwrap();
-    assert_eq!(answer["errcode"], 40089);
+    assert_eq!(answer["errcode"], 40096);
 }
 
 #[tokio::test]
