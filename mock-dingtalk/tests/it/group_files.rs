@@ -24,7 +24,7 @@ async fn a_file_that_is_quoted_in_a_group_is_found_and_fetched() {
     let mut bot = Bot::connect(&caller.mock, &caller.app).await;
     caller.app.wait_connections(1).await.unwrap();
     let union = union_id(&caller).await;
-    let file = Content::file(Media::new("a.pdf", "", "%PDF"));
+    let file = Content::file(Media::new("a.pdf", "application/pdf", "%PDF"));
     let speech = Speech::new("user0001", Content::text("what is this?"))
         .conversation(SayConversation {
             kind: ConversationKind::Group,
