@@ -91,9 +91,9 @@ async fn a_group_lists_its_own_files_newest_first_and_page_by_page() {
     let first = caller.post(&list, &json!({"option": {"maxResults": 2}})).await;
     assert_eq!(names(&first), ["3.txt", "2.txt"]);
     let option = json!({"maxResults": 2, "nextToken": first["body"]["nextToken"]});
-    let last = caller.post(&list, &json!({"option": option})).await;
-    assert_eq!(names(&last), ["1.txt"]);
-    assert_eq!(last["body"].get("nextToken"), None);
+    let second = caller.post(&list, &json!({"option": option})).await;
+    assert_eq!(names(&second), ["1.txt"]);
+    assert_eq!(second["body"].get("nextToken"), None);
     let mut seen = Map::new();
     for (name, query, changes) in [
         ("space, no person", "", json!({})),

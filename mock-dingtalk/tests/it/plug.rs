@@ -418,7 +418,7 @@ async fn a_client_that_checks_names_accepts_the_mocks_own_address() {
     let stream = tls(&mock, tcp(&mock).await, "127.0.0.1").await.unwrap();
     let mut first = tls(&mock, tcp(&mock).await, "127.0.0.1").await.unwrap();
     let opened = open(&mut first, &app, &host).await;
-    let mut socket = socket(stream, &opened["ticket"]).await;
+    let mut socket = Box::pin(socket(stream, &opened["ticket"])).await;
     app.wait_connections(1).await.unwrap();
     app.say("user0001", "hi").await.unwrap();
     let frame = patient(socket.next()).await.unwrap().unwrap();
