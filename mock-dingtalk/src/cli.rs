@@ -58,6 +58,9 @@ struct Start {
     /// Let a proxy's requests for other hosts than DingTalk's through to them.
     #[arg(long)]
     passthrough: bool,
+    /// Take what only the mock's own strictness refuses, with a remark.
+    #[arg(long)]
+    lenient: bool,
     /// Seed of everything that is made up.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -65,7 +68,10 @@ struct Start {
 
 impl Start {
     fn builder(&self) -> Builder {
-        let mut builder = MockDingtalk::builder().listen(self.listen).passthrough(self.passthrough);
+        let mut builder = MockDingtalk::builder()
+            .listen(self.listen)
+            .passthrough(self.passthrough)
+            .lenient(self.lenient);
         if let Some(token) = self.admin_token.as_ref().filter(|token| !token.is_empty()) {
             builder = builder.admin_token(token);
         }

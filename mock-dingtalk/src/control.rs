@@ -5,6 +5,7 @@ mod api_state;
 mod apps;
 mod breaking;
 mod ca;
+mod cards;
 mod clock;
 mod env;
 mod events;
@@ -44,6 +45,16 @@ pub(crate) fn router(hub: Arc<Hub>) -> Router<Arc<Hub>> {
         )
         .route("/_mock/apps/{client_id}/events", post(pushes::event))
         .route("/_mock/apps/{client_id}/callbacks", post(pushes::callback))
+        .route("/_mock/apps/{client_id}/card-actions", post(cards::press))
+        .route(
+            "/_mock/apps/{client_id}/custom-robots",
+            get(cards::custom_robots).post(cards::add_custom_robot),
+        )
+        .route(
+            "/_mock/apps/{client_id}/strictness",
+            get(cards::strictness).post(cards::set_strictness),
+        )
+        .route("/_mock/endpoints", get(cards::list_endpoints))
         .route("/_mock/apps/{client_id}/frames", post(messages::push_raw))
         .route("/_mock/apps/{client_id}/delivery", post(apps::delivery))
         .route("/_mock/apps/{client_id}/clock", get(clock::show_of_app).post(clock::turn_of_app))

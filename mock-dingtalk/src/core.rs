@@ -11,8 +11,10 @@ mod ack;
 mod app;
 mod base_url;
 mod card;
+mod card_press;
 mod connection;
 mod conversation;
+mod custom_robot;
 mod delivery;
 mod dial;
 mod dispatch;
@@ -25,6 +27,7 @@ mod fixture;
 mod fleet;
 mod frame;
 mod frame_faults;
+mod group_file;
 mod http;
 mod ids;
 mod inbound;
@@ -68,25 +71,29 @@ pub(crate) use self::{
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,
     moment::Moment,
-    openapi::Routed,
+    openapi::{Routed, endpoints},
     preset::PRESETS,
     pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},
     verb_error::{check_cut, quoted},
 };
 pub use self::{
     app::{AppInfo, AppOptions},
+    card_press::CardPress,
     connection::{ConnectionRow, ConnectionState},
     conversation::ConversationKind,
+    custom_robot::{CustomRobotOptions, CustomRobotRow},
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
     fault::{
         Action, BadFrame, Cut, Direction, ErrorBody, Fault, FaultRow, FrameSelector, Happening,
         Times, When,
     },
     findings::{Finding, FindingRule, Severity},
+    group_file::GroupFile,
     inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},
     message::{Said, SaidState, Say, SayConversation},
+    openapi::EndpointRow,
     preset::Preset,
     profile::{DeliveryRules, Profile},
     pushes::{Callback, Event},

@@ -42,6 +42,9 @@ pub(crate) async fn call(
         content_type: text(&header::CONTENT_TYPE),
         token: text(&TOKEN),
         host: text(&header::HOST),
+        accept: text(&header::ACCEPT),
+        authorization: text(&header::AUTHORIZATION),
+        peer: Some(arrival.peer.ip()),
         base: base_url(&hub, &arrival, &parts.headers),
         body,
     };

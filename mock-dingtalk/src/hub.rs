@@ -35,6 +35,8 @@ pub(crate) struct Settings {
     pub(crate) public_url: Option<String>,
     /// What control calls have to bring, if the mock listens off loopback.
     pub(crate) admin_token: Option<String>,
+    /// Whether apps are treated leniently unless they are minted otherwise.
+    pub(crate) lenient: bool,
     /// TLS and the proxy.
     pub(crate) plug: Arc<Plug>,
 }
@@ -77,7 +79,7 @@ const MAX_EVENTS: usize = 4_096;
 impl Hub {
     pub(crate) fn new(seed: u64, clock: Clock, settings: Settings) -> Self {
         let inner = Inner {
-            fleet: Fleet::new(seed),
+            fleet: Fleet::new(seed).lenient(settings.lenient),
             sockets: HashMap::new(),
             watchers: HashMap::new(),
             planned: None,

@@ -23,10 +23,11 @@ mod wire;
 
 pub use crate::{
     core::{
-        AckRow, Action, AppInfo, AppOptions, AttemptRow, BadFrame, Callback, ConnectionRow,
-        ConnectionState, Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState,
-        Diagnosis, Direction, Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, Finding,
-        FindingRule, FrameSelector, Happening, MAX_DEPTH, Media, MsgType, Preset, Profile, Quote,
+        AckRow, Action, AppInfo, AppOptions, AttemptRow, BadFrame, Callback, CardPress,
+        ConnectionRow, ConnectionState, Content, ConversationKind, CustomRobotOptions,
+        CustomRobotRow, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis, Direction,
+        EndpointRow, Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, Finding, FindingRule,
+        FrameSelector, GroupFile, Happening, MAX_DEPTH, Media, MsgType, Preset, Profile, Quote,
         QuoteForm, Said, SaidState, Sample, Say, SayConversation, SentRow, Severity, Speech,
         StaffId, Times, Variants, VerbError, When,
     },

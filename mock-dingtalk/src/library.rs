@@ -1,6 +1,7 @@
 //! The library: a mock inside the test's own process.
 
 mod app;
+mod cards;
 mod clock;
 mod findings;
 mod inbound;
@@ -17,7 +18,7 @@ use tokio::task::JoinHandle;
 pub use self::{app::App, clock::MockClock};
 use crate::{
     clock::Clock,
-    core::{AppInfo, AppOptions, Fault, FaultRow},
+    core::{AppInfo, AppOptions, EndpointRow, Fault, FaultRow},
     error::MockError,
     hub::{Hub, Settings},
     plug::{Authority, Plug},
@@ -59,6 +60,7 @@ pub struct Builder {
     public_url: Option<String>,
     admin_token: Option<String>,
     passthrough: bool,
+    lenient: bool,
     verifies: bool,
 }
 
@@ -100,6 +102,14 @@ impl Builder {
         self
     }
 
+    /// Takes what only the mock's own strictness refuses, with a remark, unless an app is minted
+    /// otherwise. Default: off.
+    #[must_use]
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = lenient;
+        self
+    }
+
     /// Panics on drop if a bot called something that the mock does not model. Default: off.
     #[must_use]
     pub fn verify_on_drop(mut self, verifies: bool) -> Self {
@@ -135,7 +145,8 @@ impl Builder {
         let authority =
             Authority::new(clock.now()).map_err(|error| MockError::Authority(error.to_string()))?;
         let plug = Arc::new(Plug::new(authority, self.passthrough));
-        let settings = Settings { address, public_url: self.public_url, admin_token, plug };
+        let (public_url, lenient) = (self.public_url, self.lenient);
+        let settings = Settings { address, public_url, admin_token, lenient, plug };
         let hub = Arc::new(Hub::new(seed, clock, settings));
         let router = routes::router(Arc::clone(&hub));
         let tasks = vec![
@@ -164,6 +175,7 @@ impl MockDingtalk {
             public_url: None,
             admin_token: None,
             passthrough: false,
+            lenient: false,
             verifies: false,
         }
     }
@@ -209,6 +221,12 @@ impl MockDingtalk {
     /// All apps, in the order of minting.
     pub fn apps(&self) -> Vec<AppInfo> {
         self.hub.look(crate::core::Fleet::infos)
+    }
+
+    /// Every endpoint of DingTalk that is modelled, with how true it is, and every one that is left
+    /// out on purpose.
+    pub fn endpoints(&self) -> Vec<EndpointRow> {
+        crate::core::endpoints()
     }
 
     /// The clock that drives those of all apps; see [`App::clock`].

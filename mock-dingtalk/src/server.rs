@@ -28,6 +28,8 @@ pub(crate) struct Arrival {
     pub(crate) wire: WireControl,
     /// The address that the client reached.
     pub(crate) local: SocketAddr,
+    /// The address that the client came from.
+    pub(crate) peer: SocketAddr,
 }
 
 /// The listening socket. It can be closed from outside the accept loop, at once.
@@ -70,8 +72,8 @@ pub(crate) async fn serve(port: Port, hub: Arc<Hub>, router: Router) {
     let mut connections = JoinSet::new();
     while let Some(accepted) = port.accept().await {
         match accepted {
-            Ok((stream, _)) => {
-                connections.spawn(serve_connection(stream, Arc::clone(&hub), router.clone()));
+            Ok((stream, peer)) => {
+                connections.spawn(serve_connection(stream, peer, Arc::clone(&hub), router.clone()));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: a pause lets some be closed.
@@ -84,7 +86,7 @@ pub(crate) async fn serve(port: Port, hub: Arc<Hub>, router: Router) {
 }
 
 /// Looks at the first byte, which tells TLS from HTTP, and leaves the rest to [`Line`].
-async fn serve_connection(stream: TcpStream, hub: Arc<Hub>, router: Router) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, hub: Arc<Hub>, router: Router) {
     let Ok(local) = stream.local_addr() else { return };
     // A frame is written whole; waiting for more only delays it. It fails only on a dead socket.
     let _ = stream.set_nodelay(true);
@@ -105,6 +107,6 @@ async fn serve_connection(stream: TcpStream, hub: Arc<Hub>, router: Router) {
     }
     let peeked = tokio::time::timeout(HEAD_TIMEOUT, wire.peek()).await;
     let Ok(Ok(Some(first))) = peeked else { return };
-    let arrival = Arrival { wire: control, local };
+    let arrival = Arrival { wire: control, local, peer };
     Line::new(arrival, hub, router).serve(wire, first).await;
 }

@@ -29,8 +29,9 @@ pub(crate) async fn reactions(
     Ok(Json(json!(rows)))
 }
 
-/// `POST /_mock/apps/{clientId}/files?name=a.pdf`: a person's file, as bytes. 201 with the
-/// `downloadCode` that a message would carry.
+/// `POST /_mock/apps/{clientId}/files?name=a.pdf&conversation=`: a person's file, as bytes. 201 with
+/// the `downloadCode` that a message would carry; with the id of a group it stands in the group's
+/// space, and `spaceId` and `dentryId` say where.
 pub(crate) async fn add_file(
     State(hub): State<Arc<Hub>>,
     Path(client_id): Path<String>,
@@ -39,11 +40,15 @@ pub(crate) async fn add_file(
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let mut query = Query::of(&uri);
     let name = query.string("name").unwrap_or_else(|| "file".to_owned());
+    let group = query.string("conversation");
     query.finish()?;
     let shown = hub.step(|fleet, now| {
         fleet.act(now, &client_id, |app, cx| {
-            let media = &mut app.api.media;
             let sent = Media::new(name.as_str(), "", body);
+            if let Some(group) = group {
+                return Ok(json!(app.add_group_file(cx, &group, sent)?));
+            }
+            let media = &mut app.api.media;
             let file = media.sent_by_person(&mut app.mint, app.number, sent, cx.now);
             let size = file.bytes.len();
             let sha256 = file.sha256();

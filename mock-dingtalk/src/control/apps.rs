@@ -31,6 +31,7 @@ pub(crate) async fn mint(
         corp_id: fields.string("corpId")?,
         seed: fields.number("seed")?,
         tls,
+        lenient: fields.bool("lenient")?,
         delivery: DeliveryRules { profile, ..read_rules(&mut fields, DeliveryRules::default())? },
     };
     fields.finish()?;

@@ -43,6 +43,15 @@ fn read_conversation(fields: &mut Fields) -> Result<Option<SayConversation>, Ver
     Ok(Some(conversation))
 }
 
+/// A group, whose type need not be given.
+pub(super) fn read_group(mut fields: Fields) -> Result<SayConversation, VerbError> {
+    fields.word("type", &[("2", ConversationKind::Group)])?;
+    let kind = ConversationKind::Group;
+    let group = SayConversation { kind, id: fields.string("id")?, title: fields.string("title")? };
+    fields.finish()?;
+    Ok(group)
+}
+
 /// `msgtype`, `text`, `content` and `media`. `content` is an object with members of the wire's
 /// `content`, for words also a string, for `richText` also the array of parts.
 fn read_content(fields: &mut Fields) -> Result<Content, VerbError> {

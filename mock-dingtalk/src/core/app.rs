@@ -55,6 +55,9 @@ pub struct AppOptions {
     pub tls: bool,
     /// How its pushes behave where the sources leave it open.
     pub delivery: DeliveryRules,
+    /// Whether what only the mock's own strictness refuses is taken, with a remark; as the mock
+    /// was started if not chosen.
+    pub lenient: Option<bool>,
 }
 
 impl AppOptions {
@@ -101,6 +104,13 @@ impl AppOptions {
         self
     }
 
+    /// Chooses whether what only the mock's own strictness refuses is taken, with a remark.
+    #[must_use]
+    pub fn lenient(mut self, lenient: bool) -> Self {
+        self.lenient = Some(lenient);
+        self
+    }
+
     /// Chooses the seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
@@ -128,6 +138,8 @@ pub struct AppInfo {
     pub profile: &'static str,
     /// Whether server-made URLs are `https` and `wss`.
     pub tls: bool,
+    /// Whether it was minted to be treated leniently.
+    pub lenient: bool,
     /// The seed in use.
     pub seed: u64,
 }
@@ -209,7 +221,7 @@ impl App {
             token: AccessToken::default(),
             sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
             faults: Faults::default(),
-            api: ApiState::default(),
+            api: ApiState { lenient: options.lenient.unwrap_or(false), ..ApiState::default() },
             delivery: options.delivery,
             findings: Findings::default(),
             held: BTreeMap::new(),
@@ -227,6 +239,7 @@ impl App {
             chatbot_user_id: self.robot_dingtalk_id.clone(),
             profile: self.delivery.profile.name(),
             tls: self.tls,
+            lenient: self.api.lenient,
             seed: self.seed,
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct Card {
     pub(crate) seqs: Vec<u64>,
     /// Where it was delivered: type and id of the space.
     pub(crate) spaces: Vec<(String, String)>,
+    /// Models that it got for spaces later.
+    pub(crate) space_models: Map<String, Value>,
     /// The guids of its streaming calls, with a hash of what each brought.
     pub(crate) guids: HashMap<String, u64>,
     /// The hash of the last one that counted.
@@ -74,13 +76,17 @@ impl Card {
 
     /// The card as `sent` shows it in `raw`.
     pub(crate) fn shown(&self, out_track_id: &str) -> Value {
-        json!({
+        let mut shown = json!({
             "outTrackId": out_track_id,
             "cardTemplateId": self.template_id,
             "cardData": { "cardParamMap": self.params },
             "privateData": self.private,
             "callbackType": self.callback,
-        })
+        });
+        for (name, model) in &self.space_models {
+            shown[name] = model.clone();
+        }
+        shown
     }
 }
 
@@ -148,6 +154,7 @@ mod tests {
             stage,
             seqs: Vec::new(),
             spaces: Vec::new(),
+            space_models: Map::new(),
             guids: HashMap::new(),
             last_call: None,
         }

@@ -4,7 +4,9 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
-use super::{fixture::FixtureFrame, lifetime, message::RobotMessage, ring::Ring};
+use super::{
+    card_press::Pressed, fixture::FixtureFrame, lifetime, message::RobotMessage, ring::Ring,
+};
 
 /// Where a push stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -82,6 +84,9 @@ pub struct AckRow {
     pub data: Option<String>,
     /// Time since the attempt that it answers.
     pub after_ms: u64,
+    /// True for an answer to a press on a card that came after more than 2 s.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
     /// When, in milliseconds since 1970.
     pub at: i64,
 }
@@ -109,6 +114,8 @@ pub(crate) struct Delivery {
     pub(crate) acks: u64,
     /// That its answer is missing was found already.
     pub(crate) blamed: bool,
+    /// The press that it tells of.
+    pub(crate) press: Option<Pressed>,
 }
 
 #[derive(Debug)]

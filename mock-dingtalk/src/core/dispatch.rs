@@ -149,8 +149,15 @@ impl App {
         let over = self.deliveries.get_mut(seq).is_some_and(|delivery| {
             delivery.state == DeliveryState::Sent && delivery.attempts.len() == attempt + 1
         });
-        if over {
-            self.again_or(cx, seq, DeliveryState::Timeout);
+        if !over {
+            return;
+        }
+        match self.deliveries.get_mut(seq).filter(|delivery| !delivery.is_retried()) {
+            None => self.again_or(cx, seq, DeliveryState::Timeout),
+            Some(press) => {
+                press.state = DeliveryState::Timeout;
+                self.changed(cx);
+            }
         }
     }
 
@@ -268,6 +275,9 @@ impl App {
         let after = cx.now.since_start.saturating_sub(attempt.since_start);
         let elsewhere = attempt.connection_id != *id;
         let first = delivery.ack.is_none();
+        let press = delivery.press.clone();
+        let late = press.is_some() && after > lifetime::PRESS_ACK;
+        let data = press.as_ref().and(ack.data.clone());
         if !again {
             delivery.ack = Some(AckRow {
                 connection_id: id.to_string(),
@@ -276,11 +286,12 @@ impl App {
                 message: ack.message,
                 data: ack.data,
                 after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
+                late,
                 at: cx.now.unix_ms,
             });
         }
-        let was_sent = delivery.state == DeliveryState::Sent;
-        if !later {
+        let (seq, was_sent) = (delivery.seq, delivery.state == DeliveryState::Sent);
+        if !later && !late {
             delivery.state = DeliveryState::Acked;
         }
         if first {
@@ -290,6 +301,9 @@ impl App {
         }
         if later && was_sent {
             self.again_or(cx, seq, DeliveryState::Later);
+        }
+        if let Some(press) = press {
+            self.pressed(cx, &press, late, data.as_deref());
         }
         match (again, elsewhere, later) {
             (true, ..) => "another answer to one push".to_owned(),

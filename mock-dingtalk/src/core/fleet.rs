@@ -47,6 +47,8 @@ pub(crate) struct Fleet {
     pub(crate) findings: Findings,
     /// Faults of TCP and TLS, before anybody knows whose a connection is.
     pub(super) tcp_faults: Faults,
+    /// How apps are treated that are minted without a choice.
+    lenient: bool,
 }
 
 /// What an upgrade request gets.
@@ -74,7 +76,13 @@ impl Fleet {
             unmatched: Ring::new(100, usize::MAX),
             findings: Findings::default(),
             tcp_faults: Faults::default(),
+            lenient: false,
         }
+    }
+
+    /// The same, with apps treated leniently unless they are minted otherwise.
+    pub(crate) fn lenient(self, lenient: bool) -> Self {
+        Self { lenient, ..self }
     }
 
     /// What has to be done since the last call, in order.
@@ -87,8 +95,9 @@ impl Fleet {
     pub(crate) fn mint_app(
         &mut self,
         now: Moment,
-        options: AppOptions,
+        mut options: AppOptions,
     ) -> Result<AppInfo, VerbError> {
+        options.lenient.get_or_insert(self.lenient);
         for (field, value) in [
             ("clientId", &options.client_id),
             ("clientSecret", &options.client_secret),
@@ -214,7 +223,8 @@ impl Fleet {
         let fault = app.as_mut().and_then(|app| app.faults.take(point, now.since_start));
         let instead = fault.as_ref().and_then(|fault| Reply::of_fault(fault, call.is_oapi()));
         let plan = Plan::of_fault(fault.as_ref(), now.since_start);
-        if instead.is_none() && routed.is_unmatched() {
+        let lenient = app.as_ref().is_some_and(|app| app.api.lenient);
+        if instead.is_none() && routed.is_unmatched(lenient) {
             let number = self.unmatched.next_number();
             self.unmatched.push(number, 0, format!("{} {}", call.method, call.path), drop);
         }

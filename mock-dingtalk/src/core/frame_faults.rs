@@ -134,6 +134,9 @@ impl App {
         key: ConnectionKey,
         action: &Action,
     ) {
+        if matches!(action, Action::Dribble { .. }) {
+            self.spare_connection(key);
+        }
         let Some(connection) = self.connections.get_mut(&key) else { return };
         let what = match action {
             Action::Mute => {
@@ -146,7 +149,6 @@ impl App {
             }
             Action::Dribble { bytes, every } => {
                 let with = Ill::Dribble { bytes: *bytes, every: *every };
-                self.spare_connection(key);
                 cx.effects.push(Effect::Sicken { connection: key, with });
                 "fault: what goes out trickles"
             }

@@ -1,13 +1,13 @@
 //! HTTP calls of a bot and their answers, without HTTP.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::{
     app::AppNumber,
     base_url::BaseUrl,
-    fault::{Action, Cut},
+    fault::{Action, Cut, OPEN_PATH},
     journal::Diagnosis,
 };
 
@@ -23,6 +23,12 @@ pub(crate) struct HttpCall {
     pub(crate) token: Option<String>,
     /// `Host`, for telling DingTalk's two hosts apart where a client was led here by name.
     pub(crate) host: Option<String>,
+    /// `Accept`.
+    pub(crate) accept: Option<String>,
+    /// `Authorization`, which object storage asks for.
+    pub(crate) authorization: Option<String>,
+    /// Where the call came from.
+    pub(crate) peer: Option<IpAddr>,
     pub(crate) base: BaseUrl,
     pub(crate) body: Bytes,
 }
@@ -44,6 +50,18 @@ impl HttpCall {
         String::from_utf8_lossy(&self.body).into()
     }
 
+    /// Whether the answer is XML, on the new host: where XML is asked for and JSON is not, and
+    /// from `connections/open` where nothing is asked for (stream-protocol.md 2.1).
+    pub(crate) fn wants_xml(&self) -> bool {
+        let asked = match self.accept.as_deref() {
+            None => self.path == OPEN_PATH,
+            Some(kinds) => {
+                kinds.contains("xml") && !kinds.contains("json") && !kinds.contains("*/*")
+            }
+        };
+        asked && !self.is_oapi()
+    }
+
     /// Whether the old conventions hold: HTTP 200 and `errcode`.
     pub(crate) fn is_oapi(&self) -> bool {
         match self.host.as_deref() {
@@ -52,6 +70,11 @@ impl HttpCall {
             _ => !(self.path.starts_with("/v1.0/") || self.path.starts_with("/v2.0/")),
         }
     }
+}
+
+/// One of DingTalk's two hosts, if a `Host` header names it, as at home and overseas.
+pub(crate) fn is_host(host: &str, name: &str) -> bool {
+    host.strip_prefix(name).is_some_and(|rest| rest.starts_with(".dingtalk."))
 }
 
 /// What goes back, and how.

@@ -74,6 +74,11 @@ impl Mint {
         self.owned(app)
     }
 
+    /// 64 characters, as a real one, with the app's number inside.
+    pub(crate) fn custom_robot_token(&mut self, app: AppNumber) -> String {
+        format!("dingmock{:06x}{}", app.0, self.hex(50))
+    }
+
     /// 40 characters without prefix, with the app's number inside.
     pub(crate) fn media_id(&mut self, app: AppNumber) -> String {
         format!("dingmock{:06x}{}", app.0, self.hex(26))

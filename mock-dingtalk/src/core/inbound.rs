@@ -211,6 +211,11 @@ impl App {
             patch: Map::new(),
         };
         message.patch = self.patch(speech, &message, cx.now);
+        for body in ["content", "text", "quoteMessage"] {
+            if let Some(body) = message.patch.get_mut(body) {
+                self.place_files(&conversation.id, body, cx.now.unix_ms);
+            }
+        }
         let what = match speech.content.msgtype {
             MsgType::Text => format!("{} says", speech.from),
             other => format!("{} sends {}", speech.from, other.name()),

@@ -103,10 +103,11 @@ impl Diagnosis {
         let line = format!("{}; expected {}; see {}", self.problem, self.expected, self.see);
         let mut ascii = String::with_capacity(line.len());
         for c in line.chars().take(800) {
-            if c == ' ' || c.is_ascii_graphic() {
-                ascii.push(c);
-            } else {
-                ascii.push('?');
+            match c {
+                '✓' => ascii.push_str("ok"),
+                '✗' => ascii.push_str("no"),
+                c if c == ' ' || c.is_ascii_graphic() => ascii.push(c),
+                _ => ascii.push('?'),
             }
         }
         ascii

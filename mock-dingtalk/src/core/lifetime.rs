@@ -14,6 +14,8 @@ pub(crate) const DISCONNECT_GRACE: Duration = Duration::from_secs(10);
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// An EVENT that is not acknowledged in this time is pushed again (KB appendix-b).
 pub(crate) const EVENT_ACK: Duration = Duration::from_secs(3);
+/// A press on a card has to be answered in this time (KB interactive cards 0007).
+pub(crate) const PRESS_ACK: Duration = Duration::from_secs(2);
 /// The gaps between the tries of an EVENT. Count and schedule are not documented.
 pub(crate) const EVENT_GAPS: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
 
@@ -30,6 +32,8 @@ pub(crate) const DOWNLOAD_URL_SECONDS: i64 = 3_600;
 pub(crate) const MEDIA_PER_APP: usize = 10_000;
 /// Bytes that those files may have together.
 pub(crate) const MEDIA_BYTES_PER_APP: usize = 256 << 20;
+/// Custom robots of one app.
+pub(crate) const CUSTOM_ROBOTS_PER_APP: usize = 1_000;
 /// Cards kept for each app.
 pub(crate) const CARDS_PER_APP: usize = 10_000;
 /// Journal entries kept for each app.

@@ -5,12 +5,15 @@ mod answer;
 mod ask;
 mod batch_send;
 mod card_create;
+mod card_more;
 mod card_update;
 mod connections_open;
 mod corp_token;
 mod credentials;
 mod door;
 mod emotion;
+mod endpoints;
+mod group_files;
 mod limits;
 mod media;
 mod message_body;
@@ -18,9 +21,11 @@ mod message_files;
 mod msg_key;
 mod multipart;
 mod not_found;
+mod not_modelled;
 mod pushes;
 mod read_status;
 mod recall;
+mod robot_send;
 mod routes;
 mod send_by_session;
 mod send_to_chat;
@@ -29,8 +34,9 @@ mod users;
 
 use serde_json::Value;
 
+pub use self::endpoints::EndpointRow;
 use self::multipart::Form;
-pub(crate) use self::{answer::Reply, state::ApiState};
+pub(crate) use self::{answer::Reply, card_update::merge, endpoints::endpoints, state::ApiState};
 use self::{
     ask::Ask,
     routes::{Found, Kind},
@@ -80,8 +86,9 @@ impl Routed {
             Some(Kind::CorpToken) => member("client_id"),
             Some(Kind::GetToken) => call.query("appkey").map_or(Owner::Nobody, Owner::ClientId),
             Some(Kind::SendBySession) => number(call.query("session")),
+            Some(Kind::RobotSend) => number(call.query("access_token")),
             Some(Kind::Oapi(_) | Kind::Top(_)) => number(media::token(call, form.as_ref())),
-            Some(Kind::Media | Kind::File) => {
+            Some(Kind::Media | Kind::File | Kind::Dentry) => {
                 let id = found.as_ref().and_then(|found| found.params.first());
                 id.and_then(|id| media::owner(id)).map_or(Owner::Nobody, Owner::Number)
             }
@@ -93,9 +100,10 @@ impl Routed {
         Self { found, json, form, owner }
     }
 
-    /// Whether the mock has nothing at this method and path.
-    pub(crate) fn is_unmatched(&self) -> bool {
-        self.found.is_none()
+    /// Whether the mock has nothing at this method and path. An app that is treated leniently may
+    /// write the path in other letters.
+    pub(crate) fn is_unmatched(&self, lenient: bool) -> bool {
+        !self.found.as_ref().is_some_and(|found| found.is_strict() || lenient)
     }
 
     /// The path as the table has it, with `{}` for what varies.
@@ -124,21 +132,47 @@ impl Routed {
     pub(crate) fn answer(
         &self,
         cx: &mut Cx<'_>,
-        app: Option<&mut App>,
+        mut app: Option<&mut App>,
         tickets: &mut Tickets,
         call: &HttpCall,
     ) -> Reply {
+        let lenient = app.as_ref().is_some_and(|app| app.api.lenient);
+        let mut reply = match &self.found {
+            Some(found) if !self.is_unmatched(lenient) => {
+                let mut reply = self.handled(cx, app.as_deref_mut(), tickets, call, found);
+                if let Some(tolerated) = app.and_then(|app| app.api.tolerated.take()) {
+                    reply = reply.remarked(tolerated);
+                }
+                reply.remarked_if(remark(found, call))
+            }
+            _ => not_found::answer(cx, call),
+        };
+        if call.wants_xml() {
+            reply = reply.into_xml();
+        }
+        reply
+    }
+
+    fn handled(
+        &self,
+        cx: &mut Cx<'_>,
+        app: Option<&mut App>,
+        tickets: &mut Tickets,
+        call: &HttpCall,
+        found: &Found,
+    ) -> Reply {
         let json = self.json.as_ref();
-        let Some(found) = &self.found else { return not_found::answer(call) };
-        let ask = Ask { call, json, form: self.form.as_ref() };
+        let ask = Ask { call, json, form: self.form.as_ref(), params: &found.params };
         match found.route.kind {
             Kind::ConnectionsOpen => connections_open::answer(cx, app, tickets, call, json),
             Kind::AccessToken => access_token::answer(cx, app, json),
             Kind::GetToken => access_token::answer_old(cx, app, call),
             Kind::CorpToken => corp_token::answer(cx, app, &found.params, json),
             Kind::SendBySession => send_by_session::answer(cx, app, call, json),
+            Kind::RobotSend => robot_send::answer(cx, app, call, json),
             Kind::Media => media::public(app, &found.params[0]),
             Kind::File => message_files::serve(cx, app, call, &found.params[0]),
+            Kind::Dentry => group_files::serve(cx, app, call, &found.params[0]),
             Kind::Oapi(handler) => door::oapi(cx, app, &ask, found.route)
                 .and_then(|app| handler(cx, app, &ask))
                 .unwrap_or_else(|refusal| refusal),
@@ -146,18 +180,23 @@ impl Routed {
                 .map_err(|refusal| refusal.wrapped(cx.now.unix_ms))
                 .and_then(|app| handler(cx, app, &ask))
                 .unwrap_or_else(|refusal| refusal),
-            Kind::Api(handler) => {
-                let reply = door::api(cx, app, call, found.route)
-                    .and_then(|app| handler(cx, app, &ask))
-                    .unwrap_or_else(|refusal| refusal);
-                if found.other_case {
-                    let problem = format!("the path is written {}", call.path);
-                    let see = "openapi.md 4.4 (KB 0723)";
-                    reply.remarked(Diagnosis::new(problem, found.route.pattern, see))
-                } else {
-                    reply
-                }
-            }
+            Kind::Api(handler) => door::api(cx, app, call, found.route)
+                .and_then(|app| handler(cx, app, &ask))
+                .unwrap_or_else(|refusal| refusal),
         }
     }
+}
+
+/// What is amiss with an address that was understood all the same.
+fn remark(found: &Found, call: &HttpCall) -> Option<Diagnosis> {
+    let (method, path, route) = (&call.method, &call.path, found.route);
+    if found.other_case {
+        let problem = format!("the path is written {path}");
+        return Some(Diagnosis::new(problem, route.pattern, "openapi.md 4.4 (KB 0723)"));
+    }
+    if !not_found::is_of(route, call) {
+        let problem = format!("{method} {path} came by {}", call.host.as_deref()?);
+        return Some(Diagnosis::new(problem, route.host.name(), "openapi.md 0"));
+    }
+    None
 }

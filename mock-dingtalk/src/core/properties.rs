@@ -181,6 +181,9 @@ impl World {
             content_type: Some("application/json".to_owned()),
             token: None,
             host: None,
+            accept: Some("application/json".to_owned()),
+            authorization: None,
+            peer: None,
             base: BaseUrl::plain("mock:1"),
             body: Bytes::copy_from_slice(body.as_bytes()),
         };

@@ -10,7 +10,8 @@ use serde_json::Value;
 pub struct SentRow {
     /// Position among the app's sent messages, from 1.
     pub seq: u64,
-    /// `sessionWebhook`, `batchSend`, `groupMessages`, `privateChatMessages` or `card`.
+    /// `sessionWebhook`, `batchSend`, `groupMessages`, `privateChatMessages`, `card` or
+    /// `customRobot`.
     pub via: &'static str,
     /// The user id in a direct chat, the conversation id in a group.
     pub to: String,

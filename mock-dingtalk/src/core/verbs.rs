@@ -132,6 +132,7 @@ impl App {
             ack: None,
             acks: 0,
             blamed: false,
+            press: None,
         };
         said.state = self.dispatch(cx, delivery);
         said

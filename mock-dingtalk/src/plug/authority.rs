@@ -1,12 +1,14 @@
 //! The certificate authority of one mock, and the certificates it makes for DingTalk's names.
 //!
 //! It is made to be harmless even where somebody forgets that it is trusted: its key never leaves
-//! the process, its name constraints are critical and let it speak for DingTalk's two domains only
-//! (and for no IP address), it is good for TLS servers only, and it ends after 24 hours.
+//! the process, its name constraints are critical and let it speak for DingTalk's two domains and
+//! for this very machine only (`localhost`, 127.0.0.1, `::1`, where whoever could abuse it is at
+//! home already), it is good for TLS servers only, and it ends after 24 hours.
 
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -32,10 +34,22 @@ const LIFETIME: Duration = Duration::from_hours(24);
 const HEAD_START: Duration = Duration::from_mins(5);
 /// Certificates that are kept. Bots use a handful of names.
 const MAX_LEAVES: usize = 64;
-/// Whom a client gets that names nobody, as it does when it connects to an IP address.
-const DEFAULT_NAME: &str = "api.dingtalk.com";
+/// This machine by name.
+const LOCALHOST: &str = "localhost";
+/// This machine by address.
+const LOOPBACK: (Ipv4Addr, Ipv6Addr) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+/// The certificate of a client that names nobody, as it does when it connects to an IP address.
+/// It holds every name that such a client can mean.
+const NAMELESS: [&str; 4] = ["api.dingtalk.com", LOCALHOST, "127.0.0.1", "::1"];
 
-/// Signs for DingTalk's names. Cheap to clone by [`Arc`]; its key is dropped with it.
+/// Whether the mock has a certificate for a name.
+pub(super) fn speaks_for(name: &str) -> bool {
+    let own = name.eq_ignore_ascii_case(LOCALHOST);
+    own || is_dingtalk(name)
+        || name.parse::<IpAddr>().is_ok_and(|ip| LOOPBACK.0 == ip || LOOPBACK.1 == ip)
+}
+
+/// Signs for DingTalk's names and this machine. Cheap to clone by [`Arc`]; its key is dropped with it.
 pub(crate) struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
     window: CertificateParams,
@@ -69,12 +83,17 @@ impl Authority {
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.name_constraints = Some(NameConstraints {
             permitted_subtrees: DINGTALK_DOMAINS
+                .into_iter()
+                .chain([LOCALHOST])
                 .map(|domain| GeneralSubtree::DnsName(domain.to_owned()))
-                .into(),
-            excluded_subtrees: vec![
-                GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix([0; 4], 0)),
-                GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix([0; 16], 0)),
-            ],
+                .chain([
+                    GeneralSubtree::IpAddress(CidrSubnet::from_v4_prefix(LOOPBACK.0.octets(), 32)),
+                    GeneralSubtree::IpAddress(CidrSubnet::from_v6_prefix(LOOPBACK.1.octets(), 128)),
+                ])
+                .collect(),
+            // An address that no subtree permits is refused, since subtrees of its form are given
+            // (RFC 5280, 4.2.1.10).
+            excluded_subtrees: Vec::new(),
         });
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
 
@@ -90,7 +109,7 @@ impl Authority {
         self.issuer.pem()
     }
 
-    /// A TLS server that is every DingTalk name, and nobody else.
+    /// A TLS server that is every DingTalk name and this machine, and nobody else.
     pub(crate) fn server_config(self: &Arc<Self>) -> Arc<ServerConfig> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -104,14 +123,15 @@ impl Authority {
         Arc::new(config)
     }
 
-    /// The certificate for a name in one of DingTalk's domains, made when it is first asked for.
+    /// The certificate for a name, or for those who name nobody; made when it is first asked for.
     fn leaf(&self, name: &str) -> Result<Arc<CertifiedKey>, Error> {
         let name = name.to_ascii_lowercase();
         let mut leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(leaf) = leaves.by_name.get(&name) {
             return Ok(Arc::clone(leaf));
         }
-        let chain = vec![self.sign(&name)?, self.issuer.der().clone()];
+        let names: &[&str] = if name.is_empty() { &NAMELESS } else { &[&name] };
+        let chain = vec![self.sign(names)?, self.issuer.der().clone()];
         let leaf = Arc::new(CertifiedKey::new(chain, Arc::clone(&self.signing_key)));
         if leaves.order.len() >= MAX_LEAVES
             && let Some(oldest) = leaves.order.pop_front()
@@ -123,9 +143,10 @@ impl Authority {
         Ok(leaf)
     }
 
-    /// Signs whatever name; that clients refuse foreign ones is the constraints' doing.
-    fn sign(&self, name: &str) -> Result<CertificateDer<'static>, Error> {
-        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+    /// Signs whatever names; that clients refuse foreign ones is the constraints' doing.
+    fn sign(&self, names: &[&str]) -> Result<CertificateDer<'static>, Error> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names)?;
         params.not_before = self.window.not_before;
         params.not_after = self.window.not_after;
         params.distinguished_name = self.window.distinguished_name.clone();
@@ -139,8 +160,8 @@ impl Authority {
 impl ResolvesServerCert for Authority {
     /// `None` ends the handshake with an alert.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let name = hello.server_name().unwrap_or(DEFAULT_NAME);
-        if !is_dingtalk(name) {
+        let name = hello.server_name().unwrap_or_default();
+        if !name.is_empty() && !speaks_for(name) {
             return None;
         }
         match self.leaf(name) {
@@ -198,7 +219,7 @@ mod tests {
         verifier
             .unwrap()
             .verify_server_cert(
-                &authority.sign(name).unwrap(),
+                &authority.sign(&[name]).unwrap(),
                 &[],
                 &ServerName::try_from(name).unwrap(),
                 &[],
@@ -213,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn clients_accept_its_certificates_for_dingtalk_and_for_nobody_else() {
+    fn clients_accept_its_certificates_for_dingtalk_and_this_machine_and_for_nobody_else() {
         let authority = authority();
         let names = [
             ("api.dingtalk.com", true),
@@ -223,8 +244,13 @@ mod tests {
             ("example.com", false),
             ("notdingtalk.com", false),
             ("dingtalk.com.example.com", false),
-            ("127.0.0.1", false),
-            ("::1", false),
+            ("localhost", true),
+            ("127.0.0.1", true),
+            ("::1", true),
+            ("localhost.example.com", false),
+            ("127.0.0.2", false),
+            ("10.0.0.1", false),
+            ("::2", false),
         ];
         for (name, good) in names {
             let verdict = verify(&authority, name, now());

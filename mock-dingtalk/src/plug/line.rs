@@ -27,12 +27,13 @@ use tokio::{
 use tokio_rustls::{LazyConfigAcceptor, server::TlsStream};
 
 use super::{
+    authority::speaks_for,
     passthrough,
     proxy::{self, Aim, Own},
     rewind::Rewind,
 };
 use crate::{
-    core::{Action, Diagnosis, Fleet, is_dingtalk},
+    core::{Action, Diagnosis, Fleet},
     dingtalk::DIAGNOSIS,
     hub::Hub,
     server::{Arrival, HEAD_TIMEOUT},
@@ -134,7 +135,7 @@ impl Line {
             Ok(Err(error)) => error,
             Err(_) => std::io::ErrorKind::TimedOut.into(),
         };
-        if !name.is_empty() && !is_dingtalk(&name) {
+        if !name.is_empty() && !speaks_for(&name) {
             self.note("TLS handshake refused", None, proxy::foreign_name(&name));
         } else if is_distrust(&error) {
             self.note("TLS handshake given up", None, proxy::distrust(&error));

@@ -112,7 +112,7 @@ pub(super) fn unreachable(target: &Target, why: &dyn std::fmt::Display) -> Diagn
 pub(super) fn foreign_name(name: &str) -> Diagnosis {
     Diagnosis::new(
         format!("TLS for {name:?}"),
-        "a name under dingtalk.com or dingtalk.io: the mock has no certificate for another",
+        "a name under dingtalk.com or dingtalk.io, or localhost: there is no other certificate",
         SEE,
     )
     .of(Rule::ForeignHost)

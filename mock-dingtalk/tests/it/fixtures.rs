@@ -110,9 +110,16 @@ async fn errors_have_the_recorded_shape_and_words() {
     let session = "/robot/sendBySession?session=none";
     same(&post(session, json!({})).await, "openapi/send_by_session.error_300001.json");
     let push = "/v1.0/robot/oToMessages/batchSend";
-    same(&post(push, json!({})).await, "openapi/error_api_invalid_authentication.json");
-    let old: Value =
-        http().get(format!("{}/gettoken", mock.url())).send().await.unwrap().json().await.unwrap();
+    let unknown = http()
+        .post(format!("{}{push}", mock.url()))
+        .header("x-acs-dingtalk-access-token", "unknown")
+        .json(&json!({}));
+    let unknown: Value = unknown.send().await.unwrap().json().await.unwrap();
+    same(&unknown, "openapi/error_api_invalid_authentication.json");
+    let top = post("/topapi/v2/user/get?access_token=unknown", json!({})).await;
+    same(&top, "openapi/error_oapi_88.json");
+    let old = format!("{}/gettoken?appkey=no&appsecret=no", mock.url());
+    let old: Value = http().get(old).send().await.unwrap().json().await.unwrap();
     same(&old, "openapi/gettoken.error.json");
 }
 

@@ -4,12 +4,16 @@
 
 mod caller;
 mod card_api;
+mod card_press;
 mod clock;
+mod codes;
 mod connections;
 mod control;
+mod custom_robot;
 mod faults;
 mod findings;
 mod fixtures;
+mod group_files;
 mod inbound;
 mod isolation;
 mod journal;
@@ -22,6 +26,7 @@ mod presets;
 mod process;
 mod replay;
 mod robot_api;
+mod strictness;
 mod support;
 mod user_api;
 mod wire_faults;

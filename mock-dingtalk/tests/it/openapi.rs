@@ -182,7 +182,7 @@ async fn refused_credentials_have_a_word_on_each_host() {
         http().get(format!("{}/gettoken?appkey=x&appsecret=y", mock.url())).send().await.unwrap();
     assert_eq!(response.status(), 200);
     let answer: Value = response.json().await.unwrap();
-    assert_eq!(answer["errcode"], 40089);
+    assert_eq!(answer["errcode"], 40096);
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn what_is_not_there_is_a_404_in_the_words_of_its_host() {
     let mock = MockDingtalk::start().await.unwrap();
     let new = http().post(format!("{}/v1.0/no/such", mock.url())).send().await.unwrap();
     assert_eq!(new.status(), 404);
-    assert!(diagnosis(&new).contains("not modelled"), "{}", diagnosis(&new));
+    assert!(diagnosis(&new).contains("there is no POST /v1.0/no/such"), "{}", diagnosis(&new));
     let answer: Value = new.json().await.unwrap();
     assert_eq!(answer["code"], "InvalidAction.NotFound");
     let wrong_method =
@@ -323,7 +323,7 @@ async fn what_is_not_there_is_a_404_in_the_words_of_its_host() {
     let old = http().get(format!("{}/topapi/nothing", mock.url())).send().await.unwrap();
     assert_eq!(old.status(), 200);
     let answer: Value = old.json().await.unwrap();
-    assert_eq!(answer["errcode"], 404);
+    assert_eq!(answer["errcode"], 22);
     assert_eq!(
         mock.unmatched(),
         ["POST /v1.0/no/such", "GET /v1.0/oauth2/accessToken", "GET /topapi/nothing"]

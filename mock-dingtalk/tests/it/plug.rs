@@ -47,7 +47,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Answer {
     let length = body.len();
     let request = format!(
-        "{request} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+        "{request} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\nContent-Type: application/json\r\n\
          Content-Length: {length}\r\n\r\n{body}"
     );
     patient(stream.write_all(request.as_bytes())).await.unwrap();
@@ -257,8 +257,8 @@ async fn transparent_tls_serves_dingtalks_names_and_no_other() {
         let error = tls(&mock, tcp(&mock).await, name).await.unwrap_err().to_string();
         assert!(error.contains("received fatal alert"), "{name}: {error}");
     }
-    // Whoever names nobody gets a certificate that is not for an address.
-    let error = tls(&mock, tcp(&mock).await, "127.0.0.1").await.unwrap_err().to_string();
+    // Whoever names nobody gets a certificate that is for no address but loopback's.
+    let error = tls(&mock, tcp(&mock).await, "127.0.0.2").await.unwrap_err().to_string();
     assert!(error.contains("not valid for name"), "{error}");
     let url = format!("{}/_mock/journal", mock.url());
     eventually("both refusals in the journal", async || {
@@ -403,4 +403,25 @@ async fn a_client_that_does_not_trust_the_mock_is_told_of_in_the_journal() {
         if journal.contains("that trusts GET /_mock/ca.pem") { Ok(()) } else { Err(journal) }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_client_that_checks_names_accepts_the_mocks_own_address() {
+    let mock = MockDingtalk::start().await.unwrap();
+    let app = mock.app_with(AppOptions::default().tls(true)).unwrap();
+    let host = mock.address().to_string();
+    for name in ["127.0.0.1", "localhost"] {
+        let mut stream = tls(&mock, tcp(&mock).await, name).await.unwrap();
+        let opened = open(&mut stream, &app, &host).await;
+        assert_eq!(opened["endpoint"], format!("wss://{host}/connect"), "{name}");
+    }
+    let stream = tls(&mock, tcp(&mock).await, "127.0.0.1").await.unwrap();
+    let mut first = tls(&mock, tcp(&mock).await, "127.0.0.1").await.unwrap();
+    let opened = open(&mut first, &app, &host).await;
+    let mut socket = Box::pin(socket(stream, &opened["ticket"])).await;
+    app.wait_connections(1).await.unwrap();
+    app.say("user0001", "hi").await.unwrap();
+    let frame = patient(socket.next()).await.unwrap().unwrap();
+    let text = frame.into_text().unwrap();
+    assert!(text.contains(&format!("https://{host}/robot/sendBySession")), "{text}");
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Sample;
-use crate::core::Media;
+use crate::core::{Media, group_file};
 
 /// `msgtype` of what a person sends (openapi.md 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -196,8 +196,8 @@ impl Content {
                 json!({
                     "fileName": media.name,
                     "downloadCode": self.code_or(|| keep(media)),
-                    "spaceId": "22300001",
-                    "fileId": "11700001",
+                    "spaceId": group_file::SPACE,
+                    "fileId": group_file::FILE,
                 })
             }
             MsgType::Unknown => {

@@ -38,9 +38,14 @@ pub(super) fn answer(cx: &mut Cx<'_>, app: Option<&mut App>, json: Option<&Value
     }
 }
 
-/// The old host's way to the same token.
+/// The old host's way to the same token. Both errors are as probed on 2026-09-11.
 pub(super) fn answer_old(cx: &mut Cx<'_>, app: Option<&mut App>, call: &HttpCall) -> Reply {
     let text = |name| call.query(name).unwrap_or_default();
+    if text("appkey").is_empty() {
+        let diagnosis =
+            Diagnosis::new("appkey is missing or empty", "?appkey=&appsecret=", SEE_OLD);
+        return Reply::errcode(40035, "缺少参数 corpid or appkey").diagnosed(diagnosis);
+    }
     match credentials::check(app, &text("appkey"), &text("appsecret"), SEE_OLD) {
         Ok(app) => {
             let token = app.fetch_token(cx);
@@ -51,6 +56,6 @@ pub(super) fn answer_old(cx: &mut Cx<'_>, app: Option<&mut App>, call: &HttpCall
                 "expires_in": lifetime::ACCESS_TOKEN.as_secs(),
             }))
         }
-        Err(diagnosis) => Reply::errcode(40089, "不合法的corpId或corpSecret").diagnosed(diagnosis),
+        Err(diagnosis) => Reply::errcode(40096, "不合法的appKey或appSecret").diagnosed(diagnosis),
     }
 }

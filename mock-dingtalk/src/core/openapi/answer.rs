@@ -1,5 +1,7 @@
 //! Bodies of answers, in the two conventions of DingTalk's two hosts.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -16,6 +18,8 @@ use crate::core::{
 pub(crate) struct Reply {
     status: u16,
     content: Content,
+    /// JSON is written as XML.
+    xml: bool,
     /// Boxed, since answers travel as errors.
     diagnosis: Option<Box<Diagnosis>>,
 }
@@ -40,51 +44,60 @@ enum Content {
 impl Reply {
     /// Success.
     pub(crate) fn ok(body: Value) -> Self {
-        Self { status: 200, content: Content::Plain(body), diagnosis: None }
+        Self { status: 200, content: Content::Plain(body), xml: false, diagnosis: None }
     }
 
     /// An error of api.dingtalk.com: a status, and `{code, requestid, message}` (openapi.md 0.1).
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         let (code, message) = (code.to_owned(), message.to_owned());
         let content = Content::WithRequestId { code, message, scopes: &[] };
-        Self { status, content, diagnosis: None }
+        Self { status, content, xml: false, diagnosis: None }
     }
 
     /// A file.
     pub(crate) fn file(content_type: &'static str, bytes: Bytes) -> Self {
-        Self { status: 200, content: Content::File(content_type, bytes), diagnosis: None }
+        Self {
+            status: 200,
+            content: Content::File(content_type, bytes),
+            xml: false,
+            diagnosis: None,
+        }
     }
 
     /// An answer of the object storage.
     pub(crate) fn xml(status: u16, xml: String) -> Self {
-        Self { status, content: Content::Xml(xml), diagnosis: None }
+        Self { status, content: Content::Xml(xml), xml: false, diagnosis: None }
     }
 
     /// A load balancer's page.
     pub(crate) fn page(status: u16) -> Self {
-        Self { status, content: Content::Html(page(status)), diagnosis: None }
+        Self { status, content: Content::Html(page(status)), xml: false, diagnosis: None }
     }
 
     /// A 403 that names the permissions that are missing (openapi.md 0.1).
     pub(crate) fn denied(code: &str, message: &str, scopes: &'static [&'static str]) -> Self {
         let (code, message) = (code.to_owned(), message.to_owned());
         let content = Content::WithRequestId { code, message, scopes };
-        Self { status: 403, content, diagnosis: None }
+        Self { status: 403, content, xml: false, diagnosis: None }
     }
 
     /// The way in which the TOP gateway tells that a token is no good: `errcode` 88 around the
-    /// code itself (KB 0013; how the inner names are spelled on the wire is not certain).
+    /// code itself (KB 0013; spelled as probed on 2026-09-11).
     pub(crate) fn wrapped(self, unix_ms: i64) -> Self {
         let Content::Plain(body) = &self.content else { return self };
         let code = body["errcode"].as_i64().unwrap_or_default();
         if !(40_000..50_000).contains(&code) {
             return self;
         }
+        let (sub_code, sub_msg) = match code {
+            41001 => ("40000".to_owned(), "access_token is blank"),
+            _ => (code.to_string(), body["errmsg"].as_str().unwrap_or_default()),
+        };
         let content = Content::Plain(json!({
             "errcode": 88,
-            "errmsg": "鉴权异常",
-            "sub_code": code.to_string(),
-            "sub_msg": body["errmsg"],
+            "sub_code": sub_code,
+            "sub_msg": sub_msg,
+            "errmsg": format!("ding talk error[subcode={sub_code},submsg={sub_msg}]"),
             "request_id": format!("{unix_ms:x}"),
         }));
         Self { content, ..self }
@@ -113,19 +126,42 @@ impl Reply {
         self
     }
 
+    /// The same with a remark, if there is one.
+    pub(super) fn remarked_if(self, diagnosis: Option<Diagnosis>) -> Self {
+        match diagnosis {
+            Some(diagnosis) => self.remarked(diagnosis),
+            None => self,
+        }
+    }
+
+    /// What was wrong, of a refusal that is not to be sent.
+    pub(super) fn into_diagnosis(self) -> Option<Diagnosis> {
+        self.diagnosis.map(|diagnosis| *diagnosis)
+    }
+
+    /// The same as XML. DingTalk answers so where nobody asks for JSON; how it writes it is not
+    /// documented, so that the names of the elements are our choice.
+    pub(super) fn into_xml(mut self) -> Self {
+        self.xml = true;
+        self
+    }
+
     /// What a fault answers, if it answers at all.
     pub(crate) fn of_fault(action: &Action, oapi: bool) -> Option<Self> {
         Some(match action {
             Action::EmptyObject => Self::ok(json!({})),
-            Action::Status(status, ErrorBody::Html) => {
-                Self { status: *status, content: Content::Html(page(*status)), diagnosis: None }
-            }
+            Action::Status(status, ErrorBody::Html) => Self {
+                status: *status,
+                content: Content::Html(page(*status)),
+                xml: false,
+                diagnosis: None,
+            },
             Action::Status(status, ErrorBody::Empty) => {
-                Self { status: *status, content: Content::Empty, diagnosis: None }
+                Self { status: *status, content: Content::Empty, xml: false, diagnosis: None }
             }
             Action::Status(status, ErrorBody::Json) if oapi => {
                 let busy = json!({ "errcode": -1, "errmsg": "系统繁忙" });
-                Self { status: *status, content: Content::Plain(busy), diagnosis: None }
+                Self { status: *status, content: Content::Plain(busy), xml: false, diagnosis: None }
             }
             Action::Status(status, ErrorBody::Json) => {
                 let (code, message) = match status {
@@ -152,14 +188,18 @@ impl Reply {
     pub(crate) fn finish(self, mint: &mut Mint) -> HttpAnswer {
         let request_id = mint.uuid().to_string().to_ascii_uppercase();
         let mut file = None;
+        let xml = self.xml;
+        let write = |value: Value| {
+            if xml { (XML, to_xml(&value)) } else { (JSON, value.to_string()) }
+        };
         let (content_type, body) = match self.content {
-            Content::Plain(value) => (JSON, value.to_string()),
+            Content::Plain(value) => write(value),
             Content::WithRequestId { code, message, scopes } => {
                 let mut body = json!({ "code": code, "requestid": request_id, "message": message });
                 if !scopes.is_empty() {
                     body["accessdenieddetail"] = json!({ "requiredScopes": scopes });
                 }
-                (JSON, body.to_string())
+                write(body)
             }
             Content::Html(page) => (HTML, page),
             Content::Xml(xml) => ("application/xml", xml),
@@ -181,6 +221,52 @@ impl Reply {
             owner: None,
         }
     }
+}
+
+const XML: &str = "application/xml;charset=utf-8";
+
+/// A JSON value as XML: each member is an element, and each item of a list one of its own.
+fn to_xml(value: &Value) -> String {
+    fn write(name: &str, value: &Value, xml: &mut String) {
+        if let Value::Array(items) = value {
+            for item in items {
+                write(name, item, xml);
+            }
+            return;
+        }
+        let fit = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let name = if starts && name.chars().all(fit) { name } else { "member" };
+        let _ = write!(xml, "<{name}>");
+        match value {
+            Value::Object(members) => {
+                for (name, value) in members {
+                    write(name, value, xml);
+                }
+            }
+            Value::Null => {}
+            Value::String(text) => {
+                for c in text.chars() {
+                    match c {
+                        '<' => xml.push_str("&lt;"),
+                        '>' => xml.push_str("&gt;"),
+                        '&' => xml.push_str("&amp;"),
+                        // XML 1.0 has no way to write the others.
+                        c if c.is_control() && !"\t\n\r".contains(c) => xml.push('\u{fffd}'),
+                        c => xml.push(c),
+                    }
+                }
+            }
+            other => {
+                let _ = write!(xml, "{other}");
+            }
+        }
+        let _ = write!(xml, "</{name}>");
+    }
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let root = if value.get("code").is_some() { "Error" } else { "Response" };
+    write(root, value, &mut xml);
+    xml
 }
 
 /// A load balancer's page. 400 is the one that clients with a broken proxy setting meet

@@ -11,6 +11,8 @@ pub(super) struct Ask<'a> {
     pub(super) call: &'a HttpCall,
     pub(super) json: Option<&'a Value>,
     pub(super) form: Option<&'a Form>,
+    /// The segments that `{}` of the route stood for, decoded.
+    pub(super) params: &'a [String],
 }
 
 impl<'a> Ask<'a> {

@@ -75,7 +75,7 @@ pub(super) fn out_track_id(body: Fields<'_>) -> Result<&str, Reply> {
     Ok(id)
 }
 
-fn new_card<'a>(app: &App, body: Fields<'a>) -> Result<(&'a str, Card), Reply> {
+fn new_card<'a>(app: &mut App, body: Fields<'a>) -> Result<(&'a str, Card), Reply> {
     let template = body.required("cardTemplateId", "param.cardTemplateIdEmpty", SEE)?;
     let id = out_track_id(body)?;
     let Some(data) = body.get("cardData") else {
@@ -88,7 +88,8 @@ fn new_card<'a>(app: &App, body: Fields<'a>) -> Result<(&'a str, Card), Reply> {
         word @ ("STREAM" | "HTTP") => Some(word.to_owned()),
         word => {
             let problem = format!("callbackType is {word:?}");
-            return Err(refuse("param.invalid", problem, "STREAM or HTTP", SEE));
+            app.api.tolerate(refuse("param.invalid", problem, "STREAM or HTTP", SEE))?;
+            None
         }
     };
     if app.api.cards.get(id).is_some() {
@@ -97,42 +98,48 @@ fn new_card<'a>(app: &App, body: Fields<'a>) -> Result<(&'a str, Card), Reply> {
     }
     let card = Card {
         template_id: template.to_owned(),
-        params: param_map(data, "cardData")?,
-        private: private_data(body)?,
+        params: param_map(app, data, "cardData")?,
+        private: private_data(app, body)?,
         callback,
         streamed: None,
         stage: Stage::Delivered,
         seqs: Vec::new(),
         spaces: Vec::new(),
+        space_models: Map::new(),
         guids: HashMap::new(),
         last_call: None,
     };
     Ok((id, card))
 }
 
-/// `cardParamMap` of `cardData`: strings only.
-pub(super) fn param_map(data: &Value, at: &str) -> Result<Map<String, Value>, Reply> {
-    let map = match data.get("cardParamMap") {
+/// `cardParamMap` of `cardData`: strings only, says the page. Lenient: others are written as JSON.
+pub(super) fn param_map(
+    app: &mut App,
+    data: &Value,
+    at: &str,
+) -> Result<Map<String, Value>, Reply> {
+    let mut map = match data.get("cardParamMap") {
         None | Some(Value::Null) => return Ok(Map::new()),
-        Some(Value::Object(map)) => map,
+        Some(Value::Object(map)) => map.clone(),
         Some(_) => {
             let problem = format!("{at}.cardParamMap is no object");
             return Err(refuse("param.invalid", problem, "strings by name", SEE));
         }
     };
-    if let Some((name, _)) = map.iter().find(|(_, value)| !value.is_string()) {
+    for (name, value) in map.iter_mut().filter(|(_, value)| !value.is_string()) {
         let problem = format!("{at}.cardParamMap.{name} is no string");
-        return Err(refuse("param.invalid", problem, "JSON written into a string", SEE));
+        app.api.tolerate(refuse("param.invalid", problem, "JSON written into a string", SEE))?;
+        *value = value.to_string().into();
     }
-    Ok(map.clone())
+    Ok(map)
 }
 
 /// `privateData`: a `cardParamMap` for each user id.
-pub(super) fn private_data(body: Fields<'_>) -> Result<Map<String, Value>, Reply> {
+pub(super) fn private_data(app: &mut App, body: Fields<'_>) -> Result<Map<String, Value>, Reply> {
     let mut private = Map::new();
     if let Some(Value::Object(people)) = body.get("privateData") {
         for (user_id, data) in people {
-            private.insert(user_id.clone(), Value::Object(param_map(data, "privateData")?));
+            private.insert(user_id.clone(), Value::Object(param_map(app, data, "privateData")?));
         }
     }
     Ok(private)

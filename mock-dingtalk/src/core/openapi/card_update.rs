@@ -23,6 +23,8 @@ const RECOMMENDED: usize = 1 << 10;
 /// Bytes of one streamed content that this mock takes. The page names no hard limit, and clients
 /// in use stream whole answers: our choice.
 const MAX_CONTENT: usize = 64 << 10;
+/// The same where the app is treated leniently, as large as a whole request may be.
+const MAX_LENIENT: usize = 4 << 20;
 /// Streaming calls whose guids are remembered, for each card.
 const MAX_GUIDS: usize = 10_000;
 
@@ -30,8 +32,8 @@ const MAX_GUIDS: usize = 10_000;
 pub(super) fn update(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
     let body = ask.object("param.empty", SEE)?;
     let id = out_track_id(body)?;
-    let public = body.get("cardData").map(|data| param_map(data, "cardData")).transpose()?;
-    let private = body.get("privateData").map(|_| private_data(body)).transpose()?;
+    let public = body.get("cardData").map(|data| param_map(app, data, "cardData")).transpose()?;
+    let private = body.get("privateData").map(|_| private_data(app, body)).transpose()?;
     if public.is_none() && private.is_none() {
         let problem = "neither cardData nor privateData is there";
         let code = "param.cardDataAndPrivateDataBothEmpty";
@@ -73,7 +75,7 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     let id = body.required("outTrackId", "param.stream.outTrackId", SEE_STREAM)?;
     let guid = body.required("guid", "param.stream.guidEmpty", SEE_STREAM)?;
     let key = body.required("key", "param.stream.keyEmpty", SEE_STREAM)?;
-    let content = content(body)?;
+    let content = content(app, body)?;
     let [full, finalize, error] = ["isFull", "isFinalize", "isError"].map(|name| flag(body, name));
     let (full, finalize, error) = (full?, finalize?, error?);
     let Some(card) = app.api.cards.get_mut(id) else {
@@ -100,7 +102,8 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     }
     let before = card.params.get(key).and_then(Value::as_str).unwrap_or_default();
     let text = if full { content.to_owned() } else { format!("{before}{content}") };
-    if text.len() > MAX_CONTENT {
+    let most = if app.api.lenient { MAX_LENIENT } else { MAX_CONTENT };
+    if text.len() > most {
         return Err(too_large(text.len()));
     }
     card.params.insert(key.to_owned(), text.into());
@@ -143,14 +146,18 @@ fn fingerprint(body: Fields<'_>) -> u64 {
     hasher.finish()
 }
 
-fn content(body: Fields<'_>) -> Result<&str, Reply> {
+fn content<'a>(app: &mut App, body: Fields<'a>) -> Result<&'a str, Reply> {
     match body.get("content").and_then(Value::as_str) {
         None => {
             let problem = "content is missing or no string";
             Err(refuse("param.stream.contentEmpty", problem, "a string", SEE_STREAM))
         }
-        Some(content) if content.len() > MAX_CONTENT => Err(too_large(content.len())),
-        Some(content) => Ok(content),
+        Some(content) => {
+            if content.len() > MAX_CONTENT {
+                app.api.tolerate(too_large(content.len()))?;
+            }
+            Ok(content)
+        }
     }
 }
 

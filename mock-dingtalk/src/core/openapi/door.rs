@@ -17,10 +17,7 @@ pub(super) fn api<'a>(
     route: &'static Route,
 ) -> Result<&'a mut App, Reply> {
     let app = match (app, call.token.as_deref()) {
-        (_, None) => {
-            let problem = "the header x-acs-dingtalk-access-token is missing";
-            return Err(unauthenticated(problem).ruled(Rule::HeaderMissing));
-        }
+        (_, None) => return Err(without_token().ruled(Rule::HeaderMissing)),
         (None, Some(_)) => return Err(unauthenticated("the token was not issued by this mock")),
         (Some(app), Some(token)) => match app.token.check(token, cx.now) {
             TokenCheck::Valid => app,
@@ -87,10 +84,17 @@ fn spent_api(spent: Spent) -> Reply {
     Reply::error(403, code, message).diagnosed(spent.diagnosis())
 }
 
+const TOKEN: &str = "a token of POST /v1.0/oauth2/accessToken, less than 7200 s old";
+
 fn unauthenticated(problem: &str) -> Reply {
-    Reply::error(400, "InvalidAuthentication", "不合法的access_token").diagnosed(Diagnosis::new(
-        problem,
-        "a token of POST /v1.0/oauth2/accessToken, less than 7200 s old",
-        "openapi.md 0.1 (KB 0013)",
-    ))
+    let diagnosis = Diagnosis::new(problem, TOKEN, "openapi.md 0.1 (KB 0013)");
+    Reply::error(400, "InvalidAuthentication", "不合法的access_token").diagnosed(diagnosis)
+}
+
+/// Code and words as probed on 2026-09-11, also where the token came in the query.
+fn without_token() -> Reply {
+    let problem = "the header x-acs-dingtalk-access-token is missing";
+    let diagnosis = Diagnosis::new(problem, TOKEN, "openapi.md 0");
+    let message = "缺少参数：x-acs-dingtalk-access-token";
+    Reply::error(400, "AuthenticationFailed.MissingParameter", message).diagnosed(diagnosis)
 }

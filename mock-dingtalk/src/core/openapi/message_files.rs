@@ -41,13 +41,9 @@ pub(super) fn download(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<
     let signature = sign(app, code, expires);
     let url = format!(
         "{}/robot-files/{code}.file?Expires={expires}&OSSAccessKeyId=dingmock&Signature={signature}",
-        call_base(ask.call),
+        app.urls(&ask.call.base).http(),
     );
     Ok(Reply::ok(json!({ "downloadUrl": url })))
-}
-
-fn call_base(call: &HttpCall) -> &str {
-    call.base.http()
 }
 
 /// `GET /robot-files/{code}.file?…`: what the object storage answers. A Content-Type becomes part

@@ -1,8 +1,8 @@
-//! Which call a method and a path mean.
+//! Which call a method and a path mean, and how true to DingTalk its answer is.
 
 use super::{
-    Reply, ask::Ask, batch_send, card_create, card_update, emotion, media, message_files,
-    read_status, recall, send_to_chat, users,
+    Reply, ask::Ask, batch_send, card_create, card_more, card_update, emotion, group_files, media,
+    message_files, read_status, recall, send_to_chat, users,
 };
 use crate::core::{
     app::{App, Cx},
@@ -20,10 +20,14 @@ pub(super) enum Kind {
     GetToken,
     CorpToken,
     SendBySession,
+    /// The webhook of a custom robot, named by a token of its own.
+    RobotSend,
     /// `/media/{id}`, which everybody may fetch.
     Media,
     /// The presigned address of a file.
     File,
+    /// The address of a group's file, which wants headers.
+    Dentry,
     /// Token in the query or the form.
     Oapi(Handler),
     /// The same, refused in the words of the TOP gateway.
@@ -32,12 +36,62 @@ pub(super) enum Kind {
     Api(Handler),
 }
 
+/// Which of DingTalk's hosts serves a call. The mock answers on all of them alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// `api.dingtalk.com`.
+    Api,
+    /// `oapi.dingtalk.com`.
+    Oapi,
+    /// `down.dingtalk.com`.
+    Down,
+    /// Object storage, whose address another call hands out.
+    Storage,
+}
+
+impl Host {
+    /// The name, at home.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Api => "api.dingtalk.com",
+            Self::Oapi => "oapi.dingtalk.com",
+            Self::Down => "down.dingtalk.com",
+            Self::Storage => "object storage",
+        }
+    }
+}
+
+/// How true an endpoint is to DingTalk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Every answer has a source.
+    Exact,
+    /// Some of its answers are inferred or chosen; the note says which.
+    Derived,
+}
+
+impl Status {
+    /// `exact` or `derived`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Derived => "derived",
+        }
+    }
+}
+
 /// A call that the mock knows.
 #[derive(Debug)]
-pub(super) struct Route {
-    pub(super) method: &'static str,
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
     /// A path; `{}` stands for any one segment.
-    pub(super) pattern: &'static str,
+    pub(crate) pattern: &'static str,
+    pub(crate) host: Host,
+    pub(crate) status: Status,
+    /// Where its shape comes from.
+    pub(crate) source: &'static str,
+    /// What is inferred, chosen or left out; empty if nothing is.
+    pub(crate) note: &'static str,
     pub(super) kind: Kind,
     /// Letters of the path may be written large or small.
     any_case: bool,
@@ -45,61 +99,271 @@ pub(super) struct Route {
     pub(super) counted: bool,
 }
 
-const fn route(method: &'static str, pattern: &'static str, kind: Kind) -> Route {
+const fn route(
+    method: &'static str,
+    pattern: &'static str,
+    kind: Kind,
+    source: &'static str,
+) -> Route {
+    let host = match kind {
+        Kind::ConnectionsOpen | Kind::AccessToken | Kind::CorpToken | Kind::Api(_) => Host::Api,
+        Kind::Media => Host::Down,
+        Kind::File | Kind::Dentry => Host::Storage,
+        _ => Host::Oapi,
+    };
     Route {
         method,
         pattern,
+        host,
+        status: Status::Exact,
+        source,
+        note: "",
         kind,
         any_case: false,
         counted: matches!(kind, Kind::Api(_) | Kind::Oapi(_)),
     }
 }
 
-const fn uncounted(method: &'static str, pattern: &'static str, kind: Kind) -> Route {
-    Route { counted: false, ..route(method, pattern, kind) }
+impl Route {
+    const fn uncounted(self) -> Self {
+        Self { counted: false, ..self }
+    }
+
+    const fn any_case(self) -> Self {
+        Self { any_case: true, ..self }
+    }
+
+    /// What of its answers has no source.
+    const fn derived(self, note: &'static str) -> Self {
+        Self { status: Status::Derived, note, ..self }
+    }
 }
 
-const fn any_case(method: &'static str, pattern: &'static str, kind: Kind) -> Route {
-    Route { any_case: true, ..route(method, pattern, kind) }
-}
-
-pub(super) static ROUTES: &[Route] = &[
-    route("POST", OPEN_PATH, Kind::ConnectionsOpen),
-    route("POST", "/v1.0/oauth2/accessToken", Kind::AccessToken),
-    route("POST", "/v1.0/oauth2/{}/token", Kind::CorpToken),
-    route("GET", "/gettoken", Kind::GetToken),
-    route("POST", "/robot/sendBySession", Kind::SendBySession),
-    route("POST", "/v1.0/robot/oToMessages/batchSend", Kind::Api(batch_send::answer)),
-    route("POST", "/v1.0/robot/groupMessages/send", Kind::Api(send_to_chat::group)),
-    route("POST", "/v1.0/robot/privateChatMessages/send", Kind::Api(send_to_chat::private)),
+/// Every call that the mock knows.
+pub(crate) static ROUTES: &[Route] = &[
+    route(
+        "POST",
+        OPEN_PATH,
+        Kind::ConnectionsOpen,
+        "stream-protocol.md 2 (developerpedia, stream/protocol)",
+    )
+    .derived("the XML for callers without Accept; what a malformed body gets, beyond the one seen"),
+    route("POST", "/v1.0/oauth2/accessToken", Kind::AccessToken, "openapi.md 1.1 (KB 0033)"),
+    route("POST", "/v1.0/oauth2/{}/token", Kind::CorpToken, "openapi.md 1.2 (KB 0037)"),
+    route(
+        "GET",
+        "/gettoken",
+        Kind::GetToken,
+        "openapi.md 1.3 (KB 1444); errors as probed on 2026-09-11",
+    ),
+    route("POST", "/robot/sendBySession", Kind::SendBySession, "openapi.md 3 (KB 0699)")
+        .derived("image, file and video have no page; which codes of /robot/send apply here"),
+    route("POST", "/robot/send", Kind::RobotSend, "openapi.md 8 (KB 0717)")
+        .derived("order of the checks; a message of the same msgUuid is taken and not said again"),
+    route(
+        "POST",
+        "/v1.0/robot/oToMessages/batchSend",
+        Kind::Api(batch_send::answer),
+        "openapi.md 4.1 and 4.8 (KB 0714, KB 0699)",
+    )
+    .derived("the code for a media_id that nobody uploaded"),
+    route(
+        "POST",
+        "/v1.0/robot/groupMessages/send",
+        Kind::Api(send_to_chat::group),
+        "openapi.md 4.2 (KB 0716)",
+    )
+    .derived("the code for a media_id that nobody uploaded"),
+    route(
+        "POST",
+        "/v1.0/robot/privateChatMessages/send",
+        Kind::Api(send_to_chat::private),
+        "openapi.md 4.3 (KB 0715)",
+    )
+    .derived("a direct chat stands in for one between two people"),
     // KB 0723 writes it so, and batchSend otherwise; clients use both spellings.
-    any_case("POST", "/v1.0/robot/otoMessages/batchRecall", Kind::Api(recall::direct)),
-    route("POST", "/v1.0/robot/groupMessages/recall", Kind::Api(recall::group)),
-    route("POST", "/v1.0/robot/privateChatMessages/batchRecall", Kind::Api(recall::private)),
-    route("GET", "/v1.0/robot/oToMessages/readStatus", Kind::Api(read_status::direct)),
-    route("POST", "/v1.0/robot/groupMessages/query", Kind::Api(read_status::group)),
-    route("POST", "/v1.0/robot/privateChatMessages/query", Kind::Api(read_status::private)),
-    route("POST", "/v1.0/robot/emotion/reply", Kind::Api(emotion::reply)),
-    route("POST", "/v1.0/robot/emotion/recall", Kind::Api(emotion::recall)),
-    route("POST", "/v1.0/robot/messageFiles/download", Kind::Api(message_files::download)),
-    uncounted("POST", "/topapi/v2/user/get", Kind::Top(users::get)),
-    uncounted("POST", "/topapi/v2/user/getbymobile", Kind::Top(users::by_mobile)),
-    uncounted("POST", "/topapi/user/getbyunionid", Kind::Top(users::by_union_id)),
-    uncounted("GET", "/user/get", Kind::Oapi(users::get_old)),
-    uncounted("GET", "/v1.0/contact/users/me", Kind::Api(users::me)),
-    route("GET", "/robot-files/{}", Kind::File),
-    route("POST", "/v1.0/card/instances", Kind::Api(card_create::create)),
-    route("PUT", "/v1.0/card/instances", Kind::Api(card_update::update)),
-    route("POST", "/v1.0/card/instances/deliver", Kind::Api(card_create::deliver)),
+    route(
+        "POST",
+        "/v1.0/robot/otoMessages/batchRecall",
+        Kind::Api(recall::direct),
+        "openapi.md 4.4 (KB 0723)",
+    )
+    .any_case()
+    .derived("the reasons in failedResult"),
+    route(
+        "POST",
+        "/v1.0/robot/groupMessages/recall",
+        Kind::Api(recall::group),
+        "openapi.md 4.4 (KB 0725)",
+    )
+    .derived("the reasons in failedResult"),
+    route(
+        "POST",
+        "/v1.0/robot/privateChatMessages/batchRecall",
+        Kind::Api(recall::private),
+        "openapi.md 4.4 (KB 0724)",
+    )
+    .derived("the reasons in failedResult"),
+    route(
+        "GET",
+        "/v1.0/robot/oToMessages/readStatus",
+        Kind::Api(read_status::direct),
+        "openapi.md 4.5 (KB 0720)",
+    ),
+    route(
+        "POST",
+        "/v1.0/robot/groupMessages/query",
+        Kind::Api(read_status::group),
+        "openapi.md 4.5 (KB 0722)",
+    ),
+    route(
+        "POST",
+        "/v1.0/robot/privateChatMessages/query",
+        Kind::Api(read_status::private),
+        "openapi.md 4.5 (KB 0721)",
+    ),
+    route(
+        "POST",
+        "/v1.0/robot/emotion/reply",
+        Kind::Api(emotion::reply),
+        "openapi.md 4.6 (aliyun/dingtalk-sdk robot_1_0)",
+    )
+    .derived("the codes: the call has no page"),
+    route(
+        "POST",
+        "/v1.0/robot/emotion/recall",
+        Kind::Api(emotion::recall),
+        "openapi.md 4.6 (aliyun/dingtalk-sdk robot_1_0)",
+    )
+    .derived("the codes, and the answer for a reaction that is not there"),
+    route(
+        "POST",
+        "/v1.0/robot/messageFiles/download",
+        Kind::Api(message_files::download),
+        "openapi.md 4.7 (KB 0719)",
+    )
+    .derived("how long code and address last"),
+    route("POST", "/topapi/v2/user/get", Kind::Top(users::get), "openapi.md 7 (KB 0056)")
+        .uncounted(),
+    route(
+        "POST",
+        "/topapi/v2/user/getbymobile",
+        Kind::Top(users::by_mobile),
+        "openapi.md 7 (KB 0063)",
+    )
+    .uncounted(),
+    route(
+        "POST",
+        "/topapi/user/getbyunionid",
+        Kind::Top(users::by_union_id),
+        "openapi.md 7 (KB 0064)",
+    )
+    .uncounted(),
+    route(
+        "GET",
+        "/user/get",
+        Kind::Oapi(users::get_old),
+        "openapi.md 7 (DingTalk-Real-AI/dingtalk-openclaw-connector)",
+    )
+    .uncounted()
+    .derived("only the members that a client in use reads"),
+    route(
+        "GET",
+        "/v1.0/contact/users/me",
+        Kind::Api(users::me),
+        "openapi.md 7 (casdoor/casdoor#4469)",
+    )
+    .uncounted(),
+    route("GET", "/robot-files/{}", Kind::File, "openapi.md 4.7 (KB 0719)")
+        .derived("the path: DingTalk's leads to its object storage"),
+    route(
+        "POST",
+        "/v1.0/card/instances",
+        Kind::Api(card_create::create),
+        "openapi.md 6.2 (KB 0780)",
+    )
+    .derived("templates are not looked up"),
+    route(
+        "PUT",
+        "/v1.0/card/instances",
+        Kind::Api(card_update::update),
+        "openapi.md 6.5 (KB 0782)",
+    ),
+    route(
+        "POST",
+        "/v1.0/card/instances/deliver",
+        Kind::Api(card_create::deliver),
+        "openapi.md 6.1 and 6.3 (KB 0781)",
+    )
+    .derived("errorMsg for spaces other than IM_ROBOT"),
     route(
         "POST",
         "/v1.0/card/instances/createAndDeliver",
         Kind::Api(card_create::create_and_deliver),
-    ),
-    route("PUT", "/v1.0/card/streaming", Kind::Api(card_update::stream)),
-    route("POST", "/media/upload", Kind::Oapi(media::upload)),
-    route("GET", "/media/downloadFile", Kind::Oapi(media::download)),
-    route("GET", "/media/{}", Kind::Media),
+        "openapi.md 6.4 (KB 0783)",
+    )
+    .derived("errorMsg for spaces other than IM_ROBOT"),
+    route(
+        "PUT",
+        "/v1.0/card/instances/spaces",
+        Kind::Api(card_more::spaces),
+        "openapi.md 6.9 (KB 0787)",
+    )
+    .derived("the codes, shared with the other card calls"),
+    route(
+        "PUT",
+        "/v1.0/card/streaming",
+        Kind::Api(card_update::stream),
+        "openapi.md 6.6 and 6.7 (KB 0785)",
+    )
+    .derived("nothing changes after the end; more than 64 KiB is refused"),
+    route(
+        "POST",
+        "/v1.0/card/callbacks/register",
+        Kind::Api(card_more::register),
+        "openapi.md 6.8 (KB 0786)",
+    )
+    .derived("the codes; presses are told over Stream only, never to callbackUrl"),
+    route(
+        "POST",
+        "/v1.0/card/tops/close",
+        Kind::Api(card_more::close_top),
+        "openapi.md 6.9 (KB 0784)",
+    )
+    .derived("the codes, shared with the other card calls"),
+    route(
+        "POST",
+        "/v1.0/convFile/conversations/spaces/query",
+        Kind::Api(group_files::space),
+        "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
+    )
+    .derived("the codes; unionId in the query or the body"),
+    route(
+        "POST",
+        "/v1.0/storage/spaces/{}/dentries/listAll",
+        Kind::Api(group_files::list),
+        "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
+    )
+    .derived("the codes; the files of one group, newest first, at most 50 in one answer"),
+    route(
+        "POST",
+        "/v1.0/storage/spaces/{}/dentries/{}/downloadInfos/query",
+        Kind::Api(group_files::download),
+        "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
+    )
+    .derived("the codes, and the names of the headers"),
+    route(
+        "GET",
+        "/storage-files/{}",
+        Kind::Dentry,
+        "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
+    )
+    .derived("the path: DingTalk's leads to its object storage"),
+    route("POST", "/media/upload", Kind::Oapi(media::upload), "openapi.md 5.1 (KB 0646)")
+        .derived("extensions of type file beyond the documented ones are taken, with a remark"),
+    route("GET", "/media/downloadFile", Kind::Oapi(media::download), "openapi.md 5.1 (KB 0013)"),
+    route("GET", "/media/{}", Kind::Media, "openapi.md 5.1 (clients in use)")
+        .derived("the answer for an unknown id"),
 ];
 
 /// What a call matched.
@@ -112,15 +376,26 @@ pub(super) struct Found {
     pub(super) other_case: bool,
 }
 
-/// The route of a call.
+impl Found {
+    /// Whether DingTalk itself is known to take the path in these letters.
+    pub(super) fn is_strict(&self) -> bool {
+        !self.other_case || self.route.any_case
+    }
+}
+
+/// The route of a call, in whatever letters the path is written. An exact one wins.
 pub(super) fn find(method: &str, path: &str) -> Option<Found> {
-    ROUTES.iter().find_map(|route| {
-        if route.method != method {
-            return None;
+    let mut loose = None;
+    for route in ROUTES.iter().filter(|route| route.method == method) {
+        match matches(route.pattern, path) {
+            Some((params, false)) => return Some(Found { route, params, other_case: false }),
+            Some((params, true)) if loose.is_none() => {
+                loose = Some(Found { route, params, other_case: true });
+            }
+            _ => {}
         }
-        let (params, other_case) = matches(route.pattern, path)?;
-        (!other_case || route.any_case).then_some(Found { route, params, other_case })
-    })
+    }
+    loose
 }
 
 /// The parameters, and whether letters differ in case.
@@ -179,9 +454,10 @@ mod tests {
 
     #[test]
     fn only_the_recall_of_direct_messages_is_taken_in_any_case() {
-        assert!(find("POST", "/v1.0/robot/oToMessages/batchRecall").unwrap().other_case);
-        assert!(!find("POST", "/v1.0/robot/otoMessages/batchRecall").unwrap().other_case);
-        assert!(find("POST", "/v1.0/robot/otoMessages/batchSend").is_none());
+        assert!(find("POST", "/v1.0/robot/oToMessages/batchRecall").unwrap().is_strict());
+        assert!(find("POST", "/v1.0/robot/otoMessages/batchRecall").unwrap().is_strict());
+        assert!(!find("POST", "/v1.0/robot/otoMessages/batchSend").unwrap().is_strict());
+        assert!(find("POST", "/v1.0/robot/otoMessages/batchSent").is_none());
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn field(ask: &Ask<'_>, name: &str) -> Option<String> {
 }
 
 /// Made of the encrypted id, which is minted for each person.
-fn union_id(person: &Person) -> String {
+pub(super) fn union_id(person: &Person) -> String {
     let core: String = person.dingtalk_id.chars().filter(char::is_ascii_alphanumeric).collect();
     format!("Un{}", core.trim_start_matches("LWCPv1"))
 }

@@ -1,0 +1,142 @@
+//! Presses on cards, custom robots, the ledger of endpoints, strictness.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Json,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde_json::{Map, Value, json};
+
+use super::{fields::Fields, refusal::Refusal, speech};
+use crate::{
+    core::{
+        BaseUrl, CardPress, CustomRobotOptions, CustomRobotRow, EndpointRow, Said, VerbError,
+        endpoints,
+    },
+    hub::Hub,
+    server::Arrival,
+};
+
+/// `POST /_mock/apps/{clientId}/card-actions`: `{"outTrackId","userId","actionIds"?,"params"?,
+/// "spaceId"?,"extension"?}` with `actionIds` or `params`.
+pub(crate) async fn press(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Said>), Refusal> {
+    let mut fields = Fields::parse(&body)?;
+    let (id, user_id) = (fields.required_string("outTrackId")?, fields.required_string("userId")?);
+    let mut press = CardPress::new(id, user_id, "");
+    let action_ids = strings(&mut fields, "actionIds")?;
+    let params = object(&mut fields, "params")?;
+    if action_ids.is_none() && params.is_none() {
+        return Err(fields.missing("actionIds", "an array of strings, or params").into());
+    }
+    press.action_ids = action_ids.unwrap_or_default();
+    press.params = params.unwrap_or_default();
+    press.space_id = fields.string("spaceId")?;
+    press.extension = object(&mut fields, "extension")?.unwrap_or_default();
+    fields.finish()?;
+    let said =
+        hub.step(|fleet, now| fleet.act(now, &client_id, |app, cx| app.press_card(cx, &press)));
+    Ok((StatusCode::ACCEPTED, Json(said?)))
+}
+
+/// `POST /_mock/apps/{clientId}/custom-robots`: `{"conversation"?,"secret"?,"keywords"?,
+/// "ipWhitelist"?}`; `"secret":""` makes one up. 201 with `accessToken` and `webhook`.
+pub(crate) async fn add_custom_robot(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    Extension(arrival): Extension<Arrival>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<(StatusCode, Json<CustomRobotRow>), Refusal> {
+    let mut fields = Fields::parse(&body)?;
+    let options = CustomRobotOptions {
+        conversation: fields.object("conversation")?.map(speech::read_group).transpose()?,
+        secret: fields.string("secret")?,
+        keywords: strings(&mut fields, "keywords")?.unwrap_or_default(),
+        ip_whitelist: strings(&mut fields, "ipWhitelist")?.unwrap_or_default(),
+    };
+    fields.finish()?;
+    let base = base(&hub, &arrival, &headers);
+    let row = hub.step(|fleet, now| {
+        fleet.act(now, &client_id, |app, cx| app.add_custom_robot(cx, &options, &base))
+    })?;
+    Ok((StatusCode::CREATED, Json(row)))
+}
+
+/// `GET /_mock/apps/{clientId}/custom-robots`.
+pub(crate) async fn custom_robots(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    Extension(arrival): Extension<Arrival>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<CustomRobotRow>>, Refusal> {
+    let base = base(&hub, &arrival, &headers);
+    Ok(Json(hub.look(|fleet| fleet.app(&client_id).map(|app| app.custom_robot_rows(&base)))?))
+}
+
+/// `GET /_mock/endpoints`: what is modelled, how true it is, and what is left out on purpose.
+pub(crate) async fn list_endpoints() -> Json<Vec<EndpointRow>> {
+    Json(endpoints())
+}
+
+/// `GET /_mock/apps/{clientId}/strictness`.
+pub(crate) async fn strictness(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    let lenient = hub.look(|fleet| fleet.app(&client_id).map(|app| app.api.lenient))?;
+    Ok(Json(json!({ "lenient": lenient })))
+}
+
+/// `POST /_mock/apps/{clientId}/strictness` `{"lenient":true}`.
+pub(crate) async fn set_strictness(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let mut fields = Fields::parse(&body)?;
+    let lenient = fields.bool("lenient")?;
+    let lenient = lenient.ok_or_else(|| fields.missing("lenient", "true or false"))?;
+    fields.finish()?;
+    hub.step(|fleet, now| {
+        fleet.act(now, &client_id, |app, _| {
+            app.api.lenient = lenient;
+            Ok(())
+        })
+    })?;
+    Ok(Json(json!({ "lenient": lenient })))
+}
+
+/// The address by which the caller reached the mock.
+fn base(hub: &Hub, arrival: &Arrival, headers: &HeaderMap) -> BaseUrl {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    BaseUrl::choose(host, hub.settings.public_url.as_deref(), &arrival.local.to_string())
+}
+
+fn strings(fields: &mut Fields, name: &'static str) -> Result<Option<Vec<String>>, VerbError> {
+    let Some(value) = fields.take(name) else { return Ok(None) };
+    let list = value.as_array().and_then(|items| {
+        items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+    });
+    match list {
+        Some(list) => Ok(Some(list)),
+        None => Err(fields.wrong(name, &value, "an array of strings")),
+    }
+}
+
+fn object(
+    fields: &mut Fields,
+    name: &'static str,
+) -> Result<Option<Map<String, Value>>, VerbError> {
+    match fields.take(name) {
+        None => Ok(None),
+        Some(Value::Object(members)) => Ok(Some(members)),
+        Some(other) => Err(fields.wrong(name, &other, "an object")),
+    }
+}
