@@ -8,6 +8,7 @@
 //! faults and seed; a connection carries frames; a delivery is one push and its attempts.
 
 mod ack;
+mod api_verbs;
 mod app;
 mod base_url;
 mod card;
@@ -47,8 +48,11 @@ mod verbs;
 #[cfg(test)]
 mod properties;
 
+#[cfg(test)]
+pub(crate) use self::openapi::modelled_calls;
 pub(crate) use self::{
     ack::ClientFrame,
+    api_verbs::MOST_CALLS,
     app::{App, AppNumber, Cx},
     base_url::{BaseUrl, DINGTALK_DOMAINS, is_dingtalk},
     connection::ConnectionKey,
@@ -64,15 +68,18 @@ pub(crate) use self::{
     verb_error::{check_cut, quoted},
 };
 pub use self::{
+    api_verbs::{AddedFile, ApiLimits},
     app::{AppInfo, AppOptions},
     connection::{ConnectionRow, ConnectionState},
-    conversation::ConversationKind,
+    conversation::{Conversation, ConversationKind},
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
     fault::{Action, Cut, ErrorBody, Fault, FaultRow, FrameSelector, Times, When},
     inbound::{Content, MAX_DEPTH, MsgType, Quote, QuoteForm, Sample, Speech, StaffId, Variants},
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},
     message::{Said, SaidState, Say, SayConversation},
+    openapi::ReactionRow,
+    people::Person,
     preset::Preset,
     profile::{DeliveryRules, Profile},
     pushes::{Callback, Event},

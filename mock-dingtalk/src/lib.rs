@@ -8,6 +8,7 @@
 mod clock;
 mod control;
 mod core;
+mod coverage;
 mod dingtalk;
 mod error;
 mod gateway;
@@ -21,11 +22,12 @@ mod wire;
 
 pub use crate::{
     core::{
-        AckRow, Action, AppInfo, AppOptions, AttemptRow, Callback, ConnectionRow, ConnectionState,
-        Content, ConversationKind, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis,
-        Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, FrameSelector, MAX_DEPTH, Media,
-        MsgType, Preset, Profile, Quote, QuoteForm, Said, SaidState, Sample, Say, SayConversation,
-        SentRow, Speech, StaffId, Times, Variants, VerbError, When,
+        AckRow, Action, AddedFile, ApiLimits, AppInfo, AppOptions, AttemptRow, Callback,
+        ConnectionRow, ConnectionState, Content, Conversation, ConversationKind, Cut, DeliveryRow,
+        DeliveryRules, DeliveryState, Diagnosis, Entry, EntryKind, ErrorBody, Event, Fault,
+        FaultRow, FrameSelector, MAX_DEPTH, Media, MsgType, Person, Preset, Profile, Quote,
+        QuoteForm, ReactionRow, Said, SaidState, Sample, Say, SayConversation, SentRow, Speech,
+        StaffId, Times, Variants, VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},

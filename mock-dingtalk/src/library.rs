@@ -1,8 +1,10 @@
 //! The library: a mock inside the test's own process.
 
+mod api;
 mod app;
 mod clock;
 mod inbound;
+mod whole;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -39,8 +39,9 @@ pub(crate) async fn turn(State(hub): State<Arc<Hub>>, body: Bytes) -> Result<Jso
             hub.turn_clock(|clock| clock.jump(by))
         }
         _ => {
-            let message = "give exactly one of `advance`, `pause` and `jump`";
-            return Err(Refusal::bad_request(message));
+            let value = "none or several of them";
+            let allowed = "exactly one of `advance`, `pause` and `jump`";
+            return Err(VerbError::invalid("the body", value, allowed).into());
         }
     };
     Ok(describe(&hub, now))

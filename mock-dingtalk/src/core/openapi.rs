@@ -29,7 +29,10 @@ mod users;
 
 use serde_json::Value;
 
+pub use self::emotion::ReactionRow;
 use self::multipart::Form;
+#[cfg(test)]
+pub(crate) use self::routes::modelled_calls;
 pub(crate) use self::{answer::Reply, state::ApiState};
 use self::{
     ask::Ask,

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// An app: credentials for a bot, and verbs for a test. Clones are the same app.
 #[derive(Debug, Clone)]
 pub struct App {
-    hub: Arc<Hub>,
+    pub(super) hub: Arc<Hub>,
     info: Arc<AppInfo>,
 }
 

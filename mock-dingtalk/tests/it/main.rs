@@ -4,6 +4,7 @@
 
 mod caller;
 mod card_api;
+mod catalogue;
 mod connections;
 mod control;
 mod faults;
@@ -18,5 +19,6 @@ mod plug_env;
 mod presets;
 mod process;
 mod robot_api;
+mod schema;
 mod support;
 mod user_api;

@@ -102,6 +102,12 @@ pub(super) static ROUTES: &[Route] = &[
     route("GET", "/media/{}", Kind::Media),
 ];
 
+/// Method and pattern of each call that is answered.
+#[cfg(test)]
+pub(crate) fn modelled_calls() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROUTES.iter().map(|route| (route.method, route.pattern))
+}
+
 /// What a call matched.
 #[derive(Debug)]
 pub(super) struct Found {
