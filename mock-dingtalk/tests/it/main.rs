@@ -5,6 +5,7 @@
 mod caller;
 mod card_api;
 mod catalogue;
+mod cli;
 mod connections;
 mod control;
 mod faults;
