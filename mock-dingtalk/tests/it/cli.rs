@@ -31,7 +31,7 @@ async fn transcript(url: &str, arguments: &[&str]) -> String {
     let mut text = format!("$ mock-dingtalk {}\n", arguments.join(" "));
     for (mark, stream) in [("", stdout), ("stderr: ", stderr)] {
         for line in stream.lines() {
-            text += &format!("{mark}{}\n", masked(&line.replace(url, "http://MOCK")));
+            text.extend([mark, masked(&line.replace(url, "http://MOCK")).as_str(), "\n"]);
         }
     }
     text + &format!("exit {code}\n\n")
