@@ -1,12 +1,23 @@
 //! The command line. Data goes to stdout, everything else to stderr.
 
+mod apps;
+mod client;
+mod clock;
 mod env;
 mod exit_code;
+mod fault;
+mod healthcheck;
+mod journal;
+mod pages;
+mod print;
 mod ready;
 mod replay;
+mod rows;
 mod run;
+mod say;
 mod serve;
 mod signals;
+mod snapshot;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -14,7 +25,7 @@ use clap::{Args, Parser, Subcommand};
 use mock_dingtalk::{Builder, MockDingtalk, MockError};
 use tracing_subscriber::EnvFilter;
 
-use self::exit_code::Exit;
+use self::{exit_code::Exit, rows::List};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -38,6 +49,59 @@ enum Command {
     Replay(replay::Replay),
     /// Print the variables that make a bot find a running mock.
     Env(env::Env),
+    /// Let a person speak to the robot.
+    Say(say::Say),
+    /// Print what the robot said.
+    Sent(rows::Rows),
+    /// Print each push to the bot.
+    Deliveries(rows::Rows),
+    /// Print each connection.
+    Connections(rows::Rows),
+    /// Make things break, and whole again.
+    Fault(fault::Fault),
+    /// Show or turn the clock of every lifetime.
+    Clock(clock::Clock),
+    /// Print everything sent and received.
+    Journal(journal::Journal),
+    /// Print what the bot did that would go wrong with DingTalk.
+    Findings(journal::Findings),
+    /// Keep a state of the mock, and go back to it.
+    Snapshot(snapshot::Snapshot),
+    /// Mint, list and delete apps.
+    Apps(apps::Apps),
+    /// Forget all apps, and reset what is connected.
+    Reset(apps::Reset),
+    /// Exit with 0 if a mock takes calls, with 1 if not.
+    Healthcheck(healthcheck::Healthcheck),
+    /// Print the control API as OpenAPI 3.1.
+    Openapi(pages::Openapi),
+    /// Print what is modelled, how well, and by which source.
+    Coverage(pages::Coverage),
+}
+
+impl Command {
+    async fn run(self) -> Result<ExitCode, Exit> {
+        match self {
+            Self::Serve(serve) => serve.run().await,
+            Self::Run(run) => run.run().await,
+            Self::Replay(replay) => replay.run().await,
+            Self::Env(env) => env.run().await,
+            Self::Say(say) => say.run().await,
+            Self::Sent(rows) => rows.run(List::Sent).await,
+            Self::Deliveries(rows) => rows.run(List::Deliveries).await,
+            Self::Connections(rows) => rows.run(List::Connections).await,
+            Self::Fault(fault) => fault.run().await,
+            Self::Clock(clock) => clock.run().await,
+            Self::Journal(journal) => journal.run().await,
+            Self::Findings(findings) => findings.run().await,
+            Self::Snapshot(snapshot) => snapshot.run().await,
+            Self::Apps(apps) => apps.run().await,
+            Self::Reset(reset) => reset.run().await,
+            Self::Healthcheck(check) => check.run().await,
+            Self::Openapi(openapi) => openapi.run(),
+            Self::Coverage(coverage) => coverage.run(),
+        }
+    }
 }
 
 /// What `serve` and `run` have in common.
@@ -105,14 +169,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Exit::failed(format!("cannot start: {error}")).report(),
     };
-    let done = runtime.block_on(async {
-        match cli.command {
-            Command::Serve(serve) => serve.run().await,
-            Command::Run(run) => run.run().await,
-            Command::Replay(replay) => replay.run().await,
-            Command::Env(env) => env.run().await,
-        }
-    });
+    let done = runtime.block_on(cli.command.run());
     // Handlers that hang on purpose must not hold up the end.
     runtime.shutdown_background();
     match done {

@@ -8,6 +8,7 @@
 //! faults and seed; a connection carries frames; a delivery is one push and its attempts.
 
 mod ack;
+mod api_verbs;
 mod app;
 mod base_url;
 mod card;
@@ -56,8 +57,11 @@ mod verbs;
 #[cfg(test)]
 mod properties;
 
+#[cfg(test)]
+pub(crate) use self::openapi::modelled_calls;
 pub(crate) use self::{
     ack::ClientFrame,
+    api_verbs::MOST_CALLS,
     app::{App, AppNumber, Cx},
     base_url::{BaseUrl, DINGTALK_DOMAINS, is_dingtalk},
     connection::ConnectionKey,
@@ -77,10 +81,11 @@ pub(crate) use self::{
     verb_error::{check_cut, quoted},
 };
 pub use self::{
+    api_verbs::{AddedFile, ApiLimits},
     app::{AppInfo, AppOptions},
     card_press::CardPress,
     connection::{ConnectionRow, ConnectionState},
-    conversation::ConversationKind,
+    conversation::{Conversation, ConversationKind},
     custom_robot::{CustomRobotOptions, CustomRobotRow},
     delivery::{AckRow, AttemptRow, DeliveryRow, DeliveryState},
     fault::{
@@ -93,7 +98,8 @@ pub use self::{
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},
     message::{Said, SaidState, Say, SayConversation},
-    openapi::EndpointRow,
+    openapi::{EndpointRow, ReactionRow},
+    people::Person,
     preset::Preset,
     profile::{DeliveryRules, Profile},
     pushes::{Callback, Event},

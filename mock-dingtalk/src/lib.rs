@@ -8,6 +8,7 @@
 mod clock;
 mod control;
 mod core;
+mod coverage;
 mod dingtalk;
 mod error;
 mod gateway;
@@ -23,13 +24,13 @@ mod wire;
 
 pub use crate::{
     core::{
-        AckRow, Action, AppInfo, AppOptions, AttemptRow, BadFrame, Callback, CardPress,
-        ConnectionRow, ConnectionState, Content, ConversationKind, CustomRobotOptions,
-        CustomRobotRow, Cut, DeliveryRow, DeliveryRules, DeliveryState, Diagnosis, Direction,
-        EndpointRow, Entry, EntryKind, ErrorBody, Event, Fault, FaultRow, Finding, FindingRule,
-        FrameSelector, GroupFile, Happening, MAX_DEPTH, Media, MsgType, Preset, Profile, Quote,
-        QuoteForm, Said, SaidState, Sample, Say, SayConversation, SentRow, Severity, Speech,
-        StaffId, Times, Variants, VerbError, When,
+        AckRow, Action, AddedFile, ApiLimits, AppInfo, AppOptions, AttemptRow, BadFrame, Callback,
+        CardPress, ConnectionRow, ConnectionState, Content, Conversation, ConversationKind,
+        CustomRobotOptions, CustomRobotRow, Cut, DeliveryRow, DeliveryRules, DeliveryState,
+        Diagnosis, Direction, EndpointRow, Entry, EntryKind, ErrorBody, Event, Fault, FaultRow,
+        Finding, FindingRule, FrameSelector, GroupFile, Happening, MAX_DEPTH, Media, MsgType,
+        Person, Preset, Profile, Quote, QuoteForm, ReactionRow, Said, SaidState, Sample, Say,
+        SayConversation, SentRow, Severity, Speech, StaffId, Times, Variants, VerbError, When,
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},

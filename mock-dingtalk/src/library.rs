@@ -1,11 +1,13 @@
 //! The library: a mock inside the test's own process.
 
+mod api;
 mod app;
 mod cards;
 mod clock;
 mod findings;
 mod inbound;
 mod journal;
+mod whole;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 pub(super) const HELP: &str = "\
 Exit codes:
   0    done
-  1    failed, or refused by the mock that was asked; of `replay`: the bot behaved otherwise
+  1    failed, or refused by the mock that was asked; of `healthcheck`, any failure; of `replay`:
+       the bot behaved otherwise
   2    wrong usage
   69   the port cannot be had, or no mock answers
   73   the ready file or the certificate cannot be written
+  124  waited in vain (--wait)
   126  COMMAND cannot be executed
   127  COMMAND does not exist
 `run` exits with COMMAND's own status, or 128 + N if signal N ended it.";
@@ -36,6 +38,15 @@ impl Exit {
 
     pub(super) fn cannot_create(sentence: String) -> Self {
         Self { code: 73, sentence }
+    }
+
+    pub(super) fn in_vain(sentence: String) -> Self {
+        Self { code: 124, sentence }
+    }
+
+    /// The same failure with the code of any failure.
+    pub(super) fn into_failure(self) -> Self {
+        Self { code: 1, ..self }
     }
 
     pub(super) fn not_executable(sentence: String) -> Self {

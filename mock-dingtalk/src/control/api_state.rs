@@ -16,7 +16,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    core::{App, Media, VerbError, quoted},
+    core::{MOST_CALLS, Media, VerbError},
     hub::Hub,
 };
 
@@ -42,20 +42,14 @@ pub(crate) async fn add_file(
     let name = query.string("name").unwrap_or_else(|| "file".to_owned());
     let group = query.string("conversation");
     query.finish()?;
-    let shown = hub.step(|fleet, now| {
-        fleet.act(now, &client_id, |app, cx| {
-            let sent = Media::new(name.as_str(), "", body);
-            if let Some(group) = group {
-                return Ok(json!(app.add_group_file(cx, &group, sent)?));
-            }
-            let media = &mut app.api.media;
-            let file = media.sent_by_person(&mut app.mint, app.number, sent, cx.now);
-            let size = file.bytes.len();
-            let sha256 = file.sha256();
-            Ok(json!({ "downloadCode": file.id, "name": name, "size": size, "sha256": sha256 }))
+    let media = Media::new(name, "", body);
+    let file = hub.step(|fleet, now| {
+        fleet.act(now, &client_id, |app, cx| match &group {
+            Some(group) => app.add_group_file(cx, group, media).map(|file| json!(file)),
+            None => Ok(json!(app.add_file(cx, media))),
         })
     })?;
-    Ok((StatusCode::CREATED, Json(shown)))
+    Ok((StatusCode::CREATED, Json(json!(file))))
 }
 
 /// `GET /_mock/apps/{clientId}/media/{id}`: the bytes of a file, uploaded or sent by a person.
@@ -81,19 +75,7 @@ pub(crate) async fn read(
     let user_id = fields.required_string("userId")?;
     let key = fields.required_string("processQueryKey")?;
     fields.finish()?;
-    hub.step(|fleet, now| {
-        fleet.act(now, &client_id, |app, cx| {
-            if app.people.get(&user_id).is_none() {
-                let allowed = "a person of the app";
-                return Err(VerbError::invalid("userId", quoted(&user_id), allowed));
-            }
-            if app.api.pushes.read(&key, &user_id, cx.now.unix_ms) {
-                return Ok(());
-            }
-            let allowed = "the processQueryKey of a message that the robot sent";
-            Err(VerbError::invalid("processQueryKey", quoted(&key), allowed))
-        })
-    })?;
+    hub.step(|fleet, now| fleet.act(now, &client_id, |app, cx| app.read_by(cx, &user_id, &key)))?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -113,36 +95,28 @@ pub(crate) async fn set_limits(
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
     let mut fields = Fields::parse(&body)?;
-    let per_second = Change::read(&mut fields, "perSecond", MOST)?;
-    let per_month = Change::read(&mut fields, "perMonth", MOST)?;
+    let per_second = Change::read(&mut fields, "perSecond")?;
+    let per_month = Change::read(&mut fields, "perMonth")?;
     let undocumented = fields.bool("undocumentedReplies")?;
     fields.finish()?;
     hub.step(|fleet, now| {
         fleet.act(now, &client_id, |app, _| {
-            let api = &mut app.api;
-            per_second.apply(&mut api.limits.per_second);
-            per_month.apply(&mut api.limits.per_month);
-            api.undocumented_replies = undocumented.unwrap_or(api.undocumented_replies);
-            Ok(())
+            let mut limits = app.api_limits();
+            per_second.apply(&mut limits.per_second);
+            per_month.apply(&mut limits.per_month);
+            limits.undocumented_replies = undocumented.unwrap_or(limits.undocumented_replies);
+            app.set_api_limits(limits)
         })
     })?;
     show_limits(&hub, &client_id)
 }
 
-/// No limit is larger.
-const MOST: u64 = 1_000_000_000;
-
 fn show_limits(hub: &Hub, client_id: &str) -> Result<Json<Value>, Refusal> {
-    let show = |app: &mut App, now| {
-        json!({
-            "perSecond": app.api.limits.per_second,
-            "perMonth": app.api.limits.per_month,
-            "usedThisMonth": app.api.limits.used(now),
-            "undocumentedReplies": app.api.undocumented_replies,
-        })
-    };
-    let shown =
-        hub.step(|fleet, now| fleet.act(now, client_id, |app, cx| Ok(show(app, cx.now))))?;
+    let (limits, used) = hub.step(|fleet, now| {
+        fleet.act(now, client_id, |app, cx| Ok((app.api_limits(), app.api.limits.used(cx.now))))
+    })?;
+    let mut shown = json!(limits);
+    shown["usedThisMonth"] = used.into();
     Ok(Json(shown))
 }
 
@@ -154,13 +128,13 @@ enum Change {
 }
 
 impl Change {
-    fn read(fields: &mut Fields, name: &'static str, most: u64) -> Result<Self, VerbError> {
+    fn read(fields: &mut Fields, name: &'static str) -> Result<Self, VerbError> {
         match fields.take(name) {
             None => Ok(Self::Keep),
             Some(Value::String(word)) if word == "none" => Ok(Self::Lift),
-            Some(value) => match value.as_u64().filter(|limit| *limit <= most) {
+            Some(value) => match value.as_u64().filter(|limit| *limit <= MOST_CALLS) {
                 Some(limit) => Ok(Self::Set(limit)),
-                None => Err(fields.wrong(name, &value, &format!("0 to {most}, or \"none\""))),
+                None => Err(fields.wrong(name, &value, &format!("0 to {MOST_CALLS}, or \"none\""))),
             },
         }
     }

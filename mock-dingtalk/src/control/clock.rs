@@ -73,8 +73,9 @@ fn read(body: &[u8]) -> Result<Turn, Refusal> {
         }
         (None, None, None, Some(scale)) => Ok(Turn::Scale(scale)),
         _ => {
-            let message = "give exactly one of `advance`, `pause`, `jump` and `scale`";
-            Err(Refusal::bad_request(message))
+            let value = "none or several of them";
+            let allowed = "exactly one of `advance`, `pause`, `jump` and `scale`";
+            Err(VerbError::invalid("the body", value, allowed).into())
         }
     }
 }

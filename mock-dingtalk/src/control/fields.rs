@@ -28,7 +28,11 @@ impl Fields {
             Ok(other) => {
                 Err(VerbError::invalid("the body", describe(&other), "a JSON object").into())
             }
-            Err(error) => Err(Refusal::bad_request(&format!("the body is not JSON: {error}"))),
+            Err(error) => {
+                let text = quoted(&String::from_utf8_lossy(body));
+                let allowed = format!("a JSON object (this is not JSON: {error})");
+                Err(VerbError::invalid("the body", text, allowed).into())
+            }
         }
     }
 

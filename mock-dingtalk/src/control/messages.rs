@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{fields::Fields, refusal::Refusal, speech};
 use crate::{
-    core::{Outgoing, Said, VerbError, fixture_names},
+    core::{Outgoing, Said, fixture_names},
     hub::Hub,
 };
 
@@ -60,16 +60,9 @@ fn push(hub: &Hub, client_id: &str, connection: Option<&str>, body: &[u8]) -> Sp
     let frame = Outgoing::Text(fields.required_string("raw")?.into());
     fields.finish()?;
     let said = hub.step(|fleet, now| {
-        fleet.act(now, client_id, |app, cx| {
-            let keys = match connection {
-                Some(name) => app.named(name)?.into_iter().map(Some).collect(),
-                None => vec![None],
-            };
-            let nobody = VerbError::NotFound { what: "live connection", name: "all".to_owned() };
-            keys.into_iter()
-                .map(|key| app.push_verbatim(cx, key, "raw", frame.clone()))
-                .last()
-                .ok_or(nobody)
+        fleet.act(now, client_id, |app, cx| match connection {
+            Some(name) => app.push_raw_to(cx, name, &frame),
+            None => Ok(app.push_verbatim(cx, None, "raw", frame)),
         })
     })?;
     Ok((StatusCode::ACCEPTED, Json(said)))

@@ -33,8 +33,8 @@ impl Refusal {
         Self::plain(StatusCode::UNAUTHORIZED, message)
     }
 
-    pub(crate) fn bad_request(message: &str) -> Self {
-        Self::plain(StatusCode::BAD_REQUEST, message)
+    pub(crate) fn too_large() -> Self {
+        Self::plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than this call takes")
     }
 
     pub(crate) fn broken(message: &str) -> Self {

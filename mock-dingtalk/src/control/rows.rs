@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// A wait may take so long.
-const MAX_WAIT: Duration = Duration::from_mins(10);
+pub(super) const MAX_WAIT_MS: u64 = 600_000;
 /// How many older rows were forgotten, if any were.
 const DROPPED: HeaderName = HeaderName::from_static("x-mock-dropped");
 
@@ -87,12 +87,12 @@ pub(super) struct Wait {
 impl Wait {
     pub(super) fn read(query: &mut Query) -> Result<Self, VerbError> {
         let count = query.number("count")?.unwrap_or(1);
-        let patience = query.number("wait_ms")?.map(Duration::from_millis);
-        if let Some(patience) = patience.filter(|patience| *patience > MAX_WAIT) {
-            let value = patience.as_millis().to_string();
-            let allowed = format!("at most {}", MAX_WAIT.as_millis());
-            return Err(VerbError::invalid("wait_ms", value, allowed));
+        let patience = query.number("wait_ms")?;
+        if let Some(patience) = patience.filter(|patience| *patience > MAX_WAIT_MS) {
+            let allowed = format!("at most {MAX_WAIT_MS}");
+            return Err(VerbError::invalid("wait_ms", patience.to_string(), allowed));
         }
+        let patience = patience.map(Duration::from_millis);
         Ok(Self { count: usize::try_from(count).unwrap_or(usize::MAX), patience })
     }
 

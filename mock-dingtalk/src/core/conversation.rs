@@ -18,19 +18,21 @@ pub enum ConversationKind {
 }
 
 /// A chat.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Conversation {
+#[non_exhaustive]
+pub struct Conversation {
     /// `conversationId`.
-    pub(crate) id: String,
+    pub id: String,
+    /// Whether it is a group.
     #[serde(rename = "type")]
-    pub(crate) kind: ConversationKind,
+    pub kind: ConversationKind,
     /// `conversationTitle`, groups only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) title: Option<String>,
+    pub title: Option<String>,
     /// The other side of a direct chat.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) user_id: Option<String>,
+    pub user_id: Option<String>,
 }
 
 /// All chats of an app.

@@ -7,15 +7,16 @@ use serde::Serialize;
 use super::{ids::Mint, lifetime};
 
 /// Somebody who can talk to the robot.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Person {
+#[non_exhaustive]
+pub struct Person {
     /// `senderStaffId` in frames, `userId` in calls.
-    pub(crate) user_id: String,
+    pub user_id: String,
     /// `senderNick`.
-    pub(crate) nick: String,
+    pub nick: String,
     /// `senderId`, the encrypted id.
-    pub(crate) dingtalk_id: String,
+    pub dingtalk_id: String,
 }
 
 /// Everybody known, by user id.

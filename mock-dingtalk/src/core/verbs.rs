@@ -271,6 +271,21 @@ impl App {
         (!open.is_empty()).then(|| open[self.mint.choose(open.len())])
     }
 
+    /// Writes a message to a connection, by its id, or to `all`, as it stands.
+    pub(crate) fn push_raw_to(
+        &mut self,
+        cx: &mut Cx<'_>,
+        connection: &str,
+        frame: &Outgoing,
+    ) -> Result<Said, VerbError> {
+        let keys = self.named(connection)?.into_iter();
+        let pushed = keys.map(|key| self.push_verbatim(cx, Some(key), "raw", frame.clone()));
+        pushed.last().ok_or_else(|| VerbError::NotFound {
+            what: "live connection",
+            name: connection.to_owned(),
+        })
+    }
+
     /// The live connections that a name means: one id, or `all`.
     pub(crate) fn named(&self, name: &str) -> Result<Vec<ConnectionKey>, VerbError> {
         let live = self

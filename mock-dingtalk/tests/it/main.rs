@@ -5,6 +5,8 @@
 mod caller;
 mod card_api;
 mod card_press;
+mod catalogue;
+mod cli;
 mod clock;
 mod codes;
 mod connections;
@@ -26,6 +28,7 @@ mod presets;
 mod process;
 mod replay;
 mod robot_api;
+mod schema;
 mod strictness;
 mod support;
 mod user_api;

@@ -19,15 +19,16 @@ const SEE: &str = "openapi.md 4.6 (aliyun/dingtalk-sdk robot_1_0 at eb93049)";
 /// A reaction that stands under a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct ReactionRow {
+#[non_exhaustive]
+pub struct ReactionRow {
     /// The message, `msgId` of its CALLBACK.
-    open_msg_id: String,
+    pub open_msg_id: String,
     /// The chat of the message.
-    open_conversation_id: String,
+    pub open_conversation_id: String,
     /// The words of the reaction.
-    emotion_name: String,
+    pub emotion_name: String,
     /// When, in milliseconds since 1970, on the app's clock.
-    at: i64,
+    pub at: i64,
 }
 
 /// The reactions of one app's robot that were not taken back, oldest first.

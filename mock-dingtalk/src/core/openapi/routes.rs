@@ -366,6 +366,12 @@ pub(crate) static ROUTES: &[Route] = &[
         .derived("the answer for an unknown id"),
 ];
 
+/// Method and pattern of each call that is answered.
+#[cfg(test)]
+pub(crate) fn modelled_calls() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ROUTES.iter().map(|route| (route.method, route.pattern))
+}
+
 /// What a call matched.
 #[derive(Debug)]
 pub(super) struct Found {

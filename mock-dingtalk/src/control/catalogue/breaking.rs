@@ -1,0 +1,104 @@
+//! Limits, faults, and acts on live connections.
+
+use axum::routing::{delete, post};
+
+use super::{Call, Content, get, schema};
+use crate::control::{api_state, breaking, messages};
+
+const CUTS: &[&str] = &[
+    r#"{"type":"rst"}"#,
+    r#"{"type":"fin"}"#,
+    r#"{"type":"blackhole"}"#,
+    r#"{"type":"close","code":1001,"reason":"going away"}"#,
+];
+
+pub(super) static CALLS: &[Call] = &[
+    Call::get(
+        "/_mock/apps/{clientId}/limits",
+        "showLimits",
+        "how often the app may call, and how much of it is used",
+        || get(api_state::limits),
+    )
+    .twins(&["App::limits", "App::calls_this_month"]),
+    Call::post(
+        "/_mock/apps/{clientId}/limits",
+        "setLimits",
+        "changes how often the app may call",
+        || post(api_state::set_limits),
+    )
+    .body(schema::limits, &[r#"{"perSecond":5,"perMonth":"none"}"#])
+    .twins(&["App::set_limits"]),
+    Call::post(
+        "/_mock/apps/{clientId}/connections/{id}/disconnect",
+        "disconnect",
+        "SYSTEM `disconnect` now, a reset of TCP 10 s later; `{id}` may be `all`",
+        || post(breaking::disconnect),
+    )
+    .body(schema::disconnect, &["{}", r#"{"reason":"bye","messageId":false}"#])
+    .twins(&["App::disconnect", "App::disconnect_with"]),
+    Call::post(
+        "/_mock/apps/{clientId}/connections/{id}/cut",
+        "cut",
+        "ends a connection without notice; `{id}` may be `all`",
+        || post(breaking::cut),
+    )
+    .body(|| schema::reference("Cut"), CUTS)
+    .twins(&["App::cut"]),
+    Call::post(
+        "/_mock/apps/{clientId}/connections/{id}/frames",
+        "pushRawTo",
+        "a text message to this connection, as it stands; `{id}` may be `all`",
+        || post(messages::push_raw_to),
+    )
+    .body(schema::raw, &[])
+    .answers(202, Content::Of("Said"))
+    .twins(&["App::push_raw_to"]),
+    Call::post(
+        "/_mock/apps/{clientId}/frames",
+        "pushRaw",
+        "a text message to one of the open connections, as it stands",
+        || post(messages::push_raw),
+    )
+    .body(schema::raw, &[r#"{"raw":"{}"}"#])
+    .answers(202, Content::Of("Said"))
+    .twins(&["App::push_raw"]),
+    Call::get("/_mock/presets", "listPresets", "the named faults", || get(breaking::presets))
+        .twins(&["MockDingtalk::presets"])
+        .verb("fault presets"),
+    Call::get(
+        "/_mock/apps/{clientId}/faults",
+        "listFaults",
+        "the fault rules, with how often each acted",
+        || get(breaking::faults),
+    )
+    .twins(&["App::faults"])
+    .verb("fault list"),
+    Call::post("/_mock/apps/{clientId}/faults", "addFault", "makes something break", || {
+        post(breaking::add_fault)
+    })
+    .body(
+        schema::fault,
+        &[
+            r#"{"preset":"open-503"}"#,
+            r#"{"when":"open","times":2,"action":{"type":"status","status":503,"body":"html"}}"#,
+            r#"{"when":{"frame":{"type":"CALLBACK"}},"times":{"nth":3},"action":{"type":"lose"}}"#,
+            r#"{"when":{"path":"/gettoken"},"times":"always","action":{"type":"delay","for":"2s"}}"#,
+        ],
+    )
+    .answers(201, Content::Json)
+    .twins(&["App::fault", "App::preset"])
+    .verb("fault add"),
+    Call::delete("/_mock/apps/{clientId}/faults", "clearFaults", "removes all fault rules", || {
+        delete(breaking::clear_faults)
+    })
+    .twins(&["App::clear_faults"])
+    .verb("fault clear"),
+    Call::delete(
+        "/_mock/apps/{clientId}/faults/{id}",
+        "removeFault",
+        "removes one fault rule",
+        || delete(breaking::remove_fault),
+    )
+    .twins(&["App::remove_fault"])
+    .verb("fault clear --id"),
+];

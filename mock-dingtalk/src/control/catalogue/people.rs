@@ -1,0 +1,87 @@
+//! What people and the corporation do.
+
+use axum::{extract::DefaultBodyLimit, routing::post};
+
+use super::{Call, Content, Parameter, get, schema};
+use crate::control::{api_state, messages, pushes, speech};
+
+pub(super) static CALLS: &[Call] = &[
+    Call::post("/_mock/apps/{clientId}/messages", "speak", "a person speaks", || {
+        post(messages::speak).layer(DefaultBodyLimit::max(speech::MAX_BODY))
+    })
+    .body(
+        schema::message,
+        &[
+            r#"{"from":"user0001","text":"hi"}"#,
+            r#"{"from":"user0001","text":"hi","conversation":{"type":"2","title":"Team"}}"#,
+            r#"{"from":"user0001","msgtype":"richText","content":[{"text":"see"},{"type":"picture"}]}"#,
+            r#"{"from":"user0001","msgtype":"file","media":{"sample":"pdf","name":"plan.pdf"}}"#,
+            r#"{"from":"user0001","text":"this?","quote":{"text":"that","form":"idOnly"}}"#,
+            r#"{"from":"user0001","text":"hi","variants":{"times":"string","topic":"delegate"}}"#,
+            r#"{"fixture":"stream/callback_bot_text_dm"}"#,
+        ],
+    )
+    .answers(202, Content::Of("Said"))
+    .twins(&[
+        "App::say",
+        "App::say_in_group",
+        "App::say_with",
+        "App::speak",
+        "App::send",
+        "App::say_picture",
+        "App::say_audio",
+        "App::say_video",
+        "App::say_file",
+        "App::say_rich_text",
+        "App::say_quoting",
+        "App::say_over_quota",
+        "App::push_fixture",
+    ])
+    .verb("say"),
+    Call::post("/_mock/apps/{clientId}/events", "pushEvent", "an EVENT frame", || {
+        post(pushes::event)
+    })
+    .body(schema::event, &[r#"{"eventType":"chat_update_title","data":{"Title":"x"}}"#])
+    .answers(202, Content::Of("Said"))
+    .twins(&["App::event", "App::robot_msg_read", "App::robot_msg_recall"]),
+    Call::post(
+        "/_mock/apps/{clientId}/callbacks",
+        "pushCallback",
+        "a CALLBACK of another topic than robot messages",
+        || post(pushes::callback),
+    )
+    .body(
+        schema::callback,
+        &[
+            r#"{"topic":"graph","method":"GET","uri":"/x","body":"{}"}"#,
+            r#"{"topic":"dynamicData","outTrackId":"card-1"}"#,
+            r#"{"topic":"/v1.0/some/topic","data":{"a":1}}"#,
+        ],
+    )
+    .answers(202, Content::Of("Said"))
+    .twins(&["App::callback"]),
+    Call::post(
+        "/_mock/apps/{clientId}/files",
+        "addFile",
+        "a person's file, whose downloadCode a message would carry",
+        || post(api_state::add_file),
+    )
+    .query(&[Parameter::text("name", "the file's name; `file` if not given")])
+    .bytes()
+    .answers(201, Content::Json)
+    .twins(&["App::add_file"]),
+    Call::get(
+        "/_mock/apps/{clientId}/media/{id}",
+        "showMedia",
+        "the bytes of a file, uploaded by the robot or sent by a person",
+        || get(api_state::media),
+    )
+    .answers(200, Content::Other("application/octet-stream"))
+    .twins(&["App::inbound_media"]),
+    Call::post("/_mock/apps/{clientId}/reads", "read", "a person reads a message", || {
+        post(api_state::read)
+    })
+    .body(schema::read, &[])
+    .answers(204, Content::Nothing)
+    .twins(&["App::read"]),
+];

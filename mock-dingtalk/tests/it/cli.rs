@@ -1,0 +1,410 @@
+//! The verbs of the command line against a running mock: what they print, how they end.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use insta::assert_snapshot;
+use mock_dingtalk::{AppOptions, MockDingtalk};
+use serde_json::{Value, json};
+
+use crate::{
+    process::{program, run},
+    support::{Bot, data, eventually, http},
+};
+
+/// Runs the program while this task's runtime goes on; what it printed and how it ended.
+async fn cli(url: &str, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = program();
+    command.args(arguments).env("MOCK_DINGTALK_URL", url);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// One exchange as a reader of the documentation would see it.
+async fn transcript(url: &str, arguments: &[&str]) -> String {
+    let (code, stdout, stderr) = cli(url, arguments).await;
+    let mut text = format!("$ mock-dingtalk {}\n", arguments.join(" "));
+    for (mark, stream) in [("", stdout), ("stderr: ", stderr)] {
+        for line in stream.lines() {
+            text.extend([mark, masked(&line.replace(url, "http://MOCK")).as_str(), "\n"]);
+        }
+    }
+    text + &format!("exit {code}\n\n")
+}
+
+/// Without what differs from run to run: ids, times, and the widths that they give to columns.
+fn masked(line: &str) -> String {
+    let words = line.trim_end().split("  ").map(str::trim).filter(|word| !word.is_empty());
+    let words = words.map(|word| {
+        let long = |part: &str| {
+            part.len() >= 16
+                && part.bytes().filter(u8::is_ascii_digit).count() >= 4
+                && !part.contains('/')
+                && !part.starts_with('{')
+        };
+        word.split(' ')
+            .map(|part| if long(part) { "<id>" } else { part })
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    words.collect::<Vec<_>>().join("  ")
+}
+
+async fn transcripts(url: &str, all: &[&[&str]]) -> String {
+    let mut text = String::new();
+    for arguments in all {
+        text += &transcript(url, arguments).await;
+    }
+    text
+}
+
+async fn start() -> MockDingtalk {
+    MockDingtalk::builder().seed(1).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_person_can_be_played_from_a_shell() {
+    let mock = start().await;
+    let app = mock.app_with(AppOptions::default().client_id("dingmockone")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let picture = folder.path().join("cat.png");
+    std::fs::write(&picture, b"not really").unwrap();
+    let lost = transcript(mock.url(), &["say", "hi"]).await;
+    let mut bot = Bot::connect(&mock, &app).await;
+    let url = mock.url();
+    let mut text = lost;
+    text += &transcripts(
+        url,
+        &[
+            &["connections", "--wait", "1"],
+            &["say", "hi", "there", "again"],
+            &["say", "hi"],
+            &["say", "--from", "user0002", "--group", "Team", "hello"],
+            &["say", "--fixture", "stream/callback_bot_text_dm"],
+            &["say", "--msgtype", "markdown", "--content", r##"{"text":"# x"}"##],
+        ],
+    )
+    .await;
+    let (code, _, error) = cli(url, &["say", "--media", picture.to_str().unwrap(), "--json"]).await;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let first = bot.frame().await;
+    bot.ack(&first).await;
+    assert_eq!(data(&first)["text"]["content"], "hi");
+    let in_group = bot.frame().await;
+    assert_eq!(data(&in_group)["conversationTitle"], "Team");
+    let chat = data(&in_group)["conversationId"].as_str().unwrap().to_owned();
+    for _ in 0..2 {
+        bot.frame().await;
+    }
+    assert_eq!(data(&bot.frame().await)["msgtype"], "picture");
+    let (code, said, _) = cli(url, &["say", "--json", "--conversation", &chat, "again"]).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, said["conversationId"].as_str()), (0, Some(chat.as_str())));
+
+    let reply = json!({"msgtype": "text", "text": {"content": "line one\nline two"}});
+    let webhook = data(&first)["sessionWebhook"].as_str().unwrap().to_owned();
+    let (waiting, _) = tokio::join!(
+        cli(url, &["sent", "--wait", "1", "--json"]),
+        http().post(&webhook).json(&reply).send()
+    );
+    let rows: Value = serde_json::from_str(&waiting.1).unwrap();
+    assert_eq!((waiting.0, rows[0]["text"].as_str()), (0, Some("line one\nline two")));
+    text += &transcripts(
+        url,
+        &[
+            &["sent"],
+            &["sent", "--after", "1"],
+            &["sent", "--wait", "2", "--timeout", "1"],
+            &["deliveries", "--wait", "1"],
+        ],
+    )
+    .await;
+    assert_snapshot!("cli_person", text);
+}
+
+#[tokio::test]
+async fn faults_and_time_are_turned_from_a_shell() {
+    let mock = start().await;
+    mock.app_with(AppOptions::default().client_id("dingmockone")).unwrap();
+    let rule = r#"{"when":"open","times":"always","action":{"type":"hang"}}"#;
+    let text = transcripts(
+        mock.url(),
+        &[
+            &["fault", "add", "open-503"],
+            &["fault", "add", "--rule", rule],
+            &["fault", "list"],
+            &["fault", "clear", "--id", "1"],
+            &["fault", "list", "--json"],
+            &["fault", "clear"],
+            &["fault", "list"],
+            &["fault", "presets"],
+            &["fault", "add", "sunshine"],
+            &["fault", "add", "--rule", "{"],
+            &["fault", "clear", "--id", "7"],
+        ],
+    )
+    .await;
+    assert_snapshot!("cli_faults", text);
+
+    let url = mock.url();
+    let clock = async |arguments: &[&str]| -> Value {
+        let (code, text, error) = cli(url, &[&["clock", "--json"], arguments].concat()).await;
+        assert_eq!(code, 0, "{error}");
+        serde_json::from_str(&text).unwrap()
+    };
+    let paused = clock(&["pause"]).await;
+    assert_eq!(paused["paused"], true);
+    let later = clock(&["advance", "2h1s"]).await;
+    let ms = |shown: &Value, name: &str| shown[name].as_i64().unwrap();
+    assert_eq!(ms(&later, "unixMs") - ms(&paused, "unixMs"), 7_201_000);
+    let earlier = clock(&["jump", "-1h"]).await;
+    assert_eq!(ms(&later, "unixMs") - ms(&earlier, "unixMs"), 3_600_000);
+    assert_eq!(earlier["sinceStartMs"], later["sinceStartMs"]);
+    assert_eq!(clock(&["show"]).await, earlier);
+    assert_eq!(clock(&["resume"]).await["paused"], false);
+    assert!(!mock.clock().is_paused());
+    assert_snapshot!("cli_clock", transcripts(url, &[&["clock", "advance", "soon"]]).await);
+}
+
+#[tokio::test]
+async fn apps_come_and_go_from_a_shell() {
+    let mock = start().await;
+    let mint = ["apps", "mint", "--client-id", "dingmockone", "--client-secret", "s1"];
+    let text = transcripts(
+        mock.url(),
+        &[
+            &["sent"],
+            &["apps", "list"],
+            &mint,
+            &mint,
+            &["apps", "mint", "--profile", "observed-90s"],
+            &["apps", "mint", "--client-id", "dingmocktwo", "--client-secret", "s2"],
+            &["apps", "list"],
+            &["sent"],
+            &["sent", "--app", "dingmocktwo"],
+            &["sent", "--client-id", "dingmockthree"],
+            &["apps", "delete", "dingmocktwo"],
+            &["apps", "delete", "dingmocktwo"],
+            &["reset"],
+            &["apps", "list", "--json"],
+        ],
+    )
+    .await;
+    assert_snapshot!("cli_apps", text);
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_says_why_and_what_to_try() {
+    let mock = start().await;
+    mock.app_with(AppOptions::default().client_id("dingmockone")).unwrap();
+    let text = transcripts(
+        mock.url(),
+        &[
+            &["say"],
+            &["say", "--content", "{", "hi"],
+            &["say", "--media", "/nonexistent/file", "hi"],
+            &["say", "--conversation", "cid", "hi"],
+            &["say", "--msgtype", "sticker", "hi"],
+            &["say", "--url", "https://127.0.0.1:1", "hi"],
+            &["sent", "--timeout", "5"],
+        ],
+    )
+    .await;
+    let away = transcripts("http://127.0.0.1:1", &[&["say", "hi"], &["healthcheck"]]).await;
+    assert_snapshot!("cli_errors", text + &away);
+    let output = run(&["say", "hi"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("--url") && error.contains("mock-dingtalk serve"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_and_taken() {
+    let mock = MockDingtalk::builder().admin_token("mine").start().await.unwrap();
+    let text = transcripts(
+        mock.url(),
+        &[&["apps", "list"], &["apps", "list", "--admin-token", "mine"], &["healthcheck"]],
+    )
+    .await;
+    assert_snapshot!("cli_token", text);
+}
+
+#[tokio::test]
+async fn health_is_told_by_url_or_ready_file() {
+    let mock = start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ready.json");
+    let path = file.to_str().unwrap();
+    let check = |url: &str| {
+        let mut command = program();
+        command.args(["healthcheck", "--ready-file", path]);
+        std::fs::write(&file, format!("{{\"url\":\"{url}\"}}")).unwrap();
+        tokio::task::spawn_blocking(move || command.output().unwrap().status.code())
+    };
+    assert_eq!(check(mock.url()).await.unwrap(), Some(0));
+    assert_eq!(check("http://127.0.0.1:1").await.unwrap(), Some(1));
+    assert_eq!(check("nonsense").await.unwrap(), Some(1));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(run(&["healthcheck", "--ready-file", path]).status.code(), Some(1));
+    assert_eq!(run(&["healthcheck"]).status.code(), Some(2));
+}
+
+/// A child that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_journal_can_be_followed_until_the_mock_ends() {
+    let mock = start().await;
+    let app = mock.app_with(AppOptions::default().client_id("dingmockone")).unwrap();
+    app.say("user0001", "before").await.unwrap();
+    let (code, text, _) = cli(mock.url(), &["journal"]).await;
+    assert_eq!(code, 0);
+    let (_, lines, _) = cli(mock.url(), &["journal", "--json"]).await;
+    let entries = mock.journal().unwrap();
+    assert_eq!((text.lines().count(), lines.lines().count()), (entries.len(), entries.len()));
+    let mut following = program();
+    following.args(["journal", "--follow", "--format", "jsonl", "--url", mock.url()]);
+    let mut following = Running(following.stdout(Stdio::piped()).spawn().unwrap());
+    let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let stdout = following.0.stdout.take().unwrap();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines() {
+            let entry: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            sender.send(entry["seq"].as_u64().unwrap()).unwrap();
+        }
+    });
+    let mut seqs = Vec::new();
+    for _ in 0..entries.len() {
+        seqs.push(seen.recv().await.unwrap());
+    }
+    app.say("user0001", "after").await.unwrap();
+    let all: Vec<u64> = mock.journal().unwrap().iter().map(|entry| entry.seq).collect();
+    while seqs.len() < all.len() {
+        seqs.push(seen.recv().await.unwrap());
+    }
+    assert_eq!(seqs, all, "each entry once, in order");
+    drop(mock);
+    let code = eventually("the end of journal --follow", async || {
+        following.0.try_wait().unwrap().map(|status| status.code()).ok_or("still running")
+    })
+    .await;
+    assert_eq!(code, Some(0));
+}
+
+/// Answers one call with this body; the request's first line and body come back.
+fn canned(status: &'static str, body: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = std::thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut reader = BufReader::new(&stream);
+        let (mut first, mut length) = (String::new(), 0);
+        reader.read_line(&mut first).unwrap();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut sent = vec![0; length];
+        reader.read_exact(&mut sent).unwrap();
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
+        (&stream).write_all(format!("{head}{body}").as_bytes()).unwrap();
+        let first = first.trim_end().trim_end_matches(" HTTP/1.1");
+        format!("{first} {}", String::from_utf8(sent).unwrap()).trim_end().to_owned()
+    });
+    (url, served)
+}
+
+#[tokio::test]
+async fn thin_verbs_make_the_calls_that_are_agreed_on() {
+    let finding =
+        r#"[{"rule":"ack-late","severity":"error","count":2,"message":"m","expected":"e"}]"#;
+    let time = r#"{"unixMs":1,"sinceStartMs":2,"paused":false}"#;
+    let kept = r#"[{"name":"one","at":1,"apps":2}]"#;
+    let cases: [(&[&str], &str, &str); 10] = [
+        (&["findings", "--app", "a/b"], finding, "GET /_mock/apps/a%2Fb/findings"),
+        (&["findings", "--app", "a", "--clear"], "", "DELETE /_mock/apps/a/findings"),
+        (&["clock", "--app", "a", "show"], time, "GET /_mock/apps/a/clock"),
+        (
+            &["clock", "scale", "10", "--app", "a"],
+            time,
+            r#"POST /_mock/apps/a/clock {"scale":10.0}"#,
+        ),
+        (&["clock", "--app", "a", "pause"], time, r#"POST /_mock/apps/a/clock {"pause":true}"#),
+        (&["snapshot", "save", "one"], kept, r#"POST /_mock/snapshots {"name":"one"}"#),
+        (&["snapshot", "list"], kept, "GET /_mock/snapshots"),
+        (&["snapshot", "restore", "one"], "", "POST /_mock/snapshots/one/restore {}"),
+        (&["snapshot", "delete", "one"], "", "DELETE /_mock/snapshots/one"),
+        (&["findings", "--app", "a", "--json"], "[]", "GET /_mock/apps/a/findings"),
+    ];
+    let mut text = String::new();
+    for (arguments, answer, expected) in cases {
+        let (url, served) = canned("200 OK", answer);
+        text += &transcript(&url, arguments).await;
+        assert_eq!(served.join().unwrap(), expected);
+    }
+    let (url, served) = canned("200 OK", "<html>");
+    text += &transcript(&url, &["findings", "--app", "a"]).await;
+    served.join().unwrap();
+    let (url, served) = canned("502 Bad Gateway", "<html>");
+    text += &transcript(&url, &["snapshot", "list"]).await;
+    served.join().unwrap();
+    assert_snapshot!("cli_thin", text);
+}
+
+#[tokio::test]
+async fn the_program_describes_itself_and_has_every_verb_of_the_description() {
+    let output = run(&["openapi"]);
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document, MockDingtalk::openapi());
+    let mut verbs = 0;
+    for operation in document["paths"]
+        .as_object()
+        .unwrap()
+        .values()
+        .flat_map(|at| at.as_object().unwrap().values())
+    {
+        let Some(verb) = operation["x-cli"].as_str() else { continue };
+        verbs += 1;
+        let words: Vec<&str> = verb.split(' ').filter(|word| !word.starts_with("--")).collect();
+        let output = run(&[words.as_slice(), &["--help"]].concat());
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{verb}");
+        for option in verb.split(' ').filter(|word| word.starts_with("--")) {
+            assert!(help.contains(option), "{verb}: {help}");
+        }
+    }
+    assert!(verbs > 15, "{verbs}");
+}
+
+#[tokio::test]
+async fn the_ledger_is_the_same_everywhere() {
+    let mock = start().await;
+    let url = format!("{}/_mock/coverage", mock.url());
+    let served: Value = http().get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(served, MockDingtalk::coverage());
+    let printed: Value = serde_json::from_slice(&run(&["coverage", "--json"]).stdout).unwrap();
+    assert_eq!(printed, served);
+    let table = String::from_utf8(run(&["coverage"]).stdout).unwrap();
+    let rows = ["endpoints", "behaviours"].map(|part| served[part].as_array().unwrap().len());
+    // Two heads, and an empty line between the tables.
+    assert_eq!(table.lines().count(), rows[0] + rows[1] + 3);
+}
