@@ -70,7 +70,7 @@ pub(super) const ACTIONS: [(&str, Read); 31] = [
 const BODIES: [(&str, ErrorBody); 3] =
     [("json", ErrorBody::Json), ("html", ErrorBody::Html), ("empty", ErrorBody::Empty)];
 
-const BAD_FRAMES: [(&str, BadFrame); 8] = [
+pub(super) const BAD_FRAMES: [(&str, BadFrame); 8] = [
     ("reservedBits", BadFrame::ReservedBits),
     ("opcode", BadFrame::Opcode),
     ("masked", BadFrame::Masked),
