@@ -9,7 +9,7 @@
 //!   Jumps of the outer wall hand come through as they are.
 //! * Paused, it stands still whatever the outer clock does, and is moved only by its own turns.
 //!   What it missed stays missed when it runs again.
-//! * The steady hand never goes back, and stops after a thousand years. The wall hand stays between
+//! * The steady hand never goes back, but by a snapshot that is restored, and stops after a thousand years. The wall hand stays between
 //!   1970 and 9999; a turn that would take a hand further takes it to the end.
 
 use std::{fmt, time::Duration};
@@ -173,6 +173,20 @@ impl Dial {
         }
     }
 
+    /// A clock that shows at `now` of the outer one what this one shows at `then`, and is set
+    /// alike.
+    pub(crate) fn moved(&self, then: Moment, now: Moment) -> Self {
+        let shown = self.read(then);
+        Self {
+            outer: now.since_start,
+            outer_wall_ms: wall_offset(now),
+            inner: shown.since_start,
+            wall_ms: wall_offset(shown),
+            running: self.running,
+            scale: self.scale,
+        }
+    }
+
     /// Moves the wall hand of a clock that shows `now`.
     pub(crate) fn jump(&mut self, now: Moment, by_ms: i64) {
         let there = now.unix_ms.saturating_add(by_ms).clamp(0, LAST_WALL_MS);
@@ -244,6 +258,21 @@ mod tests {
         dial.turn(at(10), Turn::Jump(-3_600_000));
         assert_eq!(dial.read(at(20)), jumped(20, -3_600_000));
         assert_eq!(dial.outer_at(Duration::from_millis(30)), Some(Duration::from_millis(30)));
+    }
+
+    #[test]
+    fn a_moved_clock_goes_on_from_what_it_showed() {
+        let mut dial = Dial::following(at(0));
+        dial.turn(at(1_000), Turn::Scale(Scale::new(10.0).unwrap()));
+        dial.turn(at(2_000), Turn::Jump(77));
+        // The outer wall hand jumps meanwhile, which is over for the one that is moved.
+        let moved = dial.moved(at(3_000), jumped(50_000, 5));
+        assert_eq!(moved.read(jumped(50_000, 5)), jumped(21_000, 77));
+        assert_eq!(moved.read(jumped(50_100, 6)), jumped(22_000, 78));
+        dial.turn(at(3_000), Turn::Pause);
+        let moved = dial.moved(at(4_000), at(60_000));
+        assert_eq!(moved.read(at(70_000)), jumped(21_000, 77));
+        assert_eq!(moved.outer_at(Duration::from_secs(30)), None);
     }
 
     #[test]

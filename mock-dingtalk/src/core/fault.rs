@@ -331,7 +331,7 @@ pub(crate) enum Point<'a> {
 pub(crate) const OPEN_PATH: &str = "/v1.0/gateway/connections/open";
 
 /// The rules of one app, in the order they were made.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
     rules: Vec<FaultRow>,
     last: u64,
@@ -370,6 +370,14 @@ impl Faults {
         let before = self.rules.len();
         self.rules.retain(|rule| id.is_some_and(|id| rule.id != id));
         before - self.rules.len()
+    }
+
+    /// The same rules on a clock that has gone on by this.
+    pub(crate) fn later(mut self, by: Duration) -> Self {
+        for until in self.rules.iter_mut().filter_map(|rule| rule.until.as_mut()) {
+            *until = until.saturating_add(by);
+        }
+        self
     }
 
     /// Ends the rules that were in force until this.

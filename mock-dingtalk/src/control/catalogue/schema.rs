@@ -43,6 +43,10 @@ pub(super) fn nothing() -> Value {
     object(&[], json!({}))
 }
 
+pub(super) fn snapshot() -> Value {
+    object(&["name"], json!({ "name": text() }))
+}
+
 pub(super) fn mint() -> Value {
     let mut profiles: Vec<&str> = Profile::NAMES.iter().map(|(name, _)| *name).collect();
     profiles.push("tls");
@@ -362,6 +366,11 @@ pub(in crate::control) fn components() -> Map<String, Value> {
             "paused": flag(),
         },
     });
+    let snapshot = json!({
+        "type": "object",
+        "required": ["name", "at", "apps", "bytes"],
+        "properties": { "name": text(), "at": count(), "apps": count(), "bytes": count() },
+    });
     let error = json!({
         "type": "object",
         "required": ["error"],
@@ -386,6 +395,7 @@ pub(in crate::control) fn components() -> Map<String, Value> {
         ("Media", media()),
         ("Quote", quote()),
         ("Said", said),
+        ("Snapshot", snapshot),
         ("Speech", speech()),
         ("Times", times()),
         ("When", when()),
