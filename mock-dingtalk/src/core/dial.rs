@@ -126,6 +126,13 @@ impl Dial {
 
     /// The time here when the outer clock shows `outer`.
     pub(crate) fn read(&self, outer: Moment) -> Moment {
+        let (since_start, wall_ms) = self.hands(outer);
+        let unix_ms = wall_ms.saturating_add(ms(since_start)).clamp(0, LAST_WALL_MS);
+        Moment { since_start, unix_ms }
+    }
+
+    /// The steady hand, and how far the wall hand is ahead of it if nothing held it.
+    fn hands(&self, outer: Moment) -> (Duration, i64) {
         let (mut since_start, mut wall_ms) = (self.inner, self.wall_ms);
         if self.running {
             let passed = outer.since_start.saturating_sub(self.outer);
@@ -134,8 +141,7 @@ impl Dial {
             let jumped = wall_offset(outer).saturating_sub(self.outer_wall_ms);
             wall_ms = wall_ms.saturating_add(jumped);
         }
-        let unix_ms = wall_ms.saturating_add(ms(since_start)).clamp(0, LAST_WALL_MS);
-        Moment { since_start, unix_ms }
+        (since_start, wall_ms)
     }
 
     /// The same with how the clock is set.
@@ -176,12 +182,12 @@ impl Dial {
     /// A clock that shows at `now` of the outer one what this one shows at `then`, and is set
     /// alike.
     pub(crate) fn moved(&self, then: Moment, now: Moment) -> Self {
-        let shown = self.read(then);
+        let (inner, wall_ms) = self.hands(then);
         Self {
             outer: now.since_start,
             outer_wall_ms: wall_offset(now),
-            inner: shown.since_start,
-            wall_ms: wall_offset(shown),
+            inner,
+            wall_ms,
             running: self.running,
             scale: self.scale,
         }

@@ -372,14 +372,6 @@ impl Faults {
         before - self.rules.len()
     }
 
-    /// The same rules on a clock that has gone on by this.
-    pub(crate) fn later(mut self, by: Duration) -> Self {
-        for until in self.rules.iter_mut().filter_map(|rule| rule.until.as_mut()) {
-            *until = until.saturating_add(by);
-        }
-        self
-    }
-
     /// Ends the rules that were in force until this.
     pub(crate) fn happened(&mut self, happening: Happening) {
         for rule in &mut self.rules {

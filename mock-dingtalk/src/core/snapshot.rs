@@ -176,8 +176,8 @@ impl Fleet {
         self.last_app = state.last_app;
         self.mint = state.mint;
         self.tickets = state.tickets;
-        let passed = now.since_start.saturating_sub(state.at.since_start);
-        self.tcp_faults = state.tcp_faults.later(passed);
+        // They count; none of them has a time.
+        self.tcp_faults = state.tcp_faults;
         self.findings = state.findings;
         self.note(now, Draft::new(EntryKind::Control, format!("snapshot {name} restored")));
         self.tick(now);
@@ -210,8 +210,11 @@ impl App {
                 self.connections.insert(key, connection);
             }
         }
+        // Two states that went on from the same snapshot drew the same ids. Of live connections
+        // each has one of its own.
+        let taken: HashSet<_> = self.connections.values().map(|c| Arc::clone(&c.id)).collect();
         for (key, mut connection) in then {
-            if connection.state == ConnectionState::Ghost {
+            if connection.state == ConnectionState::Ghost && !taken.contains(&connection.id) {
                 // No socket, but what DingTalk believed.
                 self.connections.insert(key, connection);
             } else if !self.connections.contains_key(&key) {
