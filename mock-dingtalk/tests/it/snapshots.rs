@@ -48,6 +48,16 @@ async fn reply(frame: &Value, text: &str) {
     assert_eq!((status, &said["errcode"]), (200, &json!(0)), "{said}");
 }
 
+/// The app's first bot leaves, and the mock has noticed.
+async fn leave(app: &App, mut bot: Bot) {
+    bot.socket.close(None).await.unwrap();
+    eventually("the end", async || {
+        let rows = app.connections().unwrap();
+        if rows[0].state == ConnectionState::Closed { Ok(()) } else { Err(rows) }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_same_inputs_after_a_restore_give_the_same_ids() {
     let mock = paused().await;
@@ -184,15 +194,10 @@ async fn the_time_of_an_app_goes_on_from_what_it_showed_and_that_of_the_mock_goe
 async fn sockets_are_no_state() {
     let mock = paused().await;
     let app = mock.app();
-    let mut old = Bot::connect(&mock, &app).await;
+    let old = Bot::connect(&mock, &app).await;
     app.wait_connections(1).await.unwrap();
     mock.snapshot("one").unwrap();
-    old.socket.close(None).await.unwrap();
-    eventually("the end", async || {
-        let rows = app.connections().unwrap();
-        if rows[0].state == ConnectionState::Closed { Ok(()) } else { Err(rows) }
-    })
-    .await;
+    leave(&app, old).await;
     mock.clock().advance(Duration::from_secs(1_000));
     let mut new = Bot::connect(&mock, &app).await;
     app.wait_connections(1).await.unwrap();
@@ -262,7 +267,7 @@ async fn what_waited_then_is_pushed_to_who_is_there_now_and_waiters_see_the_rest
     bot.ack(&again).await;
     app.wait_acked(1).await.unwrap();
 
-    bot.socket.close(None).await.unwrap();
+    leave(&app, bot).await;
     mock.snapshot("answered").unwrap();
     mock.restore("waiting").unwrap();
     assert_eq!(app.deliveries().unwrap()[0].ack, None);
