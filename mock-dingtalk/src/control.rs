@@ -21,6 +21,7 @@ mod pages;
 mod pushes;
 mod refusal;
 mod rows;
+mod snapshots;
 mod speech;
 mod tcp_faults;
 

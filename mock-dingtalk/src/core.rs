@@ -47,6 +47,7 @@ mod redact;
 mod ring;
 mod sent;
 mod session;
+mod snapshot;
 mod tcp_faults;
 mod ticket;
 mod timer;
@@ -102,5 +103,6 @@ pub use self::{
     profile::{DeliveryRules, Profile},
     pushes::{Callback, Event},
     sent::SentRow,
+    snapshot::SnapshotRow,
     verb_error::VerbError,
 };

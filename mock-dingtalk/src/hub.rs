@@ -201,20 +201,25 @@ impl Hub {
     }
 
     /// Waits until `deadline` has come on the clock of an app, or on the mock's, however it comes.
-    /// Nobody waits for an app that is gone.
-    pub(crate) async fn sleep_until(&self, app: Option<AppNumber>, deadline: Duration) {
+    /// Nobody waits for an app that is gone. When the app's time is set back by a restore, as much
+    /// is left to wait as was left when it was last looked at.
+    pub(crate) async fn sleep_until(&self, app: Option<AppNumber>, mut deadline: Duration) {
         let Some(number) = app else { return self.clock.sleep_until(deadline).await };
         let watched = {
             let mut inner = self.lock();
             inner.fleet.clock_of(number).is_some().then(|| inner.watch(number))
         };
         let Some(mut changes) = watched else { return };
+        let mut last = Duration::ZERO;
         loop {
             changes.mark_unchanged();
-            let Some(due) = self.look(|fleet| fleet.clock_of(number).map(|c| c.outer_at(deadline)))
-            else {
-                return;
-            };
+            let looked = self.look(|fleet| {
+                let shown = fleet.local(self.clock.now(), Some(number)).since_start;
+                deadline = deadline.saturating_sub(last.saturating_sub(shown));
+                last = shown;
+                fleet.clock_of(number).map(|clock| clock.outer_at(deadline))
+            });
+            let Some(due) = looked else { return };
             let due = async {
                 match due {
                     Some(due) => self.clock.sleep_until(due).await,

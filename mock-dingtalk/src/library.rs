@@ -7,6 +7,7 @@ mod clock;
 mod findings;
 mod inbound;
 mod journal;
+mod snapshots;
 mod whole;
 
 use std::{

@@ -164,9 +164,11 @@ impl WireControl {
                     // It was told twice of the hunger that is over.
                     continue;
                 }
-                // What is due was missed by a jump of the clock, unless nobody wrote meanwhile.
-                if now().saturating_sub(granted) >= every {
-                    due = now();
+                // What is due was missed by a jump of the clock, unless nobody wrote meanwhile; or
+                // the clock was set back.
+                let time = now();
+                if time < granted || time.saturating_sub(granted) >= every {
+                    due = time;
                 }
                 due = due.saturating_add(every);
                 hub.sleep_until(app, due).await;

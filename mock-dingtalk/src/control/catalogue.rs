@@ -10,6 +10,7 @@ mod instance;
 mod people;
 mod results;
 pub(super) mod schema;
+mod snapshots;
 mod strict;
 
 use std::sync::Arc;
@@ -213,7 +214,8 @@ impl Parameter {
 
 /// All calls, area by area.
 pub(super) fn calls() -> impl Iterator<Item = &'static Call> {
-    [instance::CALLS, people::CALLS, results::CALLS, breaking::CALLS].into_iter().flatten()
+    let areas = [instance::CALLS, people::CALLS, results::CALLS, breaking::CALLS, snapshots::CALLS];
+    areas.into_iter().flatten()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! An app is a world: nothing in it is seen by another app.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -32,7 +32,7 @@ use super::{
     token::AccessToken,
 };
 
-/// Names an app inside the mock, in the order of minting. Never reused.
+/// Names an app inside the mock, in the order of minting. Reused only after a restore.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AppNumber(pub(crate) u32);
 
@@ -160,7 +160,7 @@ impl Cx<'_> {
 }
 
 /// One app and all that belongs to it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct App {
     pub(crate) number: AppNumber,
     pub(crate) client_id: Arc<str>,
@@ -178,6 +178,8 @@ pub(crate) struct App {
     pub(crate) conversations: Conversations,
     pub(crate) connections: BTreeMap<ConnectionKey, Connection>,
     pub(crate) ended: Ring<Connection>,
+    /// Ids of connections that the mint did not draw in this state's past.
+    pub(crate) foreign_ids: HashSet<Arc<str>>,
     pub(crate) deliveries: Deliveries,
     /// Deliveries that wait for a connection.
     pub(crate) queued: VecDeque<u64>,
@@ -215,6 +217,7 @@ impl App {
             conversations: Conversations::default(),
             connections: BTreeMap::new(),
             ended: Ring::new(lifetime::ENDED_CONNECTIONS, usize::MAX),
+            foreign_ids: HashSet::new(),
             deliveries: Deliveries::default(),
             queued: VecDeque::new(),
             sessions: Sessions::default(),

@@ -55,6 +55,13 @@ const READ: [&str; 7] =
     ["msgContent", "content", "markdown", "text", "staticMsgContent", "title", "lastMessage"];
 
 impl Card {
+    /// The memory that it takes, more or less.
+    fn bytes(&self) -> usize {
+        let maps = [&self.params, &self.private, &self.space_models];
+        let members = maps.into_iter().flatten().map(|(name, value)| name.len() + weight(value));
+        SMALL + members.sum::<usize>() + PER_CALL * (self.guids.len() + self.spaces.len())
+    }
+
     /// What people read now: the streamed variable, else the first known one that holds text.
     pub(crate) fn text(&self) -> String {
         let text = |key: &str| {
@@ -90,8 +97,23 @@ impl Card {
     }
 }
 
+/// The memory that a value takes, more or less.
+fn weight(value: &Value) -> usize {
+    size_of::<Value>()
+        + match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(weight).sum(),
+            Value::Object(members) => members.iter().map(|(k, v)| k.len() + weight(v)).sum(),
+            _ => 0,
+        }
+}
+
+/// Ids, names and hashes of a card together, and of each streaming call.
+const SMALL: usize = 600;
+const PER_CALL: usize = 80;
+
 /// The cards of one app. The oldest are forgotten when there are too many.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Cards {
     by_id: HashMap<Arc<str>, Card>,
     order: VecDeque<Arc<str>>,
@@ -108,6 +130,11 @@ impl Cards {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+
+    /// The memory that they take, more or less.
+    pub(crate) fn bytes(&self) -> usize {
+        self.by_id.values().map(Card::bytes).sum()
     }
 
     pub(crate) fn add(&mut self, id: &str, card: Card) {

@@ -74,7 +74,7 @@ pub struct ConnectionRow {
 }
 
 /// A connection as the core keeps it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "faults are independent of each other and of state"
@@ -171,6 +171,27 @@ impl Connection {
     /// Whether what comes here may not arrive at the bot.
     pub(crate) fn is_spared(&self) -> bool {
         self.spared || self.muted || self.loses_next || self.state == ConnectionState::Ghost
+    }
+
+    /// Whether there is a socket, or one on its way.
+    pub(crate) fn has_socket(&self) -> bool {
+        matches!(
+            self.state,
+            ConnectionState::Connecting | ConnectionState::Open | ConnectionState::Draining
+        )
+    }
+
+    /// It stands while the rest of its app goes back to a state in which it was `then`, or was
+    /// not there. What it counts belongs to that state, and so does what faults made of it here;
+    /// what they did to the socket itself stays.
+    pub(crate) fn go_back(&mut self, then: Option<&Self>) {
+        self.acks = then.map_or(0, |then| then.acks);
+        self.system_acks = then.map_or(0, |then| then.system_acks);
+        self.strays = then.map_or(0, |then| then.strays);
+        self.muted = then.is_some_and(|then| then.muted);
+        self.unrouted = then.is_some_and(|then| then.unrouted);
+        self.loses_next = then.is_some_and(|then| then.loses_next);
+        self.unanswered_pings = 0;
     }
 
     pub(crate) fn close(&mut self, now: Moment, reason: &str) {

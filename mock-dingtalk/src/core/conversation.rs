@@ -36,7 +36,7 @@ pub struct Conversation {
 }
 
 /// All chats of an app.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Conversations {
     by_id: BTreeMap<String, Conversation>,
     direct_by_user: BTreeMap<String, String>,

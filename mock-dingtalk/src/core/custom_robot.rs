@@ -84,7 +84,7 @@ pub struct CustomRobotRow {
 }
 
 /// A custom robot.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct CustomRobot {
     token: String,
     pub(crate) conversation_id: String,
@@ -99,7 +99,7 @@ pub(crate) struct CustomRobot {
 }
 
 /// The custom robots of one app.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CustomRobots {
     robots: Vec<CustomRobot>,
 }
@@ -114,6 +114,11 @@ const MAX_UUIDS: usize = 1_000;
 const MAX_GUARDS: usize = 10;
 
 impl CustomRobots {
+    /// Robots, and the messages that they remember.
+    pub(crate) fn rows(&self) -> usize {
+        self.robots.iter().map(|robot| 4 + robot.uuids.len()).sum()
+    }
+
     pub(crate) fn get_mut(&mut self, token: &str) -> Option<&mut CustomRobot> {
         self.robots.iter_mut().find(|robot| robot.token == token)
     }

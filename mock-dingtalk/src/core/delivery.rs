@@ -92,14 +92,14 @@ pub struct AckRow {
 }
 
 /// What is pushed.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Payload {
     Robot(Box<RobotMessage>),
     Fixture(Box<FixtureFrame>),
 }
 
 /// A push as the core keeps it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Delivery {
     pub(crate) seq: u64,
     pub(crate) state: DeliveryState,
@@ -118,7 +118,7 @@ pub(crate) struct Delivery {
     pub(crate) press: Option<Pressed>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Attempt {
     pub(crate) connection_id: Arc<str>,
     pub(crate) message_id: String,
@@ -167,7 +167,7 @@ impl Delivery {
 const DELIVERY_BYTES: usize = size_of::<Delivery>() + 500;
 
 /// The deliveries of an app, and which frame belongs to which.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Deliveries {
     ring: Ring<Delivery>,
     by_message_id: HashMap<String, u64>,
@@ -227,6 +227,16 @@ impl Deliveries {
 
     pub(crate) fn after_mut(&mut self, after: u64) -> impl Iterator<Item = (u64, &mut Delivery)> {
         self.ring.after_mut(after)
+    }
+
+    /// The frames that were not answered yet, oldest first.
+    pub(crate) fn unanswered_mut(&mut self) -> impl Iterator<Item = &mut Attempt> {
+        let all = self.ring.after_mut(0).flat_map(|(_, delivery)| &mut delivery.attempts);
+        all.filter(|attempt| attempt.acks == 0)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.ring.bytes()
     }
 
     /// How often a message was pushed.

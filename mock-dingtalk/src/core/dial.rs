@@ -9,7 +9,7 @@
 //!   Jumps of the outer wall hand come through as they are.
 //! * Paused, it stands still whatever the outer clock does, and is moved only by its own turns.
 //!   What it missed stays missed when it runs again.
-//! * The steady hand never goes back, and stops after a thousand years. The wall hand stays between
+//! * The steady hand never goes back, but by a snapshot that is restored, and stops after a thousand years. The wall hand stays between
 //!   1970 and 9999; a turn that would take a hand further takes it to the end.
 
 use std::{fmt, time::Duration};
@@ -126,6 +126,13 @@ impl Dial {
 
     /// The time here when the outer clock shows `outer`.
     pub(crate) fn read(&self, outer: Moment) -> Moment {
+        let (since_start, wall_ms) = self.hands(outer);
+        let unix_ms = wall_ms.saturating_add(ms(since_start)).clamp(0, LAST_WALL_MS);
+        Moment { since_start, unix_ms }
+    }
+
+    /// The steady hand, and how far the wall hand is ahead of it if nothing held it.
+    fn hands(&self, outer: Moment) -> (Duration, i64) {
         let (mut since_start, mut wall_ms) = (self.inner, self.wall_ms);
         if self.running {
             let passed = outer.since_start.saturating_sub(self.outer);
@@ -134,8 +141,7 @@ impl Dial {
             let jumped = wall_offset(outer).saturating_sub(self.outer_wall_ms);
             wall_ms = wall_ms.saturating_add(jumped);
         }
-        let unix_ms = wall_ms.saturating_add(ms(since_start)).clamp(0, LAST_WALL_MS);
-        Moment { since_start, unix_ms }
+        (since_start, wall_ms)
     }
 
     /// The same with how the clock is set.
@@ -170,6 +176,20 @@ impl Dial {
             Turn::Resume => self.running = true,
             Turn::Jump(by_ms) => self.jump(now, by_ms),
             Turn::Scale(scale) => self.scale = scale,
+        }
+    }
+
+    /// A clock that shows at `now` of the outer one what this one shows at `then`, and is set
+    /// alike.
+    pub(crate) fn moved(&self, then: Moment, now: Moment) -> Self {
+        let (inner, wall_ms) = self.hands(then);
+        Self {
+            outer: now.since_start,
+            outer_wall_ms: wall_offset(now),
+            inner,
+            wall_ms,
+            running: self.running,
+            scale: self.scale,
         }
     }
 
@@ -244,6 +264,21 @@ mod tests {
         dial.turn(at(10), Turn::Jump(-3_600_000));
         assert_eq!(dial.read(at(20)), jumped(20, -3_600_000));
         assert_eq!(dial.outer_at(Duration::from_millis(30)), Some(Duration::from_millis(30)));
+    }
+
+    #[test]
+    fn a_moved_clock_goes_on_from_what_it_showed() {
+        let mut dial = Dial::following(at(0));
+        dial.turn(at(1_000), Turn::Scale(Scale::new(10.0).unwrap()));
+        dial.turn(at(2_000), Turn::Jump(77));
+        // The outer wall hand jumps meanwhile, which is over for the one that is moved.
+        let moved = dial.moved(at(3_000), jumped(50_000, 5));
+        assert_eq!(moved.read(jumped(50_000, 5)), jumped(21_000, 77));
+        assert_eq!(moved.read(jumped(50_100, 6)), jumped(22_000, 78));
+        dial.turn(at(3_000), Turn::Pause);
+        let moved = dial.moved(at(4_000), at(60_000));
+        assert_eq!(moved.read(at(70_000)), jumped(21_000, 77));
+        assert_eq!(moved.outer_at(Duration::from_secs(30)), None);
     }
 
     #[test]

@@ -331,7 +331,7 @@ pub(crate) enum Point<'a> {
 pub(crate) const OPEN_PATH: &str = "/v1.0/gateway/connections/open";
 
 /// The rules of one app, in the order they were made.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Faults {
     rules: Vec<FaultRow>,
     last: u64,

@@ -123,7 +123,7 @@ struct Watch {
     opens: Vec<Duration>,
     /// Deliveries up to this one are judged.
     judged: u64,
-    /// Ids of frames that were pushed as they stand, newest last.
+    /// Ids of frames that were pushed as they stand or undone by a restore, newest last.
     verbatim: Vec<String>,
 }
 

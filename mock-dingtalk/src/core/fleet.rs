@@ -22,6 +22,7 @@ use super::{
     openapi::{Owner, Reply, Routed},
     redact::Kind,
     ring::Ring,
+    snapshot::Snapshots,
     ticket::{TicketRefusal, Tickets},
     timer::{Schedule, Timer, Timers},
     verb_error::{VerbError, check_id, quoted},
@@ -32,19 +33,20 @@ use super::{
 /// Every method is an event; what it makes necessary is fetched with [`Fleet::take_effects`].
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    apps: BTreeMap<AppNumber, App>,
-    by_client_id: HashMap<Arc<str>, AppNumber>,
+    pub(super) apps: BTreeMap<AppNumber, App>,
+    pub(super) by_client_id: HashMap<Arc<str>, AppNumber>,
     by_connection: HashMap<ConnectionKey, AppNumber>,
-    tickets: Tickets,
-    schedule: Schedule,
+    pub(super) tickets: Tickets,
+    pub(super) schedule: Schedule,
     journals: Journals,
     effects: Vec<Effect>,
-    mint: Mint,
-    last_app: u32,
+    pub(super) mint: Mint,
+    pub(super) last_app: u32,
     last_connection: u64,
     unmatched: Ring<String>,
     /// What belongs to no app.
     pub(crate) findings: Findings,
+    pub(crate) snapshots: Snapshots,
     /// Faults of TCP and TLS, before anybody knows whose a connection is.
     pub(super) tcp_faults: Faults,
     /// How apps are treated that are minted without a choice.
@@ -75,6 +77,7 @@ impl Fleet {
             last_connection: 0,
             unmatched: Ring::new(100, usize::MAX),
             findings: Findings::default(),
+            snapshots: Snapshots::default(),
             tcp_faults: Faults::default(),
             lenient: false,
         }
@@ -155,7 +158,7 @@ impl Fleet {
         Ok(())
     }
 
-    /// Forgets everything, and resets what is connected.
+    /// Forgets everything but snapshots, and resets what is connected.
     pub(crate) fn reset(&mut self, now: Moment) {
         for app in self.infos() {
             self.delete_app(now, &app.client_id).expect("it was just listed");
@@ -315,7 +318,10 @@ impl Fleet {
                 let key = ConnectionKey(self.last_connection);
                 self.by_connection.insert(key, number);
                 self.with(now, number, |app, cx| {
-                    let id: Arc<str> = app.mint.uuid().to_string().into();
+                    let mut id: Arc<str> = app.mint.uuid().to_string().into();
+                    while app.foreign_ids.contains(&id) {
+                        id = app.mint.uuid().to_string().into();
+                    }
                     app.connections.insert(key, Connection::new(key, id, open, cx.now));
                 });
                 UpgradeVerdict::Accept { key, app: number, at, then }
@@ -531,7 +537,7 @@ impl Fleet {
         self.effects.push(Effect::Journaled(entry));
     }
 
-    fn with<R>(
+    pub(super) fn with<R>(
         &mut self,
         now: Moment,
         number: AppNumber,

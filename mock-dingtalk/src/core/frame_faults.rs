@@ -17,13 +17,19 @@ use super::{
 pub(super) const REASON: &str = "persistent connection is timeout";
 
 /// A frame that was kept back.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Held {
     connection: ConnectionKey,
     what: String,
     text: Arc<str>,
     /// Goes out after the next frame, instead of at a time.
     after_next: bool,
+}
+
+impl Held {
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len()
+    }
 }
 
 /// Frames kept back at a time; more are sent at once.

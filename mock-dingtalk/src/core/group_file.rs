@@ -29,7 +29,7 @@ pub(crate) struct Dentry {
 }
 
 /// The spaces and entries of one app.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GroupFiles {
     /// Space by chat, and when it was made.
     by_chat: HashMap<String, (String, i64)>,
@@ -55,6 +55,11 @@ impl GroupFiles {
         let made = || (number.to_string(), now);
         let (id, at) = self.by_chat.entry(chat.to_owned()).or_insert_with(made);
         (id, *at)
+    }
+
+    /// Spaces and entries.
+    pub(crate) fn len(&self) -> usize {
+        self.by_chat.len() + self.entries.len()
     }
 
     pub(crate) fn has_space(&self, id: &str) -> bool {

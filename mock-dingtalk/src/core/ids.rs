@@ -15,11 +15,28 @@ use super::{Moment, app::AppNumber};
 pub(crate) struct Mint {
     rng: StdRng,
     frames: u32,
+    /// What `rng` was last seeded with.
+    origin: u64,
+}
+
+/// A copy draws from the last seed on: it is the same only right after [`Mint::settle`], and as
+/// long as nothing was drawn since.
+impl Clone for Mint {
+    fn clone(&self) -> Self {
+        Self { rng: StdRng::seed_from_u64(self.origin), ..*self }
+    }
 }
 
 impl Mint {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed), frames: 0 }
+        Self { rng: StdRng::seed_from_u64(seed), frames: 0, origin: seed }
+    }
+
+    /// Goes on from a seed of its own drawing, so that a copy draws what it draws: the state of
+    /// the generator itself cannot be copied.
+    pub(crate) fn settle(&mut self) {
+        self.origin = self.rng.next_u64();
+        self.rng = StdRng::seed_from_u64(self.origin);
     }
 
     /// A number from `0..below`. `below` must not be 0.
@@ -139,6 +156,18 @@ mod tests {
             |mut mint: Mint| (mint.client_id(), mint.ticket(), mint.msg_id(), mint.choose(9));
         assert_eq!(draw(Mint::new(7)), draw(Mint::new(7)));
         assert_ne!(draw(Mint::new(7)), draw(Mint::new(8)));
+    }
+
+    #[test]
+    fn a_copy_of_a_settled_mint_draws_the_same() {
+        let mut mint = Mint::new(7);
+        let before = mint.ticket();
+        mint.settle();
+        let (mut copy, again) = (mint.clone(), mint.clone());
+        let drawn = mint.ticket();
+        assert_ne!(drawn, before);
+        assert_eq!(copy.ticket(), drawn);
+        assert_eq!(again.clone().ticket(), drawn);
     }
 
     #[test]

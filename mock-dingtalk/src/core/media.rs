@@ -87,7 +87,7 @@ pub(crate) fn extension(name: &str) -> String {
 }
 
 /// The files of one app. The oldest go first when there are too many.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct MediaStore {
     ring: Ring<Media>,
     by_id: HashMap<String, u64>,
@@ -103,6 +103,10 @@ impl Default for MediaStore {
 }
 
 impl MediaStore {
+    pub(crate) fn bytes(&self) -> usize {
+        self.ring.bytes()
+    }
+
     /// Keeps an upload under a new `media_id`.
     pub(crate) fn upload(
         &mut self,

@@ -20,7 +20,7 @@ pub struct Person {
 }
 
 /// Everybody known, by user id.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct People {
     by_id: BTreeMap<String, Person>,
 }

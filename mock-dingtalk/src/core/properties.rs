@@ -10,10 +10,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    Action, AppOptions, BaseUrl, ClientFrame, ConnectionKey, ConnectionState, Cut, DeliveryRules,
-    DeliveryState, Effect, ErrorBody, Fault, Fleet, FrameSelector, HttpCall, Moment, Outgoing,
-    Profile, Routed, Say, Scale, Times, Turn, UpgradeVerdict, When, connection::Connection,
-    fixture::fixture_names,
+    Action, AppInfo, AppOptions, BaseUrl, ClientFrame, ConnectionKey, ConnectionState, Cut,
+    DeliveryRow, DeliveryRules, DeliveryState, Effect, ErrorBody, Fault, Fleet, FrameSelector,
+    HttpCall, Moment, Outgoing, Profile, Reading, Routed, Say, Scale, Times, Turn, UpgradeVerdict,
+    When, connection::Connection, fixture::fixture_names,
 };
 
 const APPS: usize = 3;
@@ -39,7 +39,11 @@ enum Happening {
     Turn { app: usize, turn: Turn },
     Call { path: usize, body: String },
     Delete { app: usize },
+    Snapshot { slot: usize },
+    Restore { slot: usize },
 }
+
+const SLOTS: usize = 2;
 
 fn happening() -> impl Strategy<Value = Happening> {
     let n = 0..64_usize;
@@ -65,6 +69,8 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => prop_oneof![0..5_000_u64, 0..200_000_u64].prop_map(|ms| Happening::Wait { ms }),
         1 => (0..6_usize, ".*").prop_map(|(path, body)| Happening::Call { path, body }),
         1 => (0..APPS).prop_map(|app| Happening::Delete { app }),
+        2 => (0..SLOTS).prop_map(|slot| Happening::Snapshot { slot }),
+        2 => (0..SLOTS).prop_map(|slot| Happening::Restore { slot }),
     ]
 }
 
@@ -145,6 +151,26 @@ struct World {
     repeats: bool,
     /// What each app's clock showed last.
     shown: Vec<Duration>,
+    /// What was known when a snapshot was taken.
+    kept: [Option<Known>; SLOTS],
+}
+
+/// What a snapshot has to bring back.
+#[derive(Clone)]
+struct Known {
+    apps: Vec<Option<(String, String)>>,
+    tickets: Vec<(String, usize, bool)>,
+    shown: Vec<Option<Shown>>,
+}
+
+/// What is seen of an app.
+#[derive(Debug, Clone, PartialEq)]
+struct Shown {
+    clock: Reading,
+    info: AppInfo,
+    summary: Vec<String>,
+    /// Only while nothing waits for a connection, which a restore may bring about.
+    deliveries: Option<Vec<DeliveryRow>>,
 }
 
 impl World {
@@ -166,7 +192,81 @@ impl World {
             frames: Vec::new(),
             repeats: false,
             shown: vec![Duration::ZERO; APPS],
+            kept: [const { None }; SLOTS],
         }
+    }
+
+    fn show(&self) -> Vec<Option<Shown>> {
+        let show = |name: &String| {
+            let app = self.fleet.app(name).unwrap();
+            let people: Vec<_> = app.people.all().collect();
+            let chats: Vec<_> = app.conversations.all().collect();
+            Shown {
+                clock: self.fleet.read_clock(self.now, name).unwrap(),
+                info: app.info(),
+                summary: vec![
+                    format!("{people:?}"),
+                    format!("{chats:?}"),
+                    format!("{:?}", app.sent_rows()),
+                    format!("{:?}", app.token),
+                ],
+                deliveries: app.queued.is_empty().then(|| app.delivery_rows(0)),
+            }
+        };
+        self.apps.iter().map(|app| app.as_ref().map(|(name, _)| show(name))).collect()
+    }
+
+    /// Closes all connections, so that no socket outlives a restore.
+    fn close_all(&mut self) {
+        for connection in 0..self.connections.len() {
+            self.happen(Happening::Closed { connection });
+        }
+    }
+
+    fn take_snapshot(&mut self, slot: usize) {
+        let name = slot.to_string();
+        // A snapshot is taken after what was due.
+        self.fleet.tick(self.now);
+        if self.kept[slot].is_some() {
+            assert!(self.fleet.take_snapshot(self.now, &name).is_err(), "the name is in use");
+            self.fleet.snapshots.remove(&name).unwrap();
+        }
+        self.fleet.take_snapshot(self.now, &name).unwrap();
+        let (apps, tickets) = (self.apps.clone(), self.tickets.clone());
+        self.kept[slot] = Some(Known { apps, tickets, shown: self.show() });
+    }
+
+    fn restore(&mut self, slot: usize) {
+        let name = slot.to_string();
+        let before = self.now;
+        let Some(known) = self.kept[slot].clone() else {
+            assert!(self.fleet.restore(before, &name).is_err(), "there is no such snapshot");
+            return;
+        };
+        self.fleet.tick(self.now);
+        let journal = self.fleet.journal(None, 0, usize::MAX).unwrap().0.len();
+        let deleted =
+            self.apps.iter().zip(&known.apps).any(|(now, then)| then.is_none() && now.is_some());
+        self.fleet.restore(self.now, &name).unwrap();
+        let entries = self.fleet.journal(None, 0, usize::MAX).unwrap().0.len();
+        assert!(deleted || entries > journal, "the journal is history");
+        (self.apps, self.tickets) = (known.apps, known.tickets);
+        for (now, then) in self.show().into_iter().zip(known.shown) {
+            match (now, then) {
+                (Some(now), Some(then)) => {
+                    assert_eq!((&now.clock, &now.info), (&then.clock, &then.info));
+                    assert_eq!(now.summary, then.summary);
+                    if then.deliveries.is_some() {
+                        assert_eq!(now.deliveries, then.deliveries);
+                    }
+                }
+                (now, then) => assert_eq!(now, then),
+            }
+        }
+        assert!(!self.fleet.deadline_by_search(self.now).1, "something is overdue");
+        // Ids that were undone are drawn again, and time went back.
+        self.repeats = true;
+        self.shown = vec![Duration::ZERO; APPS];
     }
 
     fn name(&self, app: usize) -> Option<String> {
@@ -361,6 +461,8 @@ impl World {
                     self.fleet.delete_app(now, &name).unwrap();
                 }
             }
+            Happening::Snapshot { slot } => self.take_snapshot(slot),
+            Happening::Restore { slot } => self.restore(slot),
         }
         self.carry_out();
         self.check();
@@ -435,6 +537,8 @@ impl World {
             }
             let (entries, _) = self.fleet.journal(Some(name), 0, usize::MAX).unwrap();
             assert!(entries.iter().all(|entry| entry.app.as_deref() == Some(name)));
+            let ids: HashSet<_> = app.connections.values().map(|c| &c.id).collect();
+            assert_eq!(ids.len(), app.connections.len(), "two live connections have one id");
             for connection in app.connections.values() {
                 let owner = self.connections.iter().find(|(key, _)| *key == connection.key);
                 assert_eq!(owner.map(|(_, app)| *app), Some(number));
@@ -472,6 +576,37 @@ proptest! {
             serde_json::to_string(&entries.iter().map(|entry| &**entry).collect::<Vec<_>>()).unwrap()
         };
         prop_assert_eq!(play(), play());
+    }
+
+    #[test]
+    fn the_same_happenings_after_a_restore_lead_to_the_same_state(
+        seed: u64,
+        before in prop::collection::vec(happening(), 1..60),
+        after in prop::collection::vec(happening(), 1..60),
+    ) {
+        let mut world = World::new(seed);
+        for happening in before {
+            world.happen(happening);
+        }
+        world.close_all();
+        world.kept[0].take().map(|_| world.fleet.snapshots.remove("0"));
+        world.take_snapshot(0);
+        let known = (world.connections.len(), world.frames.len());
+        let mut play = || {
+            for happening in &after {
+                if !matches!(happening, Happening::Snapshot { .. } | Happening::Restore { .. }) {
+                    world.happen(happening.clone());
+                }
+            }
+            world.close_all();
+            let led_to = (world.show(), world.tickets.clone());
+            world.restore(0);
+            world.connections.truncate(known.0);
+            world.frames.truncate(known.1);
+            led_to
+        };
+        let first = play();
+        prop_assert_eq!(first, play());
     }
 
     #[test]

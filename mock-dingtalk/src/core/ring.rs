@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 /// Rows by ascending number, bounded in count and in bytes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Ring<T> {
     rows: VecDeque<Row<T>>,
     max_rows: usize,
@@ -13,7 +13,7 @@ pub(crate) struct Ring<T> {
     dropped: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Row<T> {
     number: u64,
     bytes: usize,
@@ -72,6 +72,11 @@ impl<T> Ring<T> {
 
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
+    }
+
+    /// The bytes of the rows that are there.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many rows were forgotten since the start.

@@ -43,7 +43,7 @@ pub struct SentRow {
 }
 
 /// A row as the core keeps it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct KeptRow {
     /// Without `raw`.
     pub(crate) row: SentRow,

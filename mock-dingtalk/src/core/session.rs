@@ -21,7 +21,7 @@ pub(crate) struct Session {
 
 /// The sessions of one app. Expired ones stay for a while, so that a late reply can be told from
 /// a wrong one.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Sessions {
     ring: Ring<Session>,
     by_id: HashMap<String, u64>,
@@ -51,6 +51,10 @@ impl Sessions {
                 session.expires = session.expires.min(now);
             }
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ring.len()
     }
 
     pub(crate) fn get(&mut self, id: &str) -> Option<&Session> {

@@ -33,7 +33,7 @@ pub(crate) enum TicketRefusal {
     Used(AppNumber),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Ticket {
     app: AppNumber,
     /// On the app's clock, as every time here.
@@ -42,7 +42,7 @@ struct Ticket {
 }
 
 /// All tickets of a mock. Used and expired ones stay as long again, to tell them from unknown ones.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tickets {
     by_id: HashMap<Arc<str>, Ticket>,
     /// Until when each app's tickets are remembered, in the order of issuing.

@@ -33,7 +33,7 @@ pub(crate) enum Timer {
 }
 
 /// The timers of one app on its own clock, soonest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Timers {
     planned: BTreeMap<(Duration, u64), Timer>,
     last: u64,
@@ -47,6 +47,21 @@ impl Timers {
 
     pub(crate) fn next(&self) -> Option<Duration> {
         self.planned.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// What is planned after a restore. Pings and graces belong to sockets, which live on: they
+    /// come as long after `back`, the time that is shown again, as they would have come after
+    /// `present`. All else is planned as it was `then`.
+    pub(crate) fn restored(then: &Self, back: Duration, now: &Self, present: Duration) -> Self {
+        let of_socket = |timer: &Timer| matches!(timer, Timer::Ping(_) | Timer::GraceOver(_));
+        let mut new = Self::default();
+        for ((at, _), timer) in then.planned.iter().filter(|(_, timer)| !of_socket(timer)) {
+            new.plan(*at, *timer);
+        }
+        for ((at, _), timer) in now.planned.iter().filter(|(_, timer)| of_socket(timer)) {
+            new.plan(back.saturating_add(at.saturating_sub(present)), *timer);
+        }
+        new
     }
 
     /// Takes the soonest timer that is due at `until`.
@@ -77,6 +92,11 @@ impl Schedule {
     /// The timers of one app. After a change, [`Schedule::renew`] has to be called.
     pub(crate) fn of(&mut self, app: AppNumber) -> &mut Timers {
         &mut self.plans.entry(app).or_default().timers
+    }
+
+    /// A copy of the timers of one app.
+    pub(crate) fn copy_of(&self, app: AppNumber) -> Timers {
+        self.plans.get(&app).map(|plan| plan.timers.clone()).unwrap_or_default()
     }
 
     /// Puts an app in its place again, after its timers or its clock changed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Moment, app::AppNumber, ids::Mint, lifetime};
 
 /// The token last handed out.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct AccessToken {
     current: Option<(String, Duration)>,
 }

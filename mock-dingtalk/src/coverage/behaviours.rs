@@ -178,6 +178,7 @@ const TIME: &[Row] = &[
 const RECORDS: &[Row] = &[
     ("journal as JSON and as JSON lines", Exact, README, "secrets are replaced by marks"),
     ("replay of a recorded session", Exact, README, "without the bytes of files"),
+    ("snapshots of all apps", Exact, README, "sockets and journals are not turned back"),
 ];
 
 const PLUGGING: &[Row] = &[

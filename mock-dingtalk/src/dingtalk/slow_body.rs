@@ -25,7 +25,8 @@ pub(super) fn in_pieces(
         if body.is_empty() {
             return None;
         }
-        let due = last.saturating_add(pause);
+        // The clock may have been set back meanwhile.
+        let due = last.min(hub.time_of(app)).saturating_add(pause);
         hub.sleep_until(app, due).await;
         let piece = body.split_to(size.min(body.len()));
         Some((Ok::<_, Infallible>(piece), (hub, body, due)))

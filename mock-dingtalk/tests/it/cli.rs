@@ -476,6 +476,36 @@ fn canned(status: &'static str, body: &'static str) -> (String, std::thread::Joi
 }
 
 #[tokio::test]
+async fn states_are_kept_and_brought_back_from_a_shell() {
+    let mock = start().await;
+    let app = mock.app();
+    let url = mock.url();
+    let mut text = transcripts(
+        url,
+        &[&["snapshot", "save", "before it spoke"], &["say", "hello"], &["deliveries"]],
+    )
+    .await;
+    assert_eq!(app.deliveries().unwrap().len(), 1);
+    let at = mock.snapshots()[0].at.to_string();
+    text += &transcript(url, &["snapshot", "restore", "before it spoke"]).await;
+    assert!(app.deliveries().unwrap().is_empty());
+    text += &transcripts(
+        url,
+        &[
+            &["snapshot", "save", "before it spoke"],
+            &["snapshot", "save", "a/b"],
+            &["snapshot", "list"],
+            &["snapshot", "delete", "before it spoke"],
+            &["snapshot", "delete", "before it spoke"],
+            &["snapshot", "restore", "before it spoke"],
+            &["snapshot", "list", "--json"],
+        ],
+    )
+    .await;
+    assert_snapshot!("cli_snapshots", text.replace(&at, "<at>"));
+}
+
+#[tokio::test]
 async fn thin_verbs_make_the_calls_that_are_agreed_on() {
     let time = r#"{"unixMs":1,"sinceStartMs":2,"paused":false,"scale":1}"#;
     let kept = r#"[{"name":"one","at":1,"apps":2}]"#;

@@ -29,6 +29,7 @@ mod process;
 mod replay;
 mod robot_api;
 mod schema;
+mod snapshots;
 mod strictness;
 mod support;
 mod user_api;

@@ -52,6 +52,10 @@ pub(super) fn nothing() -> Value {
     object(&[], json!({}))
 }
 
+pub(super) fn snapshot() -> Value {
+    object(&["name"], json!({ "name": text() }))
+}
+
 pub(super) fn mint() -> Value {
     let mut profiles: Vec<&str> = Profile::NAMES.iter().map(|(name, _)| *name).collect();
     profiles.push("tls");
@@ -445,6 +449,11 @@ pub(in crate::control) fn components() -> Map<String, Value> {
         "required": ["removed"],
         "properties": { "removed": count() },
     });
+    let snapshot = json!({
+        "type": "object",
+        "required": ["name", "at", "apps", "bytes"],
+        "properties": { "name": text(), "at": count(), "apps": count(), "bytes": count() },
+    });
     let error = json!({
         "type": "object",
         "required": ["error"],
@@ -470,6 +479,7 @@ pub(in crate::control) fn components() -> Map<String, Value> {
         ("Quote", quote()),
         ("Removed", removed),
         ("Said", said),
+        ("Snapshot", snapshot),
         ("Speech", speech()),
         ("Strictness", object(&["lenient"], json!({ "lenient": flag() }))),
         ("Times", times()),

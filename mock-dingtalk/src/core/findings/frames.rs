@@ -107,12 +107,18 @@ impl App {
     pub(crate) fn spare(&mut self, text: &str) {
         let frame: Option<Value> = serde_json::from_str(text).ok();
         let id = frame.as_ref().and_then(|frame| frame["headers"]["messageId"].as_str());
-        let Some(id) = id else { return };
+        if let Some(id) = id {
+            self.spare_id(id.to_owned());
+        }
+    }
+
+    /// An answer that names this is nobody's fault.
+    pub(crate) fn spare_id(&mut self, message_id: String) {
         let verbatim = &mut self.findings.watch.verbatim;
         if verbatim.len() >= MAX_VERBATIM {
             verbatim.remove(0);
         }
-        verbatim.push(id.to_owned());
+        verbatim.push(message_id);
     }
 
     /// A connection is broken from this side: what was on its way is not judged.

@@ -30,9 +30,15 @@ const MODELS: [&str; 5] = [
 ];
 
 /// Where presses would be told by HTTP: address and secret, by `callbackRouteKey`.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CardRoutes {
     by_key: BTreeMap<String, (String, String)>,
+}
+
+impl CardRoutes {
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
 }
 
 /// `PUT /v1.0/card/instances/spaces`: models for spaces that the card lacked, or new ones. The

@@ -32,12 +32,16 @@ pub struct ReactionRow {
 }
 
 /// The reactions of one app's robot that were not taken back, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Reactions {
     rows: std::collections::VecDeque<ReactionRow>,
 }
 
 impl Reactions {
+    pub(super) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     pub(crate) fn rows(&self) -> Vec<ReactionRow> {
         self.rows.iter().cloned().collect()
     }

@@ -9,7 +9,7 @@ const PER_SECOND: u64 = 20;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The limits of one app, and how much of them is used.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Limits {
     /// Calls of one API in a second; `None` is no limit.
     pub(crate) per_second: Option<u64>,

@@ -22,7 +22,7 @@ pub(crate) enum Aim {
 }
 
 /// One `processQueryKey`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Push {
     pub(super) key: String,
     pub(super) aim: Aim,
@@ -45,7 +45,7 @@ impl Push {
 }
 
 /// The messages of one app, by key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Pushes {
     ring: Ring<Push>,
     by_key: HashMap<String, u64>,
@@ -58,6 +58,11 @@ impl Default for Pushes {
 }
 
 impl Pushes {
+    /// Messages, and who got or read them.
+    pub(super) fn rows(&self) -> usize {
+        self.ring.after(0).map(|(_, push)| 1 + push.to.len() + push.read.len()).sum()
+    }
+
     pub(super) fn add(&mut self, push: Push) {
         let number = self.ring.next_number();
         self.by_key.insert(push.key.clone(), number);

@@ -9,7 +9,7 @@ use crate::core::{
 };
 
 /// State that only calls of the OpenAPI change.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ApiState {
     pub(crate) pushes: Pushes,
     pub(crate) reactions: Reactions,
@@ -47,6 +47,15 @@ impl Default for ApiState {
 }
 
 impl ApiState {
+    /// How many rows of ids and names it holds, besides files and cards.
+    pub(crate) fn rows(&self) -> usize {
+        self.pushes.rows()
+            + self.reactions.len()
+            + self.custom_robots.rows()
+            + self.group_files.len()
+            + self.card_routes.len()
+    }
+
     /// Whether to go on in spite of something that no source refuses for certain. Lenient: yes,
     /// and the answer gets a remark; strict: no, and this is the answer.
     pub(crate) fn tolerate(&mut self, refusal: Reply) -> Result<(), Reply> {
