@@ -148,29 +148,26 @@ fn writes_a_card(stage: &Stage) -> Result<(), String> {
     stage.acked()
 }
 
-/// A press on a card's button, answered over the stream with what the card shall show.
+/// A press on a button of the robot's card, answered over the stream with what the card shall show.
 fn answers_a_card_button(stage: &Stage) -> Result<(), String> {
-    let content = json!({ "cardPrivateData": { "actionIds": ["agree"], "params": {} } });
-    let pressed = json!({
-        "topic": "/v1.0/card/instances/callback",
-        "data": {
-            "type": "actionCallback",
-            "outTrackId": "dingmock-card",
-            "userId": "user0001",
-            "corpId": "dingmock-corp",
-            "content": content.to_string(),
-            "extension": "{}",
-        },
-    });
-    let said = stage.post(&stage.path("callbacks"), &pressed);
+    stage.say(&json!({ "from": "user0001", "text": "/card yes or no" }));
+    let card = stage.get("sent?count=1&wait_ms=20000")[0]["raw"]["outTrackId"].clone();
+    stage.acked()?;
+    let press = json!({ "outTrackId": card, "userId": "user0001", "actionIds": ["agree"] });
+    let said = stage.post(&stage.path("card-actions"), &press);
     equal("state of what was pressed", &said["state"], &json!("pushed"))?;
-    let rows = stage.get("deliveries?count=1&wait_ms=20000");
+    let rows = stage.get("deliveries?after=1&count=1&wait_ms=20000");
     let ack = &rows[0]["ack"];
     equal("the code", &ack["code"], &json!(200))?;
     let data: Value = serde_json::from_str(ack["data"].as_str().unwrap_or_default())
         .map_err(|e| format!("{e} in {ack}"))?;
     let shown = json!({ "response": { "cardData": { "cardParamMap": { "pressed": "agree" } } } });
-    equal("the answer", &data, &shown)
+    equal("the answer", &data, &shown)?;
+    let card = &stage.get("sent")[0]["raw"];
+    if card.to_string().contains(r#""pressed":"agree""#) {
+        return Ok(());
+    }
+    Err(format!("the card does not show the answer: {card}"))
 }
 
 /// A `downloadCode` is exchanged for an address, and that for the bytes.
