@@ -73,6 +73,7 @@ const TYPES: &[Row] = &[
     ("actionCard", Derived, INBOUND, "reported by clients, on no page"),
     ("interactiveCard", Derived, INBOUND, "reported by clients, on no page"),
     ("chatRecord", Derived, INBOUND, "reported by clients, on no page"),
+    ("reply", Derived, INBOUND, "read by one client in use, on no page"),
     ("numbers and objects as strings", Exact, INBOUND, ""),
     ("missing or empty senderStaffId", Exact, INBOUND, ""),
     ("quota exhausted: errorCode 20001", Exact, "openapi.md 0.4", ""),

@@ -195,7 +195,17 @@ pub(super) fn limits() -> Value {
         { "type": "integer", "minimum": 0, "maximum": crate::core::MOST_CALLS },
         { "enum": ["none"] },
     ] });
-    object(&[], json!({ "perSecond": limit, "perMonth": limit, "undocumentedReplies": flag() }))
+    object(
+        &[],
+        json!({
+            "perSecond": limit,
+            "perMinute": limit,
+            "perMonth": limit,
+            "messagesPerMonth": limit,
+            "flowControlled": { "type": "array", "items": text() },
+            "undocumentedReplies": flag(),
+        }),
+    )
 }
 
 pub(super) fn disconnect() -> Value {
@@ -260,7 +270,7 @@ pub(crate) const ACTIONS: &[(&str, &[&str])] = &[
     ("delay", &["for"]),
     ("drop", &["how?"]),
     ("acceptThenCut", &["how?"]),
-    ("code", &["status?", "code", "message?"]),
+    ("code", &["status?", "code", "message?", "requiredScopes?"]),
     ("truncate", &[]),
     ("lose", &[]),
     ("duplicate", &["copies?"]),
@@ -290,7 +300,8 @@ fn action() -> Value {
             }
             properties[bare] = match bare {
                 "status" => json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX }),
-                "body" => json!({ "enum": ["json", "html", "empty"] }),
+                "body" => json!({ "enum": ["json", "html", "empty", "blocked"] }),
+                "requiredScopes" => json!({ "type": "array", "items": text() }),
                 "for" => reference("Duration"),
                 "how" => reference("Cut"),
                 "copies" | "bytes" => count(),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     answer::Reply,
     not_modelled::NotModelled,
-    routes::{ROUTES, Route, matches},
+    routes::{Host, ROUTES, Route, matches},
 };
 use crate::core::{
     app::Cx,
@@ -15,8 +15,8 @@ use crate::core::{
     journal::Diagnosis,
 };
 
-/// The api host's body is from aliyun/alibabacloud-go-sdk#5. The others were probed on 2026-09-11:
-/// the TOP gateway names the method that it made of the path, and paths without a version get the
+/// The api host's body is from aliyun/alibabacloud-go-sdk#5. The others are in a third party's log
+/// of probes of 2026-09-11: the TOP gateway names the method that it made of the path, and paths without a version get the
 /// old host's 404 on the new one too.
 pub(super) fn answer(cx: &Cx<'_>, call: &HttpCall) -> Reply {
     let diagnosis = diagnosis(call);
@@ -128,6 +128,12 @@ pub(super) fn is_of(route: &Route, call: &HttpCall) -> bool {
     let own = route.host.name().split('.').next().unwrap_or_default();
     let named = ["api", "oapi"].into_iter().find(|name| is_host(host, name));
     named.is_none_or(|name| name == own)
+}
+
+/// Whether DingTalk has nothing at this path on the host that the call names. Files are on hosts
+/// of their own, which a client may reach by any name.
+pub(super) fn is_elsewhere(route: &Route, call: &HttpCall) -> bool {
+    matches!(route.host, Host::Api | Host::Oapi) && !is_of(route, call)
 }
 
 #[cfg(test)]

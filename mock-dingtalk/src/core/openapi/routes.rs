@@ -139,6 +139,13 @@ impl Route {
     }
 }
 
+const SENT: &str = "the code for a media_id that nobody uploaded; one code for all that an action \
+                    card misses";
+const READERS: &str = "the codes for a missing and an unknown key, borrowed from the recalls, and for \
+                       another robot, borrowed from the sending calls";
+const TOP: &str = "90018 for the limit of a second, which the TOP gateway may wrap in another code; \
+                   the words of errmsg";
+
 /// Every call that the mock knows.
 pub(crate) static ROUTES: &[Route] = &[
     route(
@@ -149,12 +156,14 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .derived("the XML for callers without Accept; what a malformed body gets, beyond the one seen"),
     route("POST", "/v1.0/oauth2/accessToken", Kind::AccessToken, "openapi.md 1.1 (KB 0033)"),
-    route("POST", "/v1.0/oauth2/{}/token", Kind::CorpToken, "openapi.md 1.2 (KB 0037)"),
+    route("POST", "/v1.0/oauth2/{}/token", Kind::CorpToken, "openapi.md 1.2 (KB 0037)").derived(
+        "401 for another corporation; the code for a body that is no JSON, borrowed from accessToken",
+    ),
     route(
         "GET",
         "/gettoken",
         Kind::GetToken,
-        "openapi.md 1.3 (KB 1444); errors as probed on 2026-09-11",
+        "openapi.md 1.3 (KB 1444); errors as in a third party's log of probes of 2026-09-11",
     ),
     route("POST", "/robot/sendBySession", Kind::SendBySession, "openapi.md 3 (KB 0699)")
         .derived("image, file and video have no page; which codes of /robot/send apply here"),
@@ -166,14 +175,14 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(batch_send::answer),
         "openapi.md 4.1 and 4.8 (KB 0714, KB 0699)",
     )
-    .derived("the code for a media_id that nobody uploaded"),
+    .derived(SENT),
     route(
         "POST",
         "/v1.0/robot/groupMessages/send",
         Kind::Api(send_to_chat::group),
         "openapi.md 4.2 (KB 0716)",
     )
-    .derived("the code for a media_id that nobody uploaded"),
+    .derived(SENT),
     route(
         "POST",
         "/v1.0/robot/privateChatMessages/send",
@@ -209,19 +218,22 @@ pub(crate) static ROUTES: &[Route] = &[
         "/v1.0/robot/oToMessages/readStatus",
         Kind::Api(read_status::direct),
         "openapi.md 4.5 (KB 0720)",
-    ),
+    )
+    .derived(READERS),
     route(
         "POST",
         "/v1.0/robot/groupMessages/query",
         Kind::Api(read_status::group),
         "openapi.md 4.5 (KB 0722)",
-    ),
+    )
+    .derived(READERS),
     route(
         "POST",
         "/v1.0/robot/privateChatMessages/query",
         Kind::Api(read_status::private),
         "openapi.md 4.5 (KB 0721)",
-    ),
+    )
+    .derived(READERS),
     route(
         "POST",
         "/v1.0/robot/emotion/reply",
@@ -244,21 +256,24 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .derived("how long code and address last"),
     route("POST", "/topapi/v2/user/get", Kind::Top(users::get), "openapi.md 7 (KB 0056)")
-        .uncounted(),
+        .uncounted()
+        .derived(TOP),
     route(
         "POST",
         "/topapi/v2/user/getbymobile",
         Kind::Top(users::by_mobile),
         "openapi.md 7 (KB 0063)",
     )
-    .uncounted(),
+    .uncounted()
+    .derived(TOP),
     route(
         "POST",
         "/topapi/user/getbyunionid",
         Kind::Top(users::by_union_id),
         "openapi.md 7 (KB 0064)",
     )
-    .uncounted(),
+    .uncounted()
+    .derived(TOP),
     route(
         "GET",
         "/user/get",
@@ -273,7 +288,8 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(users::me),
         "openapi.md 7 (casdoor/casdoor#4469)",
     )
-    .uncounted(),
+    .uncounted()
+    .derived("the words of message"),
     route("GET", "/robot-files/{}", Kind::File, "openapi.md 4.7 (KB 0719)")
         .derived("the path: DingTalk's leads to its object storage"),
     route(
@@ -288,21 +304,22 @@ pub(crate) static ROUTES: &[Route] = &[
         "/v1.0/card/instances",
         Kind::Api(card_update::update),
         "openapi.md 6.5 (KB 0782)",
-    ),
+    )
+    .derived("param.invalid for what is no string"),
     route(
         "POST",
         "/v1.0/card/instances/deliver",
         Kind::Api(card_create::deliver),
         "openapi.md 6.1 and 6.3 (KB 0781)",
     )
-    .derived("errorMsg for spaces other than IM_ROBOT"),
+    .derived("errorMsg for spaces other than IM_ROBOT; templates are not looked up"),
     route(
         "POST",
         "/v1.0/card/instances/createAndDeliver",
         Kind::Api(card_create::create_and_deliver),
         "openapi.md 6.4 (KB 0783)",
     )
-    .derived("errorMsg for spaces other than IM_ROBOT"),
+    .derived("errorMsg for spaces other than IM_ROBOT; templates are not looked up"),
     route(
         "PUT",
         "/v1.0/card/instances/spaces",
@@ -316,7 +333,10 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_update::stream),
         "openapi.md 6.6 and 6.7 (KB 0785)",
     )
-    .derived("nothing changes after the end; more than 64 KiB is refused"),
+    .derived(
+        "nothing changes after the end; more than 64 KiB is refused; the variables of unknown \
+         templates are inferred from what the card came with",
+    ),
     route(
         "POST",
         "/v1.0/card/callbacks/register",
