@@ -181,7 +181,7 @@ fn unknown_key(card: &Card, key: &str) -> Option<Reply> {
     let variables = card.variables.as_ref().filter(|variables| !variables.contains(key))?;
     let names: Vec<&str> = variables.iter().map(String::as_str).collect();
     let diagnosis = Diagnosis::new(
-        format!("the template has no variable {key:?}, by what the card came with"),
+        format!("the template has no variable {key:?}"),
         format!("one of {}", names.join(", ")),
         "openapi.md 6.6 (soimy/openclaw-channel-dingtalk#81)",
     );

@@ -40,12 +40,21 @@ pub(super) fn answer(cx: &Cx<'_>, call: &HttpCall) -> Reply {
 }
 
 fn diagnosis(call: &HttpCall) -> Diagnosis {
-    let (problem, see) = match NotModelled::find(&call.method, &call.path) {
-        Some(entry) => (
+    let known = ROUTES.iter().find(|route| {
+        route.method == call.method
+            && is_elsewhere(route, call)
+            && matches(route.pattern, &call.path).is_some()
+    });
+    let (problem, see) = match (known, NotModelled::find(&call.method, &call.path)) {
+        (Some(route), _) => (
+            format!("{} {} is a call of {}", call.method, call.path, route.host.name()),
+            "openapi.md 0",
+        ),
+        (None, Some(entry)) => (
             format!("{} {} is not modelled on purpose: {}", call.method, call.path, entry.reason),
             entry.source,
         ),
-        None => (
+        (None, None) => (
             format!("there is no {} {}", call.method, call.path),
             "GET /_mock/endpoints, or openapi.md 10",
         ),
