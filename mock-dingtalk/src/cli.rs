@@ -1,6 +1,7 @@
 //! The command line. Data goes to stdout, everything else to stderr.
 
 mod apps;
+mod breaking;
 mod client;
 mod clock;
 mod env;
@@ -9,6 +10,7 @@ mod fault;
 mod healthcheck;
 mod journal;
 mod pages;
+mod press;
 mod print;
 mod ready;
 mod replay;
@@ -51,12 +53,18 @@ enum Command {
     Env(env::Env),
     /// Let a person speak to the robot.
     Say(say::Say),
+    /// Press a button of a card.
+    Press(press::Press),
     /// Print what the robot said.
     Sent(rows::Rows),
     /// Print each push to the bot.
     Deliveries(rows::Rows),
     /// Print each connection.
     Connections(rows::Rows),
+    /// Announce the end of connections, as the gateway does.
+    Disconnect(breaking::Disconnect),
+    /// End connections without notice.
+    Cut(breaking::CutNow),
     /// Make things break, and whole again.
     Fault(fault::Fault),
     /// Show or turn the clock of every lifetime.
@@ -87,9 +95,12 @@ impl Command {
             Self::Replay(replay) => replay.run().await,
             Self::Env(env) => env.run().await,
             Self::Say(say) => say.run().await,
+            Self::Press(press) => press.run().await,
             Self::Sent(rows) => rows.run(List::Sent).await,
             Self::Deliveries(rows) => rows.run(List::Deliveries).await,
             Self::Connections(rows) => rows.run(List::Connections).await,
+            Self::Disconnect(disconnect) => disconnect.run().await,
+            Self::Cut(cut) => cut.run().await,
             Self::Fault(fault) => fault.run().await,
             Self::Clock(clock) => clock.run().await,
             Self::Journal(journal) => journal.run().await,

@@ -57,8 +57,6 @@ mod verbs;
 #[cfg(test)]
 mod properties;
 
-#[cfg(test)]
-pub(crate) use self::openapi::modelled_calls;
 pub(crate) use self::{
     ack::ClientFrame,
     api_verbs::MOST_CALLS,
@@ -68,14 +66,14 @@ pub(crate) use self::{
     dial::{Dial, Reading, Scale, Turn},
     effect::{Effect, Ill, Outgoing},
     export::{Excerpt, FORMAT, Head, Selection, VERSION},
-    fault_check::METHODS,
+    fault_check::{MAX_TCP_TIMES, METHODS},
     findings::{RULES, Rule},
     fixture::fixture_names,
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,
     moment::Moment,
-    openapi::{Routed, endpoints},
+    openapi::{EndpointRow, Fidelity, Routed, endpoints},
     preset::PRESETS,
     pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},
     verb_error::{check_cut, quoted},
@@ -98,7 +96,7 @@ pub use self::{
     inbound_media::Media,
     journal::{Diagnosis, Entry, EntryKind},
     message::{Said, SaidState, Say, SayConversation},
-    openapi::{EndpointRow, ReactionRow},
+    openapi::ReactionRow,
     people::Person,
     preset::Preset,
     profile::{DeliveryRules, Profile},

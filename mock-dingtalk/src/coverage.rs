@@ -1,80 +1,84 @@
 //! The coverage ledger: every endpoint and behaviour, how well it is modelled, and by which
-//! source. `GET /_mock/coverage` and `docs/coverage.md` are written from it; tests hold it against
-//! the router and against the tables of message types, quotes, profiles, faults and presets.
+//! source. `GET /_mock/coverage` and `docs/coverage.md` are written from it. Endpoints are those of
+//! the table that calls are routed by; tests hold behaviours against the tables of message types,
+//! quotes, profiles, faults, presets and findings.
 
 mod behaviours;
-mod endpoints;
+mod need;
 #[cfg(test)]
 mod page;
 
 use serde_json::{Value, json};
 
-use self::{behaviours::Behaviour, endpoints::Endpoint};
-
-/// How well something is modelled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Status {
-    /// As the source says, in every point that it settles; nothing that matters is left open.
-    Exact,
-    /// The source leaves something open, which the mock settles; the note says what.
-    Derived,
-    /// Not there; the note says why.
-    NotModelled,
-}
-
-impl Status {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Derived => "derived",
-            Self::NotModelled => "not modelled",
-        }
-    }
-}
+use self::{behaviours::Behaviour, need::Need};
+use crate::core::{EndpointRow, endpoints};
 
 /// The ledger as JSON: `{"endpoints":[…],"behaviours":[…]}`.
 pub(crate) fn ledger() -> Value {
-    let endpoints = endpoints::ENDPOINTS.iter().map(Endpoint::json);
+    let endpoints = endpoints().map(|row| endpoint(&row)).collect::<Vec<_>>();
     let behaviours = behaviours::all().iter().map(Behaviour::json).collect::<Vec<_>>();
-    json!({ "endpoints": endpoints.collect::<Vec<_>>(), "behaviours": behaviours })
+    json!({ "endpoints": endpoints, "behaviours": behaviours })
+}
+
+fn endpoint(row: &EndpointRow) -> Value {
+    json!({
+        "need": Need::of(row).letter(),
+        "method": row.method,
+        "path": row.pattern,
+        "host": row.host,
+        "status": row.fidelity.name(),
+        "source": row.source,
+        "note": row.note,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        Status, behaviours,
-        endpoints::{ENDPOINTS, Need},
+        behaviours,
+        need::{CALLS, Need},
         page,
     };
     use crate::{
         control::FAULT_ACTIONS,
-        core::{MsgType, PRESETS, Profile, QuoteForm, modelled_calls},
+        core::{Fidelity, MsgType, PRESETS, Profile, QuoteForm, RULES, endpoints},
     };
 
     #[test]
-    fn every_route_is_in_the_ledger_and_every_modelled_row_is_routed() {
-        for (method, pattern) in modelled_calls() {
-            let rows = ENDPOINTS.iter().filter(|row| row.is(method, pattern));
-            let modelled = rows.filter(|row| row.status != Status::NotModelled).count();
-            assert_eq!(modelled, 1, "{method} {pattern} has so many rows");
-        }
-        for row in ENDPOINTS {
-            let routed = modelled_calls().any(|(method, pattern)| row.is(method, pattern));
-            assert_eq!(routed, row.status != Status::NotModelled, "{} {}", row.method, row.path);
+    fn every_call_that_bots_make_is_in_the_ledger_and_what_they_must_have_is_there() {
+        for call in CALLS {
+            let rows: Vec<_> = endpoints().filter(|row| call.is_of(row)).collect();
+            let [row] = rows.as_slice() else {
+                panic!("{} {} has the rows {rows:?}", call.method, call.path)
+            };
+            let missing = row.fidelity == Fidelity::NotModelled;
+            assert!(!(missing && call.need == Need::Must), "{} is missing", call.path);
         }
     }
 
     #[test]
-    fn what_must_be_there_is_there_and_what_is_missing_has_a_reason() {
-        for row in ENDPOINTS {
-            let (name, missing) = (row.path, row.status == Status::NotModelled);
-            assert!(!(missing && row.need == Need::Must), "{name} is a must and not modelled");
-            assert!(row.status == Status::Exact || !row.note.is_empty(), "{name} needs a reason");
-            assert!(!row.source.is_empty(), "{name} needs a source");
+    fn what_is_not_exact_says_why() {
+        for row in endpoints() {
+            let missing = row.fidelity == Fidelity::NotModelled;
+            assert!(!(missing && Need::of(&row) == Need::Must), "{} is missing", row.pattern);
+            assert!(
+                row.fidelity == Fidelity::Exact || !row.note.is_empty(),
+                "{} needs a reason",
+                row.pattern
+            );
+            assert!(!row.source.is_empty(), "{} needs a source", row.pattern);
         }
         for row in behaviours::all() {
-            assert!(row.status == Status::Exact || !row.note.is_empty(), "{} needs one", row.name);
-            assert!(!row.source.is_empty(), "{} needs a source", row.name);
+            assert!(row.fidelity == Fidelity::Exact || !row.note.is_empty(), "{row:?}");
+            assert!(!row.source.is_empty(), "{row:?}");
+        }
+    }
+
+    /// What answers calls is needed by somebody.
+    #[test]
+    fn nothing_is_modelled_that_nobody_calls() {
+        for row in endpoints().filter(|row| row.fidelity != Fidelity::NotModelled) {
+            assert!(Need::of(&row) > Need::Nobody, "{} {}", row.method, row.pattern);
         }
     }
 
@@ -99,6 +103,9 @@ mod tests {
         }
         for (name, _) in FAULT_ACTIONS {
             has("fault actions", name);
+        }
+        for rule in RULES {
+            has("findings", rule.slug);
         }
     }
 

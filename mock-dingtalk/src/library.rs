@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 pub use self::{app::App, clock::MockClock};
 use crate::{
     clock::Clock,
-    core::{AppInfo, AppOptions, EndpointRow, Fault, FaultRow},
+    core::{AppInfo, AppOptions, Fault, FaultRow, VerbError},
     error::MockError,
     hub::{Hub, Settings},
     plug::{Authority, Plug},
@@ -225,12 +225,6 @@ impl MockDingtalk {
         self.hub.look(crate::core::Fleet::infos)
     }
 
-    /// Every endpoint of DingTalk that is modelled, with how true it is, and every one that is left
-    /// out on purpose.
-    pub fn endpoints(&self) -> Vec<EndpointRow> {
-        crate::core::endpoints()
-    }
-
     /// The clock that drives those of all apps; see [`App::clock`].
     pub fn clock(&self) -> MockClock {
         MockClock::new(Arc::clone(&self.hub), None)
@@ -253,6 +247,14 @@ impl MockDingtalk {
     /// The rules of [`MockDingtalk::tcp_fault`], with how often each acted.
     pub fn tcp_faults(&self) -> Vec<FaultRow> {
         self.hub.look(|fleet| fleet.tcp_faults().to_vec())
+    }
+
+    /// Removes one of them, by its id.
+    pub fn remove_tcp_fault(&self, id: u64) -> Result<(), MockError> {
+        match self.hub.step(|fleet, _| fleet.clear_tcp_faults(Some(id))) {
+            0 => Err(VerbError::NotFound { what: "tcp fault", name: id.to_string() }.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Removes them, and says how many there were.

@@ -57,6 +57,11 @@ impl Target {
 }
 
 impl OfApp {
+    /// The mock alone.
+    pub(super) fn mock(&self) -> Result<Client, Exit> {
+        self.target.client()
+    }
+
     /// The mock, and the app's `clientId`.
     pub(super) async fn find(&self) -> Result<(Client, String), Exit> {
         let client = self.target.client()?;

@@ -59,8 +59,12 @@ impl Clock {
             None => client.get(url).await?,
             Some(body) => client.post(url, &body).await?,
         };
-        let columns =
-            [("UNIXMS", "/unixMs"), ("SINCESTARTMS", "/sinceStartMs"), ("PAUSED", "/paused")];
+        let columns = [
+            ("UNIXMS", "/unixMs"),
+            ("SINCESTARTMS", "/sinceStartMs"),
+            ("PAUSED", "/paused"),
+            ("SCALE", "/scale"),
+        ];
         print::rows(&shown, &columns, self.json)?;
         Ok(ExitCode::SUCCESS)
     }

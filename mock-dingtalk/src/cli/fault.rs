@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::{
-    client::{OfApp, Target},
+    client::{Client, OfApp, Target},
     exit_code::Exit,
     print::{self, Column},
 };
@@ -24,6 +25,8 @@ enum Verb {
     Add {
         #[command(flatten)]
         of: OfApp,
+        #[command(flatten)]
+        layer: Layer,
         /// `{"when":…,"times":…,"action":…}` as the README describes it.
         #[arg(long, value_name = "JSON", conflicts_with = "preset")]
         rule: Option<String>,
@@ -31,13 +34,15 @@ enum Verb {
         #[arg(long)]
         json: bool,
         /// A name that `fault presets` lists.
-        #[arg(required_unless_present = "rule")]
+        #[arg(required_unless_present = "rule", conflicts_with = "tcp")]
         preset: Option<String>,
     },
     /// List the rules, with how often each acted.
     List {
         #[command(flatten)]
         of: OfApp,
+        #[command(flatten)]
+        layer: Layer,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -46,6 +51,8 @@ enum Verb {
     Clear {
         #[command(flatten)]
         of: OfApp,
+        #[command(flatten)]
+        layer: Layer,
         /// Only this rule.
         #[arg(long, value_name = "ID")]
         id: Option<u64>,
@@ -58,6 +65,28 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// Whose faults.
+#[derive(Debug, Args)]
+struct Layer {
+    /// Faults of TCP and TLS, which meet everybody, whatever --app says.
+    #[arg(long)]
+    tcp: bool,
+}
+
+impl Layer {
+    /// The mock, and where the rules are.
+    async fn find(&self, of: &OfApp) -> Result<(Client, Url), Exit> {
+        if self.tcp {
+            let client = of.mock()?;
+            let url = client.at(&["tcp-faults"]);
+            return Ok((client, url));
+        }
+        let (client, app) = of.find().await?;
+        let url = client.at(&["apps", &app, "faults"]);
+        Ok((client, url))
+    }
 }
 
 const RULES: &[Column] = &[
@@ -73,18 +102,25 @@ const PRESETS: &[Column] = &[("NAME", "/name"), ("ENDS", "/ends")];
 impl Fault {
     pub(super) async fn run(self) -> Result<ExitCode, Exit> {
         match self.verb {
-            Verb::Add { of, rule, json, preset } => add(&of, rule, preset, json).await?,
-            Verb::List { of, json } => {
-                let (client, app) = of.find().await?;
-                let rows = client.get(client.at(&["apps", &app, "faults"])).await?;
-                print::rows(&rows, RULES, json)?;
+            Verb::Add { of, layer, rule, json, preset } => {
+                let body = match rule {
+                    Some(rule) => serde_json::from_str(&rule)
+                        .map_err(|error| Exit::usage(format!("--rule is not JSON: {error}")))?,
+                    None => json!({ "preset": preset }),
+                };
+                let (client, url) = layer.find(&of).await?;
+                show_added(&client.post(url, &body).await?, json)?;
             }
-            Verb::Clear { of, id } => {
-                let (client, app) = of.find().await?;
-                let id = id.map(|id| id.to_string());
-                let mut segments = vec!["apps", app.as_str(), "faults"];
-                segments.extend(id.as_deref());
-                client.delete(client.at(&segments)).await?;
+            Verb::List { of, layer, json } => {
+                let (client, url) = layer.find(&of).await?;
+                print::rows(&client.get(url).await?, RULES, json)?;
+            }
+            Verb::Clear { of, layer, id } => {
+                let (client, mut url) = layer.find(&of).await?;
+                if let Some(id) = id {
+                    url.set_path(&format!("{}/{id}", url.path()));
+                }
+                client.delete(url).await?;
             }
             Verb::Presets { target, json } => {
                 let client = target.client()?;
@@ -95,27 +131,15 @@ impl Fault {
     }
 }
 
-async fn add(
-    of: &OfApp,
-    rule: Option<String>,
-    preset: Option<String>,
-    json: bool,
-) -> Result<(), Exit> {
-    let body: Value = match rule {
-        Some(rule) => serde_json::from_str(&rule)
-            .map_err(|error| Exit::usage(format!("--rule is not JSON: {error}")))?,
-        None => json!({ "preset": preset }),
-    };
-    let (client, app) = of.find().await?;
-    let added = client.post(client.at(&["apps", &app, "faults"]), &body).await?;
+fn show_added(added: &Value, json: bool) -> Result<(), Exit> {
     if json {
-        return print::json(&added);
+        return print::json(added);
     }
     match added.get("faults").and_then(Value::as_array) {
         Some(rules) if rules.is_empty() => {
             print::note("done: it acted at once and left no rule");
             Ok(())
         }
-        _ => print::rows(added.get("faults").unwrap_or(&added), RULES, false),
+        _ => print::rows(added.get("faults").unwrap_or(added), RULES, false),
     }
 }

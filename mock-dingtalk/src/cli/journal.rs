@@ -111,6 +111,9 @@ impl Journal {
 pub(super) struct Findings {
     #[command(flatten)]
     of: OfApp,
+    /// What belongs to no app, whatever --app says.
+    #[arg(long)]
+    without_app: bool,
     /// Forget them instead.
     #[arg(long)]
     clear: bool,
@@ -121,8 +124,15 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) async fn run(self) -> Result<ExitCode, Exit> {
-        let (client, app) = self.of.find().await?;
-        let url = client.at(&["apps", &app, "findings"]);
+        let (client, url) = if self.without_app {
+            let client = self.of.mock()?;
+            let url = client.at(&["findings"]);
+            (client, url)
+        } else {
+            let (client, app) = self.of.find().await?;
+            let url = client.at(&["apps", &app, "findings"]);
+            (client, url)
+        };
         if self.clear {
             client.delete(url).await?;
             return Ok(ExitCode::SUCCESS);

@@ -75,7 +75,7 @@ const BODIES: [(&str, ErrorBody); 4] = [
     ("blocked", ErrorBody::Blocked),
 ];
 
-const BAD_FRAMES: [(&str, BadFrame); 8] = [
+pub(super) const BAD_FRAMES: [(&str, BadFrame); 8] = [
     ("reservedBits", BadFrame::ReservedBits),
     ("opcode", BadFrame::Opcode),
     ("masked", BadFrame::Masked),

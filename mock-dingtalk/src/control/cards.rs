@@ -1,4 +1,4 @@
-//! Presses on cards, custom robots, the ledger of endpoints, strictness.
+//! Presses on cards, custom robots, strictness.
 
 use std::sync::Arc;
 
@@ -12,10 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::{fields::Fields, refusal::Refusal, speech};
 use crate::{
-    core::{
-        BaseUrl, CardPress, CustomRobotOptions, CustomRobotRow, EndpointRow, Said, VerbError,
-        endpoints,
-    },
+    core::{BaseUrl, CardPress, CustomRobotOptions, CustomRobotRow, Said, VerbError},
     hub::Hub,
     server::Arrival,
 };
@@ -78,11 +75,6 @@ pub(crate) async fn custom_robots(
 ) -> Result<Json<Vec<CustomRobotRow>>, Refusal> {
     let base = base(&hub, &arrival, &headers);
     Ok(Json(hub.look(|fleet| fleet.app(&client_id).map(|app| app.custom_robot_rows(&base)))?))
-}
-
-/// `GET /_mock/endpoints`: what is modelled, how true it is, and what is left out on purpose.
-pub(crate) async fn list_endpoints() -> Json<Vec<EndpointRow>> {
-    Json(endpoints())
 }
 
 /// `GET /_mock/apps/{clientId}/strictness`.

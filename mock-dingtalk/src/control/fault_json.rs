@@ -11,7 +11,7 @@ use crate::core::{
 };
 
 /// What `until` waits for.
-const HAPPENINGS: [(&str, Happening); 4] = [
+pub(super) const HAPPENINGS: [(&str, Happening); 4] = [
     ("opened", Happening::Opened),
     ("connected", Happening::Connected),
     ("acked", Happening::Acked),

@@ -22,7 +22,7 @@ const TRICKLE_EVERY: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_hours(24);
 /// How often a fault of the whole mock acts at most. It meets the control API too, so it has to
 /// end by itself.
-const MAX_TCP_TIMES: u32 = 10_000;
+pub(crate) const MAX_TCP_TIMES: u32 = 10_000;
 /// Of a path or a pattern, in bytes.
 const MAX_PATH: usize = 1_024;
 /// What HTTP knows.

@@ -35,15 +35,17 @@ mod users;
 
 use serde_json::Value;
 
+pub use self::emotion::ReactionRow;
 use self::multipart::Form;
-#[cfg(test)]
-pub(crate) use self::routes::modelled_calls;
-pub(crate) use self::{answer::Reply, endpoints::endpoints, state::ApiState};
+pub(crate) use self::{
+    answer::Reply,
+    endpoints::{EndpointRow, Fidelity, endpoints},
+    state::ApiState,
+};
 use self::{
     ask::Ask,
     routes::{Found, Kind},
 };
-pub use self::{emotion::ReactionRow, endpoints::EndpointRow};
 use super::{
     app::{App, AppNumber, Cx},
     http::HttpCall,

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::Status::{self, Derived, Exact, NotModelled};
 use crate::{
     control::FAULT_ACTIONS,
-    core::{PRESETS, Preset},
+    core::{
+        Fidelity::{self, Derived, Exact, NotModelled},
+        PRESETS, RULES,
+    },
 };
 
 /// One behaviour.
@@ -13,7 +15,7 @@ use crate::{
 pub(super) struct Behaviour {
     pub(super) area: &'static str,
     pub(super) name: &'static str,
-    pub(super) status: Status,
+    pub(super) fidelity: Fidelity,
     pub(super) source: String,
     pub(super) note: &'static str,
 }
@@ -23,19 +25,20 @@ impl Behaviour {
         json!({
             "area": self.area,
             "name": self.name,
-            "status": self.status.name(),
+            "status": self.fidelity.name(),
             "source": self.source,
             "note": self.note,
         })
     }
 }
 
-type Row = (&'static str, Status, &'static str, &'static str);
+type Row = (&'static str, Fidelity, &'static str, &'static str);
 
 const STREAM: &str = "stream-protocol.md";
 const INBOUND: &str = "openapi.md 2.2";
 const QUOTES: &str = "openapi.md 2.3";
-const ANCHORS: &str = "harness-anchors.md 3";
+/// For what DingTalk has no counterpart of: the mock does what its README says.
+const README: &str = "mock-dingtalk/README.md";
 
 const FRAMES: &[Row] = &[
     (
@@ -49,9 +52,9 @@ const FRAMES: &[Row] = &[
     ("CALLBACK of cards' dynamic data", Derived, STREAM, "the body is what the test gives"),
     (
         "CALLBACK of card buttons",
-        NotModelled,
-        STREAM,
-        "not yet: `callbacks` with the topic and `data` pushes any frame",
+        Derived,
+        "openapi.md 6.8",
+        "an answer counts within 2 s; a later one is marked late and changes nothing",
     ),
     ("EVENT of any type", Exact, STREAM, ""),
     ("EVENT robot_msg_read, robot_msg_recall", Exact, STREAM, ""),
@@ -78,6 +81,12 @@ const TYPES: &[Row] = &[
     ("missing or empty senderStaffId", Exact, INBOUND, ""),
     ("quota exhausted: errorCode 20001", Exact, "openapi.md 0.4", ""),
     ("files that can be downloaded", Derived, "openapi.md 4.7", "10,000 files and 256 MiB an app"),
+    (
+        "files of groups, sent or quoted",
+        Derived,
+        "openapi.md 5.3",
+        "no page: the calls that list and fetch them were seen through one client",
+    ),
 ];
 
 const QUOTE_FORMS: &[Row] = &[
@@ -124,18 +133,59 @@ const LIMITS: &[Row] = &[
         "openapi.md 0.3",
         "an app of the mock may do everything; a fault with the code says otherwise",
     ),
+];
+
+const ANSWERS: &[Row] = &[
     (
-        "XML answers to calls without Accept",
-        NotModelled,
-        "openapi.md 0",
-        "not yet: no known client reads them",
+        "errors in DingTalk's shapes, with what was wrong in a header",
+        Exact,
+        "openapi.md 0.1, 0.2",
+        "",
     ),
+    (
+        "404 for unknown paths",
+        Derived,
+        "openapi.md 0",
+        "with the three nearest known calls in `x-mock-diagnosis`; the TOP gateway's `errcode` 22 \
+         below `/topapi/`",
+    ),
+    (
+        "XML for callers that do not ask for JSON",
+        Derived,
+        "openapi.md 0, stream-protocol.md 2",
+        "`connections/open` without Accept, others whose Accept names XML alone; the elements are \
+         our choice",
+    ),
+    (
+        "leniency",
+        Exact,
+        README,
+        "what no source refuses for certain is taken with a remark, by `--lenient` or an app's \
+         `lenient`",
+    ),
+];
+
+const ROBOTS: &[Row] = &[
+    ("signature, words, addresses", Derived, "openapi.md 8", "the order of the checks"),
+    ("20 messages a minute", Derived, "openapi.md 8", "then 410100 for 10 minutes"),
+];
+
+const TIME: &[Row] = &[
+    ("advance, pause, resume, scale, jump of the wall clock", Exact, README, ""),
+    ("a clock for each app, driven by the mock's", Exact, README, ""),
+    ("lifetimes, limits, faults and pings on the app's clock", Exact, README, ""),
+];
+
+const RECORDS: &[Row] = &[
+    ("journal as JSON and as JSON lines", Exact, README, "secrets are replaced by marks"),
+    ("replay of a recorded session", Exact, README, "without the bytes of files"),
 ];
 
 const PLUGGING: &[Row] = &[
     ("base URL", Exact, "stream-protocol.md 11", ""),
     ("forward proxy: CONNECT and absolute targets", Exact, "RFC 9110", ""),
     ("TLS for DingTalk's names, authority made at start", Exact, "RFC 5280", ""),
+    ("TLS for localhost, 127.0.0.1 and ::1", Exact, "RFC 5280", ""),
     (
         "URLs that follow the Host of the call",
         Derived,
@@ -160,41 +210,57 @@ pub(super) fn all() -> Vec<Behaviour> {
         ("quotes", QUOTE_FORMS),
         ("delivery", DELIVERY),
         ("limits", LIMITS),
+        ("answers", ANSWERS),
+        ("custom robots", ROBOTS),
+        ("time", TIME),
+        ("records", RECORDS),
         ("plugging in", PLUGGING),
     ];
     let stated = areas.into_iter().flat_map(|(area, rows)| {
-        rows.iter().map(move |&(name, status, source, note)| Behaviour {
+        rows.iter().map(move |&(name, fidelity, source, note)| Behaviour {
             area,
             name,
-            status,
+            fidelity,
             source: source.to_owned(),
             note,
         })
     });
-    let actions = FAULT_ACTIONS.iter().map(|(name, _)| Behaviour {
-        area: "fault actions",
-        name,
-        status: Exact,
-        source: ANCHORS.to_owned(),
-        note: "",
-    });
-    stated.chain(actions).chain(presets()).collect()
+    stated.chain(actions()).chain(presets()).chain(findings()).collect()
+}
+
+/// What a fault does is given by whoever adds it; how it looks on the wire is the wire's.
+fn actions() -> impl Iterator<Item = Behaviour> {
+    FAULT_ACTIONS.iter().map(|(name, _)| {
+        let source = match *name {
+            "code" => "openapi.md 0.1, 0.2",
+            "fragment" | "badFrame" | "noPong" => "RFC 6455",
+            "alert" => "RFC 8446",
+            _ => README,
+        };
+        Behaviour { area: "fault actions", name, fidelity: Exact, source: source.into(), note: "" }
+    })
 }
 
 fn presets() -> impl Iterator<Item = Behaviour> {
     PRESETS.iter().map(|known| {
-        let available = known.preset != Preset::TlsHandshakeFail;
+        let links = known.evidence.iter().map(|link| format!("<{link}>"));
         Behaviour {
             area: "presets",
             name: known.name,
-            status: if available { Derived } else { NotModelled },
-            source: known
-                .evidence
-                .iter()
-                .map(|link| format!("<{link}>"))
-                .collect::<Vec<_>>()
-                .join(", "),
-            note: if available { "from reports of single users" } else { known.ends },
+            fidelity: Derived,
+            source: links.collect::<Vec<_>>().join(", "),
+            note: "from reports of users",
         }
+    })
+}
+
+fn findings() -> impl Iterator<Item = Behaviour> {
+    RULES.iter().map(|rule| Behaviour {
+        area: "findings",
+        name: rule.slug,
+        // The page says what is right, and the mock from when on it is a finding.
+        fidelity: Derived,
+        source: rule.see.to_owned(),
+        note: rule.what,
     })
 }

@@ -2,28 +2,41 @@
 
 use std::fmt::Write as _;
 
-use super::{behaviours, endpoints::ENDPOINTS};
+use super::{Need, behaviours};
+use crate::core::endpoints;
+
+const HEAD: &str = "# Coverage
+
+Generated from the tables that the program works with (`src/coverage.rs`); `GET /_mock/coverage` and
+`mock-dingtalk coverage --json` give the same as data.
+
+* **exact**: as the source says, in every point that it settles.
+* **derived**: the source leaves something open, which the mock settles; the note says what.
+* **not modelled**: calls get DingTalk's 404; the note says why.
+
+Sources with sections (`openapi.md`, `stream-protocol.md`, `harness-anchors.md`) are the project's digests of
+DingTalk's documentation, whose pages they number as KB, of SDKs and of reports.
+
+Need: M is what bots of every kind call, N is called by some, R is refused by DingTalk too, + is an address that
+an answer leads to, and - is called by no client that is known.
+
+## Endpoints
+
+| call | host | need | status | source | note |
+| --- | --- | --- | --- | --- | --- |
+";
 
 pub(super) fn markdown() -> String {
-    let mut page = String::from(
-        "# Coverage\n\nGenerated from `src/coverage.rs`, which tests hold against the router; \
-         `GET /_mock/coverage` and\n`mock-dingtalk coverage --json` give the same as data.\n\n\
-         * **exact**: as the source says, in every point that it settles.\n\
-         * **derived**: the source leaves something open, which the mock settles; the note says \
-         what.\n\
-         * **not modelled**: calls get DingTalk's 404; the note says why.\n\n\
-         Need: M is what every bot calls, N is called by some, R is refused by DingTalk too, and \
-         + is what other\nrows need.\n\n## Endpoints\n\n\
-         | call | need | status | source | note |\n| --- | --- | --- | --- | --- |\n",
-    );
-    for row in ENDPOINTS {
+    let mut page = String::from(HEAD);
+    for row in endpoints() {
+        let method = if row.method == "*" { "any" } else { row.method };
         let _ = writeln!(
             page,
-            "| `{} {}` | {} | {} | {} | {} |",
-            row.method,
-            row.path,
-            row.need.letter(),
-            row.status.name(),
+            "| `{method} {}` | {} | {} | {} | {} | {} |",
+            row.pattern,
+            row.host,
+            Need::of(&row).letter(),
+            row.fidelity.name(),
             row.source,
             row.note
         );
@@ -41,7 +54,7 @@ pub(super) fn markdown() -> String {
                 first.to_ascii_uppercase()
             );
         }
-        let (name, status) = (row.name, row.status.name());
+        let (name, status) = (row.name, row.fidelity.name());
         let _ = writeln!(page, "| {name} | {status} | {} | {} |", row.source, row.note);
     }
     page

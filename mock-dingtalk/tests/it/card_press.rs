@@ -12,7 +12,7 @@ use crate::{
 
 const TOPIC: &str = "/v1.0/card/instances/callback";
 
-async fn card(caller: &Caller, id: &str, changes: &Value) {
+pub(crate) async fn card(caller: &Caller, id: &str, changes: &Value) {
     let card = json!({
         "cardTemplateId": "t.schema",
         "outTrackId": id,
@@ -26,7 +26,7 @@ async fn card(caller: &Caller, id: &str, changes: &Value) {
 }
 
 /// A bot that subscribed to presses.
-async fn bot(caller: &Caller) -> Bot {
+pub(crate) async fn bot(caller: &Caller) -> Bot {
     let subscriptions = json!([{"type": "CALLBACK", "topic": TOPIC}]);
     let body = with(&open_body(&caller.app), &json!({"subscriptions": subscriptions}));
     let (_, opened) = open(caller.mock.url(), &body).await;

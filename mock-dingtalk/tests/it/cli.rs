@@ -10,10 +10,13 @@ use std::{
 use insta::assert_snapshot;
 use mock_dingtalk::{AppOptions, MockDingtalk};
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
+    caller::Caller,
+    card_press,
     process::{program, run},
-    support::{Bot, data, eventually, http},
+    support::{Bot, data, eventually, http, ticket},
 };
 
 /// Runs the program while this task's runtime goes on; what it printed and how it ended.
@@ -169,6 +172,145 @@ async fn faults_and_time_are_turned_from_a_shell() {
     assert_eq!(clock(&["resume"]).await["paused"], false);
     assert!(!mock.clock().is_paused());
     assert_snapshot!("cli_clock", transcripts(url, &[&["clock", "advance", "soon"]]).await);
+}
+
+/// What a verb prints as JSON.
+async fn json_of(url: &str, arguments: &[&str]) -> Value {
+    let (code, text, error) = cli(url, &[arguments, &["--json"]].concat()).await;
+    assert_eq!(code, 0, "{arguments:?}: {error}");
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn the_clock_of_one_app_is_turned_from_a_shell() {
+    let mock = start().await;
+    let app = mock.app_with(AppOptions::default().client_id("dingmockone")).unwrap();
+    let url = mock.url();
+    let paused = json_of(url, &["clock", "--app", "dingmockone", "pause"]).await;
+    assert_eq!((&paused["paused"], &paused["scale"]), (&json!(true), &json!(1)));
+    assert!(app.clock().is_paused() && !mock.clock().is_paused());
+    let later = json_of(url, &["clock", "advance", "1h", "--app", "dingmockone"]).await;
+    let ms = |shown: &Value| shown["unixMs"].as_i64().unwrap();
+    assert_eq!(ms(&later) - ms(&paused), 3_600_000);
+    assert_eq!(json_of(url, &["clock", "--app", "dingmockone", "show"]).await, later);
+    let fast = json_of(url, &["clock", "--app", "dingmockone", "scale", "2.5"]).await;
+    assert_eq!(fast["scale"], 2.5);
+    assert!((app.clock().scale() - 2.5).abs() < f64::EPSILON);
+    let whole = json_of(url, &["clock", "scale", "10"]).await;
+    assert_eq!((&whole["scale"], &whole["paused"]), (&json!(10), &json!(false)));
+    let text = transcripts(
+        url,
+        &[
+            &["clock", "scale", "0"],
+            &["clock", "--app", "dingmocktwo", "show"],
+            &["clock", "--app", "dingmockone", "jump", "soon"],
+        ],
+    )
+    .await;
+    assert_snapshot!("cli_app_clock", text);
+}
+
+#[tokio::test]
+async fn findings_are_listed_and_cleared_from_a_shell() {
+    let mock = start().await;
+    let app = mock.app_with(AppOptions::default().client_id("dingmockone")).unwrap();
+    let (endpoint, used) = ticket(&mock, &app).await;
+    let _bot = Bot::redeem(&endpoint, &used).await.unwrap();
+    assert!(Bot::redeem(&endpoint, &used).await.is_err());
+    assert!(Bot::redeem(&endpoint, "nobody-s").await.is_err());
+    let url = mock.url();
+    for (whose, rule) in [
+        (["--app", "dingmockone"].as_slice(), "ticket-reused"),
+        (&["--without-app"], "ticket-unknown"),
+    ] {
+        let found = json_of(url, &[&["findings"], whose].concat()).await;
+        let rules: Vec<&Value> = found.as_array().unwrap().iter().map(|row| &row["rule"]).collect();
+        assert_eq!(rules, [rule]);
+        let (code, table, _) = cli(url, &[&["findings"], whose].concat()).await;
+        assert_eq!(code, 0);
+        assert!(table.starts_with("RULE ") && table.contains(rule), "{table}");
+        assert_eq!(cli(url, &[&["findings", "--clear"], whose].concat()).await.0, 0);
+        assert_eq!(json_of(url, &[&["findings"], whose].concat()).await, json!([]));
+    }
+    assert!(app.findings().unwrap().is_empty() && mock.findings().is_empty());
+}
+
+#[tokio::test]
+async fn faults_of_tcp_are_turned_from_a_shell() {
+    let mock = start().await;
+    let url = mock.url();
+    let rule = r#"{"when":"tlsHandshake","times":3,"action":{"type":"alert"}}"#;
+    let add = ["fault", "add", "--tcp", "--rule", rule];
+    let text = transcripts(
+        url,
+        &[
+            &add,
+            &add,
+            &["fault", "list", "--tcp"],
+            &["fault", "clear", "--tcp", "--id", "1"],
+            &["fault", "clear", "--tcp", "--id", "1"],
+            &["fault", "list", "--tcp", "--json"],
+            &["fault", "clear", "--tcp"],
+            &["fault", "list", "--tcp"],
+            &["fault", "add", "--tcp", "--rule", r#"{"when":"open","action":{"type":"hang"}}"#],
+        ],
+    )
+    .await;
+    assert_snapshot!("cli_tcp_faults", text);
+    assert!(mock.tcp_faults().is_empty());
+    let (code, _, error) = cli(url, &["fault", "add", "--tcp", "tls-handshake-fail"]).await;
+    assert_eq!(code, 2, "{error}");
+}
+
+#[tokio::test]
+async fn a_card_is_pressed_from_a_shell() {
+    let caller = Caller::new().await;
+    card_press::card(&caller, "card_1", &json!({})).await;
+    let mut bot = card_press::bot(&caller).await;
+    let url = caller.mock.url();
+    let (code, _, error) = cli(url, &["press", "card_1", "yes", "now", "--from", "user0002"]).await;
+    assert_eq!((code, error.as_str()), (0, ""));
+    let pressed = data(&bot.frame().await);
+    let content: Value = serde_json::from_str(pressed["content"].as_str().unwrap()).unwrap();
+    assert_eq!(pressed["userId"], "user0002");
+    assert_eq!(content["cardPrivateData"]["actionIds"], json!(["yes", "now"]));
+    let said = json_of(url, &["press", "card_1", "--params", r#"{"a":"b"}"#]).await;
+    assert_eq!(said["state"], "pushed");
+    let content = data(&bot.frame().await)["content"].as_str().unwrap().to_owned();
+    let content: Value = serde_json::from_str(&content).unwrap();
+    assert_eq!(content["cardPrivateData"]["params"], json!({"a": "b"}));
+    assert_eq!(cli(url, &["press", "card_1"]).await.0, 2);
+    assert_eq!(cli(url, &["press", "card_1", "--params", "{"]).await.0, 2);
+    assert_eq!(cli(url, &["press", "card_2", "yes"]).await.0, 1);
+}
+
+#[tokio::test]
+async fn connections_are_ended_from_a_shell() {
+    let mock = start().await;
+    let app = mock.app();
+    let mut bot = Bot::connect(&mock, &app).await;
+    app.wait_connections(1).await.unwrap();
+    let url = mock.url();
+    let done = json_of(url, &["disconnect", "--reason", "bye"]).await;
+    assert_eq!(done, json!({"connections": 1}));
+    let frame = bot.frame().await;
+    assert_eq!(frame["headers"]["topic"], "disconnect");
+    assert_eq!(data(&frame)["reason"], "bye");
+
+    let mut bot = Bot::connect(&mock, &app).await;
+    let open = app.wait_connections(1).await.unwrap();
+    let id = open.last().unwrap().connection_id.clone();
+    let done = json_of(url, &["cut", &id, "--how", "close", "--code", "1001"]).await;
+    assert_eq!(done, json!({"connections": 1}));
+    match bot.next().await.unwrap().unwrap() {
+        Message::Close(Some(close)) => assert_eq!(u16::from(close.code), 1001),
+        other => panic!("{other:?}"),
+    }
+    for (arguments, code) in
+        [(["cut", "nothing", "--how", "fin"], 1), (["cut", "all", "--how", "saw"], 2)]
+    {
+        assert_eq!(cli(url, &arguments).await.0, code, "{arguments:?}");
+    }
 }
 
 #[tokio::test]
@@ -335,25 +477,21 @@ fn canned(status: &'static str, body: &'static str) -> (String, std::thread::Joi
 
 #[tokio::test]
 async fn thin_verbs_make_the_calls_that_are_agreed_on() {
-    let finding =
-        r#"[{"rule":"ack-late","severity":"error","count":2,"message":"m","expected":"e"}]"#;
-    let time = r#"{"unixMs":1,"sinceStartMs":2,"paused":false}"#;
+    let time = r#"{"unixMs":1,"sinceStartMs":2,"paused":false,"scale":1}"#;
     let kept = r#"[{"name":"one","at":1,"apps":2}]"#;
-    let cases: [(&[&str], &str, &str); 10] = [
-        (&["findings", "--app", "a/b"], finding, "GET /_mock/apps/a%2Fb/findings"),
-        (&["findings", "--app", "a", "--clear"], "", "DELETE /_mock/apps/a/findings"),
-        (&["clock", "--app", "a", "show"], time, "GET /_mock/apps/a/clock"),
+    let cases: [(&[&str], &str, &str); 8] = [
+        (&["findings", "--app", "a/b"], "[]", "GET /_mock/apps/a%2Fb/findings"),
+        (&["findings", "--app", "a", "--without-app"], "[]", "GET /_mock/findings"),
+        (&["fault", "list", "--app", "a", "--tcp"], "[]", "GET /_mock/tcp-faults"),
         (
             &["clock", "scale", "10", "--app", "a"],
             time,
             r#"POST /_mock/apps/a/clock {"scale":10.0}"#,
         ),
-        (&["clock", "--app", "a", "pause"], time, r#"POST /_mock/apps/a/clock {"pause":true}"#),
         (&["snapshot", "save", "one"], kept, r#"POST /_mock/snapshots {"name":"one"}"#),
         (&["snapshot", "list"], kept, "GET /_mock/snapshots"),
         (&["snapshot", "restore", "one"], "", "POST /_mock/snapshots/one/restore {}"),
         (&["snapshot", "delete", "one"], "", "DELETE /_mock/snapshots/one"),
-        (&["findings", "--app", "a", "--json"], "[]", "GET /_mock/apps/a/findings"),
     ];
     let mut text = String::new();
     for (arguments, answer, expected) in cases {

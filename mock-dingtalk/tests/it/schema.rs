@@ -56,6 +56,7 @@ fn is(kind: &str, value: &Value) -> bool {
         "array" => value.is_array(),
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
+        "number" => value.is_number(),
         "integer" => value.is_u64() || value.is_i64(),
         other => panic!("the schemas use another type: {other}"),
     }

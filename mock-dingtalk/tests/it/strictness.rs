@@ -137,14 +137,3 @@ async fn apps_are_as_lenient_as_the_mock_unless_they_are_minted_otherwise() {
     let minted: Value = minted.json().await.unwrap();
     assert_eq!(minted["lenient"], false);
 }
-
-#[tokio::test]
-async fn the_ledger_of_endpoints_is_the_same_in_the_library() {
-    let mock = MockDingtalk::start().await.unwrap();
-    let path = format!("{}/_mock/endpoints", mock.url());
-    let rows: Value = http().get(path).send().await.unwrap().json().await.unwrap();
-    assert_eq!(rows, json!(mock.endpoints()));
-    for status in ["exact", "derived", "not modelled"] {
-        assert!(mock.endpoints().iter().any(|row| row.status == status), "{status}");
-    }
-}

@@ -46,7 +46,8 @@ async fn ask(mock: &MockDingtalk, app: &App) -> TcpStream {
     let body = open_body(app).to_string();
     let request = format!(
         "POST /v1.0/gateway/connections/open HTTP/1.1\r\nHost: {}\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         Accept: application/json\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
         mock.address(),
         body.len()
     );

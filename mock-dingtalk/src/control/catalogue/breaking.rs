@@ -3,12 +3,12 @@
 use axum::routing::{delete, post};
 
 use super::{Call, Content, get, schema};
-use crate::control::{api_state, breaking, messages};
+use crate::control::{api_state, breaking, cards, messages, tcp_faults};
 
 const CUTS: &[&str] = &[
     r#"{"type":"rst"}"#,
     r#"{"type":"fin"}"#,
-    r#"{"type":"blackhole"}"#,
+    r#"{"type":"blackhole","direction":"toBot"}"#,
     r#"{"type":"close","code":1001,"reason":"going away"}"#,
 ];
 
@@ -28,6 +28,23 @@ pub(super) static CALLS: &[Call] = &[
     )
     .body(schema::limits, &[r#"{"perSecond":5,"perMonth":"none"}"#])
     .twins(&["App::set_limits"]),
+    Call::get(
+        "/_mock/apps/{clientId}/strictness",
+        "showStrictness",
+        "whether what only the mock's own strictness refuses is taken",
+        || get(cards::strictness),
+    )
+    .answers(200, Content::Of("Strictness"))
+    .twins(&["App::is_lenient"]),
+    Call::post(
+        "/_mock/apps/{clientId}/strictness",
+        "setStrictness",
+        "changes how strictly the app's calls are read",
+        || post(cards::set_strictness),
+    )
+    .body(|| schema::reference("Strictness"), &[r#"{"lenient":true}"#])
+    .answers(200, Content::Of("Strictness"))
+    .twins(&["App::set_lenient"]),
     Call::post(
         "/_mock/apps/{clientId}/connections/{id}/disconnect",
         "disconnect",
@@ -35,7 +52,8 @@ pub(super) static CALLS: &[Call] = &[
         || post(breaking::disconnect),
     )
     .body(schema::disconnect, &["{}", r#"{"reason":"bye","messageId":false}"#])
-    .twins(&["App::disconnect", "App::disconnect_with"]),
+    .twins(&["App::disconnect", "App::disconnect_with"])
+    .verb("disconnect"),
     Call::post(
         "/_mock/apps/{clientId}/connections/{id}/cut",
         "cut",
@@ -43,7 +61,8 @@ pub(super) static CALLS: &[Call] = &[
         || post(breaking::cut),
     )
     .body(|| schema::reference("Cut"), CUTS)
-    .twins(&["App::cut"]),
+    .twins(&["App::cut"])
+    .verb("cut"),
     Call::post(
         "/_mock/apps/{clientId}/connections/{id}/frames",
         "pushRawTo",
@@ -82,7 +101,12 @@ pub(super) static CALLS: &[Call] = &[
             r#"{"preset":"open-503"}"#,
             r#"{"when":"open","times":2,"action":{"type":"status","status":503,"body":"html"}}"#,
             r#"{"when":{"frame":{"type":"CALLBACK"}},"times":{"nth":3},"action":{"type":"lose"}}"#,
-            r#"{"when":{"path":"/gettoken"},"times":"always","action":{"type":"delay","for":"2s"}}"#,
+            r#"{"when":{"path":"/v1.0/card/*","method":"PUT"},"times":"always","action":{"type":"delay","for":"2s"}}"#,
+            r#"{"when":{"path":"/gettoken"},"action":{"type":"dribble","bytes":10,"every":"1s"}}"#,
+            r#"{"when":{"path":"/gettoken"},"action":{"type":"slowBody","for":"30s"}}"#,
+            r#"{"when":"connected","times":{"until":"acked"},"action":{"type":"noPong"}}"#,
+            r#"{"when":{"frame":{}},"action":{"type":"fragment","pieces":3}}"#,
+            r#"{"when":{"frame":{}},"action":{"type":"badFrame","how":"utf8"}}"#,
         ],
     )
     .answers(201, Content::Json)
@@ -101,4 +125,44 @@ pub(super) static CALLS: &[Call] = &[
     )
     .twins(&["App::remove_fault"])
     .verb("fault clear --id"),
+    Call::get(
+        "/_mock/tcp-faults",
+        "listTcpFaults",
+        "the fault rules of TCP and TLS, with how often each acted",
+        || get(tcp_faults::list),
+    )
+    .twins(&["MockDingtalk::tcp_faults"])
+    .verb("fault list --tcp"),
+    Call::post(
+        "/_mock/tcp-faults",
+        "addTcpFault",
+        "breaks TCP or TLS for whoever comes, the control API included",
+        || post(tcp_faults::add),
+    )
+    .body(
+        schema::tcp_fault,
+        &[
+            r#"{"when":"tlsHandshake","times":3,"action":{"type":"alert"}}"#,
+            r#"{"when":"accept","times":{"nth":10000},"action":{"type":"drop","how":{"type":"fin"}}}"#,
+        ],
+    )
+    .answers(201, Content::Json)
+    .twins(&["MockDingtalk::tcp_fault"])
+    .verb("fault add --tcp"),
+    Call::delete(
+        "/_mock/tcp-faults",
+        "clearTcpFaults",
+        "removes all fault rules of TCP and TLS",
+        || delete(tcp_faults::clear),
+    )
+    .twins(&["MockDingtalk::clear_tcp_faults"])
+    .verb("fault clear --tcp"),
+    Call::delete(
+        "/_mock/tcp-faults/{id}",
+        "removeTcpFault",
+        "removes one fault rule of TCP and TLS",
+        || delete(tcp_faults::remove),
+    )
+    .twins(&["MockDingtalk::remove_tcp_fault"])
+    .verb("fault clear --tcp --id"),
 ];

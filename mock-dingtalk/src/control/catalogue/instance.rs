@@ -8,6 +8,13 @@ use crate::control::{apps, ca, clock, env, events, journal, messages, pages};
 const APP: &str = "an app's clientId";
 const SDKS: &[&str] = &["python", "node", "go", "java", "connector", "all"];
 const FORMATS: &[&str] = &["shell", "dotenv", "json", "compose"];
+const TURNS: &[&str] = &[
+    r#"{"advance":"1s"}"#,
+    r#"{"pause":true}"#,
+    r#"{"pause":false}"#,
+    r#"{"jump":"-1h"}"#,
+    r#"{"scale":2.5}"#,
+];
 
 pub(super) static CALLS: &[Call] = &[
     Call::get("/_mock/live", "live", "200 when the process runs", || get(pages::up))
@@ -23,7 +30,10 @@ pub(super) static CALLS: &[Call] = &[
     .twins(&["MockDingtalk::apps"])
     .verb("apps list"),
     Call::post("/_mock/apps", "mintApp", "mints an app: a world of its own", || post(apps::mint))
-        .body(schema::mint, &["{}", r#"{"profile":"observed-60s","seed":1,"ghostFor":"60s"}"#])
+        .body(
+            schema::mint,
+            &["{}", r#"{"profile":"observed-60s","seed":1,"ghostFor":"60s","lenient":true}"#],
+        )
         .answers(201, Content::Of("App"))
         .twins(&["MockDingtalk::app", "MockDingtalk::app_with"])
         .verb("apps mint"),
@@ -50,22 +60,50 @@ pub(super) static CALLS: &[Call] = &[
     .twins(&["App::set_delivery", "App::delivery"]),
     Call::get("/_mock/clock", "showClock", "the time of the mock", || get(clock::show))
         .answers(200, Content::Of("Clock"))
-        .twins(&["MockDingtalk::clock", "MockClock::unix_ms", "MockClock::is_paused"])
+        .twins(&[
+            "MockDingtalk::clock",
+            "MockClock::unix_ms",
+            "MockClock::since_start",
+            "MockClock::is_paused",
+            "MockClock::scale",
+        ])
         .verb("clock show"),
     Call::post(
         "/_mock/clock",
         "turnClock",
-        "advances, pauses or resumes time, or makes the wall clock jump; what becomes due has \
-         happened when the answer comes",
+        "advances, pauses, resumes or scales time, or makes the wall clock jump; what becomes due \
+         has happened when the answer comes",
         || post(clock::turn),
     )
-    .body(
-        schema::clock,
-        &[r#"{"advance":"1s"}"#, r#"{"pause":true}"#, r#"{"pause":false}"#, r#"{"jump":"-1h"}"#],
+    .body(schema::clock, TURNS)
+    .answers(200, Content::Of("Clock"))
+    .twins(&[
+        "MockClock::advance",
+        "MockClock::pause",
+        "MockClock::resume",
+        "MockClock::jump",
+        "MockClock::set_scale",
+    ])
+    .verb("clock advance"),
+    Call::get(
+        "/_mock/apps/{clientId}/clock",
+        "showAppClock",
+        "the time of one app, which the mock's clock drives",
+        || get(clock::show_of_app),
     )
     .answers(200, Content::Of("Clock"))
-    .twins(&["MockClock::advance", "MockClock::pause", "MockClock::resume", "MockClock::jump"])
-    .verb("clock advance"),
+    .twins(&["App::clock"])
+    .verb("clock show --app"),
+    Call::post(
+        "/_mock/apps/{clientId}/clock",
+        "turnAppClock",
+        "turns the clock of one app",
+        || post(clock::turn_of_app),
+    )
+    .body(schema::clock, TURNS)
+    .answers(200, Content::Of("Clock"))
+    .twins(&["App::clock"])
+    .verb("clock advance --app"),
     Call::get(
         "/_mock/journal",
         "listJournal",
@@ -75,9 +113,20 @@ pub(super) static CALLS: &[Call] = &[
     .query(&[
         Parameter::text("app", APP),
         Parameter::number("after", u64::MAX, "only entries after this `seq`"),
-        Parameter::number("limit", u64::MAX, "so many at most; 1000 if not given, 10000 count"),
+        Parameter::number(
+            "limit",
+            u64::MAX,
+            "so many at most; 1000 if not given, 10000 count; of lines 1000000",
+        ),
+        Parameter::words("format", &["json", "jsonl"], "an array, or lines that `replay` reads"),
+        Parameter::words("redact", &["true", "false"], "of lines: marks for secrets, or not"),
     ])
-    .twins(&["App::journal", "MockDingtalk::journal"])
+    .twins(&[
+        "App::journal",
+        "MockDingtalk::journal",
+        "App::export_journal",
+        "MockDingtalk::export_journal",
+    ])
     .verb("journal"),
     Call::get(
         "/_mock/events",

@@ -3,7 +3,7 @@
 use axum::{extract::DefaultBodyLimit, routing::post};
 
 use super::{Call, Content, Parameter, get, schema};
-use crate::control::{api_state, messages, pushes, speech};
+use crate::control::{api_state, cards, messages, pushes, speech};
 
 pub(super) static CALLS: &[Call] = &[
     Call::post("/_mock/apps/{clientId}/messages", "speak", "a person speaks", || {
@@ -61,15 +61,51 @@ pub(super) static CALLS: &[Call] = &[
     .answers(202, Content::Of("Said"))
     .twins(&["App::callback"]),
     Call::post(
+        "/_mock/apps/{clientId}/card-actions",
+        "pressCard",
+        "a person presses a button of a card; the answer is due within 2 s",
+        || post(cards::press),
+    )
+    .body(schema::press, &[])
+    .answers(202, Content::Of("Said"))
+    .twins(&["App::press"])
+    .verb("press"),
+    Call::get(
+        "/_mock/apps/{clientId}/custom-robots",
+        "listCustomRobots",
+        "the custom robots in groups, in the order of minting",
+        || get(cards::custom_robots),
+    )
+    .twins(&["App::custom_robots"]),
+    Call::post(
+        "/_mock/apps/{clientId}/custom-robots",
+        "addCustomRobot",
+        "puts a custom robot into a group, with a webhook of its own",
+        || post(cards::add_custom_robot),
+    )
+    .body(
+        schema::custom_robot,
+        &[
+            "{}",
+            r#"{"conversation":{"type":"2","title":"Team"},"secret":"","keywords":["build"]}"#,
+            r#"{"ipWhitelist":["127.0.0.1"]}"#,
+        ],
+    )
+    .answers(201, Content::Json)
+    .twins(&["App::custom_robot"]),
+    Call::post(
         "/_mock/apps/{clientId}/files",
         "addFile",
         "a person's file, whose downloadCode a message would carry",
         || post(api_state::add_file),
     )
-    .query(&[Parameter::text("name", "the file's name; `file` if not given")])
+    .query(&[
+        Parameter::text("name", "the file's name; `file` if not given"),
+        Parameter::text("conversation", "the id of a group, in whose space it stands then"),
+    ])
     .bytes()
     .answers(201, Content::Json)
-    .twins(&["App::add_file"]),
+    .twins(&["App::add_file", "App::add_group_file"]),
     Call::get(
         "/_mock/apps/{clientId}/media/{id}",
         "showMedia",

@@ -1,13 +1,17 @@
 //! What came of it.
 
+use axum::routing::delete;
+
 use super::{Call, Content, Parameter, get};
-use crate::control::{api_state, rows};
+use crate::control::{api_state, findings, rows};
 
 const AFTER: Parameter = Parameter::number("after", u64::MAX, "only rows after this `seq`");
 const COUNT: Parameter =
     Parameter::number("count", u64::MAX, "how many to wait for; 1 if not given");
 const WAIT: Parameter =
     Parameter::number("wait_ms", rows::MAX_WAIT_MS, "milliseconds to wait for `count` rows");
+const SEVERITY: Parameter =
+    Parameter::words("severity", &["remark", "warning", "error"], "so bad at least");
 
 pub(super) static CALLS: &[Call] = &[
     Call::get(
@@ -50,4 +54,41 @@ pub(super) static CALLS: &[Call] = &[
     )
     .answers(200, Content::Json)
     .twins(&["App::reactions"]),
+    Call::get(
+        "/_mock/apps/{clientId}/findings",
+        "listFindings",
+        "what the bot does that will not do with DingTalk",
+        || get(findings::list),
+    )
+    .query(&[AFTER, SEVERITY, COUNT, WAIT])
+    .twins(&["App::findings", "App::expect_no_findings"])
+    .verb("findings"),
+    Call::delete(
+        "/_mock/apps/{clientId}/findings",
+        "clearFindings",
+        "forgets what was found, and says how much it was",
+        || delete(findings::clear),
+    )
+    .answers(200, Content::Of("Removed"))
+    .twins(&["App::clear_findings"])
+    .verb("findings --clear"),
+    Call::get("/_mock/findings", "listFindingsOfNobody", "findings that belong to no app", || {
+        get(findings::list_of_nobody)
+    })
+    .query(&[AFTER, SEVERITY])
+    .twins(&["MockDingtalk::findings"])
+    .verb("findings --without-app"),
+    Call::delete(
+        "/_mock/findings",
+        "clearFindingsOfNobody",
+        "forgets what was found and belongs to no app",
+        || delete(findings::clear_of_nobody),
+    )
+    .answers(200, Content::Of("Removed"))
+    .twins(&["MockDingtalk::clear_findings"])
+    .verb("findings --without-app --clear"),
+    Call::get("/_mock/findings/rules", "listFindingRules", "what findings look for", || {
+        get(findings::rules)
+    })
+    .twins(&["MockDingtalk::finding_rules"]),
 ];

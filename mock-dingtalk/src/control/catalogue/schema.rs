@@ -2,7 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::core::{MAX_DEPTH, MAX_PARTS, MsgType, PRESETS, Profile, QuoteForm, Sample};
+use crate::{
+    control::{action_json::BAD_FRAMES, fault_json::HAPPENINGS},
+    core::{
+        MAX_DEPTH, MAX_PARTS, MAX_TCP_TIMES, METHODS, MsgType, PRESETS, Profile, QuoteForm, Sample,
+    },
+};
 
 /// An object with these members and no others.
 fn object(required: &[&str], properties: Value) -> Value {
@@ -35,6 +40,10 @@ fn flag() -> Value {
     json!({ "type": "boolean" })
 }
 
+fn texts() -> Value {
+    json!({ "type": "array", "items": text() })
+}
+
 fn string_or(other: &str) -> Value {
     json!({ "enum": [other, "string"] })
 }
@@ -56,6 +65,7 @@ pub(super) fn mint() -> Value {
             "profile": { "enum": profiles },
             "sameMessageId": flag(),
             "ghostFor": reference("Duration"),
+            "lenient": flag(),
             "seed": count(),
         }),
     )
@@ -79,6 +89,12 @@ pub(super) fn clock() -> Value {
         object(&["jump"], json!({ "jump": {
             "type": "string",
             "description": "a duration with an optional sign; the wall clock alone jumps",
+        } })),
+        object(&["scale"], json!({ "scale": {
+            "type": "number",
+            "minimum": 0.01,
+            "maximum": 1000,
+            "description": "how fast time passes; rounded to three decimals",
         } })),
     ] })
 }
@@ -186,6 +202,35 @@ pub(super) fn callback() -> Value {
     ] })
 }
 
+pub(super) fn press() -> Value {
+    let properties = |needed: &str| {
+        let mut properties = json!({
+            "outTrackId": text(),
+            "userId": text(),
+            "actionIds": texts(),
+            "params": { "type": "object" },
+            "spaceId": text(),
+            "extension": { "type": "object" },
+        });
+        properties[needed]["description"] = "one of `actionIds` and `params` is needed".into();
+        object(&["outTrackId", "userId", needed], properties)
+    };
+    json!({ "anyOf": [properties("actionIds"), properties("params")] })
+}
+
+pub(super) fn custom_robot() -> Value {
+    let group = json!({ "type": { "enum": ["2"] }, "id": text(), "title": text() });
+    object(
+        &[],
+        json!({
+            "conversation": object(&[], group),
+            "secret": { "type": "string", "description": "empty: one is made up" },
+            "keywords": texts(),
+            "ipWhitelist": texts(),
+        }),
+    )
+}
+
 pub(super) fn read() -> Value {
     object(&["userId", "processQueryKey"], json!({ "userId": text(), "processQueryKey": text() }))
 }
@@ -233,6 +278,20 @@ pub(super) fn fault() -> Value {
     ] })
 }
 
+/// What breaks before anybody knows whose a connection is.
+pub(super) fn tcp_fault() -> Value {
+    let number = json!({ "type": "integer", "minimum": 1, "maximum": MAX_TCP_TIMES });
+    let times = json!({ "anyOf": [number, object(&["nth"], json!({ "nth": number }))] });
+    object(
+        &["when", "action"],
+        json!({
+            "when": { "enum": ["accept", "tlsHandshake"] },
+            "times": times,
+            "action": reference("Action"),
+        }),
+    )
+}
+
 fn when() -> Value {
     let frame = object(
         &[],
@@ -242,9 +301,13 @@ fn when() -> Value {
             "connection": text(),
         }),
     );
+    let path = json!({
+        "type": "string",
+        "description": "starts with /; * stands for any run of characters",
+    });
     json!({ "anyOf": [
         { "enum": ["open", "upgrade", "connected", "ack"] },
-        object(&["path"], json!({ "path": { "type": "string", "description": "starts with /" } })),
+        object(&["path"], json!({ "path": path, "method": { "enum": METHODS } })),
         object(&["frame"], json!({ "frame": frame })),
     ] })
 }
@@ -259,34 +322,43 @@ fn times() -> Value {
         object(&["every"], json!({ "every": number })),
         object(&["for"], json!({ "for": reference("Duration") })),
         object(&["percent", "seed"], json!({ "percent": percent, "seed": count() })),
+        object(&["until"], json!({ "until": words(&HAPPENINGS) })),
     ] })
 }
 
 /// Each action with its members, those with `?` optional.
 pub(crate) const ACTIONS: &[(&str, &[&str])] = &[
     ("status", &["status", "body?"]),
+    ("code", &["status?", "code", "message?", "requiredScopes?"]),
     ("empty", &[]),
     ("hang", &[]),
     ("delay", &["for"]),
     ("drop", &["how?"]),
     ("acceptThenCut", &["how?"]),
-    ("code", &["status?", "code", "message?", "requiredScopes?"]),
     ("truncate", &[]),
+    ("slowBody", &["for"]),
+    ("hangAfterHead", &[]),
+    ("cutBody", &[]),
+    ("dribble", &["bytes", "every"]),
     ("lose", &[]),
     ("duplicate", &["copies?"]),
     ("late", &["for"]),
+    ("redeliver", &["for"]),
     ("reorder", &[]),
     ("raw", &["text"]),
     ("oversize", &["bytes"]),
     ("messageId", &["messageId"]),
-    ("redeliver", &["for"]),
     ("cutAtFrame", &["how?"]),
+    ("fragment", &["pieces?"]),
+    ("badFrame", &["how?"]),
     ("disconnect", &["closes?"]),
     ("cut", &["how?"]),
     ("mute", &[]),
+    ("noPong", &[]),
     ("unroute", &[]),
     ("loseFirst", &[]),
     ("requireShape", &[]),
+    ("alert", &[]),
 ];
 
 fn action() -> Value {
@@ -299,12 +371,13 @@ fn action() -> Value {
                 required.push(bare);
             }
             properties[bare] = match bare {
+                "how" if *name == "badFrame" => words(&BAD_FRAMES),
                 "status" => json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX }),
                 "body" => json!({ "enum": ["json", "html", "empty", "blocked"] }),
                 "requiredScopes" => json!({ "type": "array", "items": text() }),
-                "for" => reference("Duration"),
+                "for" | "every" => reference("Duration"),
                 "how" => reference("Cut"),
-                "copies" | "bytes" => count(),
+                "copies" | "bytes" | "pieces" => count(),
                 "closes" => flag(),
                 _ => text(),
             };
@@ -326,7 +399,11 @@ fn cut() -> Value {
         "reason": { "type": "string", "description": "at most 123 bytes" },
     });
     json!({ "anyOf": [
-        object(&["type"], json!({ "type": { "enum": ["rst", "fin", "blackhole"] } })),
+        object(&["type"], json!({ "type": { "enum": ["rst", "fin"] } })),
+        object(&["type"], json!({
+            "type": { "enum": ["blackhole"] },
+            "direction": { "enum": ["both", "toBot", "fromBot"] },
+        })),
         object(&["type"], close),
     ] })
 }
@@ -366,12 +443,18 @@ pub(in crate::control) fn components() -> Map<String, Value> {
     });
     let clock = json!({
         "type": "object",
-        "required": ["unixMs", "sinceStartMs", "paused"],
+        "required": ["unixMs", "sinceStartMs", "paused", "scale"],
         "properties": {
             "unixMs": { "type": "integer" },
             "sinceStartMs": count(),
             "paused": flag(),
+            "scale": { "type": "number" },
         },
+    });
+    let removed = json!({
+        "type": "object",
+        "required": ["removed"],
+        "properties": { "removed": count() },
     });
     let error = json!({
         "type": "object",
@@ -396,8 +479,10 @@ pub(in crate::control) fn components() -> Map<String, Value> {
         ("Error", error),
         ("Media", media()),
         ("Quote", quote()),
+        ("Removed", removed),
         ("Said", said),
         ("Speech", speech()),
+        ("Strictness", object(&["lenient"], json!({ "lenient": flag() }))),
         ("Times", times()),
         ("When", when()),
     ]

@@ -80,6 +80,28 @@ fn every_library_method_has_its_call_and_every_call_its_method() {
     assert!(stale.is_empty(), "not in the library any more: {stale:?}");
 }
 
+/// README.md lists calls by path, those of an app as `…/{clientId}/…`.
+#[test]
+fn every_call_is_in_the_readme() {
+    let readme = include_str!("../../../README.md");
+    let rows: Vec<&str> = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    for call in calls() {
+        let short = call.path.replacen("/_mock/apps/{clientId}/", "…/{clientId}/", 1);
+        let shorter = short.replacen("…/{clientId}/", "…/", 1);
+        let listed = rows.iter().any(|row| {
+            let first = row.trim_start_matches("| ").split(" | ").next().unwrap_or_default();
+            let mut calls = first.split("`, `").map(|call| call.trim_matches('`'));
+            calls.any(|named| {
+                let (methods, path) = named.split_once(' ').unwrap_or(("", named));
+                let path = path.split('?').next().unwrap_or_default();
+                let methods = methods.is_empty() || methods.split('·').any(|m| m == call.method);
+                methods && [call.path, &short, &shorter].contains(&path)
+            })
+        });
+        assert!(listed, "{} {} is not in the README", call.method, call.path);
+    }
+}
+
 #[test]
 fn the_router_is_made_of_the_catalogue_alone() {
     let source = include_str!("../../control.rs");

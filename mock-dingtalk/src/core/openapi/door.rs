@@ -63,8 +63,8 @@ pub(super) fn oapi<'a>(
         Err(spent) => {
             let (errcode, errmsg) = match spent {
                 // Of the minute no page of the old host tells: the same code is our choice.
-                Spent::PerSecond(_) | Spent::PerMinute(_) => (90018, "应用调用该接口的QPS超过上限"),
-                Spent::PerMonth(_) => (90020, "企业调用接口的次数超过上限"),
+                Spent::Second(_) | Spent::Minute(_) => (90018, "应用调用该接口的QPS超过上限"),
+                Spent::Month(_) => (90020, "企业调用接口的次数超过上限"),
             };
             Err(Reply::errcode(errcode, errmsg).diagnosed(spent.diagnosis()))
         }
@@ -75,13 +75,13 @@ pub(super) fn oapi<'a>(
 /// one is not documented).
 fn spent_api(spent: Spent) -> Reply {
     let (code, message) = match spent {
-        Spent::PerSecond(_) => {
+        Spent::Second(_) => {
             ("Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "应用调用该接口的QPS超过上限")
         }
-        Spent::PerMinute(_) => {
+        Spent::Minute(_) => {
             ("Forbidden.AccessDenied.QpmLimitForAppkeyAndApi", "应用调用该接口的QPM超过上限")
         }
-        Spent::PerMonth(_) => {
+        Spent::Month(_) => {
             ("Forbidden.AccessDenied.ApiCountLimitForOrg", "企业调用接口的次数超过上限")
         }
     };

@@ -61,9 +61,9 @@ impl Window {
 /// The limit that a call ran into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Spent {
-    PerSecond(u64),
-    PerMinute(u64),
-    PerMonth(u64),
+    Second(u64),
+    Minute(u64),
+    Month(u64),
 }
 
 impl Default for Limits {
@@ -87,17 +87,17 @@ impl Limits {
     pub(super) fn spend(&mut self, api: Api, counted: bool, now: Moment) -> Result<(), Spent> {
         let Windows { second, minute } = self.windows.entry(api).or_default();
         if !second.has_room(self.per_second, SECOND, now.since_start) {
-            return Err(Spent::PerSecond(self.per_second.unwrap_or_default()));
+            return Err(Spent::Second(self.per_second.unwrap_or_default()));
         }
         if !minute.has_room(self.per_minute, MINUTE, now.since_start) {
-            return Err(Spent::PerMinute(self.per_minute.unwrap_or_default()));
+            return Err(Spent::Minute(self.per_minute.unwrap_or_default()));
         }
         second.calls += 1;
         minute.calls += 1;
         if counted {
             let used = self.used(now);
             if let Some(limit) = self.per_month.filter(|limit| used >= *limit) {
-                return Err(Spent::PerMonth(limit));
+                return Err(Spent::Month(limit));
             }
             self.used += 1;
         }
@@ -138,17 +138,17 @@ impl Limits {
 impl Spent {
     pub(super) fn diagnosis(self) -> Diagnosis {
         let (rule, problem, expected) = match self {
-            Self::PerSecond(limit) => (
+            Self::Second(limit) => (
                 Rule::OverQps,
                 format!("more than {limit} calls of this API in one second"),
                 "a second's pause, then the call again",
             ),
-            Self::PerMinute(limit) => (
+            Self::Minute(limit) => (
                 Rule::OverQps,
                 format!("more than {limit} calls of this API in one minute"),
                 "a minute's pause, then the call again",
             ),
-            Self::PerMonth(limit) => (
+            Self::Month(limit) => (
                 Rule::OverQuota,
                 format!("more than {limit} counted calls in this month"),
                 "fewer calls",
@@ -188,7 +188,7 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(limits.spend(("GET", "/a"), true, at(500)), Ok(()));
         }
-        assert_eq!(limits.spend(("GET", "/a"), true, at(1_499)), Err(Spent::PerSecond(20)));
+        assert_eq!(limits.spend(("GET", "/a"), true, at(1_499)), Err(Spent::Second(20)));
         assert_eq!(limits.spend(("PUT", "/a"), true, at(1_499)), Ok(()));
         assert_eq!(limits.spend(("GET", "/a"), true, at(1_500)), Ok(()));
         assert_eq!(limits.used(at(1_500)), 22, "a refused call is not counted");
@@ -199,9 +199,9 @@ mod tests {
         let mut limits = Limits { per_second: Some(1), per_minute: Some(2), ..Limits::default() };
         let mut call = |ms| limits.spend(("GET", "/a"), true, at(ms));
         assert_eq!(call(0), Ok(()));
-        assert_eq!(call(999), Err(Spent::PerSecond(1)));
+        assert_eq!(call(999), Err(Spent::Second(1)));
         assert_eq!(call(1_000), Ok(()));
-        assert_eq!(call(59_999), Err(Spent::PerMinute(2)));
+        assert_eq!(call(59_999), Err(Spent::Minute(2)));
         assert_eq!(call(60_000), Ok(()));
         assert_eq!(limits.used(at(60_000)), 3);
     }
@@ -230,7 +230,7 @@ mod tests {
     fn a_spent_month_refuses_what_is_counted_only() {
         let mut limits = Limits { per_second: None, per_month: Some(1), ..Limits::default() };
         assert_eq!(limits.spend(("GET", "/a"), true, at(0)), Ok(()));
-        assert_eq!(limits.spend(("GET", "/a"), true, at(0)), Err(Spent::PerMonth(1)));
+        assert_eq!(limits.spend(("GET", "/a"), true, at(0)), Err(Spent::Month(1)));
         assert_eq!(limits.spend(("GET", "/b"), false, at(0)), Ok(()));
         assert_eq!(limits.spend(("GET", "/a"), true, at(86_400_000 * 31)), Ok(()));
     }

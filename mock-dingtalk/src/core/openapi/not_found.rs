@@ -56,7 +56,7 @@ fn diagnosis(call: &HttpCall) -> Diagnosis {
         ),
         (None, None) => (
             format!("there is no {} {}", call.method, call.path),
-            "GET /_mock/endpoints, or openapi.md 10",
+            "GET /_mock/coverage, or openapi.md 10",
         ),
     };
     Diagnosis::new(problem, nearest(call), see)

@@ -1,8 +1,8 @@
 //! Which call a method and a path mean, and how true to DingTalk its answer is.
 
 use super::{
-    Reply, ask::Ask, batch_send, card_create, card_more, card_update, emotion, group_files, media,
-    message_files, read_status, recall, send_to_chat, users,
+    Reply, ask::Ask, batch_send, card_create, card_more, card_update, emotion, endpoints::Fidelity,
+    group_files, media, message_files, read_status, recall, send_to_chat, users,
 };
 use crate::core::{
     app::{App, Cx},
@@ -61,25 +61,6 @@ impl Host {
     }
 }
 
-/// How true an endpoint is to DingTalk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// Every answer has a source.
-    Exact,
-    /// Some of its answers are inferred or chosen; the note says which.
-    Derived,
-}
-
-impl Status {
-    /// `exact` or `derived`.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Derived => "derived",
-        }
-    }
-}
-
 /// A call that the mock knows.
 #[derive(Debug)]
 pub(crate) struct Route {
@@ -87,7 +68,7 @@ pub(crate) struct Route {
     /// A path; `{}` stands for any one segment.
     pub(crate) pattern: &'static str,
     pub(crate) host: Host,
-    pub(crate) status: Status,
+    pub(crate) fidelity: Fidelity,
     /// Where its shape comes from.
     pub(crate) source: &'static str,
     /// What is inferred, chosen or left out; empty if nothing is.
@@ -115,7 +96,7 @@ const fn route(
         method,
         pattern,
         host,
-        status: Status::Exact,
+        fidelity: Fidelity::Exact,
         source,
         note: "",
         kind,
@@ -135,7 +116,7 @@ impl Route {
 
     /// What of its answers has no source.
     const fn derived(self, note: &'static str) -> Self {
-        Self { status: Status::Derived, note, ..self }
+        Self { fidelity: Fidelity::Derived, note, ..self }
     }
 }
 
@@ -385,12 +366,6 @@ pub(crate) static ROUTES: &[Route] = &[
     route("GET", "/media/{}", Kind::Media, "openapi.md 5.1 (clients in use)")
         .derived("the answer for an unknown id"),
 ];
-
-/// Method and pattern of each call that is answered.
-#[cfg(test)]
-pub(crate) fn modelled_calls() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ROUTES.iter().map(|route| (route.method, route.pattern))
-}
 
 /// What a call matched.
 #[derive(Debug)]

@@ -1,0 +1,54 @@
+//! `mock-dingtalk press`: a person presses a button of a card.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{client::OfApp, exit_code::Exit, print};
+
+/// Press a button of a card.
+#[derive(Debug, Args)]
+pub(super) struct Press {
+    #[command(flatten)]
+    of: OfApp,
+    /// Who presses.
+    #[arg(long, value_name = "USER", default_value = "user0001")]
+    from: String,
+    /// `cardPrivateData.params`, as an object.
+    #[arg(long, value_name = "JSON")]
+    params: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// `outTrackId` of the card.
+    card: String,
+    /// `cardPrivateData.actionIds`.
+    #[arg(required_unless_present = "params")]
+    actions: Vec<String>,
+}
+
+impl Press {
+    pub(super) async fn run(self) -> Result<ExitCode, Exit> {
+        let params: Option<Value> = match &self.params {
+            Some(params) => Some(
+                serde_json::from_str(params)
+                    .map_err(|error| Exit::usage(format!("--params is not JSON: {error}")))?,
+            ),
+            None => None,
+        };
+        let (client, app) = self.of.find().await?;
+        let body = json!({
+            "outTrackId": self.card,
+            "userId": self.from,
+            "actionIds": self.actions,
+            "params": params,
+        });
+        let said = client.post(client.at(&["apps", &app, "card-actions"]), &body).await?;
+        if said["state"] == "lost" {
+            print::note("no bot is connected: the press is lost");
+        }
+        print::rows(&said, &[("STATE", "/state"), ("MESSAGEID", "/messageId")], self.json)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
