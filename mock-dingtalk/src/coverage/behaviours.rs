@@ -128,6 +128,24 @@ const LIMITS: &[Row] = &[
         "only where the app's `limits` set one",
     ),
     (
+        "calls of an API in a minute",
+        Derived,
+        "openapi.md 0.3",
+        "only where the app's `limits` set one; on the old host with the code of the second",
+    ),
+    (
+        "messages of people in a calendar month",
+        Derived,
+        "openapi.md 0.4",
+        "only where the app's `limits` set one; messages of custom robots are not counted",
+    ),
+    (
+        "people throttled in batchSend",
+        Derived,
+        "openapi.md 4.1",
+        "those that the app's `limits` name",
+    ),
+    (
         "permissions of an app",
         NotModelled,
         "openapi.md 0.3",

@@ -164,7 +164,7 @@ pub(super) fn private_data(app: &mut App, body: Fields<'_>) -> Result<Map<String
 fn spaces(app: &App, body: Fields<'_>) -> Result<Vec<(String, String)>, Reply> {
     let named = body.required("openSpaceId", "param.openSpaceIdEmpty", SEE)?;
     let invalid = |problem: String| {
-        let expected = "dtv1.card//IM_GROUP.<openConversationId> or //IM_ROBOT.<userId>";
+        let expected = "dtv1.card//IM_GROUP.<openConversationId> or //IM_ROBOT.<userId or unionId>";
         refuse("param.openSpaceIdInvalid", problem, expected, SEE)
     };
     let list = named

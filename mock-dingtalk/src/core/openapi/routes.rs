@@ -170,7 +170,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(send_to_chat::private),
         "openapi.md 4.3 (KB 0715)",
     )
-    .derived("a direct chat stands in for one between two people"),
+    .derived("a direct chat stands in for one between two people; else as groupMessages/send"),
     // KB 0723 writes it so, and batchSend otherwise; clients use both spellings.
     route(
         "POST",
