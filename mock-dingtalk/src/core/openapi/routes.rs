@@ -36,7 +36,7 @@ pub(super) enum Kind {
     Api(Handler),
 }
 
-/// Which of DingTalk's hosts serves a call. The mock answers on all of them alike.
+/// Which of DingTalk's hosts serves a call. By its own address the mock answers for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Host {
     /// `api.dingtalk.com`.
