@@ -11,6 +11,8 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 
 use crate::{
     core::{BaseUrl, HttpAnswer, HttpCall, Plan, Routed},
@@ -22,6 +24,9 @@ use crate::{
 const MAX_BODY: usize = 4 << 20;
 /// An upload may be too large for DingTalk, and still has to be told so in its words.
 const MAX_UPLOAD: usize = 24 << 20;
+/// So much of a larger body is read and thrown away: a client that is still writing when the
+/// connection ends would never see the answer.
+const MAX_DISCARDED: usize = 64 << 20;
 
 /// Takes every call that is neither the control API nor the upgrade.
 pub(crate) async fn call(
@@ -31,9 +36,11 @@ pub(crate) async fn call(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let most = if parts.uri.path() == "/media/upload" { MAX_UPLOAD } else { MAX_BODY };
-    let Ok(body) = axum::body::to_bytes(body, most).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    let Ok(body) = read(body, most).await else {
+        // It broke off, so that nobody is there to be answered.
+        return StatusCode::BAD_REQUEST.into_response();
     };
+    let over = body.is_none();
     let text = |name: &HeaderName| text(&parts.headers, name).map(str::to_owned);
     let call = HttpCall {
         method: parts.method.as_str().to_owned(),
@@ -46,11 +53,30 @@ pub(crate) async fn call(
         authorization: text(&header::AUTHORIZATION),
         peer: Some(arrival.peer.ip()),
         base: base_url(&hub, &arrival, &parts.headers),
-        body,
+        body: body.unwrap_or_default(),
     };
-    let routed = Routed::new(&call);
+    let routed = if over { Routed::too_large(&call, most) } else { Routed::new(&call) };
     let answer = hub.step(|fleet, now| fleet.http(now, &call, &routed));
     respond(&hub, &arrival, answer).await
+}
+
+/// Reads a body, or nothing if it has more than `most` bytes.
+async fn read(body: Body, most: usize) -> Result<Option<Bytes>, axum::Error> {
+    let (mut kept, mut length) = (BytesMut::new(), 0_usize);
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        length = length.saturating_add(piece.len());
+        if length <= most {
+            kept.extend_from_slice(&piece);
+        } else {
+            kept = BytesMut::new();
+            if length > MAX_DISCARDED {
+                break;
+            }
+        }
+    }
+    Ok((length <= most).then(|| kept.freeze()))
 }
 
 /// Writes an answer the way its plan says.

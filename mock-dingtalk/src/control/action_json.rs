@@ -20,7 +20,8 @@ pub(super) const ACTIONS: [(&str, Read); 31] = [
         let status = read_status(fields)?.unwrap_or(400);
         let code = fields.required_string("code")?;
         let message = fields.string("message")?.unwrap_or_else(|| code.clone());
-        Ok(Action::Code { status, code, message })
+        let required_scopes = fields.strings("requiredScopes")?.unwrap_or_default();
+        Ok(Action::Code { status, code, message, required_scopes })
     }),
     ("empty", |_| Ok(Action::EmptyObject)),
     ("hang", |_| Ok(Action::Hang)),
@@ -67,8 +68,12 @@ pub(super) const ACTIONS: [(&str, Read); 31] = [
     ("alert", |_| Ok(Action::Alert)),
 ];
 
-const BODIES: [(&str, ErrorBody); 3] =
-    [("json", ErrorBody::Json), ("html", ErrorBody::Html), ("empty", ErrorBody::Empty)];
+const BODIES: [(&str, ErrorBody); 4] = [
+    ("json", ErrorBody::Json),
+    ("html", ErrorBody::Html),
+    ("empty", ErrorBody::Empty),
+    ("blocked", ErrorBody::Blocked),
+];
 
 pub(super) const BAD_FRAMES: [(&str, BadFrame); 8] = [
     ("reservedBits", BadFrame::ReservedBits),
@@ -156,8 +161,13 @@ pub(super) fn write_action(action: &Action) -> Value {
         Action::Delay(by) => json!({ "type": "delay", "for": ms(by) }),
         Action::Drop(how) => json!({ "type": "drop", "how": write_cut(how) }),
         Action::AcceptThenCut(how) => json!({ "type": "acceptThenCut", "how": write_cut(how) }),
-        Action::Code { status, code, message } => {
-            json!({ "type": "code", "status": status, "code": code, "message": message })
+        Action::Code { status, code, message, required_scopes } => {
+            let mut code =
+                json!({ "type": "code", "status": status, "code": code, "message": message });
+            if !required_scopes.is_empty() {
+                code["requiredScopes"] = json!(required_scopes);
+            }
+            code
         }
         Action::Truncate => json!({ "type": "truncate" }),
         Action::SlowBody(over) => json!({ "type": "slowBody", "for": ms(over) }),

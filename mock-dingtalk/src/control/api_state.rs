@@ -87,8 +87,8 @@ pub(crate) async fn limits(
     show_limits(&hub, &client_id)
 }
 
-/// `POST /_mock/apps/{clientId}/limits` `{"perSecond"?,"perMonth"?,"undocumentedReplies"?}`;
-/// `"none"` takes a limit away.
+/// `POST /_mock/apps/{clientId}/limits` `{"perSecond"?,"perMinute"?,"perMonth"?,
+/// "messagesPerMonth"?,"flowControlled"?,"undocumentedReplies"?}`; `"none"` takes a limit away.
 pub(crate) async fn set_limits(
     State(hub): State<Arc<Hub>>,
     Path(client_id): Path<String>,
@@ -96,14 +96,20 @@ pub(crate) async fn set_limits(
 ) -> Result<Json<Value>, Refusal> {
     let mut fields = Fields::parse(&body)?;
     let per_second = Change::read(&mut fields, "perSecond")?;
+    let per_minute = Change::read(&mut fields, "perMinute")?;
     let per_month = Change::read(&mut fields, "perMonth")?;
+    let messages = Change::read(&mut fields, "messagesPerMonth")?;
+    let flow_controlled = fields.strings("flowControlled")?;
     let undocumented = fields.bool("undocumentedReplies")?;
     fields.finish()?;
     hub.step(|fleet, now| {
         fleet.act(now, &client_id, |app, _| {
             let mut limits = app.api_limits();
             per_second.apply(&mut limits.per_second);
+            per_minute.apply(&mut limits.per_minute);
             per_month.apply(&mut limits.per_month);
+            messages.apply(&mut limits.messages_per_month);
+            limits.flow_controlled = flow_controlled.unwrap_or(limits.flow_controlled);
             limits.undocumented_replies = undocumented.unwrap_or(limits.undocumented_replies);
             app.set_api_limits(limits)
         })
@@ -112,11 +118,15 @@ pub(crate) async fn set_limits(
 }
 
 fn show_limits(hub: &Hub, client_id: &str) -> Result<Json<Value>, Refusal> {
-    let (limits, used) = hub.step(|fleet, now| {
-        fleet.act(now, client_id, |app, cx| Ok((app.api_limits(), app.api.limits.used(cx.now))))
+    let (limits, used, messages) = hub.step(|fleet, now| {
+        fleet.act(now, client_id, |app, cx| {
+            let used = app.api.limits.used(cx.now);
+            Ok((app.api_limits(), used, app.api.limits.messages(cx.now)))
+        })
     })?;
     let mut shown = json!(limits);
     shown["usedThisMonth"] = used.into();
+    shown["messagesThisMonth"] = messages.into();
     Ok(Json(shown))
 }
 

@@ -27,7 +27,7 @@ pub(crate) async fn press(
     let mut fields = Fields::parse(&body)?;
     let (id, user_id) = (fields.required_string("outTrackId")?, fields.required_string("userId")?);
     let mut press = CardPress::new(id, user_id, "");
-    let action_ids = strings(&mut fields, "actionIds")?;
+    let action_ids = fields.strings("actionIds")?;
     let params = object(&mut fields, "params")?;
     if action_ids.is_none() && params.is_none() {
         return Err(fields.missing("actionIds", "an array of strings, or params").into());
@@ -55,8 +55,8 @@ pub(crate) async fn add_custom_robot(
     let options = CustomRobotOptions {
         conversation: fields.object("conversation")?.map(speech::read_group).transpose()?,
         secret: fields.string("secret")?,
-        keywords: strings(&mut fields, "keywords")?.unwrap_or_default(),
-        ip_whitelist: strings(&mut fields, "ipWhitelist")?.unwrap_or_default(),
+        keywords: fields.strings("keywords")?.unwrap_or_default(),
+        ip_whitelist: fields.strings("ipWhitelist")?.unwrap_or_default(),
     };
     fields.finish()?;
     let base = base(&hub, &arrival, &headers);
@@ -109,17 +109,6 @@ pub(crate) async fn set_strictness(
 fn base(hub: &Hub, arrival: &Arrival, headers: &HeaderMap) -> BaseUrl {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     BaseUrl::choose(host, hub.settings.public_url.as_deref(), &arrival.local.to_string())
-}
-
-fn strings(fields: &mut Fields, name: &'static str) -> Result<Option<Vec<String>>, VerbError> {
-    let Some(value) = fields.take(name) else { return Ok(None) };
-    let list = value.as_array().and_then(|items| {
-        items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
-    });
-    match list {
-        Some(list) => Ok(Some(list)),
-        None => Err(fields.wrong(name, &value, "an array of strings")),
-    }
 }
 
 fn object(

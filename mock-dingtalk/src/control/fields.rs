@@ -101,6 +101,17 @@ impl Fields {
         }
     }
 
+    pub(crate) fn strings(&mut self, name: &'static str) -> Result<Option<Vec<String>>, VerbError> {
+        let Some(value) = self.take(name) else { return Ok(None) };
+        let list = value.as_array().and_then(|items| {
+            items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
+        match list {
+            Some(list) => Ok(Some(list)),
+            None => Err(self.wrong(name, &value, "an array of strings")),
+        }
+    }
+
     pub(crate) fn duration(&mut self, name: &'static str) -> Result<Option<Duration>, VerbError> {
         match self.string(name)? {
             None => Ok(None),

@@ -1,7 +1,7 @@
 //! Cards: what they show, and how far they are written.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -18,6 +18,8 @@ pub(crate) struct Card {
     pub(crate) template_id: String,
     /// `cardParamMap` as it stands.
     pub(crate) params: Map<String, Value>,
+    /// The template's variables as far as they can be told; `None` where any name may be one.
+    pub(crate) variables: Option<BTreeSet<String>>,
     /// `cardParamMap` for single people, by user id.
     pub(crate) private: Map<String, Value>,
     /// `STREAM` or `HTTP`, where presses are to be told.
@@ -53,6 +55,8 @@ pub(crate) enum Stage {
 /// Keys that hold what people read in the public templates and in those of clients in use.
 const READ: [&str; 7] =
     ["msgContent", "content", "markdown", "text", "staticMsgContent", "title", "lastMessage"];
+/// Variables of one card that are remembered: our choice.
+const MAX_VARIABLES: usize = 1_000;
 
 impl Card {
     /// The memory that it takes, more or less.
@@ -69,6 +73,16 @@ impl Card {
         };
         let streamed = self.streamed.as_deref().and_then(text);
         streamed.or_else(|| READ.into_iter().find_map(text)).unwrap_or_default().to_owned()
+    }
+
+    /// Changes `cardParamMap`, key by key or as a whole. What it names is a variable from now on,
+    /// and stays one whatever the map holds later.
+    pub(crate) fn change(&mut self, new: Map<String, Value>, by_key: bool) {
+        if let Some(variables) = &mut self.variables {
+            let room = MAX_VARIABLES.saturating_sub(variables.len());
+            variables.extend(new.keys().take(room).cloned());
+        }
+        merge(&mut self.params, new, by_key);
     }
 
     /// Whether nothing more is to come. `flowStatus` decides where the card has one; where it has
@@ -111,6 +125,15 @@ fn weight(value: &Value) -> usize {
 /// Ids, names and hashes of a card together, and of each streaming call.
 const SMALL: usize = 600;
 const PER_CALL: usize = 80;
+
+/// Changes a map key by key, or as a whole.
+pub(crate) fn merge(map: &mut Map<String, Value>, new: Map<String, Value>, by_key: bool) {
+    if by_key {
+        map.extend(new);
+    } else {
+        *map = new;
+    }
+}
 
 /// The cards of one app. The oldest are forgotten when there are too many.
 #[derive(Debug, Clone, Default)]
@@ -175,6 +198,7 @@ mod tests {
         Card {
             template_id: String::new(),
             params: params.as_object().unwrap().clone(),
+            variables: None,
             private: Map::new(),
             callback: None,
             streamed: streamed.map(str::to_owned),

@@ -4,11 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::{
     app::{App, Cx},
+    card::merge,
     fixture::FixtureFrame,
     journal::{Diagnosis, Draft, EntryKind},
     lifetime,
     message::{Said, SaidState},
-    openapi::merge,
     timer::Timer,
     verb_error::{VerbError, quoted},
 };
@@ -132,7 +132,11 @@ impl App {
         };
         // The chat as bots know it, also where the card was delivered by a person's id.
         let chat = match kind.as_str() {
-            "IM_ROBOT" => self.conversations.direct(&mut self.mint, &space, None).map(|c| c.id),
+            "IM_ROBOT" => {
+                let person = self.people.named(&space).map(|person| person.user_id.clone());
+                let user_id = person.unwrap_or(space);
+                self.conversations.direct(&mut self.mint, &user_id, None).map(|chat| chat.id)
+            }
             _ => Some(space),
         };
         let content = json!({ "cardPrivateData": { "actionIds": action_ids, "params": params } });
@@ -205,7 +209,7 @@ impl App {
         let Some(card) = self.api.cards.get_mut(&press.out_track_id) else { return Ok(false) };
         let changed = public.is_some() || private.is_some();
         if let Some(params) = public {
-            merge(&mut card.params, params, by_key("updateCardDataByKey"));
+            card.change(params, by_key("updateCardDataByKey"));
         }
         if let Some(params) = private {
             let mine = card.private.entry(press.user_id.clone());

@@ -151,6 +151,9 @@ pub enum Action {
         code: String,
         /// `message` or `errmsg`.
         message: String,
+        /// `accessdenieddetail.requiredScopes` on api.dingtalk.com: what the app would have to be
+        /// allowed (openapi.md 0.1). Left out if it is empty; at most 100 of 1 to 128 bytes.
+        required_scopes: Vec<String>,
     },
     /// The right answer's first half. Ends as a whole body does, so that only its JSON is broken.
     Truncate,
@@ -245,6 +248,8 @@ pub enum ErrorBody {
     Html,
     /// Nothing.
     Empty,
+    /// What an IP address gets that called too often: JSON in neither host's shape (KB 0012).
+    Blocked,
 }
 
 /// How a connection ends, or stops working.

@@ -9,6 +9,8 @@ use super::{
 
 /// The largest frame that a fault makes.
 const MAX_OVERSIZE: usize = 16 << 20;
+/// Permissions that one answer names.
+const MAX_SCOPES: usize = 100;
 /// Copies of one frame that a fault makes.
 const MAX_COPIES: u32 = 100;
 /// Fragments of one frame that a fault makes.
@@ -174,6 +176,13 @@ fn check_action(action: &Action, when: &When) -> Result<(), VerbError> {
             if !(200..=599).contains(status) =>
         {
             wrong("status", status.to_string(), "a status from 200 to 599")
+        }
+        Action::Code { required_scopes: scopes, .. }
+            if scopes.len() > MAX_SCOPES
+                || scopes.iter().any(|scope| !(1..=128).contains(&scope.len())) =>
+        {
+            let allowed = format!("at most {MAX_SCOPES} of 1 to 128 bytes");
+            wrong("requiredScopes", format!("a list of {}", scopes.len()), &allowed)
         }
         Action::Drop(Cut::Close { .. }) => {
             wrong("how", "close".to_owned(), "rst, fin or blackhole before there is a WebSocket")

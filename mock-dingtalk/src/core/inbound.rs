@@ -149,6 +149,14 @@ impl From<&Say> for Speech {
     }
 }
 
+/// What is left of a message when the month's quota is spent (KB 0699).
+fn exhaust(patch: &mut Map<String, Value>) {
+    patch.insert("text".to_owned(), Value::Null);
+    patch.insert("content".to_owned(), Value::Null);
+    patch.insert("errorCode".to_owned(), 20001.into());
+    patch.insert("errorMessage".to_owned(), "本月消息接收额度已用完".into());
+}
+
 fn check_content(field: &str, content: &Content) -> Result<(), VerbError> {
     let most = content.msgtype.max_files();
     if content.media.len() > most {
@@ -210,7 +218,11 @@ impl App {
             session,
             patch: Map::new(),
         };
+        let spent = !self.api.limits.spend_message(cx.now);
         message.patch = self.patch(speech, &message, cx.now);
+        if spent || speech.variants.quota_exhausted {
+            exhaust(&mut message.patch);
+        }
         for body in ["content", "text", "quoteMessage"] {
             if let Some(body) = message.patch.get_mut(body) {
                 self.place_files(&conversation.id, body, cx.now.unix_ms);
@@ -270,12 +282,6 @@ impl App {
             }]);
             patch.insert("hostingContext".to_owned(), host);
             patch.insert("conversationMsgContext".to_owned(), recent);
-        }
-        if variants.quota_exhausted {
-            patch.insert("text".to_owned(), Value::Null);
-            patch.insert("content".to_owned(), Value::Null);
-            patch.insert("errorCode".to_owned(), 20001.into());
-            patch.insert("errorMessage".to_owned(), "本月消息接收额度已用完".into());
         }
         patch
     }

@@ -30,6 +30,7 @@ mod routes;
 mod send_by_session;
 mod send_to_chat;
 mod state;
+mod too_large;
 mod users;
 
 use serde_json::Value;
@@ -38,7 +39,6 @@ pub use self::emotion::ReactionRow;
 use self::multipart::Form;
 pub(crate) use self::{
     answer::Reply,
-    card_update::merge,
     endpoints::{EndpointRow, Fidelity, endpoints},
     state::ApiState,
 };
@@ -63,6 +63,10 @@ pub(crate) struct Routed {
     form: Option<Form>,
     /// What names the app: `clientId`, or an id that holds the app's number.
     owner: Owner,
+    /// The path is known, and the call came by the name of DingTalk's other host.
+    elsewhere: bool,
+    /// The body was larger than this and is not here.
+    over: Option<usize>,
 }
 
 /// What a call says about whose it is.
@@ -102,13 +106,21 @@ impl Routed {
             // Paths that are not there yet can still be told apart by their token, for faults.
             None => number(call.token.clone().or_else(|| call.query("access_token"))),
         };
-        Self { found, json, form, owner }
+        let elsewhere =
+            found.as_ref().is_some_and(|found| not_found::is_elsewhere(found.route, call));
+        Self { found, json, form, owner, elsewhere, over: None }
     }
 
-    /// Whether the mock has nothing at this method and path. An app that is treated leniently may
-    /// write the path in other letters.
+    /// A call whose body was larger than `most` bytes and is not here.
+    pub(crate) fn too_large(call: &HttpCall, most: usize) -> Self {
+        Self { over: Some(most), ..Self::new(call) }
+    }
+
+    /// Whether the mock has nothing at this method, path and host. An app that is treated leniently
+    /// may write the path in other letters, and call either host.
     pub(crate) fn is_unmatched(&self, lenient: bool) -> bool {
-        !self.found.as_ref().is_some_and(|found| found.is_strict() || lenient)
+        let strict = |found: &Found| found.is_strict() && !self.elsewhere;
+        !self.found.as_ref().is_some_and(|found| strict(found) || lenient)
     }
 
     /// The path as the table has it, with `{}` for what varies.
@@ -142,8 +154,9 @@ impl Routed {
         call: &HttpCall,
     ) -> Reply {
         let lenient = app.as_ref().is_some_and(|app| app.api.lenient);
-        let mut reply = match &self.found {
-            Some(found) if !self.is_unmatched(lenient) => {
+        let mut reply = match (&self.found, self.over) {
+            (_, Some(most)) => too_large::answer(call, most),
+            (Some(found), None) if !self.is_unmatched(lenient) => {
                 let mut reply = self.handled(cx, app.as_deref_mut(), tickets, call, found);
                 if let Some(tolerated) = app.and_then(|app| app.api.tolerated.take()) {
                     reply = reply.remarked(tolerated);
@@ -184,7 +197,8 @@ impl Routed {
             Kind::Top(handler) => door::oapi(cx, app, &ask, found.route)
                 .map_err(|refusal| refusal.wrapped(cx.now.unix_ms))
                 .and_then(|app| handler(cx, app, &ask))
-                .unwrap_or_else(|refusal| refusal),
+                .unwrap_or_else(|refusal| refusal)
+                .numbered(cx.now.unix_ms),
             Kind::Api(handler) => door::api(cx, app, call, found.route)
                 .and_then(|app| handler(cx, app, &ask))
                 .unwrap_or_else(|refusal| refusal),

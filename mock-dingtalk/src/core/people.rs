@@ -19,6 +19,14 @@ pub struct Person {
     pub dingtalk_id: String,
 }
 
+impl Person {
+    /// `unionId`. Made of the encrypted id, which is minted for each person.
+    pub(crate) fn union_id(&self) -> String {
+        let core: String = self.dingtalk_id.chars().filter(char::is_ascii_alphanumeric).collect();
+        format!("Un{}", core.trim_start_matches("LWCPv1"))
+    }
+}
+
 /// Everybody known, by user id.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct People {
@@ -37,6 +45,11 @@ impl People {
 
     pub(crate) fn get(&self, user_id: &str) -> Option<&Person> {
         self.by_id.get(user_id)
+    }
+
+    /// The person with this user id or union id.
+    pub(crate) fn named(&self, id: &str) -> Option<&Person> {
+        self.get(id).or_else(|| self.all().find(|person| person.union_id() == id))
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Person> {

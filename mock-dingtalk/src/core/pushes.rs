@@ -117,7 +117,7 @@ impl App {
         let person = self.people.get_or_add(&mut self.mint, user_id);
         let conversation = self.chat_of(user_id, None)?;
         let data = [
-            ("unionId", person.map(|person| format!("dingmockunion{}", person.user_id)).into()),
+            ("unionId", person.map(|person| person.union_id()).into()),
             // The page spells it so.
             ("operatTime", cx.now.unix_ms.into()),
             ("robotCode", self.robot_code.as_str().into()),

@@ -76,6 +76,7 @@ const TYPES: &[Row] = &[
     ("actionCard", Derived, INBOUND, "reported by clients, on no page"),
     ("interactiveCard", Derived, INBOUND, "reported by clients, on no page"),
     ("chatRecord", Derived, INBOUND, "reported by clients, on no page"),
+    ("reply", Derived, INBOUND, "read by one client in use, on no page"),
     ("numbers and objects as strings", Exact, INBOUND, ""),
     ("missing or empty senderStaffId", Exact, INBOUND, ""),
     ("quota exhausted: errorCode 20001", Exact, "openapi.md 0.4", ""),
@@ -125,6 +126,24 @@ const LIMITS: &[Row] = &[
         Derived,
         "openapi.md 0.4",
         "only where the app's `limits` set one",
+    ),
+    (
+        "calls of an API in a minute",
+        Derived,
+        "openapi.md 0.3",
+        "only where the app's `limits` set one; on the old host with the code of the second",
+    ),
+    (
+        "messages of people in a calendar month",
+        Derived,
+        "openapi.md 0.4",
+        "only where the app's `limits` set one; messages of custom robots are not counted",
+    ),
+    (
+        "people throttled in batchSend",
+        Derived,
+        "openapi.md 4.1",
+        "those that the app's `limits` name",
     ),
     (
         "permissions of an app",

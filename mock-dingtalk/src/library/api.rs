@@ -51,6 +51,11 @@ impl App {
         self.act(|app, cx| Ok(app.api.limits.used(cx.now)))
     }
 
+    /// Counted messages of people of the calendar month.
+    pub fn messages_this_month(&self) -> Result<u64, MockError> {
+        self.act(|app, cx| Ok(app.api.limits.messages(cx.now)))
+    }
+
     /// How its pushes behave where the sources leave it open.
     pub fn delivery(&self) -> Result<DeliveryRules, MockError> {
         self.look(|app| app.delivery)

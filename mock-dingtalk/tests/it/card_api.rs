@@ -218,3 +218,71 @@ async fn a_call_without_a_token_of_this_app_makes_no_card() {
     assert_eq!(answer["code"], "InvalidAuthentication");
     assert_eq!(caller.sent(), json!([]));
 }
+
+/// The code of a streaming call to `card`, with the value it left in `key`.
+async fn streamed(caller: &Caller, card: &str, key: &str, changes: &Value) -> Value {
+    let guid = format!("{card} {key} {changes}");
+    let body = with(&frame(&guid, "x"), &json!({"outTrackId": card, "key": key}));
+    let answer = caller.put(STREAM, &with(&body, changes)).await;
+    answer["body"].get("code").cloned().unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_variable_of_a_card_stays_one_whatever_its_map_holds_later() {
+    let caller = Caller::new().await;
+    let unknown = json!("unknownError");
+    caller.post(CREATE, &new_card("any", &json!({"flowStatus": "1"}))).await;
+    for key in ["first", "second"] {
+        assert_eq!(streamed(&caller, "any", key, &json!({})).await, Value::Null, "{key}");
+    }
+    caller.post(CREATE, &new_card("some", &json!({"content": "", "title": "t"}))).await;
+    let update = json!({"outTrackId": "some", "cardData": {"cardParamMap": {"state": "s"}}});
+    caller.put(CREATE, &update).await;
+    for key in ["content", "state"] {
+        assert_eq!(streamed(&caller, "some", key, &json!({})).await, Value::Null, "{key}");
+    }
+    assert_eq!(streamed(&caller, "some", "other", &json!({})).await, unknown);
+    caller.app.set_lenient(true).unwrap();
+    assert_eq!(streamed(&caller, "some", "other", &json!({"isFinalize": true})).await, Value::Null);
+}
+
+#[tokio::test]
+async fn markdown_of_a_public_template_is_never_appended_to() {
+    let caller = Caller::new().await;
+    let template = json!({"cardTemplateId": "675cde2f-f526-40cb-b828-f5b2b57b8b77.schema"});
+    caller.post(CREATE, &with(&new_card("card_1", &json!({})), &template)).await;
+    for (key, full, code) in [
+        ("content", true, Value::Null),
+        ("content", false, json!("param.stream.isFull")),
+        ("copy_content", false, Value::Null),
+        ("msgContent", true, json!("unknownError")),
+    ] {
+        let answer = streamed(&caller, "card_1", key, &json!({"isFull": full})).await;
+        assert_eq!(answer, code, "{key} {full}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_may_be_named_by_the_union_id() {
+    let caller = Caller::new().await;
+    let path = format!("/topapi/v2/user/get?access_token={}", caller.token);
+    let ada = caller.post(&path, &json!({"userid": "user0001"})).await;
+    let union = ada["body"]["result"]["unionid"].as_str().unwrap().to_owned();
+    let space = json!({
+        "openSpaceId": format!("dtv1.card//IM_ROBOT.{union}"),
+        "imRobotOpenSpaceModel": {"supportForward": true},
+    });
+    let card = with(&to_person("card_1", &json!({"title": "hi"})), &space);
+    let answer = caller.post(BOTH, &card).await;
+    let result = &answer["body"]["result"]["deliverResults"][0];
+    assert_eq!((&result["success"], &result["spaceId"]), (&json!(true), &json!(union)));
+    let row = &caller.sent()[0];
+    assert_eq!(row["to"], "user0001");
+    let direct = caller.app.say("user0001", "hi").await.unwrap().conversation_id;
+    assert_eq!(row["conversationId"], direct.as_str());
+    let shown = &row["raw"]["imRobotOpenSpaceModel"];
+    assert_eq!(shown, &json!({"supportForward": true}), "models given at first are kept");
+    let wrong = json!({"outTrackId": "card_2", "imRobotOpenSpaceModel": "x"});
+    let refused = caller.post(CREATE, &with(&card, &wrong)).await;
+    assert_eq!(refused["body"]["code"], "param.openSpaceModelInvalid");
+}

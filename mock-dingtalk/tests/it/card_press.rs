@@ -92,6 +92,21 @@ async fn a_press_is_pushed_and_its_answer_changes_the_card() {
 }
 
 #[tokio::test]
+async fn a_press_in_a_chat_that_was_named_by_the_union_id_tells_the_chat() {
+    let caller = Caller::new().await;
+    let path = format!("/topapi/v2/user/get?access_token={}", caller.token);
+    let ada = caller.post(&path, &json!({"userid": "user0001"})).await;
+    let union = ada["body"]["result"]["unionid"].as_str().unwrap().to_owned();
+    let space = json!({"openSpaceId": format!("dtv1.card//IM_ROBOT.{union}")});
+    card(&caller, "card_1", &space).await;
+    let mut bot = bot(&caller).await;
+    caller.app.press(&CardPress::new("card_1", "user0001", "ok")).await.unwrap();
+    let pressed = data(&bot.frame().await);
+    let direct = caller.app.say("user0001", "hi").await.unwrap().conversation_id;
+    assert_eq!(pressed["spaceId"], direct.as_str());
+}
+
+#[tokio::test]
 async fn an_answer_after_two_seconds_is_late_and_changes_nothing() {
     let caller = Caller::new().await;
     card(&caller, "card_1", &json!({})).await;

@@ -224,7 +224,12 @@ async fn faults_and_limits_of_an_app_are_measured_on_its_clock() {
     mock.clock().pause();
     let (one, other) = (mock.app(), mock.app());
     for app in [&one, &other] {
-        let action = Action::Code { status: 500, code: "x".to_owned(), message: String::new() };
+        let action = Action::Code {
+            status: 500,
+            code: "x".to_owned(),
+            message: String::new(),
+            required_scopes: Vec::new(),
+        };
         let times = Times::For(Duration::from_secs(10));
         app.fault(Fault { when: When::Open, times, action }).unwrap();
     }

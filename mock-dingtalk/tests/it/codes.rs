@@ -4,7 +4,7 @@
 use mock_dingtalk::{Action, Fault, When};
 use serde_json::{Value, json};
 
-use crate::caller::{Caller, shown};
+use crate::caller::{Caller, shown, with};
 
 /// Codes of the new host that come with another status than 400.
 const STATUS: &[(u16, &str)] = &[
@@ -145,7 +145,8 @@ const ERRCODES: &[i64] = &[
 async fn every_documented_code_is_to_be_had_in_its_hosts_shape() {
     let caller = Caller::new().await;
     let code = async |path: &str, status: u16, code: String| -> Value {
-        let action = Action::Code { status, code: code.clone(), message: format!("it is {code}") };
+        let message = format!("it is {code}");
+        let action = Action::Code { status, code, message, required_scopes: Vec::new() };
         caller.app.fault(Fault::first(1, When::Path(path.to_owned()), action)).unwrap();
         let query = format!("{path}?access_token={}", caller.token);
         shown(caller.request("POST", &query).json(&json!({})).send().await.unwrap()).await
@@ -164,4 +165,34 @@ async fn every_documented_code_is_to_be_had_in_its_hosts_shape() {
         }
     }
     assert!(caller.app.faults().unwrap().iter().all(|fault| fault.hits == 1));
+}
+
+#[tokio::test]
+async fn a_refusal_can_name_the_permissions_and_an_address_can_be_blocked() {
+    let caller = Caller::new().await;
+    let path = "/v1.0/card/streaming";
+    let code = "Forbidden.AccessDenied.AccessTokenPermissionDenied";
+    let fault = async |action: Value| {
+        let fault = json!({"when": {"path": path}, "action": action});
+        caller.control("faults", &fault).await;
+        shown(caller.request("PUT", path).json(&json!({})).send().await.unwrap()).await
+    };
+    let scopes = json!(["Card.Streaming.Write"]);
+    let action = json!({"type": "code", "status": 403, "code": code, "requiredScopes": scopes});
+    let answer = fault(action.clone()).await;
+    let detail = json!({"requiredScopes": scopes});
+    let body = json!({"code": code, "message": code, "accessdenieddetail": detail});
+    assert_eq!(answer, json!({"status": 403, "body": body}));
+    let listed = caller.control("faults", &Value::Null).await;
+    assert_eq!(listed[0]["action"]["requiredScopes"], scopes, "{listed}");
+    let mut answer = fault(json!({"type": "status", "status": 403, "body": "blocked"})).await;
+    let uuid = answer["body"]["uuid"].take();
+    assert_eq!(uuid.as_str().map(str::len), Some(32));
+    let body = json!({"status": 1111, "wait": 5, "source": "x5", "punish": "deny", "uuid": null});
+    assert_eq!(answer, json!({"status": 403, "body": body}));
+    let wrong = with(&action, &json!({"requiredScopes": vec!["x"; 101]}));
+    let path = format!("/_mock/apps/{}/faults", caller.app.client_id());
+    let wrong = json!({"when": "open", "action": wrong});
+    let refused = caller.bare("POST", &path).json(&wrong).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
 }

@@ -134,3 +134,20 @@ async fn a_custom_robot_is_minted_strictly() {
         assert_eq!(answer["error"]["field"], field, "{body}");
     }
 }
+
+#[tokio::test]
+async fn a_call_without_a_token_is_told_so_and_words_count_in_the_message_only() {
+    let caller = Caller::new().await;
+    for path in ["/robot/send", "/robot/send?access_token="] {
+        let answer = caller.bare("POST", path).json(&text("hi")).send().await.unwrap();
+        let expected = json!({"errcode": 40035, "errmsg": "缺少参数 access_token"});
+        assert_eq!(shown(answer).await["body"], expected, "{path}");
+    }
+    let words = CustomRobotOptions::default().keywords(["text", "alarm"]);
+    let robot = caller.app.custom_robot(&words).unwrap();
+    let beside = with(&text("hi"), &json!({"msgUuid": "alarm", "at": {"atUserIds": ["alarm"]}}));
+    let answer = send(&caller, &robot.webhook, &beside).await;
+    assert_eq!(answer["body"]["errcode"], 310_000);
+    let answer = send(&caller, &robot.webhook, &text("an alarm")).await;
+    assert_eq!(answer["body"]["errcode"], 0);
+}

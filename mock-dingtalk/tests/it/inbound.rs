@@ -8,6 +8,7 @@ use mock_dingtalk::{
 use serde_json::{Value, json};
 
 use crate::{
+    caller::Caller,
     fixtures::{names, shape, value},
     support::{BOT_TOPIC, Bot, data, http, open, open_body},
 };
@@ -239,6 +240,17 @@ async fn events_about_the_robots_messages_have_the_recorded_shape() {
 }
 
 #[tokio::test]
+async fn an_event_names_a_person_by_the_union_id_that_calls_give() {
+    let caller = Caller::new().await;
+    let mut bot = listener(&caller.mock, &caller.app).await;
+    caller.app.robot_msg_read("user0001", "k").unwrap();
+    let named = data(&bot.frame().await)["unionId"].clone();
+    let path = format!("/topapi/user/getbyunionid?access_token={}", caller.token);
+    let answer = caller.post(&path, &json!({"unionid": named})).await;
+    assert_eq!(answer["body"]["result"]["userid"], "user0001", "{answer}");
+}
+
+#[tokio::test]
 async fn an_event_that_is_not_answered_comes_again_with_its_event_id() {
     let mock = MockDingtalk::start().await.unwrap();
     mock.clock().pause();
@@ -314,6 +326,10 @@ async fn the_library_has_a_verb_for_each_thing_that_people_send() {
         app.send("user0001", Content::of(msgtype)).await.unwrap();
         assert_eq!(data(&bot.frame().await)["msgtype"], msgtype.name());
     }
+    app.send("user0001", Content::of(MsgType::Reply)).await.unwrap();
+    let message = data(&bot.frame().await);
+    let text = json!({"content": "", "isReplyMsg": true});
+    assert_eq!((&message["msgtype"], &message["text"]), (&json!("reply"), &text));
     app.send("user0001", Content::markdown("*x*")).await.unwrap();
     assert_eq!(data(&bot.frame().await)["text"]["content"], "*x*");
     app.say_over_quota("user0001", "hello").await.unwrap();

@@ -246,7 +246,7 @@ async fn a_wrong_push_is_refused_by_its_own_code() {
                 ("msgKey", json!("sampleActionCard3")),
                 ("msgParam", json!("{\"title\":\"x\"}")),
             ]),
-            "invalidParameter.msgParam.invalid",
+            "miss.param.actionCard",
         ),
         (json!([]), "invalidParameter.param.invalid"),
     ];

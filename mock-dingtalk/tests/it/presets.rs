@@ -447,7 +447,12 @@ async fn an_answer_can_be_any_code_or_be_cut_short() {
     let mock = MockDingtalk::start().await.unwrap();
     let app = mock.app();
     let path = "/v1.0/robot/oToMessages/batchSend";
-    let code = Action::Code { status: 403, code: "a.b".to_owned(), message: "c".to_owned() };
+    let code = Action::Code {
+        status: 403,
+        code: "a.b".to_owned(),
+        message: "c".to_owned(),
+        required_scopes: Vec::new(),
+    };
     app.fault(Fault::once(When::Path(path.to_owned()), code)).unwrap();
     let (status, answer) = post(&mock, &app, path, &json!({})).await;
     assert_eq!((status, &answer["code"], &answer["message"]), (403, &json!("a.b"), &json!("c")));

@@ -309,3 +309,41 @@ async fn an_app_calls_an_api_twenty_times_in_a_second_and_so_often_in_a_month() 
     assert!(month.send().await.unwrap().status().is_success());
     assert_eq!(caller.post(path, &body).await["status"], 200);
 }
+
+#[tokio::test]
+async fn each_call_has_its_own_code_for_another_robot_and_each_type_for_what_it_misses() {
+    let caller = Caller::new().await;
+    let group = caller.group().await;
+    let code = async |path: &str, body: Value| {
+        let path = format!("/v1.0/robot/{path}");
+        caller.post(&path, &body).await["body"]["code"].as_str().unwrap_or_default().to_owned()
+    };
+    let keys =
+        json!({"robotCode": "other", "processQueryKeys": ["k"], "openConversationId": group});
+    for path in ["otoMessages/batchRecall", "groupMessages/recall"] {
+        assert_eq!(code(path, keys.clone()).await, "not.allowed.robotCode", "{path}");
+    }
+    let message = |key: &str, param: Value| {
+        json!({
+            "robotCode": caller.app.robot_code(), "openConversationId": group, "msgKey": key,
+            "msgParam": param.to_string(),
+        })
+    };
+    let path = "groupMessages/send";
+    let other = with(&message("sampleText", json!({})), &json!({"robotCode": "other"}));
+    assert_eq!(code(path, other).await, "resource.not.found");
+    for (key, param, expected) in [
+        ("sampleFile", json!({"fileName": "a.pdf"}), "miss.param.file"),
+        ("sampleAudio", json!({"duration": "1"}), "miss.param.audio"),
+        ("sampleVideo", json!({"duration": "1"}), "miss.param.video"),
+        (
+            "sampleVideo",
+            json!({"duration": "1", "videoMediaId": "m", "videoType": "mp4"}),
+            "miss.param.video",
+        ),
+        ("sampleActionCard", json!({"title": "t"}), "miss.param.actionCard"),
+        ("sampleActionCard6", json!({"title": "t", "text": "x"}), "miss.param.actionCard"),
+    ] {
+        assert_eq!(code(path, message(key, param)).await, expected, "{key}");
+    }
+}

@@ -50,3 +50,16 @@ async fn a_person_is_found_by_id_number_and_union_id() {
     add("who an app is", caller.get("/v1.0/contact/users/me").await);
     insta::assert_json_snapshot!(seen);
 }
+
+#[tokio::test]
+async fn every_answer_of_the_top_gateway_has_its_id() {
+    let caller = Caller::new().await;
+    let path = format!("/topapi/v2/user/get?access_token={}", caller.token);
+    let mut codes = Vec::new();
+    for user in ["user0001", "nobody", ""] {
+        let answer = caller.post(&path, &json!({"userid": user})).await;
+        assert!(answer["body"]["request_id"].is_string(), "{answer}");
+        codes.push(answer["body"]["errcode"].as_i64().unwrap());
+    }
+    assert_eq!(codes, [0, 60121, 33012]);
+}

@@ -19,7 +19,7 @@ pub(super) static CALLS: &[Call] = &[
         "how often the app may call, and how much of it is used",
         || get(api_state::limits),
     )
-    .twins(&["App::limits", "App::calls_this_month"]),
+    .twins(&["App::limits", "App::calls_this_month", "App::messages_this_month"]),
     Call::post(
         "/_mock/apps/{clientId}/limits",
         "setLimits",

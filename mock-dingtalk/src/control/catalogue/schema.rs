@@ -244,7 +244,17 @@ pub(super) fn limits() -> Value {
         { "type": "integer", "minimum": 0, "maximum": crate::core::MOST_CALLS },
         { "enum": ["none"] },
     ] });
-    object(&[], json!({ "perSecond": limit, "perMonth": limit, "undocumentedReplies": flag() }))
+    object(
+        &[],
+        json!({
+            "perSecond": limit,
+            "perMinute": limit,
+            "perMonth": limit,
+            "messagesPerMonth": limit,
+            "flowControlled": { "type": "array", "items": text() },
+            "undocumentedReplies": flag(),
+        }),
+    )
 }
 
 pub(super) fn disconnect() -> Value {
@@ -323,7 +333,7 @@ fn times() -> Value {
 /// Each action with its members, those with `?` optional.
 pub(crate) const ACTIONS: &[(&str, &[&str])] = &[
     ("status", &["status", "body?"]),
-    ("code", &["status?", "code", "message?"]),
+    ("code", &["status?", "code", "message?", "requiredScopes?"]),
     ("empty", &[]),
     ("hang", &[]),
     ("delay", &["for"]),
@@ -367,7 +377,8 @@ fn action() -> Value {
             properties[bare] = match bare {
                 "how" if *name == "badFrame" => words(&BAD_FRAMES),
                 "status" => json!({ "type": "integer", "minimum": 0, "maximum": u16::MAX }),
-                "body" => json!({ "enum": ["json", "html", "empty"] }),
+                "body" => json!({ "enum": ["json", "html", "empty", "blocked"] }),
+                "requiredScopes" => json!({ "type": "array", "items": text() }),
                 "for" | "every" => reference("Duration"),
                 "how" => reference("Cut"),
                 "copies" | "bytes" | "pieces" => count(),

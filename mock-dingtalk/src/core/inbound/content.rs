@@ -30,11 +30,14 @@ pub enum MsgType {
     InteractiveCard,
     /// `chatRecord`: several messages, forwarded as one.
     ChatRecord,
+    /// `reply`: words that quote, as some clients send them. Seen in one connector's code only,
+    /// which reads the body as that of a `text`.
+    Reply,
 }
 
 impl MsgType {
     /// Each type with its name on the wire.
-    pub(crate) const NAMES: [(&'static str, Self); 11] = [
+    pub(crate) const NAMES: [(&'static str, Self); 12] = [
         ("text", Self::Text),
         ("richText", Self::RichText),
         ("picture", Self::Picture),
@@ -46,6 +49,7 @@ impl MsgType {
         ("actionCard", Self::ActionCard),
         ("interactiveCard", Self::InteractiveCard),
         ("chatRecord", Self::ChatRecord),
+        ("reply", Self::Reply),
     ];
 
     /// The name on the wire.
@@ -167,6 +171,9 @@ impl Content {
         let words = || self.text.clone().unwrap_or_default();
         let made = match self.msgtype {
             MsgType::Text => return ("text", json!({ "content": words() })),
+            MsgType::Reply => {
+                return ("text", json!({ "content": words(), "isReplyMsg": true }));
+            }
             MsgType::Markdown if self.members.is_empty() => {
                 return ("text", json!({ "content": words() }));
             }

@@ -38,7 +38,8 @@ pub(super) fn answer(cx: &mut Cx<'_>, app: Option<&mut App>, json: Option<&Value
     }
 }
 
-/// The old host's way to the same token. Both errors are as probed on 2026-09-11.
+/// The old host's way to the same token. Both errors are as in a third
+/// party's log of probes of 2026-09-11.
 pub(super) fn answer_old(cx: &mut Cx<'_>, app: Option<&mut App>, call: &HttpCall) -> Reply {
     let text = |name| call.query(name).unwrap_or_default();
     if text("appkey").is_empty() {

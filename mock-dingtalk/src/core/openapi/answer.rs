@@ -33,8 +33,10 @@ enum Content {
         code: String,
         message: String,
         /// What the app would have to be allowed.
-        scopes: &'static [&'static str],
+        scopes: Vec<String>,
     },
+    /// What an address gets that called too often (KB 0012).
+    Blocked,
     Html(String),
     Xml(String),
     File(&'static str, Bytes),
@@ -50,7 +52,7 @@ impl Reply {
     /// An error of api.dingtalk.com: a status, and `{code, requestid, message}` (openapi.md 0.1).
     pub(crate) fn error(status: u16, code: &str, message: &str) -> Self {
         let (code, message) = (code.to_owned(), message.to_owned());
-        let content = Content::WithRequestId { code, message, scopes: &[] };
+        let content = Content::WithRequestId { code, message, scopes: Vec::new() };
         Self { status, content, xml: false, diagnosis: None }
     }
 
@@ -74,15 +76,15 @@ impl Reply {
         Self { status, content: Content::Html(page(status)), xml: false, diagnosis: None }
     }
 
-    /// A 403 that names the permissions that are missing (openapi.md 0.1).
-    pub(crate) fn denied(code: &str, message: &str, scopes: &'static [&'static str]) -> Self {
+    /// An error that names the permissions that are missing (openapi.md 0.1).
+    pub(crate) fn denied(status: u16, code: &str, message: &str, scopes: Vec<String>) -> Self {
         let (code, message) = (code.to_owned(), message.to_owned());
         let content = Content::WithRequestId { code, message, scopes };
-        Self { status: 403, content, xml: false, diagnosis: None }
+        Self { status, content, xml: false, diagnosis: None }
     }
 
     /// The way in which the TOP gateway tells that a token is no good: `errcode` 88 around the
-    /// code itself (KB 0013; spelled as probed on 2026-09-11).
+    /// code itself (KB 0013; spelled as in a third party's log of probes of 2026-09-11).
     pub(crate) fn wrapped(self, unix_ms: i64) -> Self {
         let Content::Plain(body) = &self.content else { return self };
         let code = body["errcode"].as_i64().unwrap_or_default();
@@ -101,6 +103,14 @@ impl Reply {
             "request_id": format!("{unix_ms:x}"),
         }));
         Self { content, ..self }
+    }
+
+    /// The same with the `request_id` that every answer of the TOP gateway has.
+    pub(crate) fn numbered(mut self, unix_ms: i64) -> Self {
+        if let Content::Plain(Value::Object(body)) = &mut self.content {
+            body.entry("request_id").or_insert_with(|| format!("{unix_ms:x}").into());
+        }
+        self
     }
 
     /// An error of oapi.dingtalk.com: HTTP 200, and `{errcode, errmsg}` (openapi.md 0.2).
@@ -156,6 +166,9 @@ impl Reply {
                 xml: false,
                 diagnosis: None,
             },
+            Action::Status(status, ErrorBody::Blocked) => {
+                Self { status: *status, content: Content::Blocked, xml: false, diagnosis: None }
+            }
             Action::Status(status, ErrorBody::Empty) => {
                 Self { status: *status, content: Content::Empty, xml: false, diagnosis: None }
             }
@@ -179,7 +192,9 @@ impl Reply {
             Action::Code { code, message, .. } if oapi && code.parse::<i64>().is_ok() => {
                 Self::errcode(code.parse().unwrap_or(-1), message)
             }
-            Action::Code { status, code, message } => Self::error(*status, code, message),
+            Action::Code { status, code, message, required_scopes } => {
+                Self::denied(*status, code, message, required_scopes.clone())
+            }
             _ => return None,
         })
     }
@@ -200,6 +215,13 @@ impl Reply {
                     body["accessdenieddetail"] = json!({ "requiredScopes": scopes });
                 }
                 write(body)
+            }
+            Content::Blocked => {
+                let uuid = request_id.replace('-', "").to_ascii_lowercase();
+                let body = json!({
+                    "status": 1111, "wait": 5, "source": "x5", "punish": "deny", "uuid": uuid,
+                });
+                (JSON, body.to_string())
             }
             Content::Html(page) => (HTML, page),
             Content::Xml(xml) => ("application/xml", xml),

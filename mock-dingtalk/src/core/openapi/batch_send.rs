@@ -21,14 +21,15 @@ const MAX_USERS: usize = 20;
 /// What the text of the error says.
 const MAX_USERS_SAID: usize = 100;
 
-/// Takes a push. Unknown people are listed, the others get it all the same.
+/// Takes a push. Unknown and throttled people are listed, the others get it all the same.
 pub(super) fn answer(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
     let body = ask.object("invalidParameter.param.invalid", SEE)?;
     msg_key::check_robot(app, body, SEE)?;
     let user_ids = user_ids(app, body)?;
     let message = msg_key::read(app, body)?;
     let key = app.mint.process_query_key();
-    let (mut unknown, mut to, mut seqs) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut unknown, mut throttled) = (Vec::new(), Vec::new());
+    let (mut to, mut seqs) = (Vec::new(), Vec::new());
     for user_id in user_ids {
         let known = app.people.get(user_id).is_some();
         let chat = known.then(|| app.conversations.direct(&mut app.mint, user_id, None)).flatten();
@@ -36,6 +37,10 @@ pub(super) fn answer(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
             unknown.push(user_id);
             continue;
         };
+        if app.api.limits.flow_controlled.contains(user_id) {
+            throttled.push(user_id);
+            continue;
+        }
         let row = SentRow {
             seq: app.sent.next_number(),
             via: "batchSend",
@@ -68,7 +73,7 @@ pub(super) fn answer(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     Ok(Reply::ok(json!({
         "processQueryKey": key,
         "invalidStaffIdList": unknown,
-        "flowControlledStaffIdList": [],
+        "flowControlledStaffIdList": throttled,
     })))
 }
 

@@ -1,12 +1,13 @@
 //! `POST /v1.0/card/instances`, `…/deliver` and `…/createAndDeliver`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
 use super::{
     answer::Reply,
     ask::{Ask, Fields, refuse},
+    card_more, card_update,
     pushes::{Aim, Push},
 };
 use crate::core::{
@@ -96,20 +97,34 @@ fn new_card<'a>(app: &mut App, body: Fields<'a>) -> Result<(&'a str, Card), Repl
         let problem = format!("there is a card {id:?} already");
         return Err(refuse("param.cardAlreadyExist", problem, "a new outTrackId", SEE));
     }
+    let params = param_map(app, data, "cardData")?;
     let card = Card {
         template_id: template.to_owned(),
-        params: param_map(app, data, "cardData")?,
+        variables: variables(template, &params),
+        params,
         private: private_data(app, body)?,
         callback,
         streamed: None,
         stage: Stage::Delivered,
         seqs: Vec::new(),
         spaces: Vec::new(),
-        space_models: Map::new(),
+        space_models: card_more::space_models(body)?,
         guids: HashMap::new(),
         last_call: None,
     };
     Ok((id, card))
+}
+
+/// The variables of a template are known where it is public, and else inferred from what the card
+/// came with. One that came with none, but for its state, may have any.
+fn variables(template: &str, params: &Map<String, Value>) -> Option<BTreeSet<String>> {
+    let known = card_update::template_keys(template);
+    if known.is_empty() && params.keys().all(|name| name == "flowStatus") {
+        return None;
+    }
+    Some(
+        params.keys().map(String::as_str).chain(known.iter().copied()).map(str::to_owned).collect(),
+    )
 }
 
 /// `cardParamMap` of `cardData`: strings only, says the page. Lenient: others are written as JSON.
@@ -149,7 +164,7 @@ pub(super) fn private_data(app: &mut App, body: Fields<'_>) -> Result<Map<String
 fn spaces(app: &App, body: Fields<'_>) -> Result<Vec<(String, String)>, Reply> {
     let named = body.required("openSpaceId", "param.openSpaceIdEmpty", SEE)?;
     let invalid = |problem: String| {
-        let expected = "dtv1.card//IM_GROUP.<openConversationId> or //IM_ROBOT.<userId>";
+        let expected = "dtv1.card//IM_GROUP.<openConversationId> or //IM_ROBOT.<userId or unionId>";
         refuse("param.openSpaceIdInvalid", problem, expected, SEE)
     };
     let list = named
@@ -209,9 +224,10 @@ impl App {
         space: &str,
     ) -> Option<String> {
         let (aim, to, chat) = if kind == "IM_ROBOT" {
-            self.people.get(space)?;
-            let chat = self.conversations.direct(&mut self.mint, space, None)?;
-            (Aim::Direct, space.to_owned(), chat.id)
+            // A user id or a union id (openapi.md 6.1).
+            let user_id = self.people.named(space)?.user_id.clone();
+            let chat = self.conversations.direct(&mut self.mint, &user_id, None)?;
+            (Aim::Direct, user_id, chat.id)
         } else {
             let wanted = match kind {
                 "IM_SINGLE" => ConversationKind::Direct,

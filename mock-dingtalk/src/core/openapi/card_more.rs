@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     answer::Reply,
-    ask::{Ask, refuse},
+    ask::{Ask, Fields, refuse},
     card_create::{SEE, out_track_id},
 };
 use crate::core::{
@@ -47,20 +47,27 @@ pub(super) fn spaces(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     let body = ask.object("param.empty", SEE_SPACES)?;
     let id = out_track_id(body)?;
     let Some(card) = app.api.cards.get_mut(id) else { return Err(no_card(id)) };
-    let given: Vec<&str> = MODELS.into_iter().filter(|name| body.get(name).is_some()).collect();
+    let given = space_models(body)?;
     if given.is_empty() {
         let expected = format!("one of {}", MODELS.join(", "));
         return Err(refuse("param.empty", "there is no space model", expected, SEE_SPACES));
     }
-    if let Some(name) = given.iter().find(|name| !body.get(name).is_some_and(Value::is_object)) {
-        let problem = format!("{name} is no object");
-        return Err(refuse("param.openSpaceModelInvalid", problem, "an object", SEE_SPACES));
-    }
-    for name in given {
-        card.space_models.insert(name.to_owned(), body.get(name).cloned().unwrap_or_default());
-    }
+    card.space_models.extend(given);
     app.refresh_card(cx, id);
     Ok(Reply::ok(json!({ "success": true, "result": true })))
+}
+
+/// The models of spaces in a body, by their names.
+pub(super) fn space_models(body: Fields<'_>) -> Result<Map<String, Value>, Reply> {
+    let mut models = Map::new();
+    for (name, model) in MODELS.into_iter().filter_map(|name| Some((name, body.get(name)?))) {
+        if !model.is_object() {
+            let problem = format!("{name} is no object");
+            return Err(refuse("param.openSpaceModelInvalid", problem, "an object", SEE_SPACES));
+        }
+        models.insert(name.to_owned(), model.clone());
+    }
+    Ok(models)
 }
 
 /// `POST /v1.0/card/callbacks/register`. A key that leads elsewhere already is changed with

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::core::{
     app::{App, Cx},
-    card::{Card, Stage},
+    card::{Card, Stage, merge},
     findings::Rule,
     journal::Diagnosis,
 };
@@ -48,7 +48,7 @@ pub(super) fn update(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
         options.and_then(|options| options.get(name)).and_then(Value::as_bool).unwrap_or(false)
     };
     if let Some(params) = public {
-        merge(&mut card.params, params, by_key("updateCardDataByKey"));
+        card.change(params, by_key("updateCardDataByKey"));
     }
     for (user_id, params) in private.unwrap_or_default() {
         let (Value::Object(params), mine) = (params, card.private.entry(user_id)) else { continue };
@@ -60,15 +60,6 @@ pub(super) fn update(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     Ok(Reply::ok(json!({ "success": true, "result": true })))
 }
 
-/// Changes a map key by key, or as a whole.
-pub(crate) fn merge(map: &mut Map<String, Value>, new: Map<String, Value>, by_key: bool) {
-    if by_key {
-        map.extend(new);
-    } else {
-        *map = new;
-    }
-}
-
 /// `PUT /v1.0/card/streaming`. An empty content is taken: clients open and close with one.
 pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
     let body = ask.object("param.empty", SEE_STREAM)?;
@@ -76,14 +67,10 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     let guid = body.required("guid", "param.stream.guidEmpty", SEE_STREAM)?;
     let key = body.required("key", "param.stream.keyEmpty", SEE_STREAM)?;
     let content = content(app, body)?;
+    let most = if app.api.lenient { MAX_LENIENT } else { MAX_CONTENT };
     let [full, finalize, error] = ["isFull", "isFinalize", "isError"].map(|name| flag(body, name));
     let (full, finalize, error) = (full?, finalize?, error?);
-    let Some(card) = app.api.cards.get_mut(id) else {
-        let problem = format!("the app has no card {id:?}");
-        let diagnosis = Diagnosis::new(problem, "the outTrackId of a card", SEE_STREAM);
-        let message = "card is not exist";
-        return Err(Reply::error(400, "param.stream.outTrackId", message).diagnosed(diagnosis));
-    };
+    let card = streamed_card(app, id)?;
     let done = Reply::ok(json!({ "success": true, "result": true }));
     let hash = fingerprint(body);
     if let Some(known) = card.guids.get(guid) {
@@ -93,7 +80,11 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
         let rule = if *known == hash { Rule::CallRemarked } else { Rule::CardGuidReused };
         return Ok(done.diagnosed(diagnosis.of(rule)));
     }
-    check_key(card, key)?;
+    let doubts = [unknown_key(card, key), appended_markdown(card, key, full)];
+    for refusal in doubts.into_iter().flatten() {
+        app.api.tolerate(refusal)?;
+    }
+    let card = streamed_card(app, id)?;
     if card.stage == Stage::Finished || card.stage == Stage::Failed {
         // What DingTalk answers is not known; that the finished text stays is our choice.
         let problem = "the card is finished: nothing changed";
@@ -102,7 +93,6 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     }
     let before = card.params.get(key).and_then(Value::as_str).unwrap_or_default();
     let text = if full { content.to_owned() } else { format!("{before}{content}") };
-    let most = if app.api.lenient { MAX_LENIENT } else { MAX_CONTENT };
     if text.len() > most {
         return Err(too_large(text.len()));
     }
@@ -178,27 +168,39 @@ fn flag(body: Fields<'_>, name: &str) -> Result<bool, Reply> {
     }
 }
 
-/// A template's variables are known only where it is public, and by what the card came with; a
-/// card that came with none may have any.
-fn check_key(card: &Card, key: &str) -> Result<(), Reply> {
-    let known = card.params.contains_key(key)
-        || template_keys(&card.template_id).contains(&key)
-        || (card.params.keys().all(|name| name == "flowStatus")
-            && template_keys(&card.template_id).is_empty());
-    if known {
-        return Ok(());
-    }
-    let names: Vec<&str> = card.params.keys().map(String::as_str).collect();
+fn streamed_card<'a>(app: &'a mut App, id: &str) -> Result<&'a mut Card, Reply> {
+    app.api.cards.get_mut(id).ok_or_else(|| {
+        let problem = format!("the app has no card {id:?}");
+        let diagnosis = Diagnosis::new(problem, "the outTrackId of a card", SEE_STREAM);
+        Reply::error(400, "param.stream.outTrackId", "card is not exist").diagnosed(diagnosis)
+    })
+}
+
+/// What is answered to a variable that the template lacks.
+fn unknown_key(card: &Card, key: &str) -> Option<Reply> {
+    let variables = card.variables.as_ref().filter(|variables| !variables.contains(key))?;
+    let names: Vec<&str> = variables.iter().map(String::as_str).collect();
     let diagnosis = Diagnosis::new(
         format!("the template has no variable {key:?}"),
         format!("one of {}", names.join(", ")),
         "openapi.md 6.6 (soimy/openclaw-channel-dingtalk#81)",
     );
-    Err(Reply::error(500, "unknownError", "未知错误").diagnosed(diagnosis))
+    Some(Reply::error(500, "unknownError", "未知错误").diagnosed(diagnosis))
+}
+
+/// What is answered where Markdown is appended to. Which variables are Markdown is known of the
+/// public templates only.
+fn appended_markdown(card: &Card, key: &str, full: bool) -> Option<Reply> {
+    let markdown = ["msgContent", "content"].contains(&key);
+    if full || !markdown || !template_keys(&card.template_id).contains(&key) {
+        return None;
+    }
+    let problem = format!("isFull is false, and {key} is Markdown");
+    Some(refuse("param.stream.isFull", problem, "isFull: true, with all of the text", SEE_STREAM))
 }
 
 /// The streamed variables of the public templates that clients in use carry.
-fn template_keys(template_id: &str) -> &'static [&'static str] {
+pub(super) fn template_keys(template_id: &str) -> &'static [&'static str] {
     match template_id {
         "382e4302-551d-4880-bf29-a30acfab2e71.schema"
         | "02fcf2f4-5e02-4a85-b672-46d1f715543e.schema" => &["msgContent"],

@@ -62,8 +62,9 @@ pub(super) fn oapi<'a>(
         Ok(()) => Ok(app),
         Err(spent) => {
             let (errcode, errmsg) = match spent {
-                Spent::PerSecond(_) => (90018, "应用调用该接口的QPS超过上限"),
-                Spent::PerMonth(_) => (90020, "企业调用接口的次数超过上限"),
+                // Of the minute no page of the old host tells: the same code is our choice.
+                Spent::Second(_) | Spent::Minute(_) => (90018, "应用调用该接口的QPS超过上限"),
+                Spent::Month(_) => (90020, "企业调用接口的次数超过上限"),
             };
             Err(Reply::errcode(errcode, errmsg).diagnosed(spent.diagnosis()))
         }
@@ -74,10 +75,13 @@ pub(super) fn oapi<'a>(
 /// one is not documented).
 fn spent_api(spent: Spent) -> Reply {
     let (code, message) = match spent {
-        Spent::PerSecond(_) => {
+        Spent::Second(_) => {
             ("Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "应用调用该接口的QPS超过上限")
         }
-        Spent::PerMonth(_) => {
+        Spent::Minute(_) => {
+            ("Forbidden.AccessDenied.QpmLimitForAppkeyAndApi", "应用调用该接口的QPM超过上限")
+        }
+        Spent::Month(_) => {
             ("Forbidden.AccessDenied.ApiCountLimitForOrg", "企业调用接口的次数超过上限")
         }
     };
@@ -91,7 +95,7 @@ fn unauthenticated(problem: &str) -> Reply {
     Reply::error(400, "InvalidAuthentication", "不合法的access_token").diagnosed(diagnosis)
 }
 
-/// Code and words as probed on 2026-09-11, also where the token came in the query.
+/// Code and words as in a third party's log of probes of 2026-09-11, also where the token came in the query.
 fn without_token() -> Reply {
     let problem = "the header x-acs-dingtalk-access-token is missing";
     let diagnosis = Diagnosis::new(problem, TOKEN, "openapi.md 0");

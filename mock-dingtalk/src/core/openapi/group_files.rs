@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::{
     answer::Reply,
     ask::{Ask, refuse},
-    users,
 };
 use crate::core::{
     app::{App, Cx},
@@ -151,7 +150,7 @@ fn checked_space<'a>(app: &App, ask: &Ask<'a>) -> Result<&'a str, Reply> {
 }
 
 fn check_person(app: &App, union_id: &str) -> Result<(), Reply> {
-    if app.people.all().any(|person| users::union_id(person) == union_id) {
+    if app.people.all().any(|person| person.union_id() == union_id) {
         return Ok(());
     }
     let problem = format!("unionId is {union_id:?}");

@@ -20,6 +20,9 @@ struct Template {
 }
 
 const INVALID: &str = "invalidParameter.msgParam.invalid";
+/// The page has more codes that begin so, one for each member; their names are not to be had.
+const ACTION_CARD: &str = "miss.param.actionCard";
+const VIDEO: &str = "miss.param.video";
 
 const TEMPLATES: [Template; 13] = [
     Template {
@@ -55,10 +58,10 @@ const TEMPLATES: [Template; 13] = [
         msgtype: "actionCard",
         text: "text",
         needs: &[
-            ("title", INVALID),
-            ("text", INVALID),
-            ("singleTitle", INVALID),
-            ("singleURL", INVALID),
+            ("title", ACTION_CARD),
+            ("text", ACTION_CARD),
+            ("singleTitle", ACTION_CARD),
+            ("singleURL", ACTION_CARD),
         ],
     },
     Template { key: "sampleActionCard2", msgtype: "actionCard", text: "text", needs: buttons(2) },
@@ -70,50 +73,54 @@ const TEMPLATES: [Template; 13] = [
         msgtype: "actionCard",
         text: "text",
         needs: &[
-            ("title", INVALID),
-            ("text", INVALID),
-            ("buttonTitle1", INVALID),
-            ("buttonUrl1", INVALID),
-            ("buttonTitle2", INVALID),
-            ("buttonUrl2", INVALID),
+            ("title", ACTION_CARD),
+            ("text", ACTION_CARD),
+            ("buttonTitle1", ACTION_CARD),
+            ("buttonUrl1", ACTION_CARD),
+            ("buttonTitle2", ACTION_CARD),
+            ("buttonUrl2", ACTION_CARD),
         ],
     },
     Template {
         key: "sampleAudio",
         msgtype: "audio",
         text: "",
-        needs: &[("mediaId", INVALID), ("duration", INVALID)],
+        needs: &[("mediaId", "miss.param.audio"), ("duration", "miss.param.audio")],
     },
     Template {
         key: "sampleFile",
         msgtype: "file",
         text: "fileName",
-        needs: &[("mediaId", INVALID), ("fileName", INVALID), ("fileType", INVALID)],
+        needs: &[
+            ("mediaId", "miss.param.file"),
+            ("fileName", "miss.param.file"),
+            ("fileType", "miss.param.file"),
+        ],
     },
     // `picMediaId` has to be there and may be empty: a plugin in use sends it so.
     Template {
         key: "sampleVideo",
         msgtype: "video",
         text: "",
-        needs: &[("videoMediaId", INVALID), ("videoType", INVALID), ("duration", INVALID)],
+        needs: &[("videoMediaId", VIDEO), ("videoType", VIDEO), ("duration", VIDEO)],
     },
 ];
 
 /// The members of the vertical action cards with `count` buttons.
 const fn buttons(count: usize) -> &'static [(&'static str, &'static str)] {
     const ALL: [(&str, &str); 12] = [
-        ("title", INVALID),
-        ("text", INVALID),
-        ("actionTitle1", INVALID),
-        ("actionURL1", INVALID),
-        ("actionTitle2", INVALID),
-        ("actionURL2", INVALID),
-        ("actionTitle3", INVALID),
-        ("actionURL3", INVALID),
-        ("actionTitle4", INVALID),
-        ("actionURL4", INVALID),
-        ("actionTitle5", INVALID),
-        ("actionURL5", INVALID),
+        ("title", ACTION_CARD),
+        ("text", ACTION_CARD),
+        ("actionTitle1", ACTION_CARD),
+        ("actionURL1", ACTION_CARD),
+        ("actionTitle2", ACTION_CARD),
+        ("actionURL2", ACTION_CARD),
+        ("actionTitle3", ACTION_CARD),
+        ("actionURL3", ACTION_CARD),
+        ("actionTitle4", ACTION_CARD),
+        ("actionURL4", ACTION_CARD),
+        ("actionTitle5", ACTION_CARD),
+        ("actionURL5", ACTION_CARD),
     ];
     ALL.split_at(2 + 2 * count).0
 }
@@ -168,14 +175,16 @@ pub(super) fn check_robot(app: &App, body: Fields<'_>, see: &'static str) -> Res
     check_robot_code(app, body.text("robotCode"), see)
 }
 
-/// Checks a `robotCode`.
+/// Checks a `robotCode`. Of another robot the sending calls say `resource.not.found`, as was seen
+/// (NousResearch/hermes-agent#30143), though the page of batchSend lists
+/// `invalidParameter.robotCode.notExsit` as well; the calls that name no code of their own borrow
+/// it.
 pub(super) fn check_robot_code(app: &App, code: &str, see: &'static str) -> Result<(), Reply> {
     if code.is_empty() {
         let problem = "robotCode is missing or empty";
         return Err(refuse("invalidParameter.robotCode.empty", problem, "a string", see));
     }
     if code != app.robot_code {
-        // Seen when the code is not the app's robot (NousResearch/hermes-agent#30143).
         let diagnosis =
             Diagnosis::new("robotCode is not the app's robot", app.robot_code.clone(), see);
         return Err(Reply::error(400, "resource.not.found", "robot 不存在").diagnosed(diagnosis));
@@ -212,7 +221,7 @@ fn param(
         }
     }
     if template.key == "sampleVideo" && !param.contains_key("picMediaId") {
-        return Err(wrong(INVALID, "msgParam.picMediaId is missing", "sampleVideo needs it"));
+        return Err(wrong(VIDEO, "msgParam.picMediaId is missing", "sampleVideo needs it"));
     }
     Ok(param)
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     answer::Reply,
     not_modelled::NotModelled,
-    routes::{ROUTES, Route, matches},
+    routes::{Host, ROUTES, Route, matches},
 };
 use crate::core::{
     app::Cx,
@@ -15,8 +15,8 @@ use crate::core::{
     journal::Diagnosis,
 };
 
-/// The api host's body is from aliyun/alibabacloud-go-sdk#5. The others were probed on 2026-09-11:
-/// the TOP gateway names the method that it made of the path, and paths without a version get the
+/// The api host's body is from aliyun/alibabacloud-go-sdk#5. The others are in a third party's log
+/// of probes of 2026-09-11: the TOP gateway names the method that it made of the path, and paths without a version get the
 /// old host's 404 on the new one too.
 pub(super) fn answer(cx: &Cx<'_>, call: &HttpCall) -> Reply {
     let diagnosis = diagnosis(call);
@@ -40,12 +40,21 @@ pub(super) fn answer(cx: &Cx<'_>, call: &HttpCall) -> Reply {
 }
 
 fn diagnosis(call: &HttpCall) -> Diagnosis {
-    let (problem, see) = match NotModelled::find(&call.method, &call.path) {
-        Some(entry) => (
+    let known = ROUTES.iter().find(|route| {
+        route.method == call.method
+            && is_elsewhere(route, call)
+            && matches(route.pattern, &call.path).is_some()
+    });
+    let (problem, see) = match (known, NotModelled::find(&call.method, &call.path)) {
+        (Some(route), _) => (
+            format!("{} {} is a call of {}", call.method, call.path, route.host.name()),
+            "openapi.md 0",
+        ),
+        (None, Some(entry)) => (
             format!("{} {} is not modelled on purpose: {}", call.method, call.path, entry.reason),
             entry.source,
         ),
-        None => (
+        (None, None) => (
             format!("there is no {} {}", call.method, call.path),
             "GET /_mock/coverage, or openapi.md 10",
         ),
@@ -128,6 +137,12 @@ pub(super) fn is_of(route: &Route, call: &HttpCall) -> bool {
     let own = route.host.name().split('.').next().unwrap_or_default();
     let named = ["api", "oapi"].into_iter().find(|name| is_host(host, name));
     named.is_none_or(|name| name == own)
+}
+
+/// Whether DingTalk has nothing at this path on the host that the call names. Files are on hosts
+/// of their own, which a client may reach by any name.
+pub(super) fn is_elsewhere(route: &Route, call: &HttpCall) -> bool {
+    matches!(route.host, Host::Api | Host::Oapi) && !is_of(route, call)
 }
 
 #[cfg(test)]

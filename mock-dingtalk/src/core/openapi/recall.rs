@@ -6,7 +6,6 @@ use serde_json::{Map, Value, json};
 use super::{
     answer::Reply,
     ask::{Ask, Fields, refuse},
-    msg_key,
     pushes::Aim,
     send_to_chat,
 };
@@ -39,7 +38,10 @@ fn recall(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>, aim: Aim) -> Result<Rep
         let problem = "robotCode is missing or empty";
         return Err(refuse("invalidParameter.robotCode", problem, "a string", SEE));
     }
-    msg_key::check_robot(app, body, SEE)?;
+    if body.text("robotCode") != app.robot_code {
+        let problem = "robotCode is not the app's robot";
+        return Err(refuse("not.allowed.robotCode", problem, app.robot_code.clone(), SEE));
+    }
     let chat = match aim {
         Aim::Direct => None,
         Aim::Group | Aim::Private => Some(send_to_chat::chat(app, body, aim, SEE)?),

@@ -36,8 +36,13 @@ fn take(
     json: Option<&Value>,
 ) -> Result<Reply, Reply> {
     let token = call.query("access_token").unwrap_or_default();
+    if token.is_empty() {
+        // In the words that the old host has for other parameters; several reports quote them.
+        let problem = "access_token is missing or empty";
+        return Err(refuse(40035, "缺少参数 access_token", problem, "?access_token="));
+    }
     let unknown = || {
-        // Probed on 2026-09-11.
+        // As in a third party's log of probes of 2026-09-11.
         let expected = "the access_token of POST /_mock/apps/{clientId}/custom-robots";
         refuse(300_005, "token is not exist", "no custom robot has this access_token", expected)
     };
@@ -70,7 +75,8 @@ fn take(
             refuse(400_105, "不支持的消息类型", format!("msgtype is {msgtype:?}"), expected)
         }
     })?;
-    guard(robot, call, json, cx)?;
+    let msgtype = body.get("msgtype").and_then(Value::as_str).unwrap_or_default();
+    guard(robot, call, body.get(msgtype), cx)?;
     if !robot.spend(cx.now.since_start) {
         let problem = format!("more than {PER_MINUTE} messages in one minute");
         let expected = "10 minutes of silence after that";
@@ -104,11 +110,11 @@ fn take(
     Ok(done)
 }
 
-/// The robot's guards: signature, words, addresses. Each has the same code (KB 0717).
+/// The robot's guards: signature, words of its `content`, addresses. Each has the same code (KB 0717).
 fn guard(
     robot: &CustomRobot,
     call: &HttpCall,
-    json: Option<&Value>,
+    content: Option<&Value>,
     cx: &Cx<'_>,
 ) -> Result<(), Reply> {
     let refuse = |errmsg: &str, expected: &str| refuse(310_000, errmsg, errmsg, expected);
@@ -124,7 +130,7 @@ fn guard(
     }
     if !robot.keywords.is_empty() {
         let mut words = String::new();
-        collect(json.unwrap_or(&Value::Null), &mut words);
+        collect(content.unwrap_or(&Value::Null), &mut words);
         if !robot.keywords.iter().any(|keyword| words.contains(keyword)) {
             let expected = format!("one of {}", robot.keywords.join(", "));
             return Err(refuse("keywords not in content", &expected));

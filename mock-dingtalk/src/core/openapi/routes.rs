@@ -36,7 +36,7 @@ pub(super) enum Kind {
     Api(Handler),
 }
 
-/// Which of DingTalk's hosts serves a call. The mock answers on all of them alike.
+/// Which of DingTalk's hosts serves a call. By its own address the mock answers for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Host {
     /// `api.dingtalk.com`.
@@ -120,6 +120,13 @@ impl Route {
     }
 }
 
+const SENT: &str = "the code for a media_id that nobody uploaded; one code for all that an action \
+                    card misses";
+const READERS: &str = "the codes for a missing and an unknown key, borrowed from the recalls, and for \
+                       another robot, borrowed from the sending calls";
+const TOP: &str = "90018 for the limit of a second, which the TOP gateway may wrap in another code; \
+                   the words of errmsg";
+
 /// Every call that the mock knows.
 pub(crate) static ROUTES: &[Route] = &[
     route(
@@ -130,12 +137,14 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .derived("the XML for callers without Accept; what a malformed body gets, beyond the one seen"),
     route("POST", "/v1.0/oauth2/accessToken", Kind::AccessToken, "openapi.md 1.1 (KB 0033)"),
-    route("POST", "/v1.0/oauth2/{}/token", Kind::CorpToken, "openapi.md 1.2 (KB 0037)"),
+    route("POST", "/v1.0/oauth2/{}/token", Kind::CorpToken, "openapi.md 1.2 (KB 0037)").derived(
+        "401 for another corporation; the code for a body that is no JSON, borrowed from accessToken",
+    ),
     route(
         "GET",
         "/gettoken",
         Kind::GetToken,
-        "openapi.md 1.3 (KB 1444); errors as probed on 2026-09-11",
+        "openapi.md 1.3 (KB 1444); errors as in a third party's log of probes of 2026-09-11",
     ),
     route("POST", "/robot/sendBySession", Kind::SendBySession, "openapi.md 3 (KB 0699)")
         .derived("image, file and video have no page; which codes of /robot/send apply here"),
@@ -147,21 +156,21 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(batch_send::answer),
         "openapi.md 4.1 and 4.8 (KB 0714, KB 0699)",
     )
-    .derived("the code for a media_id that nobody uploaded"),
+    .derived(SENT),
     route(
         "POST",
         "/v1.0/robot/groupMessages/send",
         Kind::Api(send_to_chat::group),
         "openapi.md 4.2 (KB 0716)",
     )
-    .derived("the code for a media_id that nobody uploaded"),
+    .derived(SENT),
     route(
         "POST",
         "/v1.0/robot/privateChatMessages/send",
         Kind::Api(send_to_chat::private),
         "openapi.md 4.3 (KB 0715)",
     )
-    .derived("a direct chat stands in for one between two people"),
+    .derived("a direct chat stands in for one between two people; else as groupMessages/send"),
     // KB 0723 writes it so, and batchSend otherwise; clients use both spellings.
     route(
         "POST",
@@ -190,19 +199,22 @@ pub(crate) static ROUTES: &[Route] = &[
         "/v1.0/robot/oToMessages/readStatus",
         Kind::Api(read_status::direct),
         "openapi.md 4.5 (KB 0720)",
-    ),
+    )
+    .derived(READERS),
     route(
         "POST",
         "/v1.0/robot/groupMessages/query",
         Kind::Api(read_status::group),
         "openapi.md 4.5 (KB 0722)",
-    ),
+    )
+    .derived(READERS),
     route(
         "POST",
         "/v1.0/robot/privateChatMessages/query",
         Kind::Api(read_status::private),
         "openapi.md 4.5 (KB 0721)",
-    ),
+    )
+    .derived(READERS),
     route(
         "POST",
         "/v1.0/robot/emotion/reply",
@@ -225,21 +237,24 @@ pub(crate) static ROUTES: &[Route] = &[
     )
     .derived("how long code and address last"),
     route("POST", "/topapi/v2/user/get", Kind::Top(users::get), "openapi.md 7 (KB 0056)")
-        .uncounted(),
+        .uncounted()
+        .derived(TOP),
     route(
         "POST",
         "/topapi/v2/user/getbymobile",
         Kind::Top(users::by_mobile),
         "openapi.md 7 (KB 0063)",
     )
-    .uncounted(),
+    .uncounted()
+    .derived(TOP),
     route(
         "POST",
         "/topapi/user/getbyunionid",
         Kind::Top(users::by_union_id),
         "openapi.md 7 (KB 0064)",
     )
-    .uncounted(),
+    .uncounted()
+    .derived(TOP),
     route(
         "GET",
         "/user/get",
@@ -254,7 +269,8 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(users::me),
         "openapi.md 7 (casdoor/casdoor#4469)",
     )
-    .uncounted(),
+    .uncounted()
+    .derived("the words of message"),
     route("GET", "/robot-files/{}", Kind::File, "openapi.md 4.7 (KB 0719)")
         .derived("the path: DingTalk's leads to its object storage"),
     route(
@@ -269,21 +285,22 @@ pub(crate) static ROUTES: &[Route] = &[
         "/v1.0/card/instances",
         Kind::Api(card_update::update),
         "openapi.md 6.5 (KB 0782)",
-    ),
+    )
+    .derived("param.invalid for what is no string"),
     route(
         "POST",
         "/v1.0/card/instances/deliver",
         Kind::Api(card_create::deliver),
         "openapi.md 6.1 and 6.3 (KB 0781)",
     )
-    .derived("errorMsg for spaces other than IM_ROBOT"),
+    .derived("errorMsg for spaces other than IM_ROBOT; templates are not looked up"),
     route(
         "POST",
         "/v1.0/card/instances/createAndDeliver",
         Kind::Api(card_create::create_and_deliver),
         "openapi.md 6.4 (KB 0783)",
     )
-    .derived("errorMsg for spaces other than IM_ROBOT"),
+    .derived("errorMsg for spaces other than IM_ROBOT; templates are not looked up"),
     route(
         "PUT",
         "/v1.0/card/instances/spaces",
@@ -297,7 +314,10 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_update::stream),
         "openapi.md 6.6 and 6.7 (KB 0785)",
     )
-    .derived("nothing changes after the end; more than 64 KiB is refused"),
+    .derived(
+        "nothing changes after the end; more than 64 KiB is refused; the variables of unknown \
+         templates are inferred from what the card came with",
+    ),
     route(
         "POST",
         "/v1.0/card/callbacks/register",

@@ -19,7 +19,7 @@ pub(super) fn get(_: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply,
     let person = app.people.get(&user_id).ok_or_else(|| nobody(&user_id))?.clone();
     let result = json!({
         "userid": person.user_id,
-        "unionid": union_id(&person),
+        "unionid": person.union_id(),
         "name": person.nick,
         "avatar": "",
         "mobile": mobile(&person),
@@ -44,7 +44,7 @@ pub(super) fn get_old(_: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     Ok(Reply::ok(json!({
         "errcode": 0,
         "errmsg": "ok",
-        "unionid": union_id(person),
+        "unionid": person.union_id(),
         "userid": person.user_id,
         "name": person.nick,
     })))
@@ -69,7 +69,7 @@ pub(super) fn by_union_id(_: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Resul
         let expected = "a unionid".to_owned();
         refuse(400_002, "无效的参数", "unionid is missing or empty", expected)
     })?;
-    let person = app.people.all().find(|person| union_id(person) == id);
+    let person = app.people.all().find(|person| person.union_id() == id);
     let user_id = person.ok_or_else(|| nobody(&id))?.user_id.clone();
     // Nothing but people of the corporation is modelled, hence contact type 0.
     Ok(found(app, &json!({ "contact_type": 0, "userid": user_id })))
@@ -81,7 +81,8 @@ pub(super) fn me(_: &mut Cx<'_>, _: &mut App, _: &Ask<'_>) -> Result<Reply, Repl
     let code = "Forbidden.AccessDenied.AccessTokenPermissionDenied";
     let message = "没有调用该接口的权限";
     let diagnosis = Diagnosis::new("the token is an app's", "a person's token", SEE);
-    Err(Reply::denied(code, message, &["Contact.User.Read"]).diagnosed(diagnosis))
+    Err(Reply::denied(403, code, message, vec!["Contact.User.Read".to_owned()])
+        .diagnosed(diagnosis))
 }
 
 fn found(app: &mut App, result: &Value) -> Reply {
@@ -100,12 +101,6 @@ fn field(ask: &Ask<'_>, name: &str) -> Option<String> {
             .map(|(_, value)| value.into_owned())?,
     };
     (!text.is_empty()).then_some(text)
-}
-
-/// Made of the encrypted id, which is minted for each person.
-pub(super) fn union_id(person: &Person) -> String {
-    let core: String = person.dingtalk_id.chars().filter(char::is_ascii_alphanumeric).collect();
-    format!("Un{}", core.trim_start_matches("LWCPv1"))
 }
 
 /// A number of the range that is set aside for fiction elsewhere, told from the user id.
