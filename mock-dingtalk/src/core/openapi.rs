@@ -37,7 +37,12 @@ use serde_json::Value;
 use self::multipart::Form;
 #[cfg(test)]
 pub(crate) use self::routes::modelled_calls;
-pub(crate) use self::{answer::Reply, card_update::merge, endpoints::endpoints, state::ApiState};
+pub(crate) use self::{
+    answer::Reply,
+    card_update::{merge, outgrown},
+    endpoints::endpoints,
+    state::ApiState,
+};
 use self::{
     ask::Ask,
     routes::{Found, Kind},

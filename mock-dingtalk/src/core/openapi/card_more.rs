@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::{
     answer::Reply,
     ask::{Ask, refuse},
-    card_create::{SEE, out_track_id},
+    card_create::{SEE, out_track_id, too_much},
 };
 use crate::core::{
     app::{App, Cx},
+    card::map_bytes,
     journal::{Draft, EntryKind},
 };
 
@@ -20,6 +21,8 @@ const SEE_REGISTER: &str = "openapi.md 6.8 (KB 0786)";
 const SEE_CLOSE: &str = "openapi.md 6.9 (KB 0784)";
 /// Callback routes of one app: our choice.
 const MAX_ROUTES: usize = 1_000;
+/// Bytes of an `apiSecret`: our choice.
+const MAX_SECRET: usize = 512;
 /// Models of spaces that a card may get.
 const MODELS: [&str; 5] = [
     "imGroupOpenSpaceModel",
@@ -50,6 +53,11 @@ pub(super) fn spaces(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
         let problem = format!("{name} is no object");
         return Err(refuse("param.openSpaceModelInvalid", problem, "an object", SEE_SPACES));
     }
+    // The whole body is weighed: what it replaces is not worth a second look.
+    let added = map_bytes(body.0);
+    if !card.takes(added) {
+        return Err(too_much(card.bytes() + added));
+    }
     for name in given {
         card.space_models.insert(name.to_owned(), body.get(name).cloned().unwrap_or_default());
     }
@@ -72,6 +80,10 @@ pub(super) fn register(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<
     if key.len() > 512 || url.len() > 2_048 {
         let problem = "callbackRouteKey or callbackUrl is too long";
         return Err(refuse(INVALID, problem, "at most 512 and 2048 bytes", SEE_REGISTER));
+    }
+    if body.text("apiSecret").len() > MAX_SECRET {
+        let expected = format!("at most {MAX_SECRET} bytes");
+        return Err(refuse(INVALID, "apiSecret is too long", expected, SEE_REGISTER));
     }
     let known = app.api.card_routes.by_key.get(key);
     let force = body.get("forceUpdate").and_then(Value::as_bool).unwrap_or(false);
