@@ -233,6 +233,9 @@ impl Fleet {
             Some(reply) => reply,
             None if silent => Reply::ok(serde_json::Value::Null),
             None => {
+                if let Some(app) = &mut app {
+                    app.findings.answer_is_broken(fault.is_some());
+                }
                 let app = app.as_deref_mut().filter(|_| exact);
                 routed.answer(&mut cx, app, tickets, call)
             }
@@ -242,6 +245,9 @@ impl Fleet {
         answer.plan = plan;
         answer.owner = number;
         if fault == Some(Action::Truncate) {
+            if let Some(file) = &mut answer.file {
+                file.truncate(file.len() / 2);
+            }
             let half = answer.body.floor_char_boundary(answer.body.len() / 2);
             answer.body = answer.body[..half].into();
         }
@@ -489,6 +495,12 @@ impl Fleet {
         (soonest, overdue)
     }
 
+    /// How many timers an app has.
+    #[cfg(test)]
+    pub(crate) fn timers(&mut self, client_id: &str) -> usize {
+        self.number(client_id).map_or(0, |number| self.schedule.of(number).len())
+    }
+
     /// The live connections of all apps.
     #[cfg(test)]
     pub(crate) fn live(&self) -> usize {
@@ -540,7 +552,11 @@ impl Fleet {
         let Self { apps, schedule, journals, effects, .. } = self;
         let app = apps.get_mut(&number)?;
         let now = app.clock.read(now);
-        let result = step(app, &mut Cx { now, effects, journals, timers: schedule.of(number) });
+        let timers = schedule.of(number);
+        let result = step(app, &mut Cx { now, effects, journals, timers });
+        if timers.is_crowded() {
+            timers.sweep(|timer| app.awaits(timer));
+        }
         schedule.renew(number, &app.clock);
         Some(result)
     }
