@@ -74,6 +74,7 @@ pub(crate) use self::{
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,
+    lifetime::MEDIA_BYTES,
     moment::Moment,
     openapi::{Routed, endpoints},
     preset::PRESETS,

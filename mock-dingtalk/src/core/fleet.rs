@@ -226,7 +226,8 @@ impl Fleet {
         let lenient = app.as_ref().is_some_and(|app| app.api.lenient);
         if instead.is_none() && routed.is_unmatched(lenient) {
             let number = self.unmatched.next_number();
-            self.unmatched.push(number, 0, format!("{} {}", call.method, call.path), drop);
+            let path: String = call.path.chars().take(UNMATCHED_PATH).collect();
+            self.unmatched.push(number, 0, format!("{} {path}", call.method), drop);
         }
         let silent = plan.is_silent();
         let reply = match instead {
@@ -311,7 +312,9 @@ impl Fleet {
                 let mut answer = reply.finish(&mut self.mint);
                 answer.owner = owner;
                 answer.plan = Plan::of_fault(Some(&action), local.since_start);
-                self.note_upgrade(local, owner, "fault", answer.status, None);
+                let why = answer.plan.remark().map(|remark| format!("fault, {remark}"));
+                let status = if answer.plan.is_silent() { 0 } else { answer.status };
+                self.note_upgrade(local, owner, why.as_deref().unwrap_or("fault"), status, None);
                 return UpgradeVerdict::Answer(answer);
             }
         }
@@ -387,6 +390,17 @@ impl Fleet {
             app.push_queued(cx);
         });
         known
+    }
+
+    /// A connection is cut with its first order, before anything goes out.
+    pub(crate) fn cut_at_first(&mut self, now: Moment, key: ConnectionKey, how: &Cut) {
+        self.on_connection(now, key, |app, cx| {
+            app.spare_connection(key);
+            if let Some(connection) = app.connections.get(&key) {
+                let draft = Draft::new(EntryKind::Connection, format!("cut: {how}"));
+                app.note(cx, draft.on(&connection.id));
+            }
+        });
     }
 
     /// The socket is gone, whoever ended it.
@@ -572,6 +586,9 @@ impl Fleet {
         }
     }
 }
+
+/// Letters of the path of a call that has no answer.
+const UNMATCHED_PATH: usize = 1_000;
 
 /// Six hex digits of every token and session.
 const MAX_APP_NUMBER: u32 = 0x00ff_ffff;

@@ -50,6 +50,8 @@ pub(crate) const JOURNAL_ENTRIES: usize = 10_000;
 pub(crate) const JOURNAL_BYTES: usize = 6 << 20;
 /// A longer body is cut in the journal, with a mark.
 pub(crate) const JOURNAL_BODY: usize = 64 << 10;
+/// The same for a line and a diagnosis in it, which quote what bots write.
+pub(crate) const JOURNAL_TEXT: usize = 2 << 10;
 /// Ended connections that `connections` still shows, for each app.
 pub(crate) const ENDED_CONNECTIONS: usize = 1_000;
 /// Live connections and unused tickets of one app. DingTalk's own limit is not documented.
