@@ -14,6 +14,7 @@ use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     process::{Child, Command, ExitCode, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -35,6 +36,8 @@ const REQUESTS: u64 = 1_000_000;
 const CONNECTIONS: u64 = 10_000;
 /// They belong to so many apps, since one app may not have them all.
 const APPS: u64 = 10;
+/// Messages that the bot gets and acknowledges meanwhile.
+const MESSAGES: u64 = 20_000;
 /// Keep-alive connections that the requests go over.
 const CALLERS: u64 = 8;
 /// Descriptors beside those of the connections.
@@ -134,15 +137,9 @@ fn busy() -> Fallible<(u64, u64)> {
     )?;
     let session = session_path(&read_frame(&mut bot)?)?;
 
-    let mix = [
-        request("POST", "/v1.0/oauth2/accessToken", Some(&app.token_body())),
-        request(
-            "POST",
-            &session,
-            Some(&json!({ "msgtype": "text", "text": { "content": "an answer of some length" } })),
-        ),
-        request("POST", OPEN, Some(&app.open_body())),
-    ];
+    let token = caller.call("POST", "/v1.0/oauth2/accessToken", Some(&app.token_body()))?;
+    let token = text(&token, "accessToken")?;
+    let mix = Mix::new(&app, &session, token);
     #[expect(clippy::disallowed_methods, reason = "a rate is measured in real time")]
     let start = Instant::now();
     thread::scope(|scope| {
@@ -151,13 +148,20 @@ fn busy() -> Fallible<(u64, u64)> {
                 let (mock, mix) = (&mock, &mix);
                 scope.spawn(move || {
                     let mut caller = mock.caller()?;
-                    for request in mix.iter().cycle().skip(usize::try_from(n)?).take(SHARE) {
-                        caller.send(request)?;
+                    for turn in 0..SHARE {
+                        mix.send(&mut caller, n, turn)?;
                     }
                     Fallible::Ok(())
                 })
             })
             .collect();
+        let path = format!("{}/messages", app.path());
+        for _ in 0..MESSAGES {
+            let body = json!({ "from": "user0001", "text": "hello" });
+            caller.call("POST", &path, Some(&body))?;
+            // Old sessions are forgotten.
+            mix.answer_to(&session_path(&acknowledge(&mut bot)?)?);
+        }
         callers.into_iter().try_for_each(|caller| caller.join().expect("a caller panicked"))
     })?;
     let rate = u128::from(REQUESTS) * 1_000 / start.elapsed().as_millis().max(1);
@@ -165,7 +169,94 @@ fn busy() -> Fallible<(u64, u64)> {
 }
 
 /// Requests of each caller.
-const SHARE: usize = (REQUESTS / CALLERS) as usize;
+const SHARE: u64 = REQUESTS / CALLERS;
+
+/// What callers send in turn; some of it is the same every time.
+struct Mix<'a> {
+    token: &'a str,
+    fetch: Vec<u8>,
+    reply: Mutex<Vec<u8>>,
+    open: Vec<u8>,
+}
+
+impl<'a> Mix<'a> {
+    fn new(app: &Minted, session: &str, token: &'a str) -> Self {
+        let new = Self {
+            token,
+            fetch: request("POST", "/v1.0/oauth2/accessToken", Some(&app.token_body())),
+            reply: Mutex::default(),
+            open: request("POST", OPEN, Some(&app.open_body())),
+        };
+        new.answer_to(session);
+        new
+    }
+
+    fn answer_to(&self, session: &str) {
+        let answer =
+            json!({ "msgtype": "text", "text": { "content": "an answer of some length" } });
+        let mut reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner);
+        *reply = request("POST", session, Some(&answer));
+    }
+
+    fn send(&self, caller: &mut Caller, of: u64, turn: u64) -> Fallible<()> {
+        // A card is streamed into by the call after the one that made it.
+        let card = format!("card{of}-{}", turn / 6);
+        match turn % 6 {
+            0 => caller.send(&self.fetch),
+            1 => {
+                let reply = self.reply.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                caller.send(&reply)
+            }
+            2 => caller.send(&self.open),
+            3 => {
+                let body = json!({
+                    "outTrackId": card, "cardTemplateId": "template", "callbackType": "STREAM",
+                    "cardData": { "cardParamMap": { "content": "" } },
+                    "openSpaceId": "dtv1.card//IM_ROBOT.user0001",
+                    "imRobotOpenDeliverModel": { "spaceType": "IM_ROBOT" },
+                });
+                let path = "/v1.0/card/instances/createAndDeliver";
+                caller.send(&signed("POST", path, self.token, &body))
+            }
+            4 => {
+                let body = json!({
+                    "outTrackId": card, "guid": format!("guid{turn}"), "key": "content",
+                    "content": "an answer of some length ".repeat(20),
+                    "isFull": true, "isFinalize": turn % 12 == 4, "isError": false,
+                });
+                caller.send(&signed("PUT", "/v1.0/card/streaming", self.token, &body))
+            }
+            // The old host says in a 200 that it does not know it.
+            _ => {
+                let path = format!("/topapi/unknown/{turn}/{}", "x".repeat(200));
+                caller.send(&request("POST", &path, Some(&json!({}))))
+            }
+        }
+    }
+}
+
+/// Reads frames up to the next message, and answers that one as a plugin does: with much data.
+fn acknowledge(bot: &mut TcpStream) -> Fallible<Value> {
+    let frame = loop {
+        let frame = read_frame(bot)?;
+        if frame["type"] == "CALLBACK" {
+            break frame;
+        }
+    };
+    let answer = json!({
+        "code": 200, "message": "OK", "data": "x".repeat(1_000),
+        "headers": {
+            "messageId": frame["headers"]["messageId"], "contentType": "application/json",
+        },
+    });
+    let answer = answer.to_string();
+    let [high, low] = u16::try_from(answer.len())?.to_be_bytes();
+    // A mask of zeros leaves the text as it is.
+    let mut bytes = vec![0x81, 0xfe, high, low, 0, 0, 0, 0];
+    bytes.extend(answer.as_bytes());
+    bot.write_all(&bytes)?;
+    Ok(frame)
+}
 
 const OPEN: &str = "/v1.0/gateway/connections/open";
 
@@ -181,6 +272,8 @@ impl Mock {
             .args(["serve", "--listen", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            // It warns of every call that it does not know.
+            .stderr(Stdio::null())
             .spawn()?;
         let mut line = String::new();
         let stdout = child.stdout.take().ok_or("no standard output")?;
@@ -290,10 +383,19 @@ fn connect(address: SocketAddr) -> io::Result<TcpStream> {
 }
 
 fn request(method: &str, path: &str, body: Option<&Value>) -> Vec<u8> {
-    let body = body.map(Value::to_string).unwrap_or_default();
+    written(method, path, "", &body.map(Value::to_string).unwrap_or_default())
+}
+
+/// A request with an access token.
+fn signed(method: &str, path: &str, token: &str, body: &Value) -> Vec<u8> {
+    let header = format!("x-acs-dingtalk-access-token: {token}\r\n");
+    written(method, path, &header, &body.to_string())
+}
+
+fn written(method: &str, path: &str, header: &str, body: &str) -> Vec<u8> {
     format!(
         "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+         Content-Type: application/json\r\nContent-Length: {}\r\n{header}\r\n{body}",
         body.len()
     )
     .into_bytes()
@@ -323,12 +425,20 @@ fn read_head(stream: &mut impl BufRead) -> Fallible<String> {
     Ok(head)
 }
 
-/// Reads one text frame of medium length.
+/// Reads one text frame of short or medium length.
 fn read_frame(stream: &mut TcpStream) -> Fallible<Value> {
-    let mut head = [0; 4];
+    let mut head = [0; 2];
     stream.read_exact(&mut head)?;
-    let [0x81, 126, high, low] = head else { return Err("not the frame that was expected".into()) };
-    let mut frame = vec![0; usize::from(u16::from_be_bytes([high, low]))];
+    let length = match head {
+        [0x81, 126] => {
+            let mut length = [0; 2];
+            stream.read_exact(&mut length)?;
+            usize::from(u16::from_be_bytes(length))
+        }
+        [0x81, short] if short < 126 => usize::from(short),
+        _ => return Err("not the frame that was expected".into()),
+    };
+    let mut frame = vec![0; length];
     stream.read_exact(&mut frame)?;
     Ok(serde_json::from_slice(&frame)?)
 }

@@ -73,6 +73,7 @@ pub(crate) use self::{
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,
+    lifetime::MEDIA_BYTES,
     moment::Moment,
     openapi::{EndpointRow, Fidelity, Routed, endpoints},
     preset::PRESETS,

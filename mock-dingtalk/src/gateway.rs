@@ -120,13 +120,16 @@ impl Drop for Attached {
 fn start(guard: Attached, socket: WebSocket, strings: Strings, then: Option<Cut>) {
     let wire = strings.wire.clone();
     let (orders, outbox) = outbox::new();
-    if let Some(how) = then {
+    if let Some(how) = then.clone() {
         orders.give(Order::Cut(how)).expect("it is the first order");
     }
     let handle = Socket { orders, wire: wire.clone() };
     if !guard.hub.attach(guard.key, handle) {
         wire.reset();
         return;
+    }
+    if let Some(how) = then {
+        guard.hub.step(|fleet, now| fleet.cut_at_first(now, guard.key, &how));
     }
     let (sink, stream) = socket.split();
     tokio::spawn(run(guard, sink, stream, outbox, strings));

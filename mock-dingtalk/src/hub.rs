@@ -11,7 +11,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use crate::{
     clock::Clock,
     core::{App, AppNumber, ConnectionKey, Effect, Entry, Fleet, Moment, Reading, Turn, VerbError},
-    outbox::{Full, MAX_ORDERS, Order, Orders},
+    outbox::{Full, Order, Orders},
     plug::Plug,
     wire::WireControl,
 };
@@ -312,7 +312,7 @@ impl Inner {
     fn order(&self, connection: ConnectionKey, order: Order) {
         let Some(socket) = self.sockets.get(&connection) else { return };
         if let Err(Full) = socket.orders.give(order) {
-            tracing::warn!("a bot reads nothing and {MAX_ORDERS} frames wait: cutting it off");
+            tracing::warn!("a bot reads nothing and too much waits for it: cutting it off");
             socket.wire.reset();
         }
     }

@@ -20,10 +20,25 @@ pub(crate) enum Order {
     Sicken(Ill),
 }
 
+impl Order {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Send(
+                Outgoing::Text(text) | Outgoing::Fragments(text, _) | Outgoing::Bad(text, _),
+            ) => text.len(),
+            Self::Send(Outgoing::Binary(bytes)) => bytes.len(),
+            Self::Cut(_) | Self::Sicken(_) => 0,
+        }
+    }
+}
+
 /// Orders that may wait for a writer. A bot that reads nothing for so long is cut off.
 pub(crate) const MAX_ORDERS: usize = 65_536;
 
-/// More than [`MAX_ORDERS`] wait.
+/// Bytes that may wait for a writer, unless they are those of one order.
+pub(crate) const MAX_BYTES: usize = 16 << 20;
+
+/// More than [`MAX_ORDERS`] or [`MAX_BYTES`] wait.
 #[derive(Debug)]
 pub(crate) struct Full;
 
@@ -47,6 +62,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Order>,
+    /// Of what waits.
+    bytes: usize,
     ends: bool,
     closed: bool,
 }
@@ -68,9 +85,12 @@ impl Orders {
                 state.ends = true;
                 self.0.ending.notify_one();
             }
-            if state.waiting.len() >= MAX_ORDERS {
+            let bytes = order.bytes();
+            let too_large = !state.waiting.is_empty() && state.bytes + bytes > MAX_BYTES;
+            if state.waiting.len() >= MAX_ORDERS || too_large {
                 return Err(Full);
             }
+            state.bytes += bytes;
             state.waiting.push_back(order);
         }
         self.0.added.notify_one();
@@ -92,6 +112,7 @@ impl Outbox {
             {
                 let mut state = self.0.lock();
                 if let Some(order) = state.waiting.pop_front() {
+                    state.bytes -= order.bytes();
                     if state.waiting.is_empty() {
                         // Room for a burst is not kept for ever.
                         state.waiting.shrink_to(4);
@@ -122,7 +143,7 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
-    use super::{Full, MAX_ORDERS, Order, new};
+    use super::{Full, MAX_BYTES, MAX_ORDERS, Order, new};
     use crate::core::{Cut, Outgoing};
 
     #[tokio::test]
@@ -141,6 +162,18 @@ mod tests {
         assert!(matches!(first, Some(Order::Send(Outgoing::Text(text))) if &*text == "a"));
         assert!(matches!(second, Some(Order::Cut(Cut::BlackHole))));
         assert!(third.is_none());
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_and_one_large_order_passes() {
+        let (orders, outbox) = new();
+        let text = |bytes: usize| Order::Send(Outgoing::Text("x".repeat(bytes).into()));
+        orders.give(text(MAX_BYTES + 1)).unwrap();
+        assert!(matches!(orders.give(text(1)), Err(Full)));
+        outbox.next().await.unwrap();
+        orders.give(text(MAX_BYTES / 2)).unwrap();
+        orders.give(text(MAX_BYTES / 2)).unwrap();
+        assert!(matches!(orders.give(text(1)), Err(Full)));
     }
 
     #[tokio::test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State},
-    http::{StatusCode, Uri, header},
+    extract::{Path, Request, State},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use super::{
     refusal::Refusal,
 };
 use crate::{
-    core::{MOST_CALLS, Media, VerbError},
+    core::{MEDIA_BYTES, MOST_CALLS, Media, VerbError},
     hub::Hub,
 };
 
@@ -35,18 +35,23 @@ pub(crate) async fn reactions(
 pub(crate) async fn add_file(
     State(hub): State<Arc<Hub>>,
     Path(client_id): Path<String>,
-    uri: Uri,
-    body: Bytes,
+    request: Request,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
-    let mut query = Query::of(&uri);
+    let (parts, body) = request.into_parts();
+    let mut query = Query::of(&parts.uri);
     let name = query.string("name").unwrap_or_else(|| "file".to_owned());
     let group = query.string("conversation");
     query.finish()?;
+    let most = MEDIA_BYTES;
+    let Ok(body) = axum::body::to_bytes(body, most).await else {
+        let allowed = format!("at most {most} bytes");
+        return Err(VerbError::invalid("body", "a longer one", allowed).into());
+    };
     let media = Media::new(name, "", body);
     let file = hub.step(|fleet, now| {
         fleet.act(now, &client_id, |app, cx| match &group {
             Some(group) => app.add_group_file(cx, group, media).map(|file| json!(file)),
-            None => Ok(json!(app.add_file(cx, media))),
+            None => app.add_file(cx, media).map(|file| json!(file)),
         })
     })?;
     Ok((StatusCode::CREATED, Json(json!(file))))

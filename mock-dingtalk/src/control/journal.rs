@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderName, HeaderValue, Uri, header},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use futures_util::stream;
@@ -44,7 +44,11 @@ pub(crate) async fn list(State(hub): State<Arc<Hub>>, uri: Uri) -> Result<Respon
     if lines {
         let selection = Selection { app: app.as_deref(), after, limit };
         let excerpt = hub.look(|fleet| fleet.excerpt(selection, redacted))?;
-        let lines = stream::iter(excerpt.export().lines().map(Ok::<_, Infallible>));
+        // Of a long journal, finding its secrets takes a while.
+        let Ok(export) = tokio::task::spawn_blocking(|| excerpt.export()).await else {
+            return Ok(StatusCode::INTERNAL_SERVER_ERROR.into_response());
+        };
+        let lines = stream::iter(export.lines().map(Ok::<_, Infallible>));
         let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
         return Ok((kind, Body::from_stream(lines)).into_response());
     }

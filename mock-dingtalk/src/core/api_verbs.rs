@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     app::{App, Cx},
+    inbound::check_file,
     inbound_media::Media,
     verb_error::{VerbError, quoted},
 };
@@ -48,14 +49,15 @@ pub struct AddedFile {
 
 impl App {
     /// Keeps a person's file without a message that carries it.
-    pub(crate) fn add_file(&mut self, cx: &Cx<'_>, sent: Media) -> AddedFile {
+    pub(crate) fn add_file(&mut self, cx: &Cx<'_>, sent: Media) -> Result<AddedFile, VerbError> {
+        check_file(&sent)?;
         let file = self.api.media.sent_by_person(&mut self.mint, self.number, sent, cx.now);
-        AddedFile {
+        Ok(AddedFile {
             download_code: file.id.clone(),
             name: file.name.clone(),
             size: file.bytes.len(),
             sha256: file.sha256(),
-        }
+        })
     }
 
     /// A person reads a message of the robot.

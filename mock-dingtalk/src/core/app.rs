@@ -287,6 +287,7 @@ impl App {
         connection.close(cx.now, reason);
         let draft = Draft::new(EntryKind::Connection, format!("closed: {reason}"));
         self.note(cx, draft.on(&connection.id));
+        self.drop_held(key);
         self.ended.push(self.ended.next_number(), 0, connection, drop);
         self.changed(cx);
     }

@@ -33,10 +33,33 @@ pub(crate) struct Card {
     pub(crate) spaces: Vec<(String, String)>,
     /// Models that it got for spaces later.
     pub(crate) space_models: Map<String, Value>,
-    /// The guids of its streaming calls, with a hash of what each brought.
-    pub(crate) guids: HashMap<String, u64>,
+    /// Its last streaming calls, until the stream ends.
+    pub(crate) guids: Guids,
     /// The hash of the last one that counted.
     pub(crate) last_call: Option<u64>,
+}
+
+/// The last streaming calls of a card: a hash of each guid, and of what came with it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Guids {
+    calls: VecDeque<(u64, u64)>,
+}
+
+/// Streaming calls that a card remembers. A retry comes soon after the call that it repeats.
+const MAX_GUIDS: usize = 64;
+
+impl Guids {
+    /// What the call with this guid brought.
+    pub(crate) fn get(&self, guid: u64) -> Option<u64> {
+        self.calls.iter().find(|(known, _)| *known == guid).map(|(_, call)| *call)
+    }
+
+    pub(crate) fn add(&mut self, guid: u64, call: u64) {
+        if self.calls.len() >= MAX_GUIDS {
+            self.calls.pop_front();
+        }
+        self.calls.push_back((guid, call));
+    }
 }
 
 /// How far the streaming of a card is (KB interactive cards 0002).
@@ -59,13 +82,6 @@ const READ: [&str; 7] =
 const MAX_VARIABLES: usize = 1_000;
 
 impl Card {
-    /// The memory that it takes, more or less.
-    fn bytes(&self) -> usize {
-        let maps = [&self.params, &self.private, &self.space_models];
-        let members = maps.into_iter().flatten().map(|(name, value)| name.len() + weight(value));
-        SMALL + members.sum::<usize>() + PER_CALL * (self.guids.len() + self.spaces.len())
-    }
-
     /// What people read now: the streamed variable, else the first known one that holds text.
     pub(crate) fn text(&self) -> String {
         let text = |key: &str| {
@@ -95,6 +111,35 @@ impl Card {
         }
     }
 
+    /// The memory that it takes, more or less.
+    pub(crate) fn bytes(&self) -> usize {
+        let spaces = self.spaces.iter().map(|(kind, id)| kind.len() + id.len() + NODE);
+        size_of::<Self>()
+            + self.template_id.len()
+            + map_bytes(&self.params)
+            + map_bytes(&self.private)
+            + map_bytes(&self.space_models)
+            + self.variables.iter().flatten().map(|name| name.len() + NODE).sum::<usize>()
+            + spaces.sum::<usize>()
+            + self.guids.calls.len() * 16
+            + NODE
+    }
+
+    /// Whether so much more may come to it, in memory.
+    pub(crate) fn takes(&self, bytes: usize) -> bool {
+        self.bytes().saturating_add(bytes) <= lifetime::CARD_BYTES
+    }
+
+    /// Books that it is shown in a row of `sent`, and where.
+    pub(crate) fn place(&mut self, seq: u64, kind: &str, space: &str) {
+        if self.seqs.len() >= lifetime::PLACES_PER_CARD {
+            self.seqs.remove(0);
+            self.spaces.remove(0);
+        }
+        self.seqs.push(seq);
+        self.spaces.push((kind.to_owned(), space.to_owned()));
+    }
+
     /// The card as `sent` shows it in `raw`.
     pub(crate) fn shown(&self, out_track_id: &str) -> Value {
         let mut shown = json!({
@@ -111,20 +156,23 @@ impl Card {
     }
 }
 
-/// The memory that a value takes, more or less.
-fn weight(value: &Value) -> usize {
+/// What a member of an object takes beside its name and value.
+const NODE: usize = 100;
+
+/// The memory that a map takes, more or less.
+pub(crate) fn map_bytes(map: &Map<String, Value>) -> usize {
+    map.iter().map(|(name, value)| name.len() + NODE + value_bytes(value)).sum()
+}
+
+fn value_bytes(value: &Value) -> usize {
     size_of::<Value>()
         + match value {
             Value::String(text) => text.len(),
-            Value::Array(items) => items.iter().map(weight).sum(),
-            Value::Object(members) => members.iter().map(|(k, v)| k.len() + weight(v)).sum(),
+            Value::Array(list) => list.iter().map(value_bytes).sum(),
+            Value::Object(map) => map_bytes(map),
             _ => 0,
         }
 }
-
-/// Ids, names and hashes of a card together, and of each streaming call.
-const SMALL: usize = 600;
-const PER_CALL: usize = 80;
 
 /// Changes a map key by key, or as a whole.
 pub(crate) fn merge(map: &mut Map<String, Value>, new: Map<String, Value>, by_key: bool) {
@@ -135,20 +183,29 @@ pub(crate) fn merge(map: &mut Map<String, Value>, new: Map<String, Value>, by_ke
     }
 }
 
-/// The cards of one app. The oldest are forgotten when there are too many.
+/// The cards of one app. The oldest are forgotten when there are too many, or they take too much.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cards {
-    by_id: HashMap<Arc<str>, Card>,
+    by_id: HashMap<Arc<str>, Kept>,
     order: VecDeque<Arc<str>>,
+    bytes: usize,
+}
+
+#[derive(Debug, Clone)]
+struct Kept {
+    card: Card,
+    /// As it was weighed last.
+    bytes: usize,
 }
 
 impl Cards {
     pub(crate) fn get(&self, id: &str) -> Option<&Card> {
-        self.by_id.get(id)
+        self.by_id.get(id).map(|kept| &kept.card)
     }
 
+    /// A card to be changed; [`App::refresh_card`] weighs it again.
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Card> {
-        self.by_id.get_mut(id)
+        self.by_id.get_mut(id).map(|kept| &mut kept.card)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -157,18 +214,33 @@ impl Cards {
 
     /// The memory that they take, more or less.
     pub(crate) fn bytes(&self) -> usize {
-        self.by_id.values().map(Card::bytes).sum()
+        self.bytes
     }
 
     pub(crate) fn add(&mut self, id: &str, card: Card) {
-        if self.order.len() >= lifetime::CARDS_PER_APP
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_id.remove(&oldest);
-        }
         let id: Arc<str> = id.into();
         self.order.push_back(Arc::clone(&id));
-        self.by_id.insert(id, card);
+        self.by_id.insert(Arc::clone(&id), Kept { card, bytes: 0 });
+        self.weigh(&id);
+    }
+
+    /// Books what a card takes now, and forgets the oldest others for it.
+    fn weigh(&mut self, id: &str) {
+        let Some(kept) = self.by_id.get_mut(id) else { return };
+        let bytes = kept.card.bytes() + 2 * id.len();
+        self.bytes = self.bytes - kept.bytes + bytes;
+        kept.bytes = bytes;
+        while self.order.len() > lifetime::CARDS_PER_APP
+            || (self.bytes > lifetime::CARD_BYTES_PER_APP && self.order.len() > 1)
+        {
+            let Some(oldest) = self.order.pop_front() else { return };
+            if &*oldest == id {
+                // It is the one that is being written.
+                self.order.push_back(oldest);
+            } else if let Some(gone) = self.by_id.remove(&oldest) {
+                self.bytes -= gone.bytes;
+            }
+        }
     }
 }
 
@@ -177,22 +249,26 @@ impl App {
     pub(crate) fn refresh_card(&mut self, cx: &mut Cx<'_>, id: &str) {
         let Some(card) = self.api.cards.get(id) else { return };
         let (text, raw, finished) = (card.text(), card.shown(id), card.is_finished());
-        for seq in &card.seqs {
-            if let Some(kept) = self.sent.get_mut(*seq) {
+        let seqs = card.seqs.clone();
+        for seq in seqs {
+            if let Some(kept) = self.sent.get_mut(seq) {
                 kept.rewrite(text.clone(), &raw, finished);
+                let bytes = kept.bytes();
+                self.sent.reweigh(seq, bytes, drop);
             }
         }
+        self.api.cards.weigh(id);
         self.changed(cx);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
+    use proptest::prelude::*;
     use serde_json::{Map, json};
 
-    use super::{Card, Stage};
+    use super::{Card, Cards, Guids, Stage};
+    use crate::core::lifetime;
 
     fn card(params: &serde_json::Value, streamed: Option<&str>, stage: Stage) -> Card {
         Card {
@@ -206,7 +282,7 @@ mod tests {
             seqs: Vec::new(),
             spaces: Vec::new(),
             space_models: Map::new(),
-            guids: HashMap::new(),
+            guids: Guids::default(),
             last_call: None,
         }
     }
@@ -226,6 +302,42 @@ mod tests {
         for (params, streamed, stage, text, finished) in cases {
             let card = card(&params, streamed, stage);
             assert_eq!((card.text().as_str(), card.is_finished()), (text, finished), "{params}");
+        }
+    }
+
+    #[test]
+    fn of_guids_the_last_few_are_known() {
+        let mut guids = Guids::default();
+        for guid in 0..1_000_000 {
+            guids.add(guid, guid + 1);
+        }
+        assert_eq!((guids.get(999_999), guids.get(999_936)), (Some(1_000_000), Some(999_937)));
+        assert_eq!(guids.get(999_935), None);
+    }
+
+    proptest! {
+        #[test]
+        fn cards_never_take_more_than_they_may(
+            steps in prop::collection::vec((0_usize..40, 0_usize..900_000), 1..60),
+        ) {
+            let mut cards = Cards::default();
+            for (name, size) in steps {
+                let id = format!("card{name}");
+                let text = "x".repeat(size);
+                match cards.get_mut(&id) {
+                    Some(card) => {
+                        card.params.insert("content".to_owned(), text.into());
+                        cards.weigh(&id);
+                    }
+                    None => cards.add(&id, card(&json!({"content": text}), None, Stage::Delivered)),
+                }
+                prop_assert!(cards.get(&id).is_some(), "the card at hand stays");
+                let real: usize = cards.by_id.iter()
+                    .map(|(id, kept)| kept.card.bytes() + 2 * id.len()).sum();
+                prop_assert_eq!(real, cards.bytes);
+                prop_assert!(real <= lifetime::CARD_BYTES_PER_APP, "{}", real);
+                prop_assert_eq!(cards.order.len(), cards.by_id.len());
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     journal::{Diagnosis, Draft, EntryKind},
     lifetime,
     message::{Said, SaidState},
+    openapi::outgrown,
     timer::Timer,
     verb_error::{VerbError, quoted},
 };
@@ -207,6 +208,9 @@ impl App {
             options.and_then(|options| options.get(name)).and_then(Value::as_bool).unwrap_or(false)
         };
         let Some(card) = self.api.cards.get_mut(&press.out_track_id) else { return Ok(false) };
+        if outgrown(card, public.as_ref(), private.as_ref()).is_some() {
+            return Err(format!("the card would take more than {} bytes", lifetime::CARD_BYTES));
+        }
         let changed = public.is_some() || private.is_some();
         if let Some(params) = public {
             card.change(params, by_key("updateCardDataByKey"));

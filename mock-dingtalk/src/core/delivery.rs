@@ -78,9 +78,9 @@ pub struct AckRow {
     pub on_other_connection: bool,
     /// `code`, if the answer had one.
     pub code: Option<i64>,
-    /// `message`, if the answer had one.
+    /// `message`, if the answer had one; at most 64 KiB of it.
     pub message: Option<String>,
-    /// `data`, if the answer had one.
+    /// `data`, if the answer had one; at most 64 KiB of it.
     pub data: Option<String>,
     /// Time since the attempt that it answers.
     pub after_ms: u64,
@@ -124,6 +124,8 @@ pub(crate) struct Attempt {
     pub(crate) message_id: String,
     pub(crate) at: i64,
     pub(crate) since_start: Duration,
+    /// `seq` of the journal entry that shows it.
+    pub(crate) entry: u64,
     /// Answers that came to this attempt.
     pub(crate) acks: u64,
     /// Something was done to the frame or its connection: its answer is not judged.
@@ -131,6 +133,18 @@ pub(crate) struct Attempt {
 }
 
 impl Delivery {
+    /// The memory that it takes, more or less.
+    fn bytes(&self) -> usize {
+        let payload = match &self.payload {
+            Payload::Robot(message) => message.len(),
+            Payload::Fixture(frame) => frame.len(),
+        };
+        let answer = self.ack.as_ref().map_or(0, |ack| {
+            ack.message.as_ref().map_or(0, String::len) + ack.data.as_ref().map_or(0, String::len)
+        });
+        DELIVERY_BYTES + payload + answer
+    }
+
     /// EVENTs are tried again; robot messages are not (developerpedia, stream/protocol).
     pub(crate) fn is_retried(&self) -> bool {
         self.kind == "EVENT"
@@ -163,8 +177,23 @@ impl Delivery {
     }
 }
 
-/// What a delivery takes beside its payload: ids, an attempt, an answer.
+/// What a delivery takes beside its texts: ids, an attempt, an answer.
 const DELIVERY_BYTES: usize = size_of::<Delivery>() + 500;
+
+fn forget(by_message_id: &mut HashMap<String, u64>, old: Delivery) {
+    for attempt in old.attempts {
+        by_message_id.remove(&attempt.message_id);
+    }
+}
+
+/// As much of a text of an answer as is kept, with a mark where it was cut.
+pub(crate) fn kept(text: String) -> String {
+    if text.len() <= lifetime::JOURNAL_BODY {
+        return text;
+    }
+    let end = text.floor_char_boundary(lifetime::JOURNAL_BODY);
+    format!("{} [{} bytes more]", &text[..end], text.len() - end)
+}
 
 /// The deliveries of an app, and which frame belongs to which.
 #[derive(Debug, Clone)]
@@ -192,15 +221,19 @@ impl Deliveries {
 
     pub(crate) fn add(&mut self, delivery: Delivery) {
         let by_message_id = &mut self.by_message_id;
-        let bytes = match &delivery.payload {
-            Payload::Robot(message) => message.len(),
-            Payload::Fixture(frame) => frame.len(),
-        } + DELIVERY_BYTES;
-        self.ring.push(delivery.seq, bytes, delivery, |old| {
-            for attempt in old.attempts {
-                by_message_id.remove(&attempt.message_id);
-            }
-        });
+        let bytes = delivery.bytes();
+        self.ring.push(delivery.seq, bytes, delivery, |old| forget(by_message_id, old));
+    }
+
+    /// A delivery was changed: it may take more than before, for which older ones have to go.
+    pub(crate) fn weigh(&mut self, seq: u64) {
+        let Some(bytes) = self.ring.get(seq).map(Delivery::bytes) else { return };
+        let by_message_id = &mut self.by_message_id;
+        self.ring.reweigh(seq, bytes, |old| forget(by_message_id, old));
+    }
+
+    pub(crate) fn is_known(&self, seq: u64) -> bool {
+        self.ring.get(seq).is_some()
     }
 
     /// Remembers an attempt, so that its answer finds the delivery.
@@ -266,5 +299,72 @@ impl Deliveries {
 
     pub(crate) fn dropped(&self) -> u64 {
         self.ring.dropped()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use super::{
+        AckRow, Attempt, Deliveries, Delivery, DeliveryState, FixtureFrame, Payload, kept,
+    };
+    use crate::core::lifetime;
+
+    #[test]
+    fn a_long_answer_is_cut_at_the_border_of_a_character() {
+        assert_eq!(kept("short".to_owned()), "short");
+        let long = kept(format!("x{}", "ä".repeat(lifetime::JOURNAL_BODY)));
+        assert!(long.ends_with("ä [65538 bytes more]"), "it has {} bytes", long.len());
+    }
+
+    #[test]
+    fn answers_count_as_the_memory_that_they_take() {
+        let mut deliveries = Deliveries::default();
+        for seq in 1..=200 {
+            let frame = FixtureFrame::made("EVENT", "*", &[], serde_json::Map::new());
+            deliveries.add(Delivery {
+                seq,
+                state: DeliveryState::Sent,
+                kind: "EVENT",
+                topic: "*".to_owned(),
+                msg_id: None,
+                conversation_id: None,
+                next_message_id: String::new(),
+                payload: Payload::Fixture(Box::new(frame)),
+                attempts: Vec::new(),
+                ack: None,
+                acks: 0,
+                blamed: false,
+                press: None,
+            });
+            let attempt = Attempt {
+                connection_id: Arc::from("c"),
+                message_id: seq.to_string(),
+                at: 0,
+                since_start: Duration::ZERO,
+                entry: 0,
+                acks: 0,
+                spared: false,
+            };
+            deliveries.attempted(seq, attempt);
+            deliveries.get_mut(seq).unwrap().ack = Some(AckRow {
+                connection_id: String::new(),
+                on_other_connection: false,
+                code: None,
+                message: None,
+                data: Some("x".repeat(lifetime::JOURNAL_BODY)),
+                after_ms: 0,
+                late: false,
+                at: 0,
+            });
+            deliveries.weigh(seq);
+        }
+        let left = deliveries.rows(0).count();
+        assert!(left * lifetime::JOURNAL_BODY <= lifetime::ROW_BYTES_PER_APP, "{left} rows");
+        assert_eq!(left as u64 + deliveries.dropped(), 200);
+        assert!(
+            deliveries.by_message_id("1").is_none() && deliveries.by_message_id("200").is_some()
+        );
     }
 }

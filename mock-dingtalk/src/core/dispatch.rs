@@ -6,7 +6,7 @@ use super::{
     ack::{Ack, ClientFrame},
     app::{App, Cx},
     connection::{ConnectionKey, ConnectionState, SystemFrame},
-    delivery::{AckRow, Attempt, Delivery, DeliveryState, Payload},
+    delivery::{AckRow, Attempt, Delivery, DeliveryState, Payload, kept},
     effect::Outgoing,
     fault::{Action, Happening, Point},
     frame::Frame,
@@ -74,7 +74,7 @@ impl App {
         {
             message_id.clone_from(&first.message_id);
         }
-        let harmless = matches!(fault, None | Some(Action::Redeliver(_) | Action::MessageId(_)));
+        let harmless = matches!(fault, None | Some(Action::Redeliver(_)));
         let spared = !harmless || connection.is_spared();
         let base = connection.open.base.http();
         let text = match &mut delivery.payload {
@@ -96,6 +96,7 @@ impl App {
                 message_id,
                 at: cx.now.unix_ms,
                 since_start: cx.now.since_start,
+                entry: cx.journals.next_seq(),
                 acks: 0,
                 spared,
             },
@@ -194,8 +195,9 @@ impl App {
     ) {
         let Some(id) = self.connections.get(&key).map(|c| Arc::clone(&c.id)) else { return };
         let what = match frame {
-            ClientFrame::Ack(_) if let Some(problem) = self.misshapen(cx, &text) => {
+            ClientFrame::Ack(ack) if let Some(problem) = self.misshapen(cx, &text) => {
                 self.stray(key);
+                self.spare_answer(key, &ack.message_id);
                 let diagnosis = Diagnosis::new(
                     format!("the answer does not count: {problem}"),
                     "code, headers.messageId, headers.contentType, message, data (JSON in a string)",
@@ -283,8 +285,8 @@ impl App {
                 connection_id: id.to_string(),
                 on_other_connection: elsewhere,
                 code: ack.code,
-                message: ack.message,
-                data: ack.data,
+                message: ack.message.map(kept),
+                data: ack.data.map(kept),
                 after_ms: u64::try_from(after.as_millis()).unwrap_or(u64::MAX),
                 late,
                 at: cx.now.unix_ms,
@@ -302,6 +304,7 @@ impl App {
         if later && was_sent {
             self.again_or(cx, seq, DeliveryState::Later);
         }
+        self.deliveries.weigh(seq);
         if let Some(press) = press {
             self.pressed(cx, &press, late, data.as_deref());
         }
@@ -315,7 +318,7 @@ impl App {
 
     /// Sends a SYSTEM ping with a fresh `opaque`.
     pub(crate) fn ping(&mut self, cx: &mut Cx<'_>, key: ConnectionKey) {
-        let message_id = self.mint.system_message_id(cx.now);
+        let mut message_id = self.mint.system_message_id(cx.now);
         let opaque = self.mint.uuid();
         let open = self.connections.get(&key).is_some_and(|c| c.state == ConnectionState::Open);
         if !open {
@@ -323,13 +326,19 @@ impl App {
         }
         self.judge_pings(cx, key);
         let Some(connection) = self.connections.get_mut(&key) else { return };
-        connection.ask(message_id.clone(), SystemFrame::Ping);
         let id = Arc::clone(&connection.id);
-        let data = format!("{{\"opaque\":\"{opaque}\"}}");
-        let text = Frame::system("ping", Some(&message_id), cx.now.unix_ms, &data).to_json();
         let point = Point::Frame { kind: "SYSTEM", topic: "ping", connection: &id };
         let fault = self.faults.take(point, cx.now.since_start);
+        if let Some(Action::MessageId(fixed)) = &fault {
+            message_id.clone_from(fixed);
+        }
+        connection.ask(message_id.clone(), SystemFrame::Ping);
         connection.unanswered_pings += usize::from(fault.is_none());
+        let data = format!("{{\"opaque\":\"{opaque}\"}}");
+        let text = Frame::system("ping", Some(&message_id), cx.now.unix_ms, &data).to_json();
+        if fault.is_some() {
+            self.spare(&text);
+        }
         self.emit(cx, key, "SYSTEM ping", text, fault);
     }
 

@@ -157,13 +157,13 @@ pub enum Action {
     },
     /// The right answer's first half. Ends as a whole body does, so that only its JSON is broken.
     Truncate,
-    /// The head comes at once, the body in equal pieces over this time (on the mock's clock).
+    /// The head comes at once, the body in equal pieces over this time (on the app's clock).
     SlowBody(Duration),
     /// The head comes, and the body never does, while the connection stays.
     HangAfterHead,
     /// Half the body comes, and then TCP ends though `Content-Length` has announced all of it.
     CutBody,
-    /// What goes out trickles: so many bytes in each interval (on the mock's clock). An answer
+    /// What goes out trickles: so many bytes in each interval (on the app's clock). An answer
     /// that trickles is the last one on its TCP connection; a WebSocket trickles to its end.
     Dribble {
         /// Bytes at a time, 1 to 1 MiB; below TLS, where there is TLS.

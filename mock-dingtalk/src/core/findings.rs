@@ -125,9 +125,16 @@ struct Watch {
     judged: u64,
     /// Ids of frames that were pushed as they stand or undone by a restore, newest last.
     verbatim: Vec<String>,
+    /// The answer to the call at hand is broken by a fault: that it is called again is right.
+    broken_answer: bool,
 }
 
 impl Findings {
+    /// Whether a fault breaks the answer to the call that is about to be answered.
+    pub(crate) fn answer_is_broken(&mut self, broken: bool) {
+        self.watch.broken_answer = broken;
+    }
+
     /// Books what was seen. `entry` is the journal entry that shows it.
     pub(crate) fn add(&mut self, at: i64, entry: u64, seen: Seen) {
         let row = seen.rule.row();

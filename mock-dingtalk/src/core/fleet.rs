@@ -229,13 +229,17 @@ impl Fleet {
         let lenient = app.as_ref().is_some_and(|app| app.api.lenient);
         if instead.is_none() && routed.is_unmatched(lenient) {
             let number = self.unmatched.next_number();
-            self.unmatched.push(number, 0, format!("{} {}", call.method, call.path), drop);
+            let path: String = call.path.chars().take(UNMATCHED_PATH).collect();
+            self.unmatched.push(number, 0, format!("{} {path}", call.method), drop);
         }
         let silent = plan.is_silent();
         let reply = match instead {
             Some(reply) => reply,
             None if silent => Reply::ok(serde_json::Value::Null),
             None => {
+                if let Some(app) = &mut app {
+                    app.findings.answer_is_broken(fault.is_some());
+                }
                 let app = app.as_deref_mut().filter(|_| exact);
                 routed.answer(&mut cx, app, tickets, call)
             }
@@ -245,6 +249,9 @@ impl Fleet {
         answer.plan = plan;
         answer.owner = number;
         if fault == Some(Action::Truncate) {
+            if let Some(file) = &mut answer.file {
+                file.truncate(file.len() / 2);
+            }
             let half = answer.body.floor_char_boundary(answer.body.len() / 2);
             answer.body = answer.body[..half].into();
         }
@@ -308,7 +315,9 @@ impl Fleet {
                 let mut answer = reply.finish(&mut self.mint);
                 answer.owner = owner;
                 answer.plan = Plan::of_fault(Some(&action), local.since_start);
-                self.note_upgrade(local, owner, "fault", answer.status, None);
+                let why = answer.plan.remark().map(|remark| format!("fault, {remark}"));
+                let status = if answer.plan.is_silent() { 0 } else { answer.status };
+                self.note_upgrade(local, owner, why.as_deref().unwrap_or("fault"), status, None);
                 return UpgradeVerdict::Answer(answer);
             }
         }
@@ -387,6 +396,17 @@ impl Fleet {
             app.push_queued(cx);
         });
         known
+    }
+
+    /// A connection is cut with its first order, before anything goes out.
+    pub(crate) fn cut_at_first(&mut self, now: Moment, key: ConnectionKey, how: &Cut) {
+        self.on_connection(now, key, |app, cx| {
+            app.spare_connection(key);
+            if let Some(connection) = app.connections.get(&key) {
+                let draft = Draft::new(EntryKind::Connection, format!("cut: {how}"));
+                app.note(cx, draft.on(&connection.id));
+            }
+        });
     }
 
     /// The socket is gone, whoever ended it.
@@ -495,6 +515,12 @@ impl Fleet {
         (soonest, overdue)
     }
 
+    /// How many timers an app has.
+    #[cfg(test)]
+    pub(crate) fn timers(&mut self, client_id: &str) -> usize {
+        self.number(client_id).map_or(0, |number| self.schedule.of(number).len())
+    }
+
     /// The live connections of all apps.
     #[cfg(test)]
     pub(crate) fn live(&self) -> usize {
@@ -546,7 +572,11 @@ impl Fleet {
         let Self { apps, schedule, journals, effects, .. } = self;
         let app = apps.get_mut(&number)?;
         let now = app.clock.read(now);
-        let result = step(app, &mut Cx { now, effects, journals, timers: schedule.of(number) });
+        let timers = schedule.of(number);
+        let result = step(app, &mut Cx { now, effects, journals, timers });
+        if timers.is_crowded() {
+            timers.sweep(|timer| app.awaits(timer));
+        }
         schedule.renew(number, &app.clock);
         Some(result)
     }
@@ -562,6 +592,9 @@ impl Fleet {
         }
     }
 }
+
+/// Letters of the path of a call that has no answer.
+const UNMATCHED_PATH: usize = 1_000;
 
 /// Six hex digits of every token and session.
 const MAX_APP_NUMBER: u32 = 0x00ff_ffff;

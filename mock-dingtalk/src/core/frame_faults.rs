@@ -47,7 +47,7 @@ impl App {
     ) {
         let Some(connection) = self.connections.get_mut(&key) else { return };
         let id = Arc::clone(&connection.id);
-        let loses = std::mem::take(&mut connection.loses_next) && !what.starts_with("SYSTEM");
+        let loses = !what.starts_with("SYSTEM") && std::mem::take(&mut connection.loses_next);
         if connection.muted || loses || fault == Some(Action::Lose) {
             let draft = Draft::new(EntryKind::Connection, format!("fault: {what} not sent"));
             self.note(cx, draft.on(&id).body(text.into()));
@@ -68,7 +68,8 @@ impl App {
                 cx.plan(by, Timer::Late(self.last_held));
                 return;
             }
-            Some(Action::Reorder) if !full => {
+            // One that comes while another waits lets that one go.
+            Some(Action::Reorder) if !full && !self.is_reordering(key) => {
                 self.last_held += 1;
                 self.held.insert(self.last_held, held(true));
                 return;
@@ -105,6 +106,15 @@ impl App {
             }
         }
         self.send_reordered(cx, key);
+    }
+
+    fn is_reordering(&self, key: ConnectionKey) -> bool {
+        self.held.values().any(|held| held.after_next && held.connection == key)
+    }
+
+    /// Forgets what was kept back for a connection that has ended.
+    pub(crate) fn drop_held(&mut self, key: ConnectionKey) {
+        self.held.retain(|_, held| held.connection != key);
     }
 
     /// Sends what waited for another frame to go first.

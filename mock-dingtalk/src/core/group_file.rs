@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::{
     app::{App, Cx},
     conversation::ConversationKind,
+    inbound::check_file,
     inbound_media::Media,
     journal::{Draft, EntryKind},
     lifetime,
@@ -99,6 +100,7 @@ impl App {
         chat: &str,
         file: Media,
     ) -> Result<GroupFile, VerbError> {
+        check_file(&file)?;
         if !self.conversations.get(chat).is_some_and(|chat| chat.kind == ConversationKind::Group) {
             return Err(VerbError::invalid("conversationId", quoted(chat), "the id of a group"));
         }

@@ -165,17 +165,33 @@ fn check_content(field: &str, content: &Content) -> Result<(), VerbError> {
         return Err(VerbError::invalid(field, value, allowed));
     }
     for media in &content.media {
-        if media.bytes.len() > lifetime::MEDIA_BYTES {
-            let value = format!("{} bytes long", media.bytes.len());
-            let allowed = format!("at most {} bytes", lifetime::MEDIA_BYTES);
-            return Err(VerbError::invalid(field, value, allowed));
-        }
+        check_size(field, media)?;
         for (what, text) in [("name", &media.name), ("mimeType", &media.mime_type)] {
-            if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
-                let allowed = "1 to 255 bytes without control characters";
-                return Err(VerbError::invalid(format!("{field}.{what}"), quoted(text), allowed));
-            }
+            check_word(&format!("{field}.{what}"), text)?;
         }
+    }
+    Ok(())
+}
+
+/// A file without a message: its name and size have the same bounds as in one.
+pub(super) fn check_file(media: &Media) -> Result<(), VerbError> {
+    check_size("file", media)?;
+    check_word("name", &media.name)
+}
+
+fn check_size(field: &str, media: &Media) -> Result<(), VerbError> {
+    if media.bytes.len() <= lifetime::MEDIA_BYTES {
+        return Ok(());
+    }
+    let value = format!("{} bytes long", media.bytes.len());
+    let allowed = format!("at most {} bytes", lifetime::MEDIA_BYTES);
+    Err(VerbError::invalid(field, value, allowed))
+}
+
+fn check_word(field: &str, text: &str) -> Result<(), VerbError> {
+    if text.is_empty() || text.len() > 255 || text.chars().any(char::is_control) {
+        let allowed = "1 to 255 bytes without control characters";
+        return Err(VerbError::invalid(field, quoted(text), allowed));
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "text")]
     #[serde(default, deserialize_with = "text_back")]
     pub connection_id: Option<Arc<str>>,
-    /// One line for people.
+    /// One line for people, at most 2 KiB of it.
     pub text: String,
     /// HTTP status of the answer, for [`EntryKind::Http`].
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,23 +187,35 @@ impl Journals {
         };
         let body = keep(draft.body);
         let answer = keep(draft.answer);
+        let mut keep_text = |text: String| {
+            let kept = cut_text(text);
+            truncated |= kept.1;
+            kept.0
+        };
+        let text = keep_text(draft.text);
+        let diagnosis = draft.diagnosis.map(|diagnosis| Diagnosis {
+            problem: keep_text(diagnosis.problem),
+            expected: keep_text(diagnosis.expected),
+            ..diagnosis
+        });
         let entry = Arc::new(Entry {
             seq: self.last,
             at,
             app: app.map(|(_, client_id)| Arc::clone(client_id)),
             kind: draft.kind,
             connection_id: draft.connection_id,
-            text: draft.text,
+            text,
             status: draft.status,
             body,
             answer,
             truncated,
-            diagnosis: draft.diagnosis,
+            diagnosis,
         });
         let bytes = ENTRY_BYTES
             + entry.text.len()
             + entry.body.as_ref().map_or(0, |body| body.len())
-            + entry.answer.as_ref().map_or(0, |body| body.len());
+            + entry.answer.as_ref().map_or(0, |body| body.len())
+            + entry.diagnosis.as_ref().map_or(0, |why| why.problem.len() + why.expected.len());
         self.rings
             .entry(app.map(|(number, _)| number))
             .or_insert_with(|| Ring::new(lifetime::JOURNAL_ENTRIES, lifetime::JOURNAL_BYTES))
@@ -257,6 +269,15 @@ fn cut(body: Arc<str>) -> (Arc<str>, bool) {
     (format!("{} [{} bytes more]", &body[..end], body.len() - end).into(), true)
 }
 
+/// The same for a line.
+fn cut_text(text: String) -> (String, bool) {
+    if text.len() <= lifetime::JOURNAL_TEXT {
+        return (text, false);
+    }
+    let end = text.floor_char_boundary(lifetime::JOURNAL_TEXT);
+    (format!("{} [{} bytes more]", &text[..end], text.len() - end), true)
+}
+
 #[expect(clippy::ref_option, reason = "serde hands a reference to the field")]
 fn text<S: Serializer>(body: &Option<Arc<str>>, to: S) -> Result<S::Ok, S::Error> {
     match body {
@@ -285,6 +306,24 @@ mod tests {
         let kept = entry.body.as_deref().unwrap();
         assert!(kept.len() < lifetime::JOURNAL_BODY + 40);
         assert!(kept.ends_with(" bytes more]"));
+    }
+
+    #[test]
+    fn lines_and_diagnoses_are_cut_and_counted() {
+        let mut journals = Journals::default();
+        let long = "ä".repeat(50_000);
+        for _ in 0..lifetime::JOURNAL_ENTRIES {
+            let why = Diagnosis::new(long.as_str(), long.as_str(), "c");
+            let draft = Draft::new(EntryKind::Http, long.as_str()).diagnosis(Some(why));
+            let entry = journals.add(0, None, draft);
+            assert!(entry.truncated && entry.text.ends_with(" bytes more]"));
+        }
+        let (kept, _) = journals.all(0, usize::MAX);
+        let bytes = kept.iter().map(|entry| {
+            let why = entry.diagnosis.as_ref().unwrap();
+            entry.text.len() + why.problem.len() + why.expected.len()
+        });
+        assert!(bytes.sum::<usize>() <= lifetime::JOURNAL_BYTES);
     }
 
     #[test]

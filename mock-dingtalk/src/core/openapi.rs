@@ -39,6 +39,7 @@ pub use self::emotion::ReactionRow;
 use self::multipart::Form;
 pub(crate) use self::{
     answer::Reply,
+    card_update::outgrown,
     endpoints::{EndpointRow, Fidelity, endpoints},
     state::ApiState,
 };

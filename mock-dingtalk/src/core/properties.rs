@@ -657,3 +657,18 @@ proptest! {
         let _ = ClientFrame::parse(&String::from_utf8_lossy(&bytes));
     }
 }
+
+#[test]
+fn a_clock_that_stands_still_gathers_no_timers_of_what_is_gone() {
+    let mut world = World::new(1);
+    world.happen(Happening::Turn { app: 0, turn: Turn::Pause });
+    let name = world.name(0).unwrap();
+    for turn in 0..1_200 {
+        world.happen(Happening::Open { app: 0, subscriptions: 1, secret: true });
+        world.happen(Happening::Upgrade { ticket: turn });
+        world.happen(Happening::Opened { connection: turn });
+        world.happen(Happening::Closed { connection: turn });
+    }
+    let left = world.fleet.timers(&name);
+    assert!(left <= 1_001, "{left} timers");
+}

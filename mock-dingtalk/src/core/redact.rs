@@ -4,7 +4,8 @@
 //! two. Secrets are those that the mock handed out, and whatever stands where one belongs.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -32,11 +33,14 @@ impl Kind {
     }
 }
 
-/// Where secrets stand: in JSON under these names, however often escaped, or after `name=`.
-const NAMED: [(&str, Kind); 9] = [
+/// Where secrets stand: in JSON under these names, however often escaped, after `name=`, or in
+/// `<name>`.
+const NAMED: [(&str, Kind); 11] = [
     ("clientSecret", Kind::Secret),
     ("appSecret", Kind::Secret),
     ("appsecret", Kind::Secret),
+    ("apiSecret", Kind::Secret),
+    ("Authorization", Kind::Signature),
     ("client_secret", Kind::Secret),
     ("accessToken", Kind::Token),
     ("access_token", Kind::Token),
@@ -52,10 +56,10 @@ const SHORTEST: usize = 6;
 #[derive(Debug)]
 pub(crate) struct Redactor {
     marks: HashMap<Arc<str>, Arc<str>>,
-    /// Secrets by their first bytes, longest first.
-    by_start: HashMap<[u8; SHORTEST], Vec<Arc<str>>>,
-    /// Whether any starts with these two bytes.
-    starts: HashSet<[u8; 2]>,
+    /// The lengths of secrets by their first bytes: many begin alike, and few differ in length.
+    lengths: HashMap<[u8; SHORTEST], BTreeSet<usize>>,
+    /// All of them in order, for those of which only the beginning is there.
+    sorted: BTreeSet<Arc<str>>,
     counts: HashMap<Kind, usize>,
 }
 
@@ -67,8 +71,8 @@ impl Redactor {
     ) -> Self {
         let mut new = Self {
             marks: HashMap::new(),
-            by_start: HashMap::new(),
-            starts: HashSet::new(),
+            lengths: HashMap::new(),
+            sorted: BTreeSet::new(),
             counts: HashMap::new(),
         };
         // What is known comes first, whole: a part of it may stand where it was cut.
@@ -81,9 +85,6 @@ impl Redactor {
                     new.learn(kind, secret);
                 }
             }
-        }
-        for secrets in new.by_start.values_mut() {
-            secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         }
         new
     }
@@ -107,8 +108,8 @@ impl Redactor {
             let bytes = form.as_bytes();
             let Some(start) = bytes.first_chunk::<SHORTEST>() else { continue };
             if self.marks.insert(Arc::clone(&form), Arc::clone(&mark)).is_none() {
-                self.starts.insert([start[0], start[1]]);
-                self.by_start.entry(*start).or_default().push(form);
+                self.lengths.entry(*start).or_default().insert(form.len());
+                self.sorted.insert(form);
             }
         }
     }
@@ -116,14 +117,14 @@ impl Redactor {
     /// The entry without secrets.
     pub(crate) fn entry(&self, entry: &Entry) -> Entry {
         let mut entry = entry.clone();
-        entry.text = self.text(&entry.text, false);
         let cut = entry.truncated;
+        entry.text = self.text(&entry.text, cut);
         for body in [&mut entry.body, &mut entry.answer] {
             *body = body.as_deref().map(|body| self.text(body, cut).into());
         }
         if let Some(diagnosis) = &mut entry.diagnosis {
-            diagnosis.problem = self.text(&diagnosis.problem, false);
-            diagnosis.expected = self.text(&diagnosis.expected, false);
+            diagnosis.problem = self.text(&diagnosis.problem, cut);
+            diagnosis.expected = self.text(&diagnosis.expected, cut);
         }
         entry
     }
@@ -133,17 +134,13 @@ impl Redactor {
         let end = if cut { text.rfind(" [").unwrap_or(text.len()) } else { text.len() };
         let mut out = String::with_capacity(text.len());
         let (mut at, mut copied) = (0, 0);
-        while let Some(rest) = text.as_bytes().get(at..) {
-            let Some((secret, len)) = self.secret_at(rest, cut.then_some(end.saturating_sub(at)))
-            else {
-                if rest.is_empty() {
-                    break;
-                }
+        while at < text.len() {
+            let Some((mark, len)) = self.secret_at(text, at, cut.then_some(end)) else {
                 at += 1;
                 continue;
             };
             out.push_str(&text[copied..at]);
-            out.push_str(&self.marks[secret]);
+            out.push_str(mark);
             at += len;
             copied = at;
         }
@@ -151,20 +148,21 @@ impl Redactor {
         out
     }
 
-    /// The secret that `rest` begins with, and how much of it is there.
-    fn secret_at(&self, rest: &[u8], until_cut: Option<usize>) -> Option<(&str, usize)> {
-        let start = rest.first_chunk::<SHORTEST>()?;
-        if !self.starts.contains(&[start[0], start[1]]) {
-            return None;
+    /// The mark of the secret that begins at `at`, and how much of it is there.
+    fn secret_at(&self, text: &str, at: usize, cut: Option<usize>) -> Option<(&str, usize)> {
+        let start = text.as_bytes().get(at..)?.first_chunk::<SHORTEST>()?;
+        let longest_first = self.lengths.get(start)?.iter().rev();
+        let mut whole = longest_first.filter_map(|len| {
+            let mark = self.marks.get(text.get(at..at + len)?)?;
+            Some((&**mark, *len))
+        });
+        if let Some(found) = whole.next() {
+            return Some(found);
         }
-        let secrets = self.by_start.get(start)?;
-        let whole = secrets.iter().find(|secret| rest.starts_with(secret.as_bytes()));
-        if let Some(secret) = whole {
-            return Some((&**secret, secret.len()));
-        }
-        let left = rest.get(..until_cut?).filter(|left| left.len() >= SHORTEST)?;
-        let secret = secrets.iter().find(|secret| secret.as_bytes().starts_with(left))?;
-        Some((&**secret, left.len()))
+        let left = text.get(at..cut?).filter(|left| left.len() >= SHORTEST)?;
+        let from = (Bound::Included(left), Bound::Unbounded);
+        let secret = self.sorted.range::<str, _>(from).next()?;
+        secret.starts_with(left).then(|| (&*self.marks[secret], left.len()))
     }
 }
 
@@ -187,7 +185,8 @@ fn named(text: &str) -> impl Iterator<Item = (Kind, &str)> {
     NAMED.iter().flat_map(move |(name, kind)| {
         text.match_indices(name).filter_map(move |(at, _)| {
             let rest = &text[at + name.len()..];
-            let (value, quoted) = if let Some(value) = rest.strip_prefix('=') {
+            let in_xml = || text[..at].ends_with('<').then(|| rest.strip_prefix('>')).flatten();
+            let (value, quoted) = if let Some(value) = rest.strip_prefix('=').or_else(in_xml) {
                 (value, false)
             } else {
                 // "name":"value", with any number of backslashes before the quotes.
@@ -245,6 +244,35 @@ mod tests {
         assert_eq!(shown[2], "he said «token-1», not «token-2»");
         assert!(shown[3].contains("session=«session-1»\\\""), "{}", shown[3]);
         assert_eq!(shown[4], r#"{"clientSecret":"«secret-1»"}"#);
+    }
+
+    #[test]
+    fn secrets_are_found_wherever_apis_put_them() {
+        let shown = redacted(
+            &[
+                r#"{"callbackUrl":"http://x/","apiSecret":"of-a-callback"}"#,
+                r#"{"headers":{"Authorization":"OSS dingmock:0123abcd"}}"#,
+                "<result><endpoint>ws://h/</endpoint><ticket>a-ticket-of-old</ticket></result>",
+                "<accessToken>a-token-of-old</accessToken><expireIn>7200</expireIn>",
+                "they were a-ticket-of-old and a-token-of-old",
+            ],
+            &[],
+        );
+        assert_eq!(shown[0], r#"{"callbackUrl":"http://x/","apiSecret":"«secret-1»"}"#);
+        assert_eq!(shown[1], r#"{"headers":{"Authorization":"«signature-1»"}}"#);
+        assert!(shown[2].ends_with("<ticket>«ticket-1»</ticket></result>"), "{}", shown[2]);
+        assert!(shown[3].starts_with("<accessToken>«token-1»</accessToken>"), "{}", shown[3]);
+        assert_eq!(shown[4], "they were «ticket-1» and «token-1»");
+    }
+
+    #[test]
+    fn many_that_begin_alike_are_not_gone_through_one_by_one() {
+        let known = (0..2_000).map(|n| (Kind::Session, format!("dingmock{n:024}")));
+        let redactor = Redactor::new([], known);
+        assert_eq!(redactor.lengths.len(), 1);
+        assert_eq!(redactor.lengths[b"dingmo"].len(), 1);
+        let text = redactor.text(&format!("it is dingmock{:024}.", 1_999), false);
+        assert_eq!(text, "it is «session-2000».");
     }
 
     #[test]

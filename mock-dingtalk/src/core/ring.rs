@@ -37,6 +37,19 @@ impl<T> Ring<T> {
         self.last = number;
         self.bytes += bytes;
         self.rows.push_back(Row { number, bytes, value });
+        self.evict(&mut evicted);
+    }
+
+    /// A row takes so many bytes now, for which older rows may have to go.
+    pub(crate) fn reweigh(&mut self, number: u64, bytes: usize, mut evicted: impl FnMut(T)) {
+        let Ok(index) = self.rows.binary_search_by_key(&number, |row| row.number) else { return };
+        let Some(row) = self.rows.get_mut(index) else { return };
+        self.bytes = self.bytes - row.bytes + bytes;
+        row.bytes = bytes;
+        self.evict(&mut evicted);
+    }
+
+    fn evict(&mut self, evicted: &mut impl FnMut(T)) {
         while self.rows.len() > self.max_rows
             || (self.bytes > self.max_bytes && self.rows.len() > 1)
         {
@@ -111,5 +124,21 @@ mod tests {
         assert_eq!(ring.after(0).map(|(_, v)| *v).collect::<Vec<_>>(), ["b"]);
         ring.push(3, 60, "c", drop);
         assert_eq!(ring.len(), 1);
+    }
+
+    #[test]
+    fn a_row_that_grows_drives_older_ones_out() {
+        let mut ring = Ring::new(10, 10);
+        for (n, value) in [(1, "a"), (2, "b"), (3, "c")] {
+            ring.push(n, 3, value, drop);
+        }
+        let mut gone = Vec::new();
+        ring.reweigh(2, 6, |old| gone.push(old));
+        assert_eq!(gone, ["a"]);
+        ring.reweigh(2, 1, |old| gone.push(old));
+        ring.push(4, 6, "d", |old| gone.push(old));
+        assert_eq!((gone.as_slice(), ring.len()), (["a"].as_slice(), 3), "what shrank makes room");
+        ring.reweigh(1, 99, drop);
+        assert_eq!(ring.len(), 3, "a row that is gone weighs nothing");
     }
 }

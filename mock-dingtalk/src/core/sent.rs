@@ -69,7 +69,7 @@ impl KeptRow {
         (self.row.text, self.row.finished) = (text, finished);
     }
 
-    /// The memory that it takes, more or less; of a card, at its first writing.
+    /// The memory that it takes, more or less.
     pub(crate) fn bytes(&self) -> usize {
         size_of::<Self>() + SMALL_TEXTS + self.row.text.len() + self.raw.len()
     }

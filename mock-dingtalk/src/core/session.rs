@@ -19,6 +19,14 @@ pub(crate) struct Session {
     pub(crate) answers: Vec<u64>,
 }
 
+impl Session {
+    /// The memory that it takes, more or less. The id stands in the index too.
+    fn bytes(&self) -> usize {
+        let texts = 2 * self.id.len() + self.conversation_id.len() + self.to.len();
+        size_of::<Self>() + texts + self.msg_id.len() + 200
+    }
+}
+
 /// The sessions of one app. Expired ones stay for a while, so that a late reply can be told from
 /// a wrong one.
 #[derive(Debug, Clone)]
@@ -29,7 +37,10 @@ pub(crate) struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { ring: Ring::new(lifetime::ROWS_PER_APP, usize::MAX), by_id: HashMap::new() }
+        Self {
+            ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::INDEX_BYTES_PER_APP),
+            by_id: HashMap::new(),
+        }
     }
 }
 
@@ -38,7 +49,8 @@ impl Sessions {
         let number = self.ring.next_number();
         self.by_id.insert(session.id.clone(), number);
         let by_id = &mut self.by_id;
-        self.ring.push(number, 0, session, |old| {
+        let bytes = session.bytes();
+        self.ring.push(number, bytes, session, |old| {
             by_id.remove(&old.id);
         });
     }

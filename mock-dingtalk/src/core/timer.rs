@@ -37,7 +37,12 @@ pub(crate) enum Timer {
 pub(crate) struct Timers {
     planned: BTreeMap<(Duration, u64), Timer>,
     last: u64,
+    /// How many were left when those that nobody waits for were last taken out.
+    swept: usize,
 }
+
+/// So many timers are not looked through for those that nobody waits for.
+const FEW: usize = 1_000;
 
 impl Timers {
     pub(crate) fn plan(&mut self, at: Duration, timer: Timer) {
@@ -62,6 +67,24 @@ impl Timers {
             new.plan(back.saturating_add(at.saturating_sub(present)), *timer);
         }
         new
+    }
+
+    /// Whether there may be many that nobody waits for: on a clock that stands still, none would
+    /// ever be taken out otherwise.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.planned.len() > 2 * self.swept + FEW
+    }
+
+    /// Takes out those that nobody waits for. After as many steps as there are timers, so that
+    /// each step costs little.
+    pub(crate) fn sweep(&mut self, is_awaited: impl Fn(Timer) -> bool) {
+        self.planned.retain(|_, timer| is_awaited(*timer));
+        self.swept = self.planned.len();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.planned.len()
     }
 
     /// Takes the soonest timer that is due at `until`.
@@ -141,6 +164,19 @@ impl Schedule {
 }
 
 impl App {
+    /// Whether there still is what a timer is for.
+    pub(crate) fn awaits(&self, timer: Timer) -> bool {
+        match timer {
+            Timer::Ping(key) | Timer::GraceOver(key) | Timer::GhostOver(key) => {
+                self.connections.contains_key(&key)
+            }
+            Timer::AckDeadline(seq, _) | Timer::Redeliver(seq) | Timer::PushAgain(seq) => {
+                self.deliveries.is_known(seq)
+            }
+            Timer::Late(slot) => self.held.contains_key(&slot),
+        }
+    }
+
     /// A timer has come that was planned for `at`; a ping goes out now, all else happens then.
     pub(crate) fn come(&mut self, cx: &mut Cx<'_>, at: Duration, timer: Timer) {
         if !matches!(timer, Timer::Ping(_)) {

@@ -10,7 +10,7 @@ use super::{
     conversation::{Conversation, ConversationKind},
     delivery::{Delivery, DeliveryState, Payload},
     effect::Outgoing,
-    fault::{Fault, FaultRow, Point},
+    fault::{Action, Fault, FaultRow, Point},
     fault_check,
     fixture::{FixtureFrame, Renewal, fixture_bytes, fixture_names},
     inbound::{MsgType, Sample},
@@ -221,19 +221,26 @@ impl App {
 
     /// SYSTEM frames are no deliveries: nobody counts their answers, and `disconnect` drains.
     fn push_system(&mut self, cx: &mut Cx<'_>, mut frame: FixtureFrame) -> Said {
-        let message_id = self.mint.system_message_id(cx.now);
+        let mut message_id = self.mint.system_message_id(cx.now);
         let Some(key) = self.any_open() else { return said(message_id, SaidState::Lost) };
         let connection = self.connections.get_mut(&key).expect("it was just found");
         let (id, base) = (Arc::clone(&connection.id), connection.open.base.http().to_owned());
         let topic = frame.topic().to_owned();
-        let text = frame.write(&self.header_id, &id, &message_id, &base, cx.now);
         if topic == "disconnect" {
+            let text = frame.write(&self.header_id, &id, &message_id, &base, cx.now);
             self.drain(cx, key, Some(message_id.clone()), text);
         } else {
-            let asked = if topic == "ping" { SystemFrame::Ping } else { SystemFrame::Other };
-            connection.ask(message_id.clone(), asked);
             let point = Point::Frame { kind: "SYSTEM", topic: &topic, connection: &id };
             let fault = self.faults.take(point, cx.now.since_start);
+            if let Some(Action::MessageId(fixed)) = &fault {
+                message_id.clone_from(fixed);
+            }
+            let asked = if topic == "ping" { SystemFrame::Ping } else { SystemFrame::Other };
+            connection.ask(message_id.clone(), asked);
+            let text = frame.write(&self.header_id, &id, &message_id, &base, cx.now);
+            if fault.is_some() {
+                self.spare(&text);
+            }
             self.emit(cx, key, &format!("SYSTEM {topic}"), text, fault);
         }
         said(message_id, SaidState::Pushed)

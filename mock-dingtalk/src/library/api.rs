@@ -25,9 +25,10 @@ impl App {
         self.look(|app| app.api.reactions.rows())
     }
 
-    /// A person's file, without a message that carries it.
+    /// A person's file, without a message that carries it: a name of 1 to 255 bytes, at most
+    /// 20 MiB.
     pub fn add_file(&self, file: Media) -> Result<AddedFile, MockError> {
-        self.act(|app, cx| Ok(app.add_file(cx, file)))
+        self.act(|app, cx| app.add_file(cx, file))
     }
 
     /// A person reads a message of the robot, as `readStatus` and `query` then tell. The event of

@@ -70,7 +70,15 @@ pub(super) enum Upgrade {
     /// The connection with this index.
     Accepted(usize),
     Refused(u16),
+    /// The TCP connection ended instead.
+    Cut,
+    /// Nothing came.
+    Silence,
 }
+
+/// Faults of answers that a replay does not repeat, by what the journal says of them.
+const ANSWERED_WHOLE: [&str; 4] =
+    ["body in pieces", "head without body", "half the body", "answer trickles"];
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Connection {
@@ -169,11 +177,23 @@ impl Recording {
     fn read_call(&mut self, entry: &Entry) {
         let status = entry.status.unwrap_or_default();
         if entry.text.starts_with("GET /connect refused") {
-            self.upgrades.push(Upgrade::Refused(status));
+            self.upgrades.push(match (status, entry.text.contains("cut")) {
+                (0, true) => Upgrade::Cut,
+                (0, false) => Upgrade::Silence,
+                _ => Upgrade::Refused(status),
+            });
             return;
         }
         let (call, fault) = entry.text.split_once(": fault").unwrap_or((&entry.text, ""));
         let Some((method, path)) = call.split_once(' ') else { return };
+        if let Some(what) = ANSWERED_WHOLE.iter().find(|what| fault.contains(**what)) {
+            let line = format!("entry {} is answered whole and at once, without {what}", entry.seq);
+            self.incomplete.push(line);
+        }
+        let file = ["/robot-files/", "/storage-files/", "/media/"];
+        if status == 200 && method == "GET" && file.iter().any(|start| path.starts_with(start)) {
+            self.incomplete.push(format!("entry {} lacks the file: {call}", entry.seq));
+        }
         let answer = entry.answer.as_deref().unwrap_or_default();
         if let Some(host) = endpoint_host(answer) {
             self.hosts.insert(host.to_owned());
@@ -236,7 +256,7 @@ fn unmasked(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Recording, RecordingError, endpoint_host, read_cut};
+    use super::{Recording, RecordingError, Upgrade, endpoint_host, read_cut};
     use crate::core::{Cut, Direction};
 
     const HEAD: &str = r#"{"format":"mock-dingtalk journal","version":1,"app":null,"redacted":true,"dropped":0,"entries":1,"more":false}"#;
@@ -260,6 +280,32 @@ mod tests {
         assert!(matches!(parse(&two, None), Err(RecordingError::Apps(apps)) if apps == ["a", "b"]));
         assert!(matches!(parse(&two, Some("c")), Err(RecordingError::Apps(_))));
         assert!(parse(&two, Some("b")).is_ok());
+    }
+
+    #[test]
+    fn what_a_replay_cannot_repeat_is_said() {
+        let entry = |text: &str, status: u16| {
+            format!(
+                r#"{{"seq":1,"at":0,"app":"a","kind":"http","text":"{text}","status":{status}}}"#
+            )
+        };
+        let read = |text: &str, status| {
+            Recording::parse(&format!("{HEAD}\n{}\n", entry(text, status)), None).unwrap()
+        };
+        for remark in
+            ["body in pieces", "head without body", "half the body, then cut", "answer trickles"]
+        {
+            let recording = read(&format!("GET /x: fault, {remark}"), 200);
+            assert_eq!(recording.incomplete.len(), 1, "{remark}");
+        }
+        assert_eq!(read("GET /robot-files/@x.file", 200).incomplete.len(), 1);
+        assert!(read("GET /robot-files/@x.file", 403).incomplete.is_empty());
+        assert!(read("GET /x: fault, answered late", 200).incomplete.is_empty());
+        let upgrade = |text: &str, status| read(text, status).upgrades[0];
+        let refused = "GET /connect refused: fault";
+        assert!(matches!(upgrade(refused, 503), Upgrade::Refused(503)));
+        assert!(matches!(upgrade(&format!("{refused}, no answer"), 0), Upgrade::Silence));
+        assert!(matches!(upgrade(&format!("{refused}, connection cut"), 0), Upgrade::Cut));
     }
 
     #[test]

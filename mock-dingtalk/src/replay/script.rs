@@ -79,6 +79,11 @@ impl Script {
         }
     }
 
+    /// Whether all answers that were recorded on a connection have come.
+    pub(super) fn is_answered(&self, connection: usize) -> bool {
+        self.answers[connection].iter().all(|came| *came)
+    }
+
     /// Nothing more goes out on a connection.
     pub(super) fn played(&mut self, connection: usize) {
         self.played[connection] = true;
@@ -89,7 +94,7 @@ impl Script {
         let opened = self.recording.upgrades[..self.upgrades].iter();
         opened.into_iter().any(|upgrade| match upgrade {
             Upgrade::Accepted(index) => !self.played[*index],
-            Upgrade::Refused(_) => false,
+            Upgrade::Refused(_) | Upgrade::Silence | Upgrade::Cut => false,
         })
     }
 

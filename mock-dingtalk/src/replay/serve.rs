@@ -47,6 +47,8 @@ use crate::{
 const MAX_BODY: usize = 24 << 20;
 /// Whatever comes so long after the last of the recording still counts. Real time.
 const LINGER: Duration = Duration::from_millis(300);
+/// A recorded end waits for the recorded answers, as long as something comes so often. Real time.
+const ANSWERING: Duration = Duration::from_secs(3);
 
 /// A recorded session that is being served again. It stops when this is dropped.
 #[derive(Debug)]
@@ -141,6 +143,20 @@ impl Stage {
         let result = event(&mut self.script());
         self.news.send_modify(|news| *news = news.wrapping_add(1));
         result
+    }
+
+    /// Waits until the bot has answered on a connection what it answered when it was recorded, or
+    /// does nothing any more.
+    async fn answered(&self, connection: usize) {
+        let mut news = self.news.subscribe();
+        loop {
+            news.mark_unchanged();
+            if self.script().is_answered(connection)
+                || tokio::time::timeout(ANSWERING, news.changed()).await.is_err()
+            {
+                return;
+            }
+        }
     }
 
     /// Waits until `ms` of the recording have passed since `opened`.
@@ -244,6 +260,11 @@ async fn connect(
         Err(refused) => return refused.into_response(),
     };
     match stage.step(Script::upgrade) {
+        Upgrade::Silence => std::future::pending().await,
+        Upgrade::Cut => {
+            wire.reset();
+            std::future::pending().await
+        }
         Upgrade::Refused(status) => {
             StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED).into_response()
         }
@@ -314,6 +335,7 @@ async fn push(
         return std::future::pending().await;
     };
     stage.at(opened, at).await;
+    stage.answered(*index).await;
     match how {
         Cut::BlackHole | Cut::OneWay(_) => {
             wire.cut(&how);

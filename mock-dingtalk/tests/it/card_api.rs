@@ -286,3 +286,33 @@ async fn a_person_may_be_named_by_the_union_id() {
     let refused = caller.post(CREATE, &with(&card, &wrong)).await;
     assert_eq!(refused["body"]["code"], "param.openSpaceModelInvalid");
 }
+
+/// What is kept of cards is bounded in bytes: whoever writes too much into one is told so.
+#[tokio::test]
+async fn a_card_is_bounded_in_bytes_and_old_ones_make_room() {
+    let caller = Caller::new().await;
+    let card = |id: &str, bytes: usize| {
+        json!({"outTrackId": id, "cardTemplateId": "t", "callbackType": "STREAM",
+            "cardData": {"cardParamMap": {"content": "x".repeat(bytes)}}})
+    };
+    let create = "/v1.0/card/instances";
+    let refused = caller.post(create, &card("large", 1 << 20)).await;
+    assert_eq!(
+        (&refused["status"], &refused["body"]["code"]),
+        (&json!(400), &json!("param.invalid"))
+    );
+    for n in 0..8 {
+        let made = caller.post(create, &card(&format!("card{n}"), 500_000)).await;
+        assert_eq!(made["status"], 200, "{made}");
+    }
+    let grown = json!({"outTrackId": "card7", "cardUpdateOptions": {"updateCardDataByKey": true},
+        "cardData": {"cardParamMap": {"more": "x".repeat(600_000)}}});
+    assert_eq!(caller.put(create, &grown).await["status"], 400);
+    let small = |id: &str| {
+        json!({"outTrackId": id, "cardUpdateOptions": {"updateCardDataByKey": true},
+            "cardData": {"cardParamMap": {"more": "x"}}})
+    };
+    let forgotten = caller.put(create, &small("card0")).await;
+    assert_eq!(forgotten["body"]["code"], "param.cardNotExist", "{forgotten}");
+    assert_eq!(caller.put(create, &small("card7")).await["status"], 200);
+}

@@ -347,34 +347,6 @@ async fn the_proxy_names_foreign_hosts() {
 }
 
 #[tokio::test]
-async fn what_a_fault_did_is_not_blamed_on_the_bot() {
-    let (mock, app) = started().await;
-    let mut bot = Bot::connect(&mock, &app).await;
-    app.wait_connections(1).await.unwrap();
-    app.say("user0001", "on its way when the line breaks").await.unwrap();
-    bot.frame().await;
-    app.cut("all", &Cut::Rst).unwrap();
-    let mut bot = Bot::connect(&mock, &app).await;
-    app.wait_connections(1).await.unwrap();
-    let faults = format!("{}/_mock/apps/{}/faults", mock.url(), app.client_id());
-    let fault = json!({"when": {"frame": {"type": "CALLBACK"}}, "times": 1, "action": {"type": "duplicate"}});
-    assert_eq!(http().post(&faults).json(&fault).send().await.unwrap().status(), 201);
-    app.say("user0001", "twice").await.unwrap();
-    for _ in 0..2 {
-        let frame = bot.frame().await;
-        bot.ack(&frame).await;
-    }
-    let rows = eventually("both answers", async || {
-        let rows = app.deliveries().unwrap();
-        if rows[1].acks == 2 { Ok(rows) } else { Err(rows) }
-    })
-    .await;
-    assert_eq!(rows[0].acks, 0);
-    mock.clock().advance(Duration::from_secs(120));
-    app.expect_no_findings(Severity::Remark).unwrap();
-}
-
-#[tokio::test]
 async fn the_control_api_selects_waits_and_clears() {
     let (mock, app) = started().await;
     let base = format!("{}/_mock/apps/{}/findings", mock.url(), app.client_id());

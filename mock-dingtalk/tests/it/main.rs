@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what must be there is unwrapped")]
 
+mod bounds;
 mod caller;
 mod card_api;
 mod card_press;
@@ -18,8 +19,10 @@ mod fixtures;
 mod group_files;
 mod hosts;
 mod inbound;
+mod innocence;
 mod isolation;
 mod journal;
+mod kept_back;
 mod limits;
 mod media_api;
 mod messages;

@@ -7,13 +7,13 @@ use std::{
 };
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use mock_dingtalk::{App, Cut, MockDingtalk, Recording, Replay};
+use mock_dingtalk::{Action, App, Cut, Fault, MockDingtalk, Recording, Replay, When};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
     process::{program, run},
-    support::{BOT_TOPIC, PATIENCE, ack, data, http},
+    support::{BOT_TOPIC, Bot, PATIENCE, ack, data, eventually, http, ticket},
 };
 
 /// What a bot does with a message.
@@ -142,6 +142,58 @@ async fn frames_come_as_they_were_recorded_and_the_end_comes_too() {
     let again = tokio::time::timeout(PATIENCE, bot).await.unwrap().unwrap();
     assert_eq!(content(&again), content(&heard));
     assert!(again[0].contains(&replay.url()), "URLs lead to the replay: {}", again[0]);
+}
+
+#[tokio::test]
+async fn a_recorded_reset_waits_for_the_answers_that_came_before_it() {
+    let (_, export) = recorded(true).await;
+    assert!(export.contains("\"cut: rst\""));
+    let recording = Recording::parse(&export, None).unwrap();
+    let replay = Replay::start(recording, "127.0.0.1:0".parse().unwrap(), 0.0).await.unwrap();
+    let bot = tokio::spawn(echo(replay.url(), "another".to_owned(), "wrong".to_owned(), GOOD));
+    let outcome = replay.finished(PATIENCE).await;
+    assert!(outcome.same, "{outcome:?}");
+    assert_eq!(tokio::time::timeout(PATIENCE, bot).await.unwrap().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn connections_that_were_cut_or_never_opened_are_so_again() {
+    let mock = MockDingtalk::start().await.unwrap();
+    let app = mock.app();
+    for action in [Action::AcceptThenCut(Cut::Fin), Action::Drop(Cut::Rst), Action::Hang] {
+        app.fault(Fault::once(When::Upgrade, action)).unwrap();
+    }
+    let (endpoint, first) = ticket(&mock, &app).await;
+    let mut bot = Bot::redeem(&endpoint, &first).await.unwrap();
+    assert!(!matches!(bot.next().await, Some(Ok(Message::Text(_)))));
+    let (_, second) = ticket(&mock, &app).await;
+    assert!(Bot::redeem(&endpoint, &second).await.is_err());
+    let hung = tokio::spawn(async move { Bot::redeem(&endpoint, &second).await.is_err() });
+    let export = eventually("three upgrades", async || {
+        let export = app.export_journal(true).unwrap();
+        if export.contains("GET /connect refused: fault, no answer") {
+            Ok(export)
+        } else {
+            Err(export)
+        }
+    })
+    .await;
+    hung.abort();
+    assert!(export.contains("\"cut: fin\"") && export.contains("refused: fault, connection cut"));
+    let recording = Recording::parse(&export, None).unwrap();
+    let replay = Replay::start(recording, "127.0.0.1:0".parse().unwrap(), 0.0).await.unwrap();
+    let at = replay.ws_url();
+    let mut bot = Bot::redeem(&at, "x").await.unwrap();
+    assert!(!matches!(bot.next().await, Some(Ok(Message::Text(_)))));
+    assert!(Bot::redeem(&at, "x").await.is_err());
+    let hung = tokio::spawn(async move { Bot::redeem(&at, "x").await.is_err() });
+    eventually("the last upgrade", async || {
+        let outcome = replay.outcome();
+        if outcome.matched == 3 { Ok(()) } else { Err(outcome) }
+    })
+    .await;
+    assert!(!hung.is_finished());
+    hung.abort();
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::{Finding, Rule, Seen, Severity};
 use crate::core::{
     app::{App, Cx},
     connection::ConnectionKey,
-    delivery::Delivery,
+    delivery::{Attempt, Delivery},
 };
 
 /// An EVENT has to be answered within this time (KB appendix-b).
@@ -48,6 +48,19 @@ impl App {
     /// Books what the next journal entry shows.
     pub(crate) fn found(&mut self, cx: &Cx<'_>, seen: Seen) {
         self.findings.add(cx.now.unix_ms, cx.journals.next_seq(), seen);
+    }
+
+    /// An answer does not count because of a fault: neither it nor its lack is judged.
+    pub(crate) fn spare_answer(&mut self, key: ConnectionKey, message_id: &str) {
+        if let Some(connection) = self.connections.get_mut(&key) {
+            connection.unanswered_pings = 0;
+        }
+        if let Some(delivery) = self.deliveries.by_message_id(message_id) {
+            let answered = |attempt: &&mut Attempt| attempt.message_id == message_id;
+            for attempt in delivery.attempts.iter_mut().filter(answered) {
+                attempt.spared = true;
+            }
+        }
     }
 
     /// An answer came that names a frame of a delivery.
@@ -182,7 +195,7 @@ impl App {
             if !answered && due && !attempt.spared && !delivery.blamed {
                 let named = delivery.named(&attempt.message_id);
                 let message = format!("{named} was not answered within {} ms", limit.as_millis());
-                missing.push((delivery.place(), message));
+                missing.push((delivery.place(), message, attempt.entry));
                 delivery.blamed = true;
             }
             decided &= answered || due;
@@ -191,9 +204,10 @@ impl App {
             }
         }
         self.findings.watch.judged = judged;
-        for (place, message) in missing {
+        for (place, message, entry) in missing {
             let expected = "code 200 as soon as the message is kept, before it is worked on";
-            self.found(cx, Seen::new(Rule::AckMissing, place, message, expected));
+            let seen = Seen::new(Rule::AckMissing, place, message, expected);
+            self.findings.add(cx.now.unix_ms, entry, seen);
         }
     }
 }

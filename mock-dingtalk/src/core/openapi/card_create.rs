@@ -1,6 +1,6 @@
 //! `POST /v1.0/card/instances`, `…/deliver` and `…/createAndDeliver`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -12,8 +12,9 @@ use super::{
 };
 use crate::core::{
     app::{App, Cx},
-    card::{Card, Stage},
+    card::{Card, Guids, Stage},
     conversation::ConversationKind,
+    lifetime,
     sent::SentRow,
 };
 
@@ -109,9 +110,12 @@ fn new_card<'a>(app: &mut App, body: Fields<'a>) -> Result<(&'a str, Card), Repl
         seqs: Vec::new(),
         spaces: Vec::new(),
         space_models: card_more::space_models(body)?,
-        guids: HashMap::new(),
+        guids: Guids::default(),
         last_call: None,
     };
+    if !card.takes(0) {
+        return Err(too_much(card.bytes()));
+    }
     Ok((id, card))
 }
 
@@ -125,6 +129,12 @@ fn variables(template: &str, params: &Map<String, Value>) -> Option<BTreeSet<Str
     Some(
         params.keys().map(String::as_str).chain(known.iter().copied()).map(str::to_owned).collect(),
     )
+}
+
+/// A card would take too much memory: no page has a limit, so this one is our choice.
+pub(super) fn too_much(bytes: usize) -> Reply {
+    let problem = format!("the card would take {bytes} bytes of memory");
+    refuse("param.invalid", problem, format!("at most {}", lifetime::CARD_BYTES), SEE)
 }
 
 /// `cardParamMap` of `cardData`: strings only, says the page. Lenient: others are written as JSON.
@@ -254,8 +264,7 @@ impl App {
             finished: card.is_finished(),
             at: cx.now.unix_ms,
         };
-        card.seqs.push(row.seq);
-        card.spaces.push((kind.to_owned(), space.to_owned()));
+        card.place(row.seq, kind, space);
         let push = Push {
             key: carrier.clone(),
             aim,

@@ -8,10 +8,11 @@ use serde_json::{Map, Value, json};
 use super::{
     answer::Reply,
     ask::{Ask, Fields, refuse},
-    card_create::{SEE, out_track_id},
+    card_create::{SEE, out_track_id, too_much},
 };
 use crate::core::{
     app::{App, Cx},
+    card::map_bytes,
     journal::{Draft, EntryKind},
 };
 
@@ -20,6 +21,8 @@ const SEE_REGISTER: &str = "openapi.md 6.8 (KB 0786)";
 const SEE_CLOSE: &str = "openapi.md 6.9 (KB 0784)";
 /// Callback routes of one app: our choice.
 const MAX_ROUTES: usize = 1_000;
+/// Bytes of an `apiSecret`: our choice.
+const MAX_SECRET: usize = 512;
 /// Models of spaces that a card may get.
 const MODELS: [&str; 5] = [
     "imGroupOpenSpaceModel",
@@ -51,6 +54,11 @@ pub(super) fn spaces(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     if given.is_empty() {
         let expected = format!("one of {}", MODELS.join(", "));
         return Err(refuse("param.empty", "there is no space model", expected, SEE_SPACES));
+    }
+    // The whole body is weighed: what it replaces is not worth a second look.
+    let added = map_bytes(body.0);
+    if !card.takes(added) {
+        return Err(too_much(card.bytes() + added));
     }
     card.space_models.extend(given);
     app.refresh_card(cx, id);
@@ -85,6 +93,10 @@ pub(super) fn register(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<
     if key.len() > 512 || url.len() > 2_048 {
         let problem = "callbackRouteKey or callbackUrl is too long";
         return Err(refuse(INVALID, problem, "at most 512 and 2048 bytes", SEE_REGISTER));
+    }
+    if body.text("apiSecret").len() > MAX_SECRET {
+        let expected = format!("at most {MAX_SECRET} bytes");
+        return Err(refuse(INVALID, "apiSecret is too long", expected, SEE_REGISTER));
     }
     let known = app.api.card_routes.by_key.get(key);
     let force = body.get("forceUpdate").and_then(Value::as_bool).unwrap_or(false);

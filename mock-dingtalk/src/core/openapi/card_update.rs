@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 use super::{
     answer::Reply,
     ask::{Ask, Fields, refuse},
-    card_create::{out_track_id, param_map, private_data},
+    card_create::{out_track_id, param_map, private_data, too_much},
 };
 use crate::core::{
     app::{App, Cx},
-    card::{Card, Stage, merge},
+    card::{Card, Guids, Stage, map_bytes, merge},
     findings::Rule,
     journal::Diagnosis,
+    lifetime,
 };
 
 const SEE: &str = "openapi.md 6.5 (KB 0782)";
@@ -23,10 +24,8 @@ const RECOMMENDED: usize = 1 << 10;
 /// Bytes of one streamed content that this mock takes. The page names no hard limit, and clients
 /// in use stream whole answers: our choice.
 const MAX_CONTENT: usize = 64 << 10;
-/// The same where the app is treated leniently, as large as a whole request may be.
-const MAX_LENIENT: usize = 4 << 20;
-/// Streaming calls whose guids are remembered, for each card.
-const MAX_GUIDS: usize = 10_000;
+/// The same where the app is treated leniently: what a card may take at all.
+const MAX_LENIENT: usize = lifetime::CARD_BYTES;
 
 /// `PUT /v1.0/card/instances`. Without options the whole map is overwritten.
 pub(super) fn update(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
@@ -47,6 +46,9 @@ pub(super) fn update(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
         let options = body.get("cardUpdateOptions");
         options.and_then(|options| options.get(name)).and_then(Value::as_bool).unwrap_or(false)
     };
+    if let Some(bytes) = outgrown(card, public.as_ref(), private.as_ref()) {
+        return Err(too_much(bytes));
+    }
     if let Some(params) = public {
         card.change(params, by_key("updateCardDataByKey"));
     }
@@ -58,6 +60,17 @@ pub(super) fn update(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     }
     app.refresh_card(cx, id);
     Ok(Reply::ok(json!({ "success": true, "result": true })))
+}
+
+/// What a card would take with these maps, if that is too much. What they replace still counts,
+/// until it is gone.
+pub(crate) fn outgrown(
+    card: &Card,
+    public: Option<&Map<String, Value>>,
+    private: Option<&Map<String, Value>>,
+) -> Option<usize> {
+    let added = public.map_or(0, map_bytes) + private.map_or(0, map_bytes);
+    (!card.takes(added)).then(|| card.bytes() + added)
 }
 
 /// `PUT /v1.0/card/streaming`. An empty content is taken: clients open and close with one.
@@ -72,12 +85,12 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     let (full, finalize, error) = (full?, finalize?, error?);
     let card = streamed_card(app, id)?;
     let done = Reply::ok(json!({ "success": true, "result": true }));
-    let hash = fingerprint(body);
-    if let Some(known) = card.guids.get(guid) {
+    let (hash, hashed_guid) = (fingerprint(body), hashed(guid));
+    if let Some(known) = card.guids.get(hashed_guid) {
         let problem = format!("the guid {guid:?} was used already: nothing changed");
         let diagnosis = Diagnosis::new(problem, "a new guid for every call", SEE_STREAM);
         // With the same content it is a retry, as it should be.
-        let rule = if *known == hash { Rule::CallRemarked } else { Rule::CardGuidReused };
+        let rule = if known == hash { Rule::CallRemarked } else { Rule::CardGuidReused };
         return Ok(done.diagnosed(diagnosis.of(rule)));
     }
     let doubts = [unknown_key(card, key), appended_markdown(card, key, full)];
@@ -96,6 +109,9 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     if text.len() > most {
         return Err(too_large(text.len()));
     }
+    if !card.takes(text.len() + key.len()) {
+        return Err(too_much(card.bytes() + text.len()));
+    }
     card.params.insert(key.to_owned(), text.into());
     card.streamed = Some(key.to_owned());
     card.stage = match (finalize, error) {
@@ -109,8 +125,9 @@ pub(super) fn stream(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
         Stage::Delivered | Stage::Inputing => "2",
     };
     card.params.insert("flowStatus".to_owned(), status.into());
-    if card.guids.len() < MAX_GUIDS {
-        card.guids.insert(guid.to_owned(), hash);
+    match card.stage {
+        Stage::Finished | Stage::Failed => card.guids = Guids::default(),
+        Stage::Delivered | Stage::Inputing => card.guids.add(hashed_guid, hash),
     }
     let repeats = full && card.last_call.replace(hash) == Some(hash);
     app.refresh_card(cx, id);
@@ -133,6 +150,12 @@ fn fingerprint(body: Fields<'_>) -> u64 {
     for (name, value) in body.0.iter().filter(|(name, _)| *name != "guid") {
         (name, value.to_string()).hash(&mut hasher);
     }
+    hasher.finish()
+}
+
+fn hashed(guid: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    guid.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -90,12 +90,20 @@ impl<'a> Request<'a> {
             Some(_) => return Err(wrong("subscriptions is no array", FORM)),
             None => return Err(wrong("subscriptions is missing", FORM)),
         };
+        let (ua, local_ip) = (optional("ua")?.unwrap_or_default(), optional("localIp")?);
+        let pair = |pair: &Subscription| pair.kind.len() + pair.topic.len();
+        let bytes =
+            ua.len() + local_ip.map_or(0, str::len) + subscriptions.iter().map(pair).sum::<usize>();
+        if bytes > MAX_BYTES {
+            let problem = format!("ua, localIp and subscriptions have {bytes} bytes");
+            return Err(wrong(&problem, &format!("at most {MAX_BYTES}, a bound of this mock")));
+        }
         Ok(Self {
             client_id: required("clientId")?,
             client_secret: required("clientSecret")?,
             subscriptions,
-            ua: optional("ua")?.unwrap_or_default(),
-            local_ip: optional("localIp")?,
+            ua,
+            local_ip,
         })
     }
 }
@@ -127,6 +135,8 @@ fn subscriptions(list: &[Value]) -> Result<Vec<Subscription>, Diagnosis> {
 const FORM: &str = r#"[{"type":"CALLBACK","topic":"/v1.0/im/bot/messages/get"}]"#;
 /// More than all topics there are; a bound of the mock.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
+/// Bytes of what a ticket and its connection remember of the call; a bound of the mock.
+const MAX_BYTES: usize = 16 << 10;
 
 fn wrong(problem: &str, expected: &str) -> Diagnosis {
     Diagnosis::new(problem, expected, SEE)

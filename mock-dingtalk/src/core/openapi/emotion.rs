@@ -16,6 +16,9 @@ use crate::core::{
 
 const SEE: &str = "openapi.md 4.6 (aliyun/dingtalk-sdk robot_1_0 at eb93049)";
 
+/// Bytes of a member of the body; our choice.
+const MAX_TEXT: usize = 512;
+
 /// A reaction that stands under a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -103,6 +106,14 @@ fn read(cx: &Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<ReactionRow, Reply>
         return Err(refuse(INVALID, "emotionType is missing or no number", "2", SEE));
     }
     let name = body.required("emotionName", INVALID, SEE)?;
+    for (member, text) in
+        [("emotionName", name), ("openMsgId", msg_id), ("openConversationId", chat)]
+    {
+        if text.len() > MAX_TEXT {
+            let problem = format!("{member} has {} bytes", text.len());
+            return Err(refuse(INVALID, problem, format!("at most {MAX_TEXT}"), SEE));
+        }
+    }
     if body.get("emotionType").and_then(Value::as_i64) == Some(2) {
         let Some(Value::Object(words)) = body.get("textEmotion") else {
             let problem = "textEmotion is missing or no object";

@@ -3,12 +3,15 @@
 //! The shapes are those that `soimy/openclaw-channel-dingtalk` reads (openapi.md 5.3). No page of
 //! these calls names its codes; `paramError` is what the storage API says elsewhere.
 
+use std::time::Duration;
+
 use ring::hmac;
 use serde_json::{Value, json};
 
 use super::{
     answer::Reply,
     ask::{Ask, refuse},
+    message_files::deadline,
 };
 use crate::core::{
     app::{App, Cx},
@@ -94,12 +97,14 @@ pub(super) fn download(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<
     };
     let expires = cx.now.unix_ms / 1_000 + SECONDS;
     let code = dentry.code.as_str();
+    let lives = Duration::from_secs(SECONDS.unsigned_abs());
+    let until = cx.now.since_start.saturating_add(lives).as_millis();
     let url = format!("{}/storage-files/{code}?Expires={expires}", app.urls(&ask.call.base).http());
     Ok(Reply::ok(json!({
         "protocol": "HEADER_SIGNATURE",
         "headerSignatureInfo": {
             "resourceUrls": [url],
-            "headers": { "Authorization": authorization(app, code, expires) },
+            "headers": { "Authorization": authorization(app, code, expires, until) },
             "expirationSeconds": SECONDS,
             "region": "ZHANGJIAKOU",
         },
@@ -117,7 +122,10 @@ pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, code: &
     };
     let expires: i64 = call.query("Expires").and_then(|at| at.parse().ok()).unwrap_or(0);
     let given = call.authorization.as_deref();
-    let Some(app) = app.filter(|app| given == Some(&authorization(app, code, expires))) else {
+    let signature = given.and_then(|given| given.strip_prefix(AUTHORIZATION)).unwrap_or_default();
+    let until = deadline(signature);
+    let right = |app: &&mut App| given == Some(&authorization(app, code, expires, until));
+    let Some(app) = app.filter(right) else {
         let message = "You have no right to access this object.";
         let problem = match given {
             None => "the request has no Authorization",
@@ -126,7 +134,7 @@ pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, code: &
         let expected = "all of headerSignatureInfo.headers, and the address unchanged";
         return denied("AccessDenied", message, problem, expected);
     };
-    if cx.now.unix_ms / 1_000 >= expires {
+    if cx.now.since_start.as_millis() >= until {
         let problem = "the address is older than 900 s";
         return denied("AccessDenied", "Request has expired.", problem, "a fresh one");
     }
@@ -157,8 +165,12 @@ fn check_person(app: &App, union_id: &str) -> Result<(), Reply> {
     Err(refuse(WRONG, problem, "the unionid of a person, of topapi/v2/user/get", SEE))
 }
 
-fn authorization(app: &App, code: &str, expires: i64) -> String {
+/// As in `message_files`, the end on the steady hand of the clock comes first.
+fn authorization(app: &App, code: &str, expires: i64, until: u128) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, app.client_secret.as_bytes());
-    let tag = hmac::sign(&key, format!("HEADER\n{expires}\n/{code}").as_bytes());
-    format!("OSS dingmock:{}", hex(&tag.as_ref()[..16]))
+    let tag = hmac::sign(&key, format!("HEADER\n{expires}\n{until}\n/{code}").as_bytes());
+    format!("{AUTHORIZATION}{until:016x}{}", hex(&tag.as_ref()[..16]))
 }
+
+/// What `Authorization` begins with.
+const AUTHORIZATION: &str = "OSS dingmock:";

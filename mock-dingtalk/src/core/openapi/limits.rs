@@ -35,14 +35,14 @@ pub(crate) struct Limits {
 type Api = (&'static str, &'static str);
 
 /// The second and the minute of one API that are counted.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Windows {
     second: Window,
     minute: Window,
 }
 
 /// Calls since a time. It begins with the first call after the one before it has ended.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Window {
     since: Duration,
     calls: u64,

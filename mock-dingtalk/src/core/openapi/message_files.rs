@@ -1,5 +1,7 @@
 //! `messageFiles/download`, and the presigned address that it hands out.
 
+use std::time::Duration;
+
 use ring::hmac;
 use serde_json::json;
 
@@ -38,7 +40,9 @@ pub(super) fn download(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<
     // The file's own id tells whose it is, which the code of a fixture does not.
     let code = media.id.as_str();
     let expires = cx.now.unix_ms / 1_000 + lifetime::DOWNLOAD_URL_SECONDS;
-    let signature = sign(app, code, expires);
+    let lives = Duration::from_secs(lifetime::DOWNLOAD_URL_SECONDS.unsigned_abs());
+    let until = cx.now.since_start.saturating_add(lives).as_millis();
+    let signature = sign(app, code, expires, until);
     let url = format!(
         "{}/robot-files/{code}.file?Expires={expires}&OSSAccessKeyId=dingmock&Signature={signature}",
         app.urls(&ask.call.base).http(),
@@ -64,7 +68,8 @@ pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, name: &
     let code = name.strip_suffix(".file").unwrap_or(name);
     let expires: i64 = call.query("Expires").and_then(|at| at.parse().ok()).unwrap_or(0);
     let signature = call.query("Signature").unwrap_or_default();
-    let app = app.filter(|app| signature == sign(app, code, expires));
+    let until = deadline(&signature);
+    let app = app.filter(|app| signature == sign(app, code, expires, until));
     let Some(app) = app else {
         let problem = "the address is not as messageFiles/download gave it".to_owned();
         return mismatch(problem, "the downloadUrl, unchanged");
@@ -73,7 +78,7 @@ pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, name: &
         let problem = format!("the request has Content-Type: {kind}");
         return mismatch(problem, "a GET without Content-Type");
     }
-    if cx.now.unix_ms / 1_000 >= expires {
+    if cx.now.since_start.as_millis() >= until {
         let problem = format!("the address ended at {expires}");
         return denied("AccessDenied", "Request has expired.", problem, "a fresh downloadUrl");
     }
@@ -86,9 +91,15 @@ pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, name: &
     Reply::xml(404, xml.to_owned()).diagnosed(Diagnosis::new(problem, "fewer files", SEE))
 }
 
-/// Letters and digits only, so that no client has to encode it.
-fn sign(app: &App, code: &str, expires: i64) -> String {
+/// Letters and digits only, so that no client has to encode it. It begins with the end on the
+/// steady hand of the clock, in milliseconds: a jump of the wall ends nothing.
+fn sign(app: &App, code: &str, expires: i64, until: u128) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, app.client_secret.as_bytes());
-    let tag = hmac::sign(&key, format!("GET\n\n\n{expires}\n/{code}").as_bytes());
-    hex(&tag.as_ref()[..16])
+    let tag = hmac::sign(&key, format!("GET\n\n\n{expires}\n{until}\n/{code}").as_bytes());
+    format!("{until:016x}{}", hex(&tag.as_ref()[..16]))
+}
+
+/// The end that a signature begins with.
+pub(super) fn deadline(signature: &str) -> u128 {
+    signature.get(..16).and_then(|hex| u128::from_str_radix(hex, 16).ok()).unwrap_or(0)
 }

@@ -39,10 +39,21 @@ pub(crate) struct Push {
 }
 
 impl Push {
+    /// The memory that it takes, more or less.
+    fn bytes(&self) -> usize {
+        let people = self.to.iter().map(|id| id.len() + PERSON).sum::<usize>();
+        let read = self.read.keys().map(|id| id.len() + PERSON).sum::<usize>();
+        // The key stands in the index too.
+        size_of::<Self>() + 2 * self.key.len() + self.conversation_id.len() + people + read + 150
+    }
+
     pub(super) fn is_open(&self, now: Moment) -> bool {
         now.since_start.saturating_sub(self.at) < OPEN_FOR
     }
 }
+
+/// What the id of a person takes beside its letters.
+const PERSON: usize = 40;
 
 /// The messages of one app, by key.
 #[derive(Debug, Clone)]
@@ -53,7 +64,10 @@ pub(crate) struct Pushes {
 
 impl Default for Pushes {
     fn default() -> Self {
-        Self { ring: Ring::new(lifetime::ROWS_PER_APP, usize::MAX), by_key: HashMap::new() }
+        Self {
+            ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::INDEX_BYTES_PER_APP),
+            by_key: HashMap::new(),
+        }
     }
 }
 
@@ -67,7 +81,8 @@ impl Pushes {
         let number = self.ring.next_number();
         self.by_key.insert(push.key.clone(), number);
         let by_key = &mut self.by_key;
-        self.ring.push(number, 0, push, |old| {
+        let bytes = push.bytes();
+        self.ring.push(number, bytes, push, |old| {
             by_key.remove(&old.key);
         });
     }
@@ -79,11 +94,13 @@ impl Pushes {
 
     /// Somebody reads a message. False if the key is unknown.
     pub(crate) fn read(&mut self, key: &str, user_id: &str, at: i64) -> bool {
-        let push = self.get_mut(key);
-        let known = push.is_some();
-        if let Some(push) = push {
-            push.read.entry(user_id.to_owned()).or_insert(at);
-        }
-        known
+        let Some(number) = self.by_key.get(key).copied() else { return false };
+        let Some(push) = self.ring.get_mut(number) else { return false };
+        push.read.entry(user_id.to_owned()).or_insert(at);
+        let (bytes, by_key) = (push.bytes(), &mut self.by_key);
+        self.ring.reweigh(number, bytes, |old| {
+            by_key.remove(&old.key);
+        });
+        true
     }
 }
