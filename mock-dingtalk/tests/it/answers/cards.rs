@@ -60,7 +60,7 @@ async fn card_create() {
 }
 
 /// Spaces with their models: right ones and wrong ones.
-fn spaces(robot: &str, group: &str, direct: &str) -> Vec<(&'static str, Value)> {
+fn spaces(robot: &str, group: &str, direct: &str, union: &str) -> Vec<(&'static str, Value)> {
     let space = |id: &str, model: &str, body: Value| json!({"openSpaceId": format!("dtv1.card//{id}"), model: body});
     let own = json!({"robotCode": robot});
     let (to_group, to_robot) = ("imGroupOpenDeliverModel", "imRobotOpenDeliverModel");
@@ -77,6 +77,13 @@ fn spaces(robot: &str, group: &str, direct: &str) -> Vec<(&'static str, Value)> 
             space(&format!("IM_SINGLE.{direct}"), "imSingleOpenDeliverModel", own.clone()),
         ),
         ("to a top box", space(&format!("ONE_BOX.{group}"), "topOpenDeliverModel", json!({}))),
+        (
+            "to a person by unionid",
+            with(
+                &space(&format!("IM_ROBOT.{union}"), to_robot, json!({})),
+                &json!({"userIdType": 2}),
+            ),
+        ),
         ("to nobody", space("IM_ROBOT.nobody", to_robot, json!({}))),
         ("to a chat as a person", space(&format!("IM_ROBOT.{group}"), to_robot, json!({}))),
         ("to an unknown group", space("IM_GROUP.cidnone==", to_group, own.clone())),
@@ -100,26 +107,31 @@ fn spaces(robot: &str, group: &str, direct: &str) -> Vec<(&'static str, Value)> 
     ]
 }
 
-async fn chats(caller: &Caller, page: &mut Page) -> (String, String) {
+/// A group, a direct chat, and somebody's unionid.
+async fn places(caller: &Caller, page: &mut Page) -> [String; 3] {
     let group = caller.group().await;
     let direct = caller.app.say("user0001", "hi").await.unwrap().conversation_id;
     page.hide(&group, "group");
+    let path = format!("/topapi/v2/user/get?access_token={}", caller.token);
+    let person = caller.post(&path, &fixture!("user_get")).await;
+    let union = person["body"]["result"]["unionid"].as_str().unwrap().to_owned();
     page.hide(&direct, "direct chat");
-    (group, direct)
+    page.hide(&union, "unionid");
+    [group, direct, union]
 }
 
 #[tokio::test]
 async fn card_deliver() {
     let mut caller = Caller::new().await;
     let mut page = Page::new(&caller, "POST", DELIVER);
-    let (group, direct) = chats(&caller, &mut page).await;
+    let [group, direct, union] = places(&caller, &mut page).await;
     made(&caller, "card_1").await;
     let space = json!({"openSpaceId": format!("dtv1.card//IM_GROUP.{group}"),
         "imGroupOpenDeliverModel": {"robotCode": caller.app.robot_code()}});
     let right = with(&fixture!("card_deliver"), &space);
     page.cases(&caller, &right, &[("right", json!({}))]).await;
     let base = with(&fixture!("card_deliver"), &json!({"imGroupOpenDeliverModel": null}));
-    page.cases(&caller, &base, &spaces(caller.app.robot_code(), &group, &direct)).await;
+    page.cases(&caller, &base, &spaces(caller.app.robot_code(), &group, &direct, &union)).await;
     page.cases(
         &caller,
         &right,
@@ -138,14 +150,14 @@ async fn card_deliver() {
 async fn card_create_and_deliver() {
     let mut caller = Caller::new().await;
     let mut page = Page::new(&caller, "POST", BOTH);
-    let (group, direct) = chats(&caller, &mut page).await;
+    let [group, direct, union] = places(&caller, &mut page).await;
     let space = json!({"openSpaceId": "dtv1.card//IM_ROBOT.user0001",
         "imRobotOpenDeliverModel": {"spaceType": "IM_ROBOT"}});
     let right = with(&card("card_1"), &space);
     page.cases(&caller, &right, &[("right", json!({}))]).await;
     page.cases(&caller, &right, &wrong_cards()).await;
     for (index, (name, space)) in
-        spaces(caller.app.robot_code(), &group, &direct).into_iter().enumerate()
+        spaces(caller.app.robot_code(), &group, &direct, &union).into_iter().enumerate()
     {
         let body = with(&card(&format!("card_s{index}")), &space);
         page.case(name, caller.request("POST", BOTH).json(&body)).await;
@@ -317,7 +329,7 @@ async fn card_tops_close() {
     const PATH: &str = "/v1.0/card/tops/close";
     let mut caller = Caller::new().await;
     let mut page = Page::new(&caller, "POST", PATH);
-    let (group, direct) = chats(&caller, &mut page).await;
+    let [group, direct, _] = places(&caller, &mut page).await;
     let top = json!({"openSpaceId": format!("dtv1.card//ONE_BOX.{group}"),
         "topOpenDeliverModel": {}});
     for id in ["card_1", "card_2"] {

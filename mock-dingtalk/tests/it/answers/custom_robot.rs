@@ -71,6 +71,9 @@ async fn robot_send() {
     page.done();
 }
 
+/// In milliseconds.
+const HOUR: i64 = 3_600_000;
+
 async fn signatures(caller: &Caller, page: &mut Page) {
     let signed = caller.app.custom_robot(&CustomRobotOptions::default().secret("")).unwrap();
     let secret = signed.secret.clone().unwrap();
@@ -83,7 +86,6 @@ async fn signatures(caller: &Caller, page: &mut Page) {
     let now = caller.app.clock().unix_ms();
     let at = |by: i64| (now + by).to_string();
     let full = |at: &str| format!("&timestamp={at}&sign={}", sign(at));
-    const HOUR: i64 = 3_600_000;
     let cases = [
         ("signed", full(&at(0))),
         ("signed an hour ago", full(&at(-HOUR))),

@@ -36,13 +36,13 @@ impl Group {
         let list = caller.post(&path, &json!({})).await;
         for (number, dentry) in list["body"]["dentries"].as_array().unwrap().iter().enumerate() {
             let dentry = dentry["id"].as_str().unwrap().to_owned();
-            page.hide(&format!("{dentry:?}"), &format!("dentry {}", number + 1));
+            page.hide(&dentry, &format!("dentry {}", number + 1));
             dentries.push(dentry);
         }
         assert_eq!(dentries.len(), 3);
         page.hide(&id, "group");
         page.hide(&union, "unionid");
-        page.hide(&format!("{space:?}"), "space");
+        page.hide(&space, "space");
         Self { id, union, space, dentry: dentries.remove(0) }
     }
 
@@ -139,8 +139,8 @@ async fn storage_files() {
     let caller = Caller::new().await;
     let mut page = Page::new(&caller, "GET", "/storage-files/{}");
     let group = Group::new(&caller, &mut page).await;
-    let path = format!("{}?unionId={}", group.path(ADDRESS), group.union);
-    let info = caller.post(&path, &json!({})).await;
+    let address = format!("{}?unionId={}", group.path(ADDRESS), group.union);
+    let info = caller.post(&address, &json!({})).await;
     let info = &info["body"]["headerSignatureInfo"];
     let url = info["resourceUrls"][0].as_str().unwrap();
     let path = url.strip_prefix(caller.mock.url()).unwrap();
@@ -159,5 +159,14 @@ async fn storage_files() {
     page.case("one second before the end", get(path, signature)).await;
     caller.app.clock().advance(Duration::from_secs(1));
     page.case("after 900 s", get(path, signature)).await;
+    let info = caller.post(&address, &json!({})).await;
+    let info = &info["body"]["headerSignatureInfo"];
+    let url = info["resourceUrls"][0].as_str().unwrap();
+    let path = url.strip_prefix(caller.mock.url()).unwrap();
+    let signature = info["headers"]["Authorization"].as_str().unwrap();
+    for _ in 0..13 {
+        caller.app.add_group_file(&group.id, "a.bin", vec![0; 20 << 20]).unwrap();
+    }
+    page.case("a file that made room for others", get(path, signature)).await;
     page.done();
 }
