@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, what must be there is unwrapped")]
 
+mod answers;
 mod bounds;
 mod caller;
 mod card_api;
