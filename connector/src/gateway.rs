@@ -3,22 +3,27 @@
 pub mod access;
 mod conversations;
 mod dedupe;
+mod intake;
 mod reply;
 mod runtime;
+mod work;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::error;
 
 use self::access::{Access, DmPolicy, GroupPolicy};
+use self::intake::{Intake, REMEMBERED_FOR};
 use self::reply::Replier;
 use self::runtime::Runtime;
+use self::work::Tools;
 use crate::agent::AgentKind;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::protocol::{Subscription, topic};
+use crate::store::{Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
 
@@ -45,15 +50,22 @@ pub struct Gateway {
     stream: Arc<StreamHandle>,
     driver: JoinHandle<()>,
     deadline: watch::Sender<Option<Instant>>,
-    runtime: JoinHandle<runtime::Unfinished>,
+    runtime: JoinHandle<runtime::Unanswered>,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
 impl Gateway {
-    /// Starts; the connection is made in the background and kept from then on.
-    pub fn start(config: GatewayConfig) -> Self {
+    /// Starts, with what an earlier process left in the store; the connection is made in the
+    /// background and kept from then on. Fails when the store cannot be read.
+    pub async fn start(config: GatewayConfig, store: Arc<dyn Store>) -> Result<Self, StoreError> {
+        let client_id = config.openapi.credential.client_id.clone();
+        let now = now_ms();
+        let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
+        let recovered = store.recover(&client_id, now.saturating_sub(remembered)).await?;
+        let access = Access::new(config.dm_policy, config.group_policy);
+        let intake = Intake::new(client_id, access, &recovered.seen, (Instant::now(), now));
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
             tls: Arc::clone(&config.openapi.tls),
@@ -67,14 +79,14 @@ impl Gateway {
         };
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
-        let runtime = Runtime::new(
-            Arc::clone(&stream),
-            Arc::from(config.agent.build()),
-            Access::new(config.dm_policy, config.group_policy),
-            Replier::new(client),
-        );
+        let tools = Tools {
+            agent: Arc::from(config.agent.build()),
+            replier: Arc::new(Replier::new(client)),
+            store,
+        };
+        let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         let (deadline, until) = watch::channel(None);
-        Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) }
+        Ok(Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) })
     }
 
     /// The connection's state, now and whenever it changes.
@@ -94,16 +106,22 @@ impl Gateway {
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
-    /// could not be finished.
+    /// could not be finished; the next start goes on with them.
     pub async fn stop(self) -> usize {
         self.deadline.send_replace(Some(Instant::now() + DRAIN));
         self.stream.stop();
         match self.runtime.await {
-            Ok(unfinished) => unfinished.0,
+            Ok(unanswered) => unanswered.0,
             Err(e) => {
                 error!(error = %e, "the robot's runtime failed");
                 0
             }
         }
     }
+}
+
+/// Milliseconds since 1970 UTC on the wall clock.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

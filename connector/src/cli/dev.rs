@@ -1,6 +1,7 @@
 //! `ddingtalk dev`: everything in one process, without a DingTalk account.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mock_dingtalk::{App, MockDingtalk};
@@ -16,6 +17,7 @@ use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
+use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::{telemetry, tls};
 
@@ -53,7 +55,12 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         Failure::new(ExitCode::Address, format!("{e}{cause}; {advice}"))
     })?;
     let app = mock.app();
-    let gateway = Gateway::start(config(&mock, &app));
+    let state_dir = tempfile::tempdir().map_err(|e| {
+        let message = format!("cannot make a temporary directory: {e}; set TMPDIR to another one");
+        Failure::new(ExitCode::StateDirectory, message)
+    })?;
+    let store = SqliteStore::open(&state_dir.path().join(FILE))?;
+    let gateway = Gateway::start(config(&mock, &app), Arc::new(store)).await?;
     let outcome = match args.say {
         Some(text) => tokio::select! {
             outcome = say(&app, &text) => outcome,

@@ -93,6 +93,12 @@ impl Replier {
         }
     }
 
+    /// Counts a send that is repeated although it may have arrived.
+    pub(super) fn count_possible_duplicate(&self, why: &str) {
+        let count = self.possible_duplicates.fetch_add(1, Ordering::Relaxed) + 1;
+        warn!(count, "a send that may have arrived is repeated: {why}");
+    }
+
     /// Robot and person for the robot API, or why it cannot be used.
     fn direct_address<'a>(
         &self,
@@ -126,7 +132,8 @@ impl Replier {
     }
 
     /// Tries a send until it succeeds, cannot succeed, or was tried often enough. A retry of a send
-    /// that may have succeeded is counted: it is the one way to a double answer.
+    /// that may have succeeded is counted: with a crash before it was recorded, it is the one way to a
+    /// double answer.
     async fn persist<T, F>(&self, mut send: impl FnMut() -> F) -> Result<T, OpenApiError>
     where
         F: Future<Output = Result<T, OpenApiError>>,
@@ -141,8 +148,7 @@ impl Replier {
                 return Err(e);
             }
             if e.is_ambiguous() {
-                let count = self.possible_duplicates.fetch_add(1, Ordering::Relaxed) + 1;
-                warn!(count, "a send that may have arrived is repeated: {e}");
+                self.count_possible_duplicate(&e.to_string());
             }
             let asked = e.retry_after().unwrap_or_default().min(LONGEST_PAUSE);
             tokio::time::sleep(BACKOFF.delay(retry, rand::random()).max(asked)).await;

@@ -3,10 +3,12 @@
 //! Sources: open.dingtalk.com, 自定义机器人接入 (sessionWebhook bodies, in HTTP 200 `errcode`), and
 //! 企业机器人发送消息的消息类型 (`msgKey` and `msgParam`).
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// One message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One message. Its serde form is that of our own outbox, on no wire of DingTalk's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum RobotMessage {
     /// Plain text.
     Text(String),

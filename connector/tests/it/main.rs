@@ -4,6 +4,7 @@
 mod cli;
 mod delivery;
 mod dev;
+mod durable;
 mod golden;
 mod hostile;
 mod policy;

@@ -1,0 +1,140 @@
+//! Judges what comes in: is it a message, did it come before, may its sender talk, what is to be done.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tracing::{debug, info, warn};
+
+use super::access::{Access, Decision};
+use super::dedupe::Dedupe;
+use super::work::Task;
+use crate::credential::ClientId;
+use crate::protocol::{
+    Ack, AckCode, BotMessage, Content, DataFrame, EventAckStatus, FrameType, MessageId, MsgId,
+    SenderStaffId, topic,
+};
+use crate::store::{NewMessage, Seen};
+
+/// What becomes of a frame.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// There is nothing to keep: it is acked.
+    Ack(Ack),
+    /// It came before: it is acked as soon as what came before is durable.
+    Repeat,
+    /// It is kept, then acked, then done.
+    Keep(Box<(NewMessage, BotMessage, Task)>),
+}
+
+/// The judge, and what it remembers.
+#[derive(Debug)]
+pub(super) struct Intake {
+    client_id: ClientId,
+    access: Access,
+    dedupe: Dedupe,
+}
+
+/// How long a message is recognised when it comes again.
+pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// Ids remembered at most, two for each message.
+const REMEMBERED: usize = 400_000;
+
+impl Intake {
+    /// `seen` came before, oldest first.
+    pub(super) fn new(
+        client_id: ClientId,
+        access: Access,
+        seen: &[Seen],
+        (now, now_ms): (Instant, i64),
+    ) -> Self {
+        let mut dedupe = Dedupe::new(REMEMBERED_FOR, REMEMBERED);
+        for Seen { msg_id, message_id, at } in seen {
+            let age = Duration::from_millis(u64::try_from(now_ms - at).unwrap_or(0));
+            // A computer that runs for less than a day has no instant for yesterday.
+            let then = now.checked_sub(age).unwrap_or(now);
+            dedupe.is_new(msg_id.as_ref(), message_id.as_ref(), then);
+        }
+        Self { client_id, access, dedupe }
+    }
+
+    /// The ack of a callback that was dealt with.
+    pub(super) fn accepted() -> Ack {
+        Ack::callback(&Value::Null)
+    }
+
+    pub(super) fn judge(&mut self, frame: &DataFrame, now: Instant, now_ms: i64) -> Verdict {
+        match &frame.frame_type {
+            FrameType::Callback if frame.headers.topic == topic::BOT_MESSAGE => {
+                self.message(frame, now, now_ms)
+            }
+            FrameType::Callback => {
+                debug!(topic = frame.headers.topic, "a callback nobody here handles");
+                Verdict::Ack(Ack::refusal(AckCode::NotFound, "topic not handled"))
+            }
+            // None are subscribed to; whatever comes is not worth a second delivery.
+            _ => Verdict::Ack(Ack::event(EventAckStatus::Success)),
+        }
+    }
+
+    fn message(&mut self, frame: &DataFrame, now: Instant, now_ms: i64) -> Verdict {
+        let message_id = frame.headers.message_id.as_ref();
+        let message = match BotMessage::parse(&frame.data) {
+            Ok(message) => message,
+            Err(e) => {
+                let message_id = message_id.map_or("", MessageId::as_str);
+                warn!(message_id, "a robot message cannot be understood: {e}");
+                return Verdict::Ack(Ack::refusal(AckCode::BadRequest, e.to_string()));
+            }
+        };
+        let msg_id = message.msg_id.as_ref();
+        if !self.dedupe.is_new(msg_id, message_id, now) {
+            info!(msg_id = msg_id.map(MsgId::as_str), "a message came again; it is acked and left");
+            return Verdict::Repeat;
+        }
+        let Some(task) = self.task(&message, now) else { return Verdict::Ack(Self::accepted()) };
+        let new = NewMessage {
+            client_id: self.client_id.clone(),
+            msg_id: message.msg_id.clone(),
+            message_id: message_id.cloned(),
+            conversation_id: message.conversation_id.clone(),
+            received_at: now_ms,
+            data: frame.data.clone(),
+        };
+        Verdict::Keep(Box::new((new, message, task)))
+    }
+
+    /// What a message asks for; `None` if nothing is to be done.
+    pub(super) fn task(&mut self, message: &BotMessage, now: Instant) -> Option<Task> {
+        match (self.access.decide(message, now), &message.content) {
+            (Decision::Ignore(reason), _) => {
+                info!(
+                    conversation_id = %message.conversation_id,
+                    sender = message.sender_staff_id.as_ref().map(SenderStaffId::as_str),
+                    "a message gets no answer: {reason}"
+                );
+                None
+            }
+            (Decision::Hint(hint), _) => Some(Task::Say(hint)),
+            // An "@robot" with nothing behind it.
+            (Decision::Admit, Content::Text(text)) if text.is_empty() => None,
+            (Decision::Admit, Content::Text(text)) => Some(Task::Turn(text.clone())),
+            (Decision::Admit, Content::Unsupported { msgtype }) => {
+                Some(Task::Say(cannot_read(msgtype)))
+            }
+        }
+    }
+
+    /// A message could not be kept: when it comes again it is new.
+    pub(super) fn forget(&mut self, message: &NewMessage) {
+        self.dedupe.forget(message.msg_id.as_ref(), message.message_id.as_ref());
+    }
+}
+
+/// What a person is told whose message has a type without a reader.
+fn cannot_read(msgtype: &str) -> String {
+    let msgtype = if msgtype.is_empty() { "?" } else { msgtype };
+    format!(
+        "暂时只能读取文字消息（收到：{msgtype}）\n\
+         I can read text messages only so far (this was: {msgtype})"
+    )
+}
