@@ -43,7 +43,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         fix: "make it readable and writable for this user, or name another directory with --state-dir",
     })?;
     let mut connection = Connection::open(path).map_err(|e| complain(path, &e))?;
-    let found = prepare(&mut connection).map_err(|e| complain(path, &e))?;
+    let found = look(&connection).map_err(|e| complain(path, &e))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
@@ -61,8 +61,8 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-/// Settings that hold for the connection, and the version that the file has.
-fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
+/// Looks at the file without changing it; returns its version.
+fn look(connection: &Connection) -> rusqlite::Result<i64> {
     // A tool that reads may hold the file for a moment.
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     let application_id: i64 = connection.query_row("PRAGMA application_id", (), |r| r.get(0))?;
@@ -75,13 +75,14 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<i64> {
             Some("it belongs to another program".to_owned()),
         ));
     }
-    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
-    // An acked message must survive a power cut, too.
-    connection.pragma_update(None, "synchronous", "full")?;
     Ok(version)
 }
 
+/// The first writes to the file: how it is written, and its tables.
 fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // An acked message must survive a power cut, too.
+    connection.pragma_update(None, "synchronous", "full")?;
     let done = usize::try_from(found).unwrap_or(0);
     for (step, version) in MIGRATIONS.iter().zip(1_i64..).skip(done) {
         let transaction = connection.transaction()?;
