@@ -5,7 +5,7 @@ pub mod none;
 
 use std::pin::Pin;
 
-use crate::protocol::{ConversationId, RobotMessage};
+use crate::protocol::{ConversationId, Media, MsgId, ProcessQueryKey, RobotMessage};
 
 pub use echo::Echo;
 pub use none::Silent;
@@ -17,8 +17,50 @@ pub struct Turn {
     pub conversation_id: ConversationId,
     /// Display name of the writer.
     pub sender_nick: Option<String>,
-    /// What was written; never empty.
+    /// What was written, with a mark such as `[picture 1]` where a file stood; empty only if something
+    /// is quoted without a word.
     pub text: String,
+    /// What came with it and with what it quotes, in the order of the marks.
+    pub attachments: Vec<Attachment>,
+    /// The message that it answers.
+    pub quote: Option<Quoted>,
+}
+
+/// A file that came with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// What it is.
+    pub kind: AttachmentKind,
+    /// Where it is to be had.
+    pub media: Media,
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttachmentKind {
+    /// A picture.
+    Picture,
+    /// A recording of a voice.
+    Audio,
+    /// A video.
+    Video,
+    /// Anything else.
+    File,
+}
+
+/// A message that another one answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted {
+    /// Which one it is.
+    pub msg_id: Option<MsgId>,
+    /// The robot itself sent it, under this key.
+    pub process_query_key: Option<ProcessQueryKey>,
+    /// Display name of who wrote it, where it came along.
+    pub sender_nick: Option<String>,
+    /// Its words; empty where only its id came along.
+    pub text: String,
+    /// What it quotes itself.
+    pub quote: Option<Box<Quoted>>,
 }
 
 /// An agent could not answer.

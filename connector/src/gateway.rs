@@ -6,6 +6,7 @@ mod dedupe;
 mod intake;
 mod reply;
 mod runtime;
+mod turn;
 mod work;
 
 use std::sync::Arc;

@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::access::{Access, Decision};
 use super::dedupe::Dedupe;
+use super::turn::{self, Reading};
 use super::work::Task;
 use crate::credential::ClientId;
 use crate::protocol::{
-    Ack, AckCode, BotMessage, Content, DataFrame, EventAckStatus, FrameType, MessageId, MsgId,
+    Ack, AckCode, BotMessage, DataFrame, EventAckStatus, FrameType, MessageId, MsgId,
     SenderStaffId, topic,
 };
 use crate::store::{NewMessage, Seen};
@@ -32,6 +33,8 @@ pub(super) struct Intake {
     client_id: ClientId,
     access: Access,
     dedupe: Dedupe,
+    /// The operator was told that the quota is used up.
+    quota_told: bool,
 }
 
 /// How long a message is recognised when it comes again.
@@ -54,7 +57,7 @@ impl Intake {
             let then = now.checked_sub(age).unwrap_or(now);
             dedupe.is_new(msg_id.as_ref(), message_id.as_ref(), then);
         }
-        Self { client_id, access, dedupe }
+        Self { client_id, access, dedupe, quota_told: false }
     }
 
     /// The ack of a callback that was dealt with.
@@ -105,7 +108,7 @@ impl Intake {
 
     /// What a message asks for; `None` if nothing is to be done.
     pub(super) fn task(&mut self, message: &BotMessage, now: Instant) -> Option<Task> {
-        match (self.access.decide(message, now), &message.content) {
+        match (self.access.decide(message, now), turn::read(message)) {
             (Decision::Ignore(reason), _) => {
                 info!(
                     conversation_id = %message.conversation_id,
@@ -115,11 +118,19 @@ impl Intake {
                 None
             }
             (Decision::Hint(hint), _) => Some(Task::Say(hint)),
-            // An "@robot" with nothing behind it.
-            (Decision::Admit, Content::Text(text)) if text.is_empty() => None,
-            (Decision::Admit, Content::Text(text)) => Some(Task::Turn(text.clone())),
-            (Decision::Admit, Content::Unsupported { msgtype }) => {
-                Some(Task::Say(cannot_read(msgtype)))
+            (Decision::Admit, Reading::Turn(turn)) => Some(Task::Turn(turn)),
+            (Decision::Admit, Reading::Nothing) => None,
+            (Decision::Admit, Reading::QuotaExhausted) => {
+                if !std::mem::replace(&mut self.quota_told, true) {
+                    error!(
+                        "DingTalk withholds what people write: the organisation's monthly quota of \
+                         received messages is used up (errorCode 20001); buy more in the admin console"
+                    );
+                }
+                None
+            }
+            (Decision::Admit, Reading::Unreadable(msgtype)) => {
+                Some(Task::Say(cannot_read(&msgtype)))
             }
         }
     }
@@ -134,7 +145,8 @@ impl Intake {
 fn cannot_read(msgtype: &str) -> String {
     let msgtype = if msgtype.is_empty() { "?" } else { msgtype };
     format!(
-        "暂时只能读取文字消息（收到：{msgtype}）\n\
-         I can read text messages only so far (this was: {msgtype})"
+        "我读不了这种消息（{msgtype}）。可以发给我：文字、图片、语音、视频、文件、图文混排、聊天记录\n\
+         I cannot read messages of this type ({msgtype}). What works: text, pictures, voice, video, \
+         files, rich text, chat records"
     )
 }

@@ -23,7 +23,7 @@ pub(super) struct Work {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Task {
     /// The agent answers.
-    Turn(String),
+    Turn(Box<Turn>),
     /// This is said, and the agent is not asked.
     Say(String),
     /// The agent answered before a restart; this is left to be sent.
@@ -58,8 +58,8 @@ impl Work {
                 parts.into_iter().map(|part| (part.id, part.message)).collect()
             }
             Task::Say(text) => keep(&tools, id, vec![RobotMessage::Text(text)]).await,
-            Task::Turn(text) => {
-                let answer = ask(&tools, &message, text).await;
+            Task::Turn(turn) => {
+                let answer = ask(&tools, &message, *turn).await;
                 keep(&tools, id, answer).await
             }
         };
@@ -68,12 +68,7 @@ impl Work {
 }
 
 /// What the agent says, or an apology.
-async fn ask(tools: &Tools, message: &BotMessage, text: String) -> Vec<RobotMessage> {
-    let turn = Turn {
-        conversation_id: message.conversation_id.clone(),
-        sender_nick: message.sender_nick.clone(),
-        text,
-    };
+async fn ask(tools: &Tools, message: &BotMessage, turn: Turn) -> Vec<RobotMessage> {
     match tools.agent.turn(turn).await {
         Ok(answer) => answer.into_iter().collect(),
         Err(e) => {
