@@ -1,9 +1,12 @@
-//! What answers: one turn in, at most one reply out.
+//! What answers: one turn in, what is to be said out.
 
 pub mod echo;
 pub mod none;
 
+use std::path::PathBuf;
 use std::pin::Pin;
+
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::{ConversationId, Media, MsgId, ProcessQueryKey, RobotMessage};
 
@@ -20,6 +23,8 @@ pub struct Turn {
     /// What was written, with a mark such as `[picture 1]` where a file stood; empty only if something
     /// is quoted without a word.
     pub text: String,
+    /// Whether there are words besides such marks.
+    pub has_words: bool,
     /// What came with it and with what it quotes, in the order of the marks.
     pub attachments: Vec<Attachment>,
     /// The message that it answers.
@@ -33,10 +38,37 @@ pub struct Attachment {
     pub kind: AttachmentKind,
     /// Where it is to be had.
     pub media: Media,
+    /// The file on this machine, for 7 days, or why it could not be had. `None` before it was tried.
+    pub file: Option<Result<PathBuf, String>>,
+}
+
+/// One thing that an agent says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Say {
+    /// Words.
+    Message(RobotMessage),
+    /// A file of this machine; it is uploaded when it is sent.
+    File {
+        /// How it is shown.
+        kind: AttachmentKind,
+        /// Where it is.
+        path: PathBuf,
+        /// Shown name, with its extension.
+        name: String,
+    },
+}
+
+impl Say {
+    /// Plain words.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Message(RobotMessage::Text(text.into()))
+    }
 }
 
 /// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum AttachmentKind {
     /// A picture.
     Picture,
@@ -69,19 +101,18 @@ pub struct Quoted {
 pub struct AgentError(pub String);
 
 /// The answer to a turn, under way.
-pub type Answer<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<RobotMessage>, AgentError>> + Send + 'a>>;
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Vec<Say>, AgentError>> + Send + 'a>>;
 
 /// Whatever turns a message into an answer.
 pub trait Agent: Send + Sync + 'static {
-    /// Answers one turn; `None` says nothing.
+    /// Answers one turn, in this order; nothing at all is an answer, too.
     fn turn(&self, turn: Turn) -> Answer<'_>;
 }
 
 /// Agents that are built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum AgentKind {
-    /// Text comes back verbatim.
+    /// Text comes back verbatim, files come back as they were sent.
     Echo,
     /// Messages are acked, and nothing is said: for measuring.
     None,

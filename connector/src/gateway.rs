@@ -4,11 +4,13 @@ pub mod access;
 mod conversations;
 mod dedupe;
 mod intake;
+mod media;
 mod reply;
 mod runtime;
 mod turn;
 mod work;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,12 +20,14 @@ use tracing::error;
 
 use self::access::{Access, DmPolicy, GroupPolicy};
 use self::intake::{Intake, REMEMBERED_FOR};
+use self::media::MediaStore;
 use self::reply::Replier;
 use self::runtime::Runtime;
 use self::work::Tools;
 use crate::agent::AgentKind;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::protocol::{Subscription, topic};
+use crate::state_dir::StateDirError;
 use crate::store::{Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
@@ -39,10 +43,23 @@ pub struct GatewayConfig {
     pub handshake_timeout: Duration,
     /// Who answers.
     pub agent: AgentKind,
+    /// The prepared state directory.
+    pub state_dir: PathBuf,
     /// Who may talk to the robot alone.
     pub dm_policy: DmPolicy,
     /// In which groups it answers.
     pub group_policy: GroupPolicy,
+}
+
+/// A robot cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
 }
 
 /// A robot at work.
@@ -60,7 +77,7 @@ pub const DRAIN: Duration = Duration::from_secs(10);
 impl Gateway {
     /// Starts, with what an earlier process left in the store; the connection is made in the
     /// background and kept from then on. Fails when the store cannot be read.
-    pub async fn start(config: GatewayConfig, store: Arc<dyn Store>) -> Result<Self, StoreError> {
+    pub async fn start(config: GatewayConfig, store: Arc<dyn Store>) -> Result<Self, StartError> {
         let client_id = config.openapi.credential.client_id.clone();
         let now = now_ms();
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
@@ -72,6 +89,8 @@ impl Gateway {
             tls: Arc::clone(&config.openapi.tls),
         };
         let client = Arc::new(OpenApiClient::new(config.openapi));
+        let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
+            .map_err(|e| StateDirError::not_writable(&config.state_dir, e))?;
         let stream_config = StreamConfig {
             session: config.session,
             transport,
@@ -82,6 +101,7 @@ impl Gateway {
         let stream = Arc::new(stream);
         let tools = Tools {
             agent: Arc::from(config.agent.build()),
+            media: Arc::new(media),
             replier: Arc::new(Replier::new(client)),
             store,
         };

@@ -32,6 +32,12 @@ pub enum StateDirError {
     },
 }
 
+impl StateDirError {
+    pub(crate) fn not_writable(path: &Path, source: io::Error) -> Self {
+        Self::NotWritable { path: path.to_owned(), source }
+    }
+}
+
 /// Holds the state directory for this process; the system lets go of it however the process ends.
 #[derive(Debug)]
 pub struct StateDirLock(#[expect(dead_code, reason = "its being open is the lock")] File);

@@ -14,8 +14,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
 
+use crate::agent::Say;
 use crate::credential::ClientId;
-use crate::protocol::{ConversationId, MessageId, MsgId, RobotMessage};
+use crate::protocol::{ConversationId, MessageId, MsgId};
 
 /// Work that is queued; ready when it is durable.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -34,7 +35,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// Keeps what the agent said to a message, of which the first part is about to be sent. Nothing
     /// said finishes the message.
-    fn answered(&self, message: InboxId, parts: Vec<RobotMessage>) -> Pending<Vec<OutboxId>>;
+    fn answered(&self, message: InboxId, parts: Vec<Say>) -> Pending<Vec<OutboxId>>;
 
     /// A part that was kept earlier is about to be sent.
     fn begin(&self, part: OutboxId) -> Pending<()>;
@@ -97,7 +98,7 @@ pub struct UnsentPart {
     /// Names it.
     pub id: OutboxId,
     /// What to send.
-    pub message: RobotMessage,
+    pub message: Say,
     /// Whether sending it had begun, so that it may have arrived.
     pub begun: bool,
 }

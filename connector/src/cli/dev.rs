@@ -1,6 +1,7 @@
 //! `ddingtalk dev`: everything in one process, without a DingTalk account.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +61,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         Failure::new(ExitCode::StateDirectory, message)
     })?;
     let store = SqliteStore::open(&state_dir.path().join(FILE))?;
-    let gateway = Gateway::start(config(&mock, &app), Arc::new(store)).await?;
+    let gateway = Gateway::start(config(&mock, &app, state_dir.path()), Arc::new(store)).await?;
     let outcome = match args.say {
         Some(text) => tokio::select! {
             outcome = say(&app, &text) => outcome,
@@ -75,7 +76,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// Both sides in one process: nothing is read from the environment, no proxy is asked, all is open.
-fn config(mock: &MockDingtalk, app: &App) -> GatewayConfig {
+fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
     let url = Url::parse(mock.url()).expect("the mock's own address is a URL");
     let endpoints = Endpoints { openapi: url.clone(), oapi: url };
     GatewayConfig {
@@ -93,6 +94,7 @@ fn config(mock: &MockDingtalk, app: &App) -> GatewayConfig {
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
         agent: AgentKind::Echo,
+        state_dir: state_dir.to_owned(),
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::config::ConfigError;
+use crate::gateway::StartError;
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -76,6 +77,12 @@ impl From<StateDirError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
+        Self::new(ExitCode::StateDirectory, e.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(e: StartError) -> Self {
         Self::new(ExitCode::StateDirectory, e.to_string())
     }
 }

@@ -115,6 +115,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         },
         handshake_timeout: args.handshake_timeout,
         agent: args.agent,
+        state_dir,
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,
     };

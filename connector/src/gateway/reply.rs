@@ -1,14 +1,19 @@
 //! Brings an answer to where the question came from.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
+use crate::agent::{AttachmentKind, Say};
 use crate::backoff::Backoff;
+use crate::openapi::media::MediaType;
 use crate::openapi::{OpenApiClient, OpenApiError};
-use crate::protocol::{BotMessage, ConversationType, RobotCode, RobotMessage, SenderStaffId};
+use crate::protocol::{
+    BotMessage, ConversationId, ConversationType, RobotCode, RobotMessage, SenderStaffId,
+};
 
 /// Sends replies: through the message's `sessionWebhook` while it lives, else through the robot API.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(super) enum Via {
     SessionWebhook,
     /// `oToMessages/batchSend`.
     BatchSend,
+    /// `groupMessages/send`.
+    GroupSend,
 }
 
 /// Why a reply did not arrive.
@@ -40,6 +47,14 @@ pub(super) enum ReplyError {
         /// Why the robot API cannot help.
         otherwise: &'static str,
     },
+    /// A file cannot be read or is too large.
+    #[error("the file {name} cannot be sent: {reason}")]
+    File {
+        /// Its shown name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The server took the message for nobody.
     #[error("DingTalk did not deliver to user {user}: {reason}")]
     NotDelivered {
@@ -48,6 +63,13 @@ pub(super) enum ReplyError {
         /// Invalid, or over a limit.
         reason: &'static str,
     },
+}
+
+/// A chat as the robot API names it.
+#[derive(Debug, Clone, Copy)]
+enum Address<'a> {
+    User(&'a SenderStaffId),
+    Group(&'a ConversationId),
 }
 
 /// A webhook this near to its end counts as dead.
@@ -66,29 +88,86 @@ impl Replier {
         Self { client, possible_duplicates: AtomicU64::new(0) }
     }
 
-    /// Answers `question` with `answer`: by its webhook, by the robot API when that is dead, and by a
-    /// webhook that only looks dead when nothing else is left, since it is the local clock that says so.
+    /// Says one thing in answer to `question`, in the chat that it was asked in.
     pub(super) async fn reply(
+        &self,
+        question: &BotMessage,
+        answer: &Say,
+    ) -> Result<Via, ReplyError> {
+        match answer {
+            Say::Message(message) => self.reply_with(question, message).await,
+            Say::File { kind, path, name } => {
+                let message = self.upload(*kind, path, name).await?;
+                self.reply_with(question, &message).await
+            }
+        }
+    }
+
+    /// Uploads a file, and makes the message that shows it. What DingTalk does not take as a picture
+    /// goes as a file.
+    async fn upload(
+        &self,
+        kind: AttachmentKind,
+        path: &Path,
+        name: &str,
+    ) -> Result<RobotMessage, ReplyError> {
+        let fail = |reason: String| ReplyError::File { name: name.to_owned(), reason };
+        let from = path.to_owned();
+        let bytes = tokio::task::spawn_blocking(move || std::fs::read(from)).await;
+        let bytes = bytes.map_err(|e| fail(e.to_string()))?;
+        let bytes = bytes.map_err(|e| fail(format!("{}: {e}", path.display())))?;
+        if bytes.is_empty() {
+            return Err(fail("it is empty, which DingTalk refuses".to_owned()));
+        }
+        let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
+        let shown = ["jpg", "jpeg", "gif", "png", "bmp"];
+        let is_picture = kind == AttachmentKind::Picture
+            && extension.is_some_and(|e| shown.contains(&e.as_str()));
+        let media_type = if is_picture { MediaType::Image } else { MediaType::File };
+        if bytes.len() > media_type.limit() {
+            let megabytes = media_type.limit() >> 20;
+            return Err(fail(format!("it is larger than the {megabytes} MB that DingTalk takes")));
+        }
+        let media_id = self.persist(|| self.client.upload(media_type, name, &bytes)).await?;
+        Ok(match media_type {
+            MediaType::Image => RobotMessage::Image { media_id },
+            MediaType::File => RobotMessage::File { media_id, name: name.to_owned() },
+        })
+    }
+
+    /// By the question's webhook, by the robot API when that is dead or cannot carry the message, and
+    /// by a webhook that only looks dead when nothing else is left, since it is the local clock that
+    /// says so.
+    async fn reply_with(
         &self,
         question: &BotMessage,
         answer: &RobotMessage,
     ) -> Result<Via, ReplyError> {
-        let direct = self.direct_address(question);
-        let webhook = match &question.session_webhook {
+        let address = Self::address(question);
+        let body = answer.webhook_body();
+        let webhook = match question.session_webhook.as_ref().zip(body.as_ref()) {
+            None if body.is_none() => "unable to carry files",
             None => "missing",
-            Some(_) if direct.is_ok() && is_expired(question, SystemTime::now()) => "expired",
-            Some(url) => match self.persist(|| self.client.send_by_session(url, answer)).await {
-                Ok(()) => return Ok(Via::SessionWebhook),
-                Err(e) if e.is_session_gone() => "gone (300001)",
-                Err(e @ OpenApiError::UntrustedHost { .. }) => {
-                    warn!("a sessionWebhook is not used: {e}");
-                    "not to be trusted"
+            Some(_) if address.is_ok() && is_expired(question, SystemTime::now()) => "expired",
+            Some((url, body)) => {
+                match self.persist(|| self.client.send_by_session(url, body)).await {
+                    Ok(()) => return Ok(Via::SessionWebhook),
+                    Err(e) if e.is_session_gone() => "gone (300001)",
+                    Err(e @ OpenApiError::UntrustedHost { .. }) => {
+                        warn!("a sessionWebhook is not used: {e}");
+                        "not to be trusted"
+                    }
+                    Err(e) => return Err(e.into()),
                 }
-                Err(e) => return Err(e.into()),
-            },
+            }
         };
-        match direct {
-            Ok((robot_code, user)) => self.send_directly(&robot_code, user, answer).await,
+        let robot_code = self.robot_code(question);
+        match address {
+            Ok(Address::User(user)) => self.send_directly(&robot_code, user, answer).await,
+            Ok(Address::Group(group)) => {
+                self.persist(|| self.client.group_send(&robot_code, group, answer)).await?;
+                Ok(Via::GroupSend)
+            }
             Err(otherwise) => Err(ReplyError::NoAddress { webhook, otherwise }),
         }
     }
@@ -99,18 +178,23 @@ impl Replier {
         warn!(count, "a send that may have arrived is repeated: {why}");
     }
 
-    /// Robot and person for the robot API, or why it cannot be used.
-    fn direct_address<'a>(
-        &self,
-        question: &'a BotMessage,
-    ) -> Result<(RobotCode, &'a SenderStaffId), &'static str> {
-        if question.conversation_type != ConversationType::Direct {
-            return Err("answers to a group go through nothing else yet");
-        }
-        let user = question.sender_staff_id.as_ref();
-        let user = user.ok_or("the sender has no senderStaffId to write to")?;
+    /// The robot that was written to, or the app's own.
+    pub(super) fn robot_code(&self, question: &BotMessage) -> RobotCode {
         let client_id = || RobotCode::new(self.client.credential().client_id.as_str());
-        Ok((question.robot_code.clone().unwrap_or_else(client_id), user))
+        question.robot_code.clone().unwrap_or_else(client_id)
+    }
+
+    /// Where the robot API reaches the chat of the question, or why it cannot.
+    fn address(question: &BotMessage) -> Result<Address<'_>, &'static str> {
+        match question.conversation_type {
+            ConversationType::Group => Ok(Address::Group(&question.conversation_id)),
+            ConversationType::Direct => question
+                .sender_staff_id
+                .as_ref()
+                .map(Address::User)
+                .ok_or("the sender has no senderStaffId to write to"),
+            ConversationType::Unknown(_) => Err("its conversationType is neither 1 nor 2"),
+        }
     }
 
     async fn send_directly(

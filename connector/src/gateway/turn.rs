@@ -33,10 +33,25 @@ pub(super) fn read(message: &BotMessage) -> Reading {
     Reading::Turn(Box::new(Turn {
         conversation_id: message.conversation_id.clone(),
         sender_nick: message.sender_nick.clone(),
+        has_words: has_words(&message.content),
         text,
         attachments,
         quote,
     }))
+}
+
+/// Whether a body has words besides what can be downloaded.
+fn has_words(content: &Content) -> bool {
+    match content {
+        Content::RichText(parts) => parts.iter().any(|part| match part {
+            Part::Text(text) => !text.trim().is_empty(),
+            Part::At(_) | Part::Named(_) => true,
+            Part::Picture(_) | Part::Audio(_) | Part::Video(_) | Part::File(_) => false,
+        }),
+        Content::Picture(_) | Content::Video(_) | Content::File(_) => false,
+        Content::Audio { recognition, .. } => recognition.is_some(),
+        _ => true,
+    }
 }
 
 fn quoted(quote: &Quote, attachments: &mut Vec<Attachment>) -> Quoted {
@@ -60,7 +75,7 @@ fn words(content: &Content, attachments: &mut Vec<Attachment>) -> String {
             Some(name) => format!("[{} {}: {name}]", kind_word(kind), attachments.len() + 1),
             None => format!("[{} {}]", kind_word(kind), attachments.len() + 1),
         };
-        attachments.push(Attachment { kind, media: media.clone() });
+        attachments.push(Attachment { kind, media: media.clone(), file: None });
         mark
     };
     match content {
@@ -141,7 +156,7 @@ mod tests {
             return;
         };
         writeln!(out, "text: {:?}", turn.text).unwrap();
-        for (Attachment { kind, media }, number) in turn.attachments.iter().zip(1..) {
+        for (Attachment { kind, media, .. }, number) in turn.attachments.iter().zip(1..) {
             writeln!(out, "{number}: {kind:?} {media:?}").unwrap();
         }
         let (mut quote, mut depth) = (turn.quote.as_ref(), 0);

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use tracing::{debug, error};
 
+use super::media::MediaStore;
 use super::reply::Replier;
-use crate::agent::{Agent, Turn};
+use crate::agent::{Agent, Say, Turn};
 use crate::backoff::Backoff;
-use crate::protocol::{BotMessage, MsgId, RobotMessage};
+use crate::protocol::{BotMessage, MsgId};
 use crate::store::{InboxId, OutboxId, Pending, Store, StoreError, UnsentPart};
 
 /// A kept message and what is to be done for it.
@@ -35,6 +36,7 @@ pub(super) enum Task {
 pub(super) struct Tools {
     pub(super) agent: Arc<dyn Agent>,
     pub(super) replier: Arc<Replier>,
+    pub(super) media: Arc<MediaStore>,
     pub(super) store: Arc<dyn Store>,
 }
 
@@ -57,7 +59,7 @@ impl Work {
                 }
                 parts.into_iter().map(|part| (part.id, part.message)).collect()
             }
-            Task::Say(text) => keep(&tools, id, vec![RobotMessage::Text(text)]).await,
+            Task::Say(text) => keep(&tools, id, vec![Say::text(text)]).await,
             Task::Turn(turn) => {
                 let answer = ask(&tools, &message, *turn).await;
                 keep(&tools, id, answer).await
@@ -68,34 +70,27 @@ impl Work {
 }
 
 /// What the agent says, or an apology.
-async fn ask(tools: &Tools, message: &BotMessage, turn: Turn) -> Vec<RobotMessage> {
+async fn ask(tools: &Tools, message: &BotMessage, mut turn: Turn) -> Vec<Say> {
+    let robot_code = tools.replier.robot_code(message);
+    tools.media.fetch(&robot_code, &mut turn.attachments).await;
     match tools.agent.turn(turn).await {
-        Ok(answer) => answer.into_iter().collect(),
+        Ok(answer) => answer,
         Err(e) => {
             error!(msg_id = message.msg_id.as_ref().map(MsgId::as_str), "the agent failed: {e}");
-            vec![RobotMessage::Text(FAILED.to_owned())]
+            vec![Say::text(FAILED)]
         }
     }
 }
 
 /// Keeps an answer before anything of it is sent.
-async fn keep(
-    tools: &Tools,
-    id: InboxId,
-    answer: Vec<RobotMessage>,
-) -> Vec<(OutboxId, RobotMessage)> {
+async fn keep(tools: &Tools, id: InboxId, answer: Vec<Say>) -> Vec<(OutboxId, Say)> {
     let ids = keep_trying(|| tools.store.answered(id, answer.clone())).await;
     ids.into_iter().zip(answer).collect()
 }
 
 /// Sends the parts of an answer. One that cannot arrive ends the answer: what comes after it would
 /// make no sense.
-async fn send(
-    tools: &Tools,
-    id: InboxId,
-    message: &BotMessage,
-    parts: Vec<(OutboxId, RobotMessage)>,
-) {
+async fn send(tools: &Tools, id: InboxId, message: &BotMessage, parts: Vec<(OutboxId, Say)>) {
     let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
     let mut parts = parts.into_iter().peekable();
     while let Some((part, answer)) = parts.next() {

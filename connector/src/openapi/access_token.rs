@@ -14,6 +14,11 @@ use crate::redact::Secret;
 pub struct AccessToken(Secret);
 
 impl AccessToken {
+    /// The value, for the query of the old host.
+    pub(super) fn reveal(&self) -> &str {
+        self.0.expose()
+    }
+
     /// The header of the new host.
     pub(super) fn header(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();

@@ -45,6 +45,26 @@ impl TrustedHosts {
     }
 }
 
+impl TrustedHosts {
+    /// Whether a file may be fetched from `url`: what [`allows`](Self::allows), and the storage of
+    /// DingTalk's cloud, whose presigned addresses are plain HTTP at times.
+    pub fn allows_storage(&self, url: &Url) -> bool {
+        if self.allows(url) {
+            return true;
+        }
+        let (Some(Host::Domain(host)), "http" | "https") = (url.host(), url.scheme()) else {
+            return false;
+        };
+        let host = host.to_ascii_lowercase();
+        let below =
+            |domain: &str| host.strip_suffix(domain).is_some_and(|prefix| prefix.ends_with('.'));
+        DINGTALK.iter().any(|domain| below(domain)) || STORAGE.iter().any(|domain| below(domain))
+    }
+}
+
+/// Where presigned addresses lead (Alibaba Cloud OSS); subdomains only.
+const STORAGE: [&str; 1] = ["aliyuncs.com"];
+
 fn authority(url: &Url) -> Option<(String, u16)> {
     Some((url.host_str()?.to_ascii_lowercase(), url.port_or_known_default()?))
 }
@@ -78,6 +98,24 @@ mod tests {
             ("http://169.254.169.254/", false),
         ] {
             assert_eq!(trusted.allows(&Url::parse(url).unwrap()), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn files_come_from_dingtalks_storage_too() {
+        let trusted = TrustedHosts::default();
+        for (url, allowed) in [
+            ("https://down.dingtalk.com/media/x.png", true),
+            ("http://down.dingtalk.com/media/x.png", true),
+            ("http://zjk-dingtalk.oss-cn-zhangjiakou.aliyuncs.com/f?Signature=x", true),
+            ("https://aliyuncs.com/f", false),
+            ("https://evilaliyuncs.com/f", false),
+            ("https://aliyuncs.com.evil.org/f", false),
+            ("http://169.254.169.254/latest", false),
+            ("http://127.0.0.1/f", false),
+            ("ftp://down.dingtalk.com/f", false),
+        ] {
+            assert_eq!(trusted.allows_storage(&Url::parse(url).unwrap()), allowed, "{url}");
         }
     }
 }

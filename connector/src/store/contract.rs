@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{NewMessage, Recovered, Store, StoreError};
+use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, RobotMessage};
 
@@ -17,11 +18,11 @@ fn message(app: &str, n: i64) -> NewMessage {
     }
 }
 
-fn text(text: &str) -> RobotMessage {
-    RobotMessage::Text(text.to_owned())
+fn text(text: &str) -> Say {
+    Say::text(text)
 }
 
-fn left(recovered: &Recovered) -> Vec<(String, Vec<(RobotMessage, bool)>)> {
+fn left(recovered: &Recovered) -> Vec<(String, Vec<(Say, bool)>)> {
     let parts = |m: &super::Unfinished| {
         m.parts.iter().map(|part| (part.message.clone(), part.begun)).collect()
     };
@@ -49,8 +50,10 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     let parts = store.answered(ids[0], vec![text("one")]).await.unwrap();
     store.sent(parts[0], None).await.unwrap();
     assert!(store.answered(ids[1], Vec::new()).await.unwrap().is_empty());
-    let markdown =
-        RobotMessage::Markdown { title: "t".to_owned(), text: "**b** 你好".to_owned() };
+    let markdown = Say::Message(RobotMessage::Markdown {
+        title: "t".to_owned(),
+        text: "**b** 你好".to_owned(),
+    });
     let last = vec![text("a"), markdown.clone(), text("c")];
     let parts = store.answered(ids[2], last).await.unwrap();
     store.sent(parts[0], Some(parts[1])).await.unwrap();

@@ -18,8 +18,8 @@ use tokio::sync::oneshot;
 
 use self::writer::{Barrier, Job, Work};
 use super::{InboxId, NewMessage, OutboxId, Pending, Recovered, Store, StoreError};
+use crate::agent::Say;
 use crate::credential::ClientId;
-use crate::protocol::RobotMessage;
 
 /// An open file. Dropping it waits until everything queued is durable.
 pub struct SqliteStore {
@@ -97,7 +97,7 @@ impl Store for SqliteStore {
         self.queue(|reply| Box::new(Barrier(reply)))
     }
 
-    fn answered(&self, message: InboxId, parts: Vec<RobotMessage>) -> Pending<Vec<OutboxId>> {
+    fn answered(&self, message: InboxId, parts: Vec<Say>) -> Pending<Vec<OutboxId>> {
         self.work(move |db| queries::answered(db, message, &parts))
     }
 

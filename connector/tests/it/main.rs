@@ -7,6 +7,7 @@ mod dev;
 mod durable;
 mod golden;
 mod hostile;
+mod media;
 mod policy;
 mod reconnect;
 mod refused;

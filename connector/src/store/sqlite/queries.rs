@@ -3,8 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 
 use super::super::{InboxId, NewMessage, OutboxId, Recovered, Seen, Unfinished, UnsentPart};
+use crate::agent::Say;
 use crate::credential::ClientId;
-use crate::protocol::{MessageId, MsgId, RobotMessage};
+use crate::protocol::{MessageId, MsgId};
 
 /// Finished messages are kept so long, for the operator and to recognise late repeats.
 const KEEP_MS: i64 = 7 * 24 * 3_600 * 1_000;
@@ -36,7 +37,7 @@ pub(super) fn take_in(db: &Transaction<'_>, message: &NewMessage) -> rusqlite::R
 pub(super) fn answered(
     db: &Transaction<'_>,
     message: InboxId,
-    parts: &[RobotMessage],
+    parts: &[Say],
 ) -> rusqlite::Result<Vec<OutboxId>> {
     if parts.is_empty() {
         finish(db, message, None)?;
