@@ -39,10 +39,47 @@ pub struct Attachment {
     /// Where it is to be had.
     pub media: Media,
     /// The file on this machine, for 7 days, or why it could not be had. `None` before it was tried.
-    pub file: Option<Result<PathBuf, String>>,
+    pub file: Option<Result<PathBuf, Missing>>,
 }
 
-/// One thing that an agent says.
+/// Why a file could not be had. What more is known is in the log only: addresses and paths are
+/// nobody else's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// It came without a `downloadCode`.
+    #[error("it came without a way to fetch it")]
+    NoCode,
+    /// It has more bytes than are fetched.
+    #[error("it is too large")]
+    TooLarge,
+    /// DingTalk, or its storage, does not hand it out (any more).
+    #[error("it has expired, or DingTalk refused it")]
+    Refused,
+    /// Nothing answers where it should be.
+    #[error("it cannot be reached at the moment")]
+    Unreachable,
+    /// It cannot be written here.
+    #[error("it could not be stored")]
+    NotStored,
+}
+
+impl Missing {
+    /// What a person is told who sent it.
+    pub fn for_people(self) -> String {
+        let chinese = match self {
+            Self::NoCode => "消息没有带下载码",
+            Self::TooLarge => "文件太大",
+            Self::Refused => "文件已过期或被拒绝",
+            Self::Unreachable => "暂时连不上",
+            Self::NotStored => "保存失败",
+        };
+        format!("收到的文件取不回来：{chinese}\nA file of yours cannot be had: {self}")
+    }
+}
+
+/// One thing that an agent says. Answers that wait are kept in this form: a new variant or member, here or
+/// in [`RobotMessage`], needs a new schema version of the store, even an empty one, so that an older
+/// release leaves the file alone; and what was kept before must stay readable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Say {

@@ -5,6 +5,8 @@ mod conversations;
 mod dedupe;
 mod intake;
 mod media;
+mod media_dir;
+mod persist;
 mod reply;
 mod runtime;
 mod turn;
@@ -19,11 +21,11 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use self::access::{Access, DmPolicy, GroupPolicy};
-use self::intake::{Intake, REMEMBERED_FOR};
+use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::reply::Replier;
 use self::runtime::Runtime;
-use self::work::Tools;
+use self::work::{StoreGone, Tools};
 use crate::agent::AgentKind;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::protocol::{Subscription, topic};
@@ -68,7 +70,7 @@ pub struct Gateway {
     stream: Arc<StreamHandle>,
     driver: JoinHandle<()>,
     deadline: watch::Sender<Option<Instant>>,
-    runtime: JoinHandle<runtime::Unanswered>,
+    runtime: JoinHandle<Result<runtime::Unanswered, StoreGone>>,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
@@ -81,7 +83,8 @@ impl Gateway {
         let client_id = config.openapi.credential.client_id.clone();
         let now = now_ms();
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
-        let recovered = store.recover(&client_id, now.saturating_sub(remembered)).await?;
+        let recovered =
+            store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
         let access = Access::new(config.dm_policy, config.group_policy);
         let intake = Intake::new(client_id, access, &recovered.seen, (Instant::now(), now));
         let transport = TransportConfig {
@@ -101,7 +104,7 @@ impl Gateway {
         let stream = Arc::new(stream);
         let tools = Tools {
             agent: Arc::from(config.agent.build()),
-            media: Arc::new(media),
+            media,
             replier: Arc::new(Replier::new(client)),
             store,
         };
@@ -118,11 +121,14 @@ impl Gateway {
     /// Waits for an end that nobody asked for, and says what failed. A process that lives on without
     /// its robot would look well to everybody.
     pub async fn failed(&mut self) -> String {
-        let (part, ended) = tokio::select! {
-            ended = &mut self.driver => ("stream", ended.err()),
-            ended = &mut self.runtime => ("runtime", ended.err()),
+        let (part, cause) = tokio::select! {
+            ended = &mut self.driver => ("stream", ended.err().map(|e| e.to_string())),
+            ended = &mut self.runtime => ("runtime", match ended {
+                Ok(outcome) => outcome.err().map(|gone| gone.to_string()),
+                Err(e) => Some(e.to_string()),
+            }),
         };
-        let cause = ended.map_or_else(|| "it ended".to_owned(), |e| e.to_string());
+        let cause = cause.unwrap_or_else(|| "it ended".to_owned());
         format!("the robot's {part} failed: {cause}")
     }
 
@@ -132,7 +138,11 @@ impl Gateway {
         self.deadline.send_replace(Some(Instant::now() + DRAIN));
         self.stream.stop();
         match self.runtime.await {
-            Ok(unanswered) => unanswered.0,
+            Ok(Ok(unanswered)) => unanswered.0,
+            Ok(Err(gone)) => {
+                error!("the robot's runtime failed: {gone}");
+                0
+            }
             Err(e) => {
                 error!(error = %e, "the robot's runtime failed");
                 0

@@ -24,13 +24,23 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>
 /// Where messages and answers are kept.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Everything of an app that is not finished, in the order it came, and what is needed to
-    /// recognise messages that come again: ids received since `seen_since`, in milliseconds since 1970 UTC.
-    fn recover(&self, client_id: &ClientId, seen_since: i64) -> Pending<Recovered>;
+    /// recognise messages that come again: the ids of at most the last `seen_at_most` of them, received
+    /// since `seen_since`, in milliseconds since 1970 UTC.
+    ///
+    /// A message whose kept answer cannot be read is finished with a reason, so that it does not stop
+    /// every start.
+    fn recover(
+        &self,
+        client_id: &ClientId,
+        seen_since: i64,
+        seen_at_most: usize,
+    ) -> Pending<Recovered>;
 
     /// Keeps a message. Whoever has the result may ack it.
     fn take_in(&self, message: NewMessage) -> Pending<InboxId>;
 
-    /// Ready when everything that was queued before is durable.
+    /// Ready when everything that was queued before is dealt with: durable, or failed, as its own outcome
+    /// says.
     fn barrier(&self) -> Pending<()>;
 
     /// Keeps what the agent said to a message, of which the first part is about to be sent. Nothing
@@ -86,6 +96,8 @@ pub struct Recovered {
 pub struct Unfinished {
     /// Names it.
     pub id: InboxId,
+    /// When it came, in milliseconds since 1970 UTC.
+    pub received_at: i64,
     /// The frame's `data`.
     pub data: String,
     /// What is left to be sent, in order. Empty: the agent has not answered.

@@ -11,7 +11,7 @@ impl Agent for Echo {
         Box::pin(async move {
             let mut said = Vec::new();
             // Marks alone say nothing that the files don't say.
-            if turn.has_words || turn.attachments.is_empty() {
+            if (turn.has_words || turn.attachments.is_empty()) && !turn.text.is_empty() {
                 said.push(Say::text(turn.text));
             }
             for attachment in turn.attachments {
@@ -22,9 +22,7 @@ impl Agent for Echo {
                         let name = attachment.media.file_name.or(stored).unwrap_or_default();
                         said.push(Say::File { kind: attachment.kind, path, name });
                     }
-                    Some(Err(reason)) => said.push(Say::text(format!(
-                        "收到的文件取不回来：{reason}\nA file of yours cannot be had: {reason}"
-                    ))),
+                    Some(Err(missing)) => said.push(Say::text(missing.for_people())),
                     None => {}
                 }
             }

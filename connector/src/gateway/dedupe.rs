@@ -32,7 +32,8 @@ impl Dedupe {
         Self { seen: HashMap::new(), order: VecDeque::new(), last: 0, keep, limit }
     }
 
-    /// Remembers a message; `false` when it was there before.
+    /// Remembers a message; `false` when it was there before. Then nothing is added yet, since what it
+    /// repeats may turn out not to be kept: see [`remember`](Self::remember).
     pub(super) fn is_new(
         &mut self,
         msg_id: Option<&MsgId>,
@@ -46,10 +47,22 @@ impl Dedupe {
         {
             self.forget_oldest();
         }
-        let mut new = true;
+        let new = !keys(msg_id, message_id).any(|key| self.seen.contains_key(&key));
+        if new {
+            self.remember(msg_id, message_id, now);
+        }
+        new
+    }
+
+    /// Remembers ids: those of a repeat, once what it repeats is durable.
+    pub(super) fn remember(
+        &mut self,
+        msg_id: Option<&MsgId>,
+        message_id: Option<&MessageId>,
+        now: Instant,
+    ) {
         for key in keys(msg_id, message_id) {
             if self.seen.contains_key(&key) {
-                new = false;
                 continue;
             }
             self.last += 1;
@@ -59,7 +72,6 @@ impl Dedupe {
         while self.order.len() > self.limit {
             self.forget_oldest();
         }
-        new
     }
 
     /// Forgets a message that could not be kept, so that it is new when it comes again.
@@ -110,7 +122,22 @@ mod tests {
             let (msg_id, message_id) = ids(msg, frame);
             let new = dedupe.is_new(msg_id.as_ref(), message_id.as_ref(), now);
             assert_eq!(new, expected, "{msg} {frame}");
+            if !new {
+                dedupe.remember(msg_id.as_ref(), message_id.as_ref(), now);
+            }
         }
+    }
+
+    #[test]
+    fn a_repeat_of_what_could_not_be_kept_leaves_nothing_behind() {
+        let mut dedupe = Dedupe::new(Duration::from_secs(60), 100);
+        let now = Instant::now();
+        let (msg_id, first) = ids("a", "1");
+        let (_, second) = ids("a", "2");
+        assert!(dedupe.is_new(msg_id.as_ref(), first.as_ref(), now));
+        assert!(!dedupe.is_new(msg_id.as_ref(), second.as_ref(), now));
+        dedupe.forget(msg_id.as_ref(), first.as_ref());
+        assert!(dedupe.is_new(msg_id.as_ref(), second.as_ref(), now), "by either of its ids");
     }
 
     #[test]

@@ -22,9 +22,16 @@ pub(super) enum Verdict {
     /// There is nothing to keep: it is acked.
     Ack(Ack),
     /// It came before: it is acked as soon as what came before is durable.
-    Repeat,
+    Repeat(Ids),
     /// It is kept, then acked, then done.
     Keep(Box<(NewMessage, BotMessage, Task)>),
+}
+
+/// By which a message is recognised.
+#[derive(Debug)]
+pub(super) struct Ids {
+    msg_id: Option<MsgId>,
+    message_id: Option<MessageId>,
 }
 
 /// The judge, and what it remembers.
@@ -39,8 +46,10 @@ pub(super) struct Intake {
 
 /// How long a message is recognised when it comes again.
 pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3_600);
-/// Ids remembered at most, two for each message.
-const REMEMBERED: usize = 400_000;
+/// Messages remembered at most.
+pub(super) const REMEMBERED: usize = 200_000;
+/// Ids of a message.
+const IDS: usize = 2;
 
 impl Intake {
     /// `seen` came before, oldest first.
@@ -50,7 +59,7 @@ impl Intake {
         seen: &[Seen],
         (now, now_ms): (Instant, i64),
     ) -> Self {
-        let mut dedupe = Dedupe::new(REMEMBERED_FOR, REMEMBERED);
+        let mut dedupe = Dedupe::new(REMEMBERED_FOR, IDS * REMEMBERED);
         for Seen { msg_id, message_id, at } in seen {
             let age = Duration::from_millis(u64::try_from(now_ms - at).unwrap_or(0));
             // A computer that runs for less than a day has no instant for yesterday.
@@ -92,7 +101,8 @@ impl Intake {
         let msg_id = message.msg_id.as_ref();
         if !self.dedupe.is_new(msg_id, message_id, now) {
             info!(msg_id = msg_id.map(MsgId::as_str), "a message came again; it is acked and left");
-            return Verdict::Repeat;
+            let message_id = message_id.cloned();
+            return Verdict::Repeat(Ids { msg_id: message.msg_id, message_id });
         }
         let Some(task) = self.task(&message, now) else { return Verdict::Ack(Self::accepted()) };
         let new = NewMessage {
@@ -136,8 +146,14 @@ impl Intake {
     }
 
     /// A message could not be kept: when it comes again it is new.
-    pub(super) fn forget(&mut self, message: &NewMessage) {
-        self.dedupe.forget(message.msg_id.as_ref(), message.message_id.as_ref());
+    pub(super) fn forget(&mut self, kept: &NewMessage, message: &BotMessage) {
+        self.dedupe.forget(kept.msg_id.as_ref(), kept.message_id.as_ref());
+        self.access.forget(message);
+    }
+
+    /// What a repeat repeats is durable: its own ids are recognised from now on, too.
+    pub(super) fn remember(&mut self, Ids { msg_id, message_id }: &Ids, now: Instant) {
+        self.dedupe.remember(msg_id.as_ref(), message_id.as_ref(), now);
     }
 }
 

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt, stream};
+use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 
-use crate::agent::Attachment;
+use super::media_dir::{CAP, MediaDir, Written};
+use crate::agent::{Attachment, Missing};
 use crate::backoff::Backoff;
 use crate::openapi::message_files::MAX_FILE;
 use crate::openapi::{OpenApiClient, OpenApiError};
@@ -18,42 +21,51 @@ use crate::protocol::RobotCode;
 #[derive(Debug)]
 pub(super) struct MediaStore {
     client: Arc<OpenApiClient>,
-    dir: PathBuf,
+    dir: MediaDir,
+    fetches: Semaphore,
+    /// Bytes that were fetched since the folder was cleaned.
+    since_clean: AtomicU64,
 }
 
-/// Files are kept so long, as finished messages are.
-const KEEP: Duration = Duration::from_secs(7 * 24 * 3_600);
-/// Files of one message that are fetched at the same time.
+/// Files that are fetched at the same time, of all messages.
 const AT_ONCE: usize = 4;
-/// Tries of one file, the first included.
-const TRIES: u32 = 3;
+/// Pieces of a file that may wait for the disk.
+const PIECES: usize = 16;
+/// No further try of a file begins after this time; what was sent with it is waiting.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the folder is cleaned.
+const CLEAN_EVERY: Duration = Duration::from_secs(3_600);
+/// It is cleaned at once after so many bytes.
+const CLEAN_AFTER: u64 = CAP / 8;
 
-const BACKOFF: Backoff = Backoff::new(Duration::from_millis(300), Duration::from_secs(3));
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(300), Duration::from_secs(10));
+
+/// Why a file could not be had, and what is known about it.
+type Failure = (Missing, String);
 
 impl MediaStore {
-    /// Uses the folder `media` of the state directory; what is too old in it is removed.
-    pub(super) fn open(client: Arc<OpenApiClient>, state_dir: &Path) -> io::Result<Self> {
-        let dir = state_dir.join("media");
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&dir)?;
-        let store = Self { client, dir };
-        store.clean(SystemTime::now());
+    /// Uses the folder `media` of the state directory, which is kept clean as long as this lives.
+    pub(super) fn open(client: Arc<OpenApiClient>, state_dir: &Path) -> io::Result<Arc<Self>> {
+        let dir = MediaDir::open(state_dir.join("media"))?;
+        let fetches = Semaphore::new(AT_ONCE);
+        let store = Arc::new(Self { client, dir, fetches, since_clean: AtomicU64::new(0) });
+        tokio::spawn(Self::keep_clean(Arc::downgrade(&store)));
         Ok(store)
     }
 
-    /// Removes files that are too old. What cannot be removed is left to the next time.
-    pub(super) fn clean(&self, now: SystemTime) {
-        let Ok(files) = std::fs::read_dir(&self.dir) else { return };
-        for file in files.flatten() {
-            let written = file.metadata().and_then(|meta| meta.modified());
-            let old = written.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age > KEEP));
-            if old {
-                let _ = std::fs::remove_file(file.path());
-            }
+    async fn keep_clean(store: Weak<Self>) {
+        let mut often = tokio::time::interval(CLEAN_EVERY);
+        loop {
+            often.tick().await;
+            let Some(store) = store.upgrade() else { return };
+            store.clean();
         }
+    }
+
+    fn clean(&self) {
+        self.since_clean.store(0, Ordering::Relaxed);
+        let dir = self.dir.clone();
+        tokio::task::spawn_blocking(move || dir.clean(SystemTime::now(), CAP));
     }
 
     /// Fetches what can be fetched. One that cannot is marked with the reason, and the others come all
@@ -63,19 +75,17 @@ impl MediaStore {
             let code = attachment.media.download_code.clone();
             let name = attachment.media.file_name.clone();
             async move {
-                let Some(code) = code else {
-                    return Err("it came without a downloadCode".to_owned());
-                };
+                let Some(code) = code else { return Err((Missing::NoCode, String::new())) };
                 self.fetch_one(robot_code, &code, name.as_deref()).await
             }
         });
         let outcomes: Vec<_> =
             stream::iter(fetches.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
         for (attachment, outcome) in attachments.iter_mut().zip(outcomes) {
-            if let Err(reason) = &outcome {
-                warn!(kind = ?attachment.kind, "a file of a message cannot be had: {reason}");
-            }
-            attachment.file = Some(outcome);
+            attachment.file = Some(outcome.map_err(|(missing, detail)| {
+                warn!(kind = ?attachment.kind, "a file of a message cannot be had: {missing}: {detail}");
+                missing
+            }));
         }
     }
 
@@ -84,103 +94,74 @@ impl MediaStore {
         robot_code: &RobotCode,
         code: &str,
         name: Option<&str>,
-    ) -> Result<PathBuf, String> {
-        let mut retry = 0;
-        let bytes = loop {
-            match self.bytes(robot_code, code).await {
-                Ok(bytes) => break bytes,
-                Err(e) if !e.is_retryable() || retry + 1 == TRIES => return Err(e.to_string()),
-                Err(_) => {
-                    tokio::time::sleep(BACKOFF.delay(retry, rand::random())).await;
-                    retry += 1;
-                }
-            }
+    ) -> Result<PathBuf, Failure> {
+        let partial = self.dir.partial();
+        let kept = async {
+            let written = self.fetch_patiently(robot_code, code, &partial).await?;
+            self.dir.keep(&partial, name, &written).map_err(|e| not_stored(&e))
         };
-        let name = file_name(name, &bytes);
-        let path = self.dir.join(format!("{}-{name}", uuid::Uuid::new_v4().simple()));
-        let to = path.clone();
-        let written = tokio::task::spawn_blocking(move || write_private(&to, &bytes)).await;
-        match written {
-            Ok(Ok(())) => Ok(path),
-            Ok(Err(e)) => Err(format!("it cannot be written to {}: {e}", path.display())),
-            Err(e) => Err(e.to_string()),
+        let kept = kept.await;
+        if kept.is_err() {
+            // There may be nothing; what is left in spite of this goes with the old files.
+            let _ = std::fs::remove_file(&partial);
+        }
+        kept
+    }
+
+    async fn fetch_patiently(
+        &self,
+        robot_code: &RobotCode,
+        code: &str,
+        to: &Path,
+    ) -> Result<Written, Failure> {
+        let (start, mut retry) = (Instant::now(), 0);
+        loop {
+            let failure = match self.fetch_once(robot_code, code, to).await {
+                Err(failure @ (Missing::Unreachable, _)) => failure,
+                outcome => return outcome,
+            };
+            let pause = BACKOFF.delay(retry, rand::random());
+            if start.elapsed() + pause > PATIENCE {
+                return Err(failure);
+            }
+            tokio::time::sleep(pause).await;
+            retry += 1;
         }
     }
 
-    async fn bytes(&self, robot_code: &RobotCode, code: &str) -> Result<Vec<u8>, OpenApiError> {
-        let url = self.client.message_file_url(robot_code, code).await?;
-        self.client.fetch(&url, MAX_FILE).await
-    }
-}
-
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut options = std::fs::File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    io::Write::write_all(&mut options.open(path)?, bytes)
-}
-
-/// A name that is safe in any folder: what a person chose without its odd characters, else one that
-/// tells what the bytes are (presigned addresses all end in `.file`).
-fn file_name(chosen: Option<&str>, bytes: &[u8]) -> String {
-    const LONGEST: usize = 80;
-    let safe: String = chosen
-        .unwrap_or_default()
-        .chars()
-        .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })
-        .collect();
-    let safe = safe.trim_matches(['.', ' ']);
-    if safe.is_empty() {
-        return format!("file.{}", extension(bytes));
-    }
-    // The end of a long name is kept, since the extension is there.
-    let skip = safe.chars().count().saturating_sub(LONGEST);
-    safe.chars().skip(skip).collect()
-}
-
-/// The usual extension of what the first bytes say.
-fn extension(bytes: &[u8]) -> &'static str {
-    let starts = |magic: &[u8]| bytes.starts_with(magic);
-    let at =
-        |from: usize, magic: &[u8]| bytes.get(from..).is_some_and(|rest| rest.starts_with(magic));
-    match () {
-        () if starts(b"\x89PNG") => "png",
-        () if starts(b"\xff\xd8\xff") => "jpg",
-        () if starts(b"GIF8") => "gif",
-        () if starts(b"BM") => "bmp",
-        () if starts(b"RIFF") && at(8, b"WEBP") => "webp",
-        () if starts(b"RIFF") && at(8, b"WAVE") => "wav",
-        () if starts(b"#!AMR") => "amr",
-        () if starts(b"OggS") => "ogg",
-        () if starts(b"ID3") => "mp3",
-        () if at(4, b"ftyp") => "mp4",
-        () if starts(b"%PDF") => "pdf",
-        () if starts(b"PK\x03\x04") => "zip",
-        () => "bin",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::file_name;
-
-    #[test]
-    fn names_are_safe_and_say_what_the_bytes_are() {
-        for (chosen, bytes, expected) in [
-            (Some("报告 1.pdf"), b"x".as_slice(), "报告 1.pdf"),
-            (Some("../../etc/passwd"), b"x", "_.._etc_passwd"),
-            (Some("a\0b\n.txt"), b"x", "a_b_.txt"),
-            (Some(".."), b"%PDF-1.4", "file.pdf"),
-            (None, b"\x89PNG\r\n", "file.png"),
-            (None, b"RIFF\0\0\0\0WAVE", "file.wav"),
-            (None, b"\0\0\0\x18ftypmp42", "file.mp4"),
-            (None, b"", "file.bin"),
-        ] {
-            assert_eq!(file_name(chosen, bytes), expected);
+    /// The bytes go to the disk as they come.
+    async fn fetch_once(
+        &self,
+        robot_code: &RobotCode,
+        code: &str,
+        to: &Path,
+    ) -> Result<Written, Failure> {
+        let _permit = self.fetches.acquire().await;
+        let url = self.client.message_file_url(robot_code, code).await.map_err(|e| missing(&e))?;
+        let (pieces, incoming) = mpsc::channel(PIECES);
+        let path = to.to_owned();
+        let writer = tokio::task::spawn_blocking(move || MediaDir::write(&path, incoming));
+        let fetched = self.client.fetch(&url, MAX_FILE, pieces).await;
+        let written = writer.await.unwrap_or_else(|e| Err(io::Error::other(e)));
+        fetched.map_err(|e| missing(&e))?;
+        let written = written.map_err(|e| not_stored(&e))?;
+        if self.since_clean.fetch_add(written.length, Ordering::Relaxed) > CLEAN_AFTER {
+            self.clean();
         }
-        let long = format!("{}.docx", "长".repeat(500));
-        let name = file_name(Some(&long), b"");
-        assert_eq!(name, format!("{}.docx", "长".repeat(75)));
+        Ok(written)
     }
+}
+
+fn missing(e: &OpenApiError) -> Failure {
+    let missing = match e {
+        OpenApiError::TooLarge { .. } => Missing::TooLarge,
+        OpenApiError::NoToken { .. } => Missing::Unreachable,
+        e if e.is_retryable() => Missing::Unreachable,
+        _ => Missing::Refused,
+    };
+    (missing, e.to_string())
+}
+
+fn not_stored(e: &io::Error) -> Failure {
+    (Missing::NotStored, e.to_string())
 }

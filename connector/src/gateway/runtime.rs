@@ -12,11 +12,11 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 
 use super::conversations::Conversations;
-use super::intake::{Intake, Verdict};
-use super::work::{Task, Tools, Work};
+use super::intake::{Ids, Intake, Verdict};
+use super::work::{StoreGone, Task, Tools, Work};
 use super::{DRAIN, now_ms};
 use crate::protocol::{BotMessage, ConversationId};
-use crate::store::{NewMessage, StoreError, Unfinished};
+use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
 use crate::stream::{Dispatched, FrameRef, StreamHandle};
 
 /// State of the loop.
@@ -26,12 +26,14 @@ pub(super) struct Runtime {
     intake: Intake,
     /// Frames whose messages are on their way to disk, in the order they came.
     keeping: FuturesOrdered<Pin<Box<dyn Future<Output = Kept> + Send>>>,
+    /// How many messages could not be kept.
+    failed_keeps: u64,
     /// The store has failed, and that has been said.
     complained: bool,
     conversations: Conversations<Work>,
-    turns: JoinSet<()>,
-    /// Which conversation a running turn belongs to, so that one that panics frees its queue too.
-    turn_of: HashMap<Id, ConversationId>,
+    turns: JoinSet<Result<(), StoreGone>>,
+    /// What a running turn belongs to, so that one that panics frees its queue too.
+    turn_of: HashMap<Id, (ConversationId, InboxId)>,
 }
 
 /// How many answers the end found unfinished.
@@ -41,7 +43,19 @@ pub(super) struct Unanswered(pub(super) usize);
 /// How the keeping of a frame's message ended.
 struct Kept {
     frame: FrameRef,
-    outcome: Result<Option<Work>, (StoreError, Option<NewMessage>)>,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    New(Box<Work>),
+    NotKept(StoreError, Box<(NewMessage, BotMessage)>),
+    /// What was queued before a repeat is dealt with. It was judged when `failed_keeps` messages had
+    /// failed: as long as no other has, what it repeats is durable.
+    Repeat {
+        ids: Ids,
+        failed_keeps: u64,
+        passed: Result<(), StoreError>,
+    },
 }
 
 /// Conversations that run at the same time.
@@ -64,6 +78,7 @@ impl Runtime {
             tools,
             intake,
             keeping: FuturesOrdered::new(),
+            failed_keeps: 0,
             complained: false,
             conversations: Conversations::new(AT_ONCE),
             turns: JoinSet::new(),
@@ -84,7 +99,7 @@ impl Runtime {
         mut self,
         mut frames: mpsc::Receiver<Dispatched>,
         deadline: watch::Receiver<Option<Instant>>,
-    ) -> Unanswered {
+    ) -> Result<Unanswered, StoreGone> {
         let mut end = std::pin::pin!(passed(deadline.clone()));
         self.start_turns();
         loop {
@@ -94,9 +109,9 @@ impl Runtime {
                     Some(dispatched) => self.take_in(dispatched).await,
                     None => break,
                 },
-                Some(kept) = self.keeping.next() => self.kept(kept).await,
-                Some(ended) = self.turns.join_next_with_id() => self.turn_ended(&ended),
-                () = &mut end => return self.unanswered(),
+                Some(kept) = self.keeping.next() => self.kept(kept).await?,
+                Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
+                () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
         }
@@ -105,14 +120,14 @@ impl Runtime {
         tokio::pin!(at_most);
         while !(self.keeping.is_empty() && self.conversations.is_idle()) {
             tokio::select! {
-                Some(kept) = self.keeping.next() => self.kept(kept).await,
-                Some(ended) = self.turns.join_next_with_id() => self.turn_ended(&ended),
+                Some(kept) = self.keeping.next() => self.kept(kept).await?,
+                Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
                 () = &mut end => break,
                 () = &mut at_most => break,
             }
             self.start_turns();
         }
-        self.unanswered()
+        Ok(self.unanswered())
     }
 
     fn unanswered(&self) -> Unanswered {
@@ -124,7 +139,7 @@ impl Runtime {
     }
 
     /// Queues what an earlier process did not finish.
-    fn resume(&mut self, Unfinished { id, data, parts }: Unfinished) {
+    fn resume(&mut self, Unfinished { id, received_at, data, parts }: Unfinished) {
         let (message, task) = match BotMessage::parse(&data) {
             Ok(message) if parts.is_empty() => {
                 let task = self.intake.task(&message, Instant::now());
@@ -141,7 +156,7 @@ impl Runtime {
         match task {
             Ok(task) => {
                 let conversation = message.conversation_id.clone();
-                self.conversations.push(conversation, Work { id, message, task });
+                self.conversations.push(conversation, Work { id, received_at, message, task });
             }
             Err(reason) => drop(self.tools.store.failed(id, reason.to_owned())),
         }
@@ -151,10 +166,11 @@ impl Runtime {
     async fn take_in(&mut self, Dispatched { frame, data_frame }: Dispatched) {
         let kept = match self.intake.judge(&data_frame, Instant::now(), now_ms()) {
             Verdict::Ack(ack) => return self.stream.ack(frame, ack).await,
-            Verdict::Repeat => {
-                let done = self.tools.store.barrier();
+            Verdict::Repeat(ids) => {
+                let failed_keeps = self.failed_keeps;
+                let passed = self.tools.store.barrier();
                 Box::pin(async move {
-                    let outcome = done.await.map(|()| None).map_err(|e| (e, None));
+                    let outcome = Outcome::Repeat { ids, failed_keeps, passed: passed.await };
                     Kept { frame, outcome }
                 }) as Pin<Box<dyn Future<Output = Kept> + Send>>
             }
@@ -162,9 +178,10 @@ impl Runtime {
                 let (new, message, task) = *keep;
                 let done = self.tools.store.take_in(new.clone());
                 Box::pin(async move {
+                    let received_at = new.received_at;
                     let outcome = match done.await {
-                        Ok(id) => Ok(Some(Work { id, message, task })),
-                        Err(e) => Err((e, Some(new))),
+                        Ok(id) => Outcome::New(Box::new(Work { id, received_at, message, task })),
+                        Err(e) => Outcome::NotKept(e, Box::new((new, message))),
                     };
                     Kept { frame, outcome }
                 })
@@ -173,47 +190,64 @@ impl Runtime {
         self.keeping.push_back(kept);
     }
 
-    /// A message is durable: it is acked and queued. One that is not is left to come again.
-    async fn kept(&mut self, Kept { frame, outcome }: Kept) {
+    /// A message is durable: it is acked and queued. One that is not is left to come again, and so is
+    /// a repeat of it, even one that was judged when that was not known yet.
+    async fn kept(&mut self, Kept { frame, outcome }: Kept) -> Result<(), StoreGone> {
         match outcome {
-            Ok(work) => {
+            Outcome::New(work) => {
                 self.complained = false;
-                if let Some(work) = work {
-                    self.conversations.push(work.message.conversation_id.clone(), work);
-                }
-                self.stream.ack(frame, Intake::accepted()).await;
+                self.conversations.push(work.message.conversation_id.clone(), *work);
             }
-            Err((e, message)) => {
+            Outcome::Repeat { ids, failed_keeps, passed: Ok(()) }
+                if failed_keeps == self.failed_keeps =>
+            {
+                self.intake.remember(&ids, Instant::now());
+            }
+            Outcome::Repeat { passed: Err(StoreError::Closed), .. }
+            | Outcome::NotKept(StoreError::Closed, _) => return Err(StoreGone),
+            Outcome::Repeat { .. } => return Ok(()),
+            Outcome::NotKept(e, not_kept) => {
+                let (new, message) = *not_kept;
+                self.failed_keeps += 1;
+                self.intake.forget(&new, &message);
                 if !std::mem::replace(&mut self.complained, true) {
                     error!(
                         "messages cannot be kept and are not acked, so that they come again: {e}"
                     );
                 }
-                if let Some(message) = message {
-                    self.intake.forget(&message);
-                }
+                return Ok(());
             }
         }
+        self.stream.ack(frame, Intake::accepted()).await;
+        Ok(())
     }
 
     fn start_turns(&mut self) {
         while let Some((conversation, work)) = self.conversations.start() {
+            let message = work.id;
             let id = self.turns.spawn(work.run(self.tools.clone())).id();
-            self.turn_of.insert(id, conversation);
+            self.turn_of.insert(id, (conversation, message));
         }
     }
 
-    fn turn_ended(&mut self, ended: &Result<(Id, ()), JoinError>) {
-        let id = match ended {
-            Ok((id, ())) => *id,
-            Err(e) => {
-                error!(error = %e, "a turn failed; its message waits for the next start");
-                e.id()
+    fn turn_ended(
+        &mut self,
+        ended: Result<(Id, Result<(), StoreGone>), JoinError>,
+    ) -> Result<(), StoreGone> {
+        let (id, failure) = match ended {
+            Ok((id, outcome)) => {
+                outcome?;
+                (id, None)
             }
+            Err(e) => (e.id(), Some(e)),
         };
-        if let Some(conversation) = self.turn_of.remove(&id) {
-            self.conversations.finished(&conversation);
+        let Some((conversation, message)) = self.turn_of.remove(&id) else { return Ok(()) };
+        if let Some(e) = failure {
+            error!(error = %e, "a turn failed; its message gets no answer");
+            drop(self.tools.store.failed(message, format!("its turn failed: {e}")));
         }
+        self.conversations.finished(&conversation);
+        Ok(())
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn read(message: &BotMessage) -> Reading {
 /// Whether a body has words besides what can be downloaded.
 fn has_words(content: &Content) -> bool {
     match content {
+        Content::Text(text) | Content::Markdown(text) => !text.trim().is_empty(),
         Content::RichText(parts) => parts.iter().any(|part| match part {
             Part::Text(text) => !text.trim().is_empty(),
             Part::At(_) | Part::Named(_) => true,
@@ -101,7 +102,9 @@ fn words(content: &Content, attachments: &mut Vec<Attachment>) -> String {
         Content::Picture(media) => mark(AttachmentKind::Picture, media),
         // The words are what was said; the recording comes beside them.
         Content::Audio { media, recognition: Some(words) } => {
-            mark(AttachmentKind::Audio, media);
+            if *media != Media::default() {
+                mark(AttachmentKind::Audio, media);
+            }
             words.clone()
         }
         Content::Audio { media, recognition: None } => mark(AttachmentKind::Audio, media),
@@ -148,6 +151,7 @@ mod tests {
     use serde_json::Value;
 
     use super::{Attachment, Quoted, Reading, read};
+    use crate::agent::{Agent, Echo, Say};
     use crate::protocol::{BotMessage, DataFrame};
 
     fn show(out: &mut String, reading: &Reading) {
@@ -173,6 +177,40 @@ mod tests {
             .unwrap();
             quote = next.as_deref();
         }
+    }
+
+    fn turn(data: &Value) -> super::Turn {
+        match read(&BotMessage::parse(&data.to_string()).unwrap()) {
+            Reading::Turn(turn) => *turn,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_voice_without_a_recording_is_its_words() {
+        let turn = turn(&serde_json::json!({
+            "conversationId": "c", "msgtype": "audio", "content": { "recognition": "good morning" },
+        }));
+        assert_eq!((turn.text.as_str(), turn.has_words), ("good morning", true));
+        assert!(turn.attachments.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_echo_of_a_quoted_picture_without_words_is_the_picture() {
+        let mut turn = turn(&serde_json::json!({
+            "conversationId": "c", "msgtype": "text",
+            "text": {
+                "content": " ", "isReplyMsg": true,
+                "repliedMsg": {
+                    "msgId": "m", "msgType": "picture", "content": { "downloadCode": "code" },
+                },
+            },
+        }));
+        assert_eq!((turn.text.as_str(), turn.has_words), ("", false));
+        assert_eq!(turn.attachments.len(), 1);
+        turn.attachments[0].file = Some(Ok("a.png".into()));
+        let said = Echo.turn(turn).await.unwrap();
+        assert!(matches!(&said[..], [Say::File { .. }]), "{said:?}");
     }
 
     /// Every shape and variant of a message that is known, written to the robot alone and in a group.

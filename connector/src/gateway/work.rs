@@ -1,12 +1,14 @@
 //! One message's turn: the agent answers, the answer is kept, its parts are sent one after the other.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tracing::{debug, error};
 
 use super::media::MediaStore;
-use super::reply::Replier;
+use super::reply::{Question, Replier, ReplyError};
 use crate::agent::{Agent, Say, Turn};
 use crate::backoff::Backoff;
 use crate::protocol::{BotMessage, MsgId};
@@ -16,6 +18,8 @@ use crate::store::{InboxId, OutboxId, Pending, Store, StoreError, UnsentPart};
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) id: InboxId,
+    /// When it came, in milliseconds since 1970 UTC.
+    pub(super) received_at: i64,
     pub(super) message: BotMessage,
     pub(super) task: Task,
 }
@@ -43,10 +47,15 @@ pub(super) struct Tools {
 /// Pauses between tries of a store that fails: a full disk, most likely.
 const STORE_BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 
+/// The store has ended, which outside of a stop only a defect does to it: nothing can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store ended, so that nothing can be kept any more")]
+pub(super) struct StoreGone;
+
 impl Work {
     /// Does it. Whatever is not finished when this is dropped is finished after the next start.
-    pub(super) async fn run(self, tools: Tools) {
-        let Self { id, message, task } = self;
+    pub(super) async fn run(self, tools: Tools) -> Result<(), StoreGone> {
+        let Self { id, received_at, message, task } = self;
         let parts = match task {
             Task::Send(parts) => {
                 if let Some(first) = parts.first() {
@@ -54,18 +63,18 @@ impl Work {
                         tools.replier.count_possible_duplicate("a restart found it half sent");
                     } else {
                         let first = first.id;
-                        keep_trying(|| tools.store.begin(first)).await;
+                        keep_trying(|| tools.store.begin(first)).await?;
                     }
                 }
                 parts.into_iter().map(|part| (part.id, part.message)).collect()
             }
-            Task::Say(text) => keep(&tools, id, vec![Say::text(text)]).await,
+            Task::Say(text) => keep(&tools, id, vec![Say::text(text)]).await?,
             Task::Turn(turn) => {
                 let answer = ask(&tools, &message, *turn).await;
-                keep(&tools, id, answer).await
+                keep(&tools, id, answer).await?
             }
         };
-        send(&tools, id, &message, parts).await;
+        send(&tools, id, &Question { message: &message, received_at }, parts).await
     }
 }
 
@@ -73,51 +82,69 @@ impl Work {
 async fn ask(tools: &Tools, message: &BotMessage, mut turn: Turn) -> Vec<Say> {
     let robot_code = tools.replier.robot_code(message);
     tools.media.fetch(&robot_code, &mut turn.attachments).await;
-    match tools.agent.turn(turn).await {
-        Ok(answer) => answer,
-        Err(e) => {
-            error!(msg_id = message.msg_id.as_ref().map(MsgId::as_str), "the agent failed: {e}");
-            vec![Say::text(FAILED)]
-        }
-    }
+    let turn = AssertUnwindSafe(async { tools.agent.turn(turn).await });
+    let failure = match turn.catch_unwind().await {
+        Ok(Ok(answer)) => return answer,
+        Ok(Err(e)) => e.to_string(),
+        // What it panicked with is on stderr.
+        Err(_) => "it panicked".to_owned(),
+    };
+    error!(msg_id = message.msg_id.as_ref().map(MsgId::as_str), "the agent failed: {failure}");
+    vec![Say::text(FAILED)]
 }
 
 /// Keeps an answer before anything of it is sent.
-async fn keep(tools: &Tools, id: InboxId, answer: Vec<Say>) -> Vec<(OutboxId, Say)> {
-    let ids = keep_trying(|| tools.store.answered(id, answer.clone())).await;
-    ids.into_iter().zip(answer).collect()
+async fn keep(
+    tools: &Tools,
+    id: InboxId,
+    answer: Vec<Say>,
+) -> Result<Vec<(OutboxId, Say)>, StoreGone> {
+    let ids = keep_trying(|| tools.store.answered(id, answer.clone())).await?;
+    Ok(ids.into_iter().zip(answer).collect())
 }
 
-/// Sends the parts of an answer. One that cannot arrive ends the answer: what comes after it would
-/// make no sense.
-async fn send(tools: &Tools, id: InboxId, message: &BotMessage, parts: Vec<(OutboxId, Say)>) {
-    let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
+/// Sends the parts of an answer. Instead of a file that cannot be sent some words go out; any other
+/// part that cannot arrive ends the answer: what comes after it would make no sense.
+async fn send(
+    tools: &Tools,
+    id: InboxId,
+    question: &Question<'_>,
+    parts: Vec<(OutboxId, Say)>,
+) -> Result<(), StoreGone> {
+    let msg_id = question.message.msg_id.as_ref().map(MsgId::as_str);
     let mut parts = parts.into_iter().peekable();
     while let Some((part, answer)) = parts.next() {
-        match tools.replier.reply(message, &answer).await {
+        let outcome = match tools.replier.reply(question, &answer).await {
+            Err(ReplyError::File { name, problem, detail }) => {
+                error!(msg_id, name, "a file cannot be sent: {problem}: {detail}");
+                let instead = Say::text(problem.for_people(&name));
+                tools.replier.reply(question, &instead).await
+            }
+            outcome => outcome,
+        };
+        match outcome {
             Ok(via) => {
                 debug!(msg_id, ?via, "answered");
                 let next = parts.peek().map(|(next, _)| *next);
-                keep_trying(|| tools.store.sent(part, next)).await;
+                keep_trying(|| tools.store.sent(part, next)).await?;
             }
             Err(e) => {
                 error!(msg_id, "the answer did not arrive: {e}");
                 let reason = e.to_string();
-                keep_trying(|| tools.store.failed(id, reason.clone())).await;
-                return;
+                return keep_trying(|| tools.store.failed(id, reason.clone())).await;
             }
         }
     }
+    Ok(())
 }
 
 /// Asks the store until it succeeds: going on without it could lose a message, or answer one twice.
-async fn keep_trying<T>(mut ask: impl FnMut() -> Pending<T>) -> T {
+async fn keep_trying<T>(mut ask: impl FnMut() -> Pending<T>) -> Result<T, StoreGone> {
     let mut tries = 0;
     loop {
         match ask().await {
-            Ok(done) => return done,
-            // The process is ending.
-            Err(StoreError::Closed) => return std::future::pending().await,
+            Ok(done) => return Ok(done),
+            Err(StoreError::Closed) => return Err(StoreGone),
             Err(e) => {
                 if tries == 0 {
                     error!("an answer waits for the store: {e}");

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::LOCATION;
 use serde_json::json;
+use tokio::sync::mpsc;
 use url::Url;
 
 use super::access_token::missing;
@@ -39,9 +41,15 @@ impl OpenApiClient {
         })
     }
 
-    /// Fetches a presigned address, up to `limit` bytes. No header goes with it but what HTTP needs:
+    /// Fetches a presigned address, up to `limit` bytes, and hands them on as they come; when nobody
+    /// takes them any more it ends early. No header goes with it but what HTTP needs:
     /// a `Content-Type` breaks its signature, and the access token is none of its business.
-    pub async fn fetch(&self, url: &Url, limit: usize) -> Result<Vec<u8>, OpenApiError> {
+    pub async fn fetch(
+        &self,
+        url: &Url,
+        limit: usize,
+        pieces: mpsc::Sender<Bytes>,
+    ) -> Result<(), OpenApiError> {
         let mut url = url.clone();
         for _ in 0..=REDIRECTS {
             if !self.trusted.allows_storage(&url) {
@@ -70,19 +78,17 @@ impl OpenApiClient {
                     retry_after: None,
                 });
             }
-            let mut bytes = Vec::new();
+            let mut length = 0;
             while let Some(chunk) = response.chunk().await.map_err(transport)? {
-                if bytes.len() + chunk.len() > limit {
-                    return Err(OpenApiError::Incomprehensible {
-                        call: FETCH,
-                        host,
-                        status,
-                        problem: format!("the file is larger than {limit} bytes"),
-                    });
+                length += chunk.len();
+                if length > limit {
+                    return Err(OpenApiError::TooLarge { call: FETCH, host, limit });
                 }
-                bytes.extend_from_slice(&chunk);
+                if pieces.send(chunk).await.is_err() {
+                    break;
+                }
             }
-            return Ok(bytes);
+            return Ok(());
         }
         Err(OpenApiError::Incomprehensible {
             call: FETCH,

@@ -55,15 +55,23 @@ impl TrustedHosts {
         let (Some(Host::Domain(host)), "http" | "https") = (url.host(), url.scheme()) else {
             return false;
         };
+        if !matches!(url.port_or_known_default(), Some(80 | 443)) {
+            return false;
+        }
         let host = host.to_ascii_lowercase();
-        let below =
-            |domain: &str| host.strip_suffix(domain).is_some_and(|prefix| prefix.ends_with('.'));
-        DINGTALK.iter().any(|domain| below(domain)) || STORAGE.iter().any(|domain| below(domain))
+        let below = |domain: &str| host.strip_suffix(domain)?.strip_suffix('.');
+        // Other services of that cloud have names of their own there, some of them their customers'.
+        let is_bucket = |name: &str| {
+            name.rsplit_once('.').is_some_and(|(_, service)| service.starts_with("oss-"))
+        };
+        DINGTALK.iter().any(|domain| below(domain).is_some())
+            || below(STORAGE).is_some_and(is_bucket)
     }
 }
 
-/// Where presigned addresses lead (Alibaba Cloud OSS); subdomains only.
-const STORAGE: [&str; 1] = ["aliyuncs.com"];
+/// Where presigned addresses lead: a bucket below a region of Alibaba Cloud OSS
+/// (`bucket.oss-cn-zhangjiakou.aliyuncs.com`).
+const STORAGE: &str = "aliyuncs.com";
 
 fn authority(url: &Url) -> Option<(String, u16)> {
     Some((url.host_str()?.to_ascii_lowercase(), url.port_or_known_default()?))
@@ -108,6 +116,12 @@ mod tests {
             ("https://down.dingtalk.com/media/x.png", true),
             ("http://down.dingtalk.com/media/x.png", true),
             ("http://zjk-dingtalk.oss-cn-zhangjiakou.aliyuncs.com/f?Signature=x", true),
+            ("https://b.oss-cn-hangzhou.aliyuncs.com:443/f", true),
+            ("http://b.oss-cn-hangzhou.aliyuncs.com:8080/f", false),
+            ("https://oss-cn-hangzhou.aliyuncs.com/f", false),
+            ("https://oss-x.ecs.aliyuncs.com/f", false),
+            ("https://api.cn-hangzhou.fc.aliyuncs.com/f", false),
+            ("http://down.dingtalk.com:22/f", false),
             ("https://aliyuncs.com/f", false),
             ("https://evilaliyuncs.com/f", false),
             ("https://aliyuncs.com.evil.org/f", false),

@@ -127,10 +127,7 @@ impl Content {
             },
             "richtext" => rich_text(content).or_else(|| rich_text(text)),
             "picture" | "image" => media(content).map(Self::Picture),
-            "audio" | "voice" => media(content).map(|media| Self::Audio {
-                media,
-                recognition: content.string("recognition").map(|words| words.trim().to_owned()),
-            }),
+            "audio" | "voice" => audio(content),
             "video" => media(content).map(Self::Video),
             "file" => media(content).map(Self::File),
             "markdown" => words().map(Self::Markdown),
@@ -218,6 +215,13 @@ fn media(body: &Body) -> Option<Media> {
         place: place.map(|(space_id, file_id)| DrivePlace { space_id, file_id }),
     };
     (media != Media::default()).then_some(media)
+}
+
+/// The words alone are worth reading, too.
+fn audio(body: &Body) -> Option<Content> {
+    let recognition = body.string("recognition").map(|words| words.trim().to_owned());
+    let media = media(body).or_else(|| recognition.as_ref().map(|_| Media::default()))?;
+    Some(Content::Audio { media, recognition })
 }
 
 fn rich_text(body: &Body) -> Option<Content> {

@@ -7,7 +7,7 @@ use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, RobotMessage};
 
-fn message(app: &str, n: i64) -> NewMessage {
+pub(super) fn message(app: &str, n: i64) -> NewMessage {
     NewMessage {
         client_id: ClientId::new(app),
         msg_id: Some(MsgId::new(format!("msg{n}"))),
@@ -33,7 +33,7 @@ fn left(recovered: &Recovered) -> Vec<(String, Vec<(Say, bool)>)> {
 pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreError>) {
     let app = ClientId::new("app");
     let store = Arc::new(open().unwrap());
-    assert_eq!(store.recover(&app, 0).await.unwrap(), Recovered::default());
+    assert_eq!(store.recover(&app, 0, 9).await.unwrap(), Recovered::default());
 
     // Queued without waiting: order is that of the calls.
     let kept: Vec<_> = (1..=5).map(|n| store.take_in(message("app", n))).collect();
@@ -63,7 +63,7 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     drop(store);
 
     let store = open().unwrap();
-    let recovered = store.recover(&app, 2).await.unwrap();
+    let recovered = store.recover(&app, 2, 9).await.unwrap();
     assert_eq!(
         left(&recovered),
         [
@@ -73,6 +73,9 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     );
     let seen: Vec<_> = recovered.seen.iter().map(|seen| seen.at).collect();
     assert_eq!(seen, [2, 3, 4, 5], "finished ones too, of this app, since then");
+    assert_eq!(recovered.unfinished[0].received_at, 3);
+    let newest = store.recover(&app, 2, 1).await.unwrap();
+    assert_eq!(newest.seen, recovered.seen[3..], "the newest, if there may not be more");
     assert_eq!(recovered.seen[0].msg_id, Some(MsgId::new("msg2")));
     assert_eq!(recovered.seen[0].message_id, Some(MessageId::new("frame2")));
 
@@ -82,8 +85,8 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     store.begin(parts[1].id).await.unwrap();
     store.sent(parts[1].id, None).await.unwrap();
     store.answered(recovered.unfinished[1].id, Vec::new()).await.unwrap();
-    let recovered = store.recover(&app, 100).await.unwrap();
+    let recovered = store.recover(&app, 100, 9).await.unwrap();
     assert_eq!(recovered, Recovered::default());
-    let other = store.recover(&ClientId::new("other"), 0).await.unwrap();
+    let other = store.recover(&ClientId::new("other"), 0, 9).await.unwrap();
     assert_eq!(other.unfinished.len(), 1);
 }

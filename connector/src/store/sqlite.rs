@@ -84,9 +84,15 @@ impl Drop for SqliteStore {
 }
 
 impl Store for SqliteStore {
-    fn recover(&self, client_id: &ClientId, seen_since: i64) -> Pending<Recovered> {
+    fn recover(
+        &self,
+        client_id: &ClientId,
+        seen_since: i64,
+        seen_at_most: usize,
+    ) -> Pending<Recovered> {
         let client_id = client_id.clone();
-        self.work(move |db| queries::recover(db, &client_id, seen_since))
+        let seen_at_most = i64::try_from(seen_at_most).unwrap_or(i64::MAX);
+        self.work(move |db| queries::recover(db, &client_id, seen_since, seen_at_most))
     }
 
     fn take_in(&self, message: NewMessage) -> Pending<InboxId> {
@@ -130,13 +136,33 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&dir.path().join(FILE)).unwrap();
-        store.recover(&ClientId::new("app"), 0).await.unwrap();
+        store.recover(&ClientId::new("app"), 0, 9).await.unwrap();
         let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap).collect();
         assert!(files.len() > 1, "the write-ahead log is beside it");
         for file in files {
             let mode = file.metadata().unwrap().permissions().mode() & 0o777;
             assert_eq!(mode, 0o600, "{}", file.path().display());
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_does_not_stop_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let app = ClientId::new("app");
+        let store = SqliteStore::open(&path).unwrap();
+        for n in 1..=2 {
+            let id = store.take_in(contract::message("app", n)).await.unwrap();
+            store.answered(id, vec![Say::text("a"), Say::text("b")]).await.unwrap();
+        }
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute("UPDATE outbox SET message = '{\"odd\":1}' WHERE id = 2", ()).unwrap();
+        let unfinished = store.recover(&app, 0, 9).await.unwrap().unfinished;
+        assert_eq!(unfinished.len(), 1);
+        assert_eq!(unfinished[0].data, r#"{"n":2}"#);
+        let reason: String =
+            db.query_row("SELECT failure FROM inbox WHERE id = 1", (), |row| row.get(0)).unwrap();
+        assert!(reason.contains("cannot be read"), "{reason}");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use mock_dingtalk::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
+use crate::relay::Relay;
 use crate::support::{Running, World, eventually};
 
 /// How the program says that it repeats a send that may have arrived.
@@ -292,6 +293,44 @@ async fn kill_before_the_first_connection_stands() {
     talk.kill(running).await;
     let outcome = talk.settle("no connection").await;
     assert_eq!((outcome.acked, outcome.twice), (5, 0));
+}
+
+#[tokio::test]
+async fn answers_outlive_an_outage_that_a_restart_falls_into() {
+    let talk = Talk::new().await;
+    let to = talk.world.mock.url().trim_start_matches("http://").parse().expect("an address");
+    let mut relay = Relay::new(to).await;
+    let start = |relay: &Relay| {
+        let mut command = talk.world.command(&["--dm-policy", "open", "--group-policy", "open"]);
+        command.env("DINGTALK_OPENAPI_ENDPOINT", relay.url());
+        command.env("DINGTALK_OAPI_ENDPOINT", relay.url());
+        talk.world.start_command(command)
+    };
+    let running = start(&relay);
+    talk.world.app.wait_connections(1).await.expect("the connector connects");
+    talk.world.app.fault(stuck(WEBHOOK, Action::Hang)).unwrap();
+    for n in 0..4 {
+        let text = format!("message {n}");
+        talk.world.app.say(&format!("user{n:04}"), &text).await.unwrap();
+    }
+    talk.world.app.wait_acked(4).await.unwrap();
+    eventually(|| "four sends".to_owned(), || (talk.hits() == 4).then_some(())).await;
+    relay.down().await;
+    talk.world.app.clear_faults().unwrap();
+    drop(running);
+    let running = start(&relay);
+    // Each answer waits longer than four tries take.
+    running.wait_log("an answer waits", 4 * 5).await;
+    assert!(running.lines("did not arrive").is_empty());
+    relay.up().await;
+    let sent = talk.world.app.wait_sent(4).await.unwrap();
+    let mut texts: Vec<_> = sent.iter().map(|row| row.text.as_str()).collect();
+    texts.sort_unstable();
+    assert_eq!(texts, ["message 0", "message 1", "message 2", "message 3"]);
+    // Once each: another answer comes after them, and nothing else.
+    talk.world.app.wait_connections(1).await.expect("the connector connects again");
+    talk.world.app.say("user0009", "the last").await.unwrap();
+    assert_eq!(talk.world.app.wait_sent(5).await.unwrap().len(), 5);
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ mod media;
 mod policy;
 mod reconnect;
 mod refused;
+mod relay;
 mod secrets;
 mod shutdown;
+mod store;
 mod support;

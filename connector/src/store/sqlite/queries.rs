@@ -1,6 +1,7 @@
 //! The statements, one function each.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
+use tracing::error;
 
 use super::super::{InboxId, NewMessage, OutboxId, Recovered, Seen, Unfinished, UnsentPart};
 use crate::agent::Say;
@@ -94,54 +95,84 @@ pub(super) fn recover(
     db: &Transaction<'_>,
     client_id: &ClientId,
     seen_since: i64,
+    seen_at_most: i64,
 ) -> rusqlite::Result<Recovered> {
-    let mut recovered = Recovered::default();
-    let mut unfinished = db.prepare(
-        "SELECT id, data FROM inbox WHERE finished_at IS NULL AND client_id = :client_id ORDER BY id",
+    Ok(Recovered {
+        unfinished: unfinished(db, client_id)?,
+        seen: seen(db, client_id, seen_since, seen_at_most)?,
+    })
+}
+
+fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Vec<Unfinished>> {
+    let mut messages = db.prepare(
+        "SELECT id, data, received_at FROM inbox
+         WHERE finished_at IS NULL AND client_id = :client_id ORDER BY id",
     )?;
     let mut parts = db.prepare(
         "SELECT id, message, begun FROM outbox
          WHERE inbox_id = :inbox_id AND sent_at IS NULL ORDER BY id",
     )?;
-    let mut rows = unfinished.query(named_params! { ":client_id": client_id.as_str() })?;
+    let (mut unfinished, mut unreadable) = (Vec::new(), Vec::new());
+    let mut rows = messages.query(named_params! { ":client_id": client_id.as_str() })?;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
         let parts = parts
             .query_map(named_params! { ":inbox_id": id }, |row| {
                 let text: String = row.get(1)?;
-                let message = serde_json::from_str(&text).map_err(|e| {
-                    let kind = rusqlite::types::Type::Text;
-                    rusqlite::Error::FromSqlConversionFailure(1, kind, Box::new(e))
-                })?;
-                Ok(UnsentPart { id: OutboxId(row.get(0)?), message, begun: row.get(2)? })
+                let (id, begun) = (OutboxId(row.get(0)?), row.get(2)?);
+                Ok(serde_json::from_str(&text).map(|message| UnsentPart { id, message, begun }))
             })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        recovered.unfinished.push(Unfinished { id: InboxId(id), data: row.get(1)?, parts });
+            .collect::<rusqlite::Result<Result<Vec<_>, _>>>()?;
+        let id = InboxId(id);
+        match parts {
+            Ok(parts) => {
+                let (data, received_at) = (row.get(1)?, row.get(2)?);
+                unfinished.push(Unfinished { id, received_at, data, parts });
+            }
+            Err(e) => unreadable.push((id, format!("its kept answer cannot be read: {e}"))),
+        }
     }
+    for (id, reason) in unreadable {
+        error!("a message gets no answer: {reason}");
+        failed(db, id, &reason)?;
+    }
+    Ok(unfinished)
+}
+
+/// The newest ids, oldest first.
+fn seen(
+    db: &Transaction<'_>,
+    client_id: &ClientId,
+    since: i64,
+    at_most: i64,
+) -> rusqlite::Result<Vec<Seen>> {
     // Rows stand in the order they came: reading back from the newest is cheaper than an index that
     // every ack would have to keep.
-    let mut seen = db.prepare(
+    let mut query = db.prepare(
         "SELECT msg_id, message_id, received_at FROM inbox
-         WHERE client_id = :client_id ORDER BY id DESC",
+         WHERE client_id = :client_id ORDER BY id DESC LIMIT :at_most",
     )?;
-    let mut rows = seen.query(named_params! { ":client_id": client_id.as_str() })?;
+    let params = named_params! { ":client_id": client_id.as_str(), ":at_most": at_most };
+    let mut rows = query.query(params)?;
+    let mut seen = Vec::new();
     while let Some(row) = rows.next()? {
         let at = row.get(2)?;
-        if at < seen_since {
+        if at < since {
             break;
         }
-        recovered.seen.push(Seen {
+        seen.push(Seen {
             msg_id: row.get::<_, Option<String>>(0)?.map(MsgId::new),
             message_id: row.get::<_, Option<String>>(1)?.map(MessageId::new),
             at,
         });
     }
-    recovered.seen.reverse();
-    Ok(recovered)
+    seen.reverse();
+    Ok(seen)
 }
 
-/// Removes some of the messages that were finished and came long ago, oldest first.
-pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<()> {
+/// Removes some of the messages that were finished and came long ago, oldest first. Returns whether
+/// there may be more.
+pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<bool> {
     let before = now.saturating_sub(KEEP_MS);
     let db = connection.transaction()?;
     let young: Option<i64> = db
@@ -151,6 +182,7 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<(
             |row| row.get(0),
         )
         .optional()?;
+    let mut removed = 0;
     for statement in [
         "DELETE FROM outbox WHERE inbox_id IN (
              SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young
@@ -160,7 +192,9 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<(
              ORDER BY id LIMIT :rows)",
     ] {
         let young = young.unwrap_or(i64::MAX);
-        db.execute(statement, named_params! { ":young": young, ":rows": PRUNE_ROWS })?;
+        let params = named_params! { ":young": young, ":rows": PRUNE_ROWS };
+        removed = db.execute(statement, params)?;
     }
-    db.commit()
+    db.commit()?;
+    Ok(i64::try_from(removed).is_ok_and(|messages| messages >= PRUNE_ROWS))
 }

@@ -87,43 +87,123 @@ pub(super) fn run(mut connection: Connection, queue: &Receiver<Box<dyn Job>>) {
         }
         commit(&mut connection, batch);
         if pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
-            pruned = Some(Instant::now());
-            if let Err(e) = queries::prune(&mut connection, queries::now_ms()) {
-                error!("old rows could not be removed from the database: {e}");
-            }
+            pruned = match queries::prune(&mut connection, queries::now_ms()) {
+                // The rest after the next batch.
+                Ok(true) => None,
+                Ok(false) => Some(Instant::now()),
+                Err(e) => {
+                    error!("old rows could not be removed from the database: {e}");
+                    Some(Instant::now())
+                }
+            };
         }
     }
 }
 
-/// Does a batch in one transaction. If that fails each job has one of its own, so that a single bad
-/// one does not fail its neighbours.
+/// Why a transaction failed.
+enum Failure {
+    /// One of its jobs could not be done.
+    Job(rusqlite::Error),
+    /// It could not begin or be committed, which no other would do any better.
+    Transaction(rusqlite::Error),
+}
+
+/// Does a batch in one transaction. If a job fails in it each has one of its own, so that a single bad
+/// one does not fail its neighbours, until one cannot begin or be committed.
 fn commit(connection: &mut Connection, mut batch: Vec<Box<dyn Job>>) {
-    let whole = together(connection, &mut batch);
-    let alone = batch.len() == 1;
+    let mut all = match together(connection, &mut batch) {
+        Ok(()) => Some(Ok(())),
+        Err(Failure::Job(e)) if batch.len() == 1 => Some(Err(explain(&e))),
+        Err(Failure::Job(_)) => None,
+        Err(Failure::Transaction(e)) => Some(Err(explain(&e))),
+    };
     for mut job in batch {
-        let outcome = match &whole {
-            Ok(()) => Ok(()),
-            Err(e) if alone => Err(explain(e)),
-            Err(_) => together(connection, std::slice::from_mut(&mut job)).map_err(|e| explain(&e)),
+        let outcome = match &all {
+            Some(outcome) => outcome.clone(),
+            None => match together(connection, std::slice::from_mut(&mut job)) {
+                Ok(()) => Ok(()),
+                Err(Failure::Job(e)) => Err(explain(&e)),
+                Err(Failure::Transaction(e)) => {
+                    all = Some(Err(explain(&e)));
+                    Err(explain(&e))
+                }
+            },
         };
         job.reply(outcome);
     }
 }
 
-fn together(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> rusqlite::Result<()> {
+fn together(connection: &mut Connection, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
     if !jobs.iter().any(|job| job.needs_transaction()) {
         return Ok(());
     }
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let transaction = connection
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(Failure::Transaction)?;
     for job in jobs {
-        job.perform(&transaction)?;
+        job.perform(&transaction).map_err(Failure::Job)?;
     }
-    transaction.commit()
+    transaction.commit().map_err(Failure::Transaction)
 }
 
 fn explain(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
         _ => StoreError::Failed(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    type Reply = oneshot::Receiver<Result<(), StoreError>>;
+
+    fn insert(value: &'static str) -> (Box<dyn Job>, Reply) {
+        let (reply, outcome) = oneshot::channel();
+        let work = move |db: &Transaction<'_>| db.execute(value, ()).map(drop);
+        (Box::new(Work::new(work, reply)), outcome)
+    }
+
+    fn outcomes(replies: Vec<Reply>) -> Vec<bool> {
+        replies.into_iter().map(|mut reply| reply.try_recv().unwrap().is_ok()).collect()
+    }
+
+    #[test]
+    fn a_job_that_fails_fails_alone() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (a INTEGER NOT NULL) STRICT").unwrap();
+        let insert_all =
+            ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (NULL)", "DELETE FROM t"];
+        let (batch, replies) = insert_all.into_iter().map(insert).unzip();
+        commit(&mut db, batch);
+        assert_eq!(outcomes(replies), [true, false, true]);
+    }
+
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+    #[test]
+    fn a_transaction_that_cannot_begin_is_tried_once_for_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let mut db = Connection::open(&path).unwrap();
+        db.execute_batch("CREATE TABLE t (a)").unwrap();
+        db.busy_handler(Some(|_| {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            false
+        }))
+        .unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (batch, replies) = (0..3).map(|_| insert("INSERT INTO t VALUES (1)")).unzip();
+        commit(&mut db, batch);
+        assert_eq!(outcomes(replies), [false; 3]);
+        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+        drop(other);
+        let (batch, replies) = (0..3).map(|_| insert("INSERT INTO t VALUES (1)")).unzip();
+        commit(&mut db, batch);
+        assert_eq!(outcomes(replies), [true; 3]);
     }
 }
