@@ -341,6 +341,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_that_is_too_large_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::Unreadable);
+        let file = std::fs::File::create(&path).unwrap();
+        assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::Empty);
+        file.set_len(5).unwrap();
+        assert_eq!(read_file(&path, 5).unwrap().len(), 5);
+        // More than any memory holds: its length is asked for first.
+        file.set_len(1 << 40).unwrap();
+        assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::TooLarge);
+    }
+
+    #[test]
     fn a_webhook_counts_as_dead_five_minutes_early() {
         let question = |expiry: serde_json::Value| {
             let data = serde_json::json!({

@@ -5,6 +5,7 @@ mod cli;
 mod delivery;
 mod dev;
 mod durable;
+mod fetch;
 mod golden;
 mod hostile;
 mod media;

@@ -118,6 +118,35 @@ async fn one_picture_that_cannot_be_had_leaves_the_others() {
 }
 
 #[tokio::test]
+async fn words_stand_where_a_file_cannot_be_sent_and_the_rest_follows() {
+    let (world, running) = start().await;
+    let pictures = vec![unique(Sample::Png, "1.png"), unique(Sample::Png, "2.png")];
+    let upload = || When::Path("/media/upload".to_owned());
+    let refused =
+        Action::Code { status: 200, code: "40004".to_owned(), message: "bad type".to_owned() };
+    world.app.fault(Fault::once(upload(), refused)).unwrap();
+    let parts = vec![
+        serde_json::json!({ "text": "two:" }),
+        serde_json::json!({ "type": "picture" }),
+        serde_json::json!({ "type": "picture" }),
+    ];
+    world.app.say_rich_text("user0001", parts, pictures.clone()).await.unwrap();
+    let sent = world.app.wait_sent(3).await.unwrap();
+    assert!(sent[1].text.contains("DingTalk refused it"), "{sent:?}");
+    assert!(!sent[1].text.contains("40004"));
+    assert_eq!(running.lines("40004").len(), 1);
+    assert!(shows(&world, &sent[2], &pictures[1]));
+    // An upload that may have arrived is repeated, and is no second answer.
+    let busy = Action::Status(503, mock_dingtalk::ErrorBody::Html);
+    world.app.fault(Fault::once(upload(), busy)).unwrap();
+    let file = unique(Sample::Txt, "notes.txt");
+    world.app.say_file("user0001", file.clone()).await.unwrap();
+    let sent = world.app.wait_sent(4).await.unwrap();
+    assert!(shows(&world, &sent[3], &file));
+    assert!(running.lines("may have arrived is repeated").is_empty());
+}
+
+#[tokio::test]
 async fn a_file_is_fetched_without_headers_that_break_its_signature() {
     let (world, running) = start().await;
     // The mock's address refuses a Content-Type as a presigned one does; a first 503 passes.
