@@ -61,15 +61,22 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         Failure::new(ExitCode::StateDirectory, message)
     })?;
     let store = SqliteStore::open(&state_dir.path().join(FILE))?;
-    let gateway = Gateway::start(config(&mock, &app, state_dir.path()), Arc::new(store)).await?;
-    let outcome = match args.say {
-        Some(text) => tokio::select! {
-            outcome = say(&app, &text) => outcome,
-            _ = signals.next() => {
-                Err(Failure::new(ExitCode::NoAnswer, "interrupted before the answer came"))
-            }
-        },
-        None => stay(&mock, &mut signals).await,
+    let mut gateway =
+        Gateway::start(config(&mock, &app, state_dir.path()), Arc::new(store)).await?;
+    let work = async {
+        match args.say {
+            Some(text) => tokio::select! {
+                outcome = say(&app, &text) => outcome,
+                _ = signals.next() => {
+                    Err(Failure::new(ExitCode::NoAnswer, "interrupted before the answer came"))
+                }
+            },
+            None => stay(&mock, &mut signals).await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        failure = gateway.failed() => return Err(Failure::new(ExitCode::Failed, failure)),
     };
     signals.or_die(gateway.stop()).await;
     outcome

@@ -199,6 +199,23 @@ mod tests {
     }
 
     #[test]
+    fn cleaning_removes_files_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let media = MediaDir::open(dir.path().join("media")).unwrap();
+        let now = SystemTime::now();
+        for (name, age) in [("old", 2 * KEEP), ("young", KEEP / 2)] {
+            let file = File::create(media.path.join(name)).unwrap();
+            file.set_modified(now.checked_sub(age).unwrap()).unwrap();
+        }
+        std::fs::create_dir(media.path.join("folder")).unwrap();
+        media.clean(now, CAP);
+        let left = std::fs::read_dir(&media.path).unwrap().map(|file| file.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["folder", "young"]);
+    }
+
+    #[test]
     fn the_old_go_and_of_too_many_the_oldest() {
         let now = SystemTime::UNIX_EPOCH + 100 * KEEP;
         let file = |name: &str, age: Duration, length| Kept {

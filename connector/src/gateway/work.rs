@@ -9,7 +9,7 @@ use tracing::{debug, error};
 
 use super::media::MediaStore;
 use super::reply::{Question, Replier, ReplyError};
-use crate::agent::{Agent, Say, Turn};
+use crate::agent::{Agent, AgentError, Say, Turn};
 use crate::backoff::Backoff;
 use crate::protocol::{BotMessage, MsgId};
 use crate::store::{InboxId, OutboxId, Pending, Store, StoreError, UnsentPart};
@@ -82,15 +82,22 @@ impl Work {
 async fn ask(tools: &Tools, message: &BotMessage, mut turn: Turn) -> Vec<Say> {
     let robot_code = tools.replier.robot_code(message);
     tools.media.fetch(&robot_code, &mut turn.attachments).await;
-    let turn = AssertUnwindSafe(async { tools.agent.turn(turn).await });
-    let failure = match turn.catch_unwind().await {
-        Ok(Ok(answer)) => return answer,
-        Ok(Err(e)) => e.to_string(),
-        // What it panicked with is on stderr.
-        Err(_) => "it panicked".to_owned(),
-    };
-    error!(msg_id = message.msg_id.as_ref().map(MsgId::as_str), "the agent failed: {failure}");
-    vec![Say::text(FAILED)]
+    match answer(&*tools.agent, turn).await {
+        Ok(answer) => answer,
+        Err(failure) => {
+            let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
+            error!(msg_id, "the agent failed: {failure}");
+            vec![Say::text(FAILED)]
+        }
+    }
+}
+
+/// What the agent says; a panic of its is one more way to fail.
+async fn answer(agent: &dyn Agent, turn: Turn) -> Result<Vec<Say>, AgentError> {
+    let turn = AssertUnwindSafe(async { agent.turn(turn).await });
+    // What it panicked with is on stderr.
+    let outcome = turn.catch_unwind().await;
+    outcome.unwrap_or_else(|_| Err(AgentError("it panicked".to_owned())))
 }
 
 /// Keeps an answer before anything of it is sent.
@@ -159,3 +166,36 @@ async fn keep_trying<T>(mut ask: impl FnMut() -> Pending<T>) -> Result<T, StoreG
 /// What a person is told when the agent failed.
 const FAILED: &str = "抱歉，处理消息时出错了，请稍后再试\n\
                       Sorry, something went wrong with this message; please try again later";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::Answer;
+    use crate::protocol::ConversationId;
+
+    /// Panics before or after it has begun.
+    struct Clumsy(bool);
+
+    impl Agent for Clumsy {
+        fn turn(&self, _: Turn) -> Answer<'_> {
+            assert!(self.0, "at once");
+            Box::pin(async { panic!("on the way") })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_panics_has_failed() {
+        for begins in [false, true] {
+            let turn = Turn {
+                conversation_id: ConversationId::new("cid"),
+                sender_nick: None,
+                text: "hi".to_owned(),
+                has_words: true,
+                attachments: Vec::new(),
+                quote: None,
+            };
+            let outcome = answer(&Clumsy(begins), turn).await;
+            assert_eq!(outcome, Err(AgentError("it panicked".to_owned())));
+        }
+    }
+}

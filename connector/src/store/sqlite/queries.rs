@@ -198,3 +198,32 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<b
     db.commit()?;
     Ok(i64::try_from(removed).is_ok_and(|messages| messages >= PRUNE_ROWS))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_rows_go_some_at_a_time_and_it_says_whether_there_are_more() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut db, 0).unwrap();
+        let now = 2 * KEEP_MS;
+        let insert = |received_at: i64, finished_at: Option<i64>, count: i64| {
+            for _ in 0..count {
+                db.execute(
+                    "INSERT INTO inbox (client_id, conversation_id, received_at, finished_at, data)
+                     VALUES ('app', 'cid', ?1, ?2, '')",
+                    (received_at, finished_at),
+                )
+                .unwrap();
+            }
+        };
+        insert(1, None, 1);
+        insert(2, Some(2), PRUNE_ROWS + 1);
+        insert(now, Some(now), 1);
+        assert!(prune(&mut db, now).unwrap());
+        assert!(!prune(&mut db, now).unwrap());
+        let left: i64 = db.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0)).unwrap();
+        assert_eq!(left, 2, "the unfinished one and the young one");
+    }
+}

@@ -79,7 +79,7 @@ fn look(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 /// The first writes to the file: how it is written, and its tables.
-fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+pub(super) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // An acked message must survive a power cut, too.
     connection.pragma_update(None, "synchronous", "full")?;

@@ -182,6 +182,23 @@ mod tests {
         assert_eq!(outcomes(replies), [true, false, true]);
     }
 
+    #[test]
+    fn a_full_disk_is_named_and_passes() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch("CREATE TABLE t (a)").unwrap();
+        db.pragma_update_and_check(None, "max_page_count", 2, |_| Ok(())).unwrap();
+        let big = || insert("INSERT INTO t VALUES (zeroblob(100000))");
+        let (batch, replies): (Vec<_>, Vec<_>) = (0..2).map(|_| big()).unzip();
+        commit(&mut db, batch);
+        for mut reply in replies {
+            assert_eq!(reply.try_recv().unwrap(), Err(StoreError::Full));
+        }
+        db.pragma_update_and_check(None, "max_page_count", 1_000, |_| Ok(())).unwrap();
+        let (batch, replies) = (0..2).map(|_| big()).unzip();
+        commit(&mut db, batch);
+        assert_eq!(outcomes(replies), [true; 2]);
+    }
+
     static ASKED: AtomicUsize = AtomicUsize::new(0);
 
     #[test]
