@@ -83,7 +83,8 @@ impl MediaStore {
             stream::iter(fetches.collect::<Vec<_>>()).buffered(AT_ONCE).collect().await;
         for (attachment, outcome) in attachments.iter_mut().zip(outcomes) {
             attachment.file = Some(outcome.map_err(|(missing, detail)| {
-                warn!(kind = ?attachment.kind, "a file of a message cannot be had: {missing}: {detail}");
+                let kind = attachment.kind;
+                warn!(?kind, "a file of a message cannot be had: {missing}: {detail}");
                 missing
             }));
         }
