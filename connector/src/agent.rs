@@ -77,9 +77,11 @@ impl Missing {
     }
 }
 
-/// One thing that an agent says. Answers that wait are kept in this form: a new variant or member, here or
-/// in [`RobotMessage`], needs a new schema version of the store, even an empty one, so that an older
-/// release leaves the file alone; and what was kept before must stay readable.
+/// One thing that an agent says.
+///
+/// Answers that wait are kept in this form. A new variant or member, here or in [`RobotMessage`],
+/// needs a new schema version of the store, even one without a change, so that an older release leaves
+/// the file alone; and what was kept before must stay readable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Say {

@@ -39,8 +39,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Keeps a message. Whoever has the result may ack it.
     fn take_in(&self, message: NewMessage) -> Pending<InboxId>;
 
-    /// Ready when everything that was queued before is dealt with: durable, or failed, as its own outcome
-    /// says.
+    /// Ready when everything that was queued before is dealt with: durable, or failed, as its own
+    /// outcome says.
     fn barrier(&self) -> Pending<()>;
 
     /// Keeps what the agent said to a message, of which the first part is about to be sent. Nothing
