@@ -1,11 +1,14 @@
-//! What answers: one turn in, at most one reply out.
+//! What answers: one turn in, what is to be said out.
 
 pub mod echo;
 pub mod none;
 
+use std::path::PathBuf;
 use std::pin::Pin;
 
-use crate::protocol::{ConversationId, RobotMessage};
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::{ConversationId, Media, MsgId, ProcessQueryKey, RobotMessage};
 
 pub use echo::Echo;
 pub use none::Silent;
@@ -17,8 +20,118 @@ pub struct Turn {
     pub conversation_id: ConversationId,
     /// Display name of the writer.
     pub sender_nick: Option<String>,
-    /// What was written; never empty.
+    /// What was written, with a mark such as `[picture 1]` where a file stood; empty only if something
+    /// is quoted without a word.
     pub text: String,
+    /// Whether there are words besides such marks.
+    pub has_words: bool,
+    /// What came with it and with what it quotes, in the order of the marks.
+    pub attachments: Vec<Attachment>,
+    /// The message that it answers.
+    pub quote: Option<Quoted>,
+}
+
+/// A file that came with a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attachment {
+    /// What it is.
+    pub kind: AttachmentKind,
+    /// Where it is to be had.
+    pub media: Media,
+    /// The file on this machine, for 7 days, or why it could not be had. `None` before it was tried.
+    pub file: Option<Result<PathBuf, Missing>>,
+}
+
+/// Why a file could not be had. What more is known is in the log only: addresses and paths are
+/// nobody else's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// It came without a `downloadCode`.
+    #[error("it came without a way to fetch it")]
+    NoCode,
+    /// It has more bytes than are fetched.
+    #[error("it is too large")]
+    TooLarge,
+    /// DingTalk, or its storage, does not hand it out (any more).
+    #[error("it has expired, or DingTalk refused it")]
+    Refused,
+    /// Nothing answers where it should be.
+    #[error("it cannot be reached at the moment")]
+    Unreachable,
+    /// It cannot be written here.
+    #[error("it could not be stored")]
+    NotStored,
+}
+
+impl Missing {
+    /// What a person is told who sent it.
+    pub fn for_people(self) -> String {
+        let chinese = match self {
+            Self::NoCode => "消息没有带下载码",
+            Self::TooLarge => "文件太大",
+            Self::Refused => "文件已过期或被拒绝",
+            Self::Unreachable => "暂时连不上",
+            Self::NotStored => "保存失败",
+        };
+        format!("收到的文件取不回来：{chinese}\nA file of yours cannot be had: {self}")
+    }
+}
+
+/// One thing that an agent says.
+///
+/// Answers that wait are kept in this form. A new variant or member, here or in [`RobotMessage`],
+/// needs a new schema version of the store, even one without a change, so that an older release leaves
+/// the file alone; and what was kept before must stay readable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Say {
+    /// Words.
+    Message(RobotMessage),
+    /// A file of this machine; it is uploaded when it is sent.
+    File {
+        /// How it is shown.
+        kind: AttachmentKind,
+        /// Where it is.
+        path: PathBuf,
+        /// Shown name, with its extension.
+        name: String,
+    },
+}
+
+impl Say {
+    /// Plain words.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Message(RobotMessage::Text(text.into()))
+    }
+}
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AttachmentKind {
+    /// A picture.
+    Picture,
+    /// A recording of a voice.
+    Audio,
+    /// A video.
+    Video,
+    /// Anything else.
+    File,
+}
+
+/// A message that another one answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quoted {
+    /// Which one it is.
+    pub msg_id: Option<MsgId>,
+    /// The robot itself sent it, under this key.
+    pub process_query_key: Option<ProcessQueryKey>,
+    /// Display name of who wrote it, where it came along.
+    pub sender_nick: Option<String>,
+    /// Its words; empty where only its id came along.
+    pub text: String,
+    /// What it quotes itself.
+    pub quote: Option<Box<Quoted>>,
 }
 
 /// An agent could not answer.
@@ -27,19 +140,18 @@ pub struct Turn {
 pub struct AgentError(pub String);
 
 /// The answer to a turn, under way.
-pub type Answer<'a> =
-    Pin<Box<dyn Future<Output = Result<Option<RobotMessage>, AgentError>> + Send + 'a>>;
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Vec<Say>, AgentError>> + Send + 'a>>;
 
 /// Whatever turns a message into an answer.
 pub trait Agent: Send + Sync + 'static {
-    /// Answers one turn; `None` says nothing.
+    /// Answers one turn, in this order; nothing at all is an answer, too.
     fn turn(&self, turn: Turn) -> Answer<'_>;
 }
 
 /// Agents that are built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum AgentKind {
-    /// Text comes back verbatim.
+    /// Text comes back verbatim, files come back as they were sent.
     Echo,
     /// Messages are acked, and nothing is said: for measuring.
     None,

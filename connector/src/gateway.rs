@@ -3,22 +3,34 @@
 pub mod access;
 mod conversations;
 mod dedupe;
+mod intake;
+mod media;
+mod media_dir;
+mod persist;
 mod reply;
 mod runtime;
+mod turn;
+mod work;
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tracing::error;
 
 use self::access::{Access, DmPolicy, GroupPolicy};
+use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
+use self::media::MediaStore;
 use self::reply::Replier;
 use self::runtime::Runtime;
+use self::work::{StoreGone, Tools};
 use crate::agent::AgentKind;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::protocol::{Subscription, topic};
+use crate::state_dir::StateDirError;
+use crate::store::{Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
 
@@ -33,10 +45,23 @@ pub struct GatewayConfig {
     pub handshake_timeout: Duration,
     /// Who answers.
     pub agent: AgentKind,
+    /// The prepared state directory.
+    pub state_dir: PathBuf,
     /// Who may talk to the robot alone.
     pub dm_policy: DmPolicy,
     /// In which groups it answers.
     pub group_policy: GroupPolicy,
+}
+
+/// A robot cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    StateDir(#[from] StateDirError),
 }
 
 /// A robot at work.
@@ -45,20 +70,30 @@ pub struct Gateway {
     stream: Arc<StreamHandle>,
     driver: JoinHandle<()>,
     deadline: watch::Sender<Option<Instant>>,
-    runtime: JoinHandle<runtime::Unfinished>,
+    runtime: JoinHandle<Result<runtime::Unanswered, StoreGone>>,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
 pub const DRAIN: Duration = Duration::from_secs(10);
 
 impl Gateway {
-    /// Starts; the connection is made in the background and kept from then on.
-    pub fn start(config: GatewayConfig) -> Self {
+    /// Starts, with what an earlier process left in the store; the connection is made in the
+    /// background and kept from then on. Fails when the store cannot be read.
+    pub async fn start(config: GatewayConfig, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        let client_id = config.openapi.credential.client_id.clone();
+        let now = now_ms();
+        let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
+        let recovered =
+            store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
+        let access = Access::new(config.dm_policy, config.group_policy);
+        let intake = Intake::new(client_id, access, &recovered.seen, (Instant::now(), now));
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
             tls: Arc::clone(&config.openapi.tls),
         };
         let client = Arc::new(OpenApiClient::new(config.openapi));
+        let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
+            .map_err(|e| StateDirError::not_writable(&config.state_dir, e))?;
         let stream_config = StreamConfig {
             session: config.session,
             transport,
@@ -67,14 +102,15 @@ impl Gateway {
         };
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
-        let runtime = Runtime::new(
-            Arc::clone(&stream),
-            Arc::from(config.agent.build()),
-            Access::new(config.dm_policy, config.group_policy),
-            Replier::new(client),
-        );
+        let tools = Tools {
+            agent: Arc::from(config.agent.build()),
+            media,
+            replier: Arc::new(Replier::new(client)),
+            store,
+        };
+        let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         let (deadline, until) = watch::channel(None);
-        Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) }
+        Ok(Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) })
     }
 
     /// The connection's state, now and whenever it changes.
@@ -85,25 +121,38 @@ impl Gateway {
     /// Waits for an end that nobody asked for, and says what failed. A process that lives on without
     /// its robot would look well to everybody.
     pub async fn failed(&mut self) -> String {
-        let (part, ended) = tokio::select! {
-            ended = &mut self.driver => ("stream", ended.err()),
-            ended = &mut self.runtime => ("runtime", ended.err()),
+        let (part, cause) = tokio::select! {
+            ended = &mut self.driver => ("stream", ended.err().map(|e| e.to_string())),
+            ended = &mut self.runtime => ("runtime", match ended {
+                Ok(outcome) => outcome.err().map(|gone| gone.to_string()),
+                Err(e) => Some(e.to_string()),
+            }),
         };
-        let cause = ended.map_or_else(|| "it ended".to_owned(), |e| e.to_string());
+        let cause = cause.unwrap_or_else(|| "it ended".to_owned());
         format!("the robot's {part} failed: {cause}")
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
-    /// could not be finished.
+    /// could not be finished; the next start goes on with them.
     pub async fn stop(self) -> usize {
         self.deadline.send_replace(Some(Instant::now() + DRAIN));
         self.stream.stop();
         match self.runtime.await {
-            Ok(unfinished) => unfinished.0,
+            Ok(Ok(unanswered)) => unanswered.0,
+            Ok(Err(gone)) => {
+                error!("the robot's runtime failed: {gone}");
+                0
+            }
             Err(e) => {
                 error!(error = %e, "the robot's runtime failed");
                 0
             }
         }
     }
+}
+
+/// Milliseconds since 1970 UTC on the wall clock.
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

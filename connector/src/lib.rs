@@ -10,6 +10,7 @@ pub mod openapi;
 pub mod protocol;
 pub mod redact;
 pub mod state_dir;
+pub mod store;
 pub mod stream;
 pub mod telemetry;
 pub mod tls;

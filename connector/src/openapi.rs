@@ -8,6 +8,8 @@ pub mod access_token;
 mod answer;
 pub mod error;
 pub mod gateway;
+pub mod media;
+pub mod message_files;
 pub mod robot;
 pub mod session_webhook;
 pub mod trust;
@@ -133,11 +135,21 @@ impl OpenApiClient {
         self.token.current(|| access_token::request(self)).await
     }
 
-    /// A path on the OpenAPI host, below whatever path its base URL has.
+    /// A path on the OpenAPI host.
     fn openapi(&self, path: &str) -> Url {
-        let mut url = self.endpoints.openapi.clone();
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&(base + path));
-        url
+        below(&self.endpoints.openapi, path)
     }
+
+    /// A path on the old host.
+    fn oapi(&self, path: &str) -> Url {
+        below(&self.endpoints.oapi, path)
+    }
+}
+
+/// A path below whatever path a base URL has.
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let prefix = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&(prefix + path));
+    url
 }

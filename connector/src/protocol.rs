@@ -7,15 +7,21 @@
 pub mod ack;
 pub mod bot;
 pub mod connection;
+pub mod content;
 pub mod frame;
 pub mod id;
 mod lenient;
+pub mod quote;
 pub mod reply;
 pub mod topic;
 
 pub use ack::{Ack, AckCode, EventAckStatus};
-pub use bot::{BotMessage, BotMessageError, Content, ConversationType};
+pub use bot::{BotMessage, BotMessageError, ConversationType};
 pub use connection::{Endpoint, OpenConnectionRequest, Subscription, Ticket};
+pub use content::{Content, DrivePlace, Media, Part, RecordEntry};
 pub use frame::{DataFrame, FrameError, FrameType, Headers};
-pub use id::{ConversationId, EventId, MessageId, MsgId, RobotCode, SenderId, SenderStaffId};
+pub use id::{
+    ConversationId, EventId, MessageId, MsgId, ProcessQueryKey, RobotCode, SenderId, SenderStaffId,
+};
+pub use quote::Quote;
 pub use reply::RobotMessage;

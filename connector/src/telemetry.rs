@@ -16,5 +16,7 @@ pub fn start(verbose: bool) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // It would complain with a macro that panics when stderr takes nothing: a full disk.
+        .log_internal_errors(false)
         .init();
 }

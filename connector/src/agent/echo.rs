@@ -1,14 +1,32 @@
 //! The agent that says what it hears: a first sign of life, and the subject of most tests.
 
-use super::{Agent, Answer, Turn};
-use crate::protocol::RobotMessage;
+use super::{Agent, Answer, Say, Turn};
 
-/// Answers with the same text.
+/// Answers with the same text, and with the same files.
 #[derive(Debug, Clone, Copy)]
 pub struct Echo;
 
 impl Agent for Echo {
     fn turn(&self, turn: Turn) -> Answer<'_> {
-        Box::pin(async move { Ok(Some(RobotMessage::Text(turn.text))) })
+        Box::pin(async move {
+            let mut said = Vec::new();
+            // Marks alone say nothing that the files don't say.
+            if (turn.has_words || turn.attachments.is_empty()) && !turn.text.is_empty() {
+                said.push(Say::text(turn.text));
+            }
+            for attachment in turn.attachments {
+                match attachment.file {
+                    Some(Ok(path)) => {
+                        let stored =
+                            path.file_name().map(|name| name.to_string_lossy().into_owned());
+                        let name = attachment.media.file_name.or(stored).unwrap_or_default();
+                        said.push(Say::File { kind: attachment.kind, path, name });
+                    }
+                    Some(Err(missing)) => said.push(Say::text(missing.for_people())),
+                    None => {}
+                }
+            }
+            Ok(said)
+        })
     }
 }

@@ -8,6 +8,6 @@ pub struct Silent;
 
 impl Agent for Silent {
     fn turn(&self, _: Turn) -> Answer<'_> {
-        Box::pin(async { Ok(None) })
+        Box::pin(async { Ok(Vec::new()) })
     }
 }

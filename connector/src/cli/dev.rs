@@ -1,6 +1,8 @@
 //! `ddingtalk dev`: everything in one process, without a DingTalk account.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mock_dingtalk::{App, MockDingtalk};
@@ -16,6 +18,7 @@ use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
+use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::{telemetry, tls};
 
@@ -53,22 +56,34 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         Failure::new(ExitCode::Address, format!("{e}{cause}; {advice}"))
     })?;
     let app = mock.app();
-    let gateway = Gateway::start(config(&mock, &app));
-    let outcome = match args.say {
-        Some(text) => tokio::select! {
-            outcome = say(&app, &text) => outcome,
-            _ = signals.next() => {
-                Err(Failure::new(ExitCode::NoAnswer, "interrupted before the answer came"))
-            }
-        },
-        None => stay(&mock, &mut signals).await,
+    let state_dir = tempfile::tempdir().map_err(|e| {
+        let message = format!("cannot make a temporary directory: {e}; set TMPDIR to another one");
+        Failure::new(ExitCode::StateDirectory, message)
+    })?;
+    let store = SqliteStore::open(&state_dir.path().join(FILE))?;
+    let mut gateway =
+        Gateway::start(config(&mock, &app, state_dir.path()), Arc::new(store)).await?;
+    let work = async {
+        match args.say {
+            Some(text) => tokio::select! {
+                outcome = say(&app, &text) => outcome,
+                _ = signals.next() => {
+                    Err(Failure::new(ExitCode::NoAnswer, "interrupted before the answer came"))
+                }
+            },
+            None => stay(&mock, &mut signals).await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        failure = gateway.failed() => return Err(Failure::new(ExitCode::Failed, failure)),
     };
     signals.or_die(gateway.stop()).await;
     outcome
 }
 
 /// Both sides in one process: nothing is read from the environment, no proxy is asked, all is open.
-fn config(mock: &MockDingtalk, app: &App) -> GatewayConfig {
+fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
     let url = Url::parse(mock.url()).expect("the mock's own address is a URL");
     let endpoints = Endpoints { openapi: url.clone(), oapi: url };
     GatewayConfig {
@@ -86,6 +101,7 @@ fn config(mock: &MockDingtalk, app: &App) -> GatewayConfig {
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
         agent: AgentKind::Echo,
+        state_dir: state_dir.to_owned(),
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,
     }

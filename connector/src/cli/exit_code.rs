@@ -3,7 +3,9 @@
 use std::fmt;
 
 use crate::config::ConfigError;
+use crate::gateway::StartError;
 use crate::state_dir::StateDirError;
+use crate::store::StoreError;
 use crate::tls::TlsError;
 
 /// Documented in `--help` and the README. 2 is the argument parser's own.
@@ -69,6 +71,18 @@ impl From<ConfigError> for Failure {
 
 impl From<StateDirError> for Failure {
     fn from(e: StateDirError) -> Self {
+        Self::new(ExitCode::StateDirectory, e.to_string())
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(e: StoreError) -> Self {
+        Self::new(ExitCode::StateDirectory, e.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(e: StartError) -> Self {
         Self::new(ExitCode::StateDirectory, e.to_string())
     }
 }

@@ -14,6 +14,7 @@ use crate::config::{self, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
+use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::{state_dir, telemetry, tls};
 
@@ -81,6 +82,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         None => config::default_state_dir(&env)?,
     };
     state_dir::prepare(&state_dir)?;
+    let _lock = state_dir::lock(&state_dir)?;
+    let store = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
     let trusted = TrustedHosts::new(&endpoints, args.allow_host);
     let tls = tls_for(&endpoints)?;
     let mut signals = Signals::catch()?;
@@ -93,7 +96,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         group_policy = ?args.group_policy,
         "starting"
     );
-    let mut gateway = Gateway::start(GatewayConfig {
+    let config = GatewayConfig {
         openapi: OpenApiConfig {
             endpoints,
             credential,
@@ -112,9 +115,11 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         },
         handshake_timeout: args.handshake_timeout,
         agent: args.agent,
+        state_dir,
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,
-    });
+    };
+    let mut gateway = Gateway::start(config, store).await?;
     tokio::select! {
         _ = signals.next() => {}
         failure = gateway.failed() => return Err(Failure::new(ExitCode::Failed, failure)),

@@ -94,11 +94,16 @@ impl Access {
         }
     }
 
+    /// A message could not be kept: the hint that its sender was to get is still to be given.
+    pub(super) fn forget(&mut self, message: &BotMessage) {
+        if let Some(stranger) = Stranger::of(message) {
+            self.hinted.remove(&stranger);
+        }
+    }
+
     fn hint(&mut self, message: &BotMessage, now: Instant) -> Decision {
-        let (stranger, id) = match (&message.sender_staff_id, &message.sender_id) {
-            (Some(staff), _) => (Stranger::Staff(staff.clone()), staff.as_str()),
-            (None, Some(sender)) => (Stranger::Sender(sender.clone()), sender.as_str()),
-            (None, None) => return Decision::Ignore("its sender is not named (dmPolicy pairing)"),
+        let Some(stranger) = Stranger::of(message) else {
+            return Decision::Ignore("its sender is not named (dmPolicy pairing)");
         };
         let recent = |at: &Instant| now.saturating_duration_since(*at) < HINT_PAUSE;
         if self.hinted.get(&stranger).is_some_and(recent) {
@@ -112,12 +117,23 @@ impl Access {
                 return Decision::Ignore("the sender is not paired (dmPolicy pairing)");
             }
         }
+        let id = match &stranger {
+            Stranger::Staff(staff) => staff.as_str(),
+            Stranger::Sender(sender) => sender.as_str(),
+        };
         let hint = format!(
             "您还未与我配对，请将您的 ID 发给我的管理员：{id}\n\
              We are not paired yet. Please send your id to whoever runs me: {id}"
         );
         self.hinted.insert(stranger, now);
         Decision::Hint(hint)
+    }
+}
+
+impl Stranger {
+    fn of(message: &BotMessage) -> Option<Self> {
+        let staff = message.sender_staff_id.clone().map(Self::Staff);
+        staff.or_else(|| message.sender_id.clone().map(Self::Sender))
     }
 }
 
@@ -162,6 +178,8 @@ mod tests {
         let Decision::Hint(hint) = access.decide(&direct, now) else { panic!("a hint is given") };
         assert!(hint.contains("user0001"), "{hint}");
         assert!(matches!(access.decide(&direct, now + HINT_PAUSE / 2), Decision::Ignore(_)));
+        assert!(matches!(access.decide(&direct, now + HINT_PAUSE), Decision::Hint(_)));
+        access.forget(&direct);
         assert!(matches!(access.decide(&direct, now + HINT_PAUSE), Decision::Hint(_)));
     }
 

@@ -1,9 +1,10 @@
 //! Recognises a message that came before.
 //!
 //! A redelivery carries the same `msgId` in a frame whose `messageId` may be new or the same; either
-//! one recognises it. The memory is this process's, for 24 h and a bounded number of messages.
+//! one recognises it. This is the index in memory; what it holds is made again at start from the
+//! store, so that the memory of 24 h outlives the process.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::protocol::{MessageId, MsgId};
@@ -11,8 +12,10 @@ use crate::protocol::{MessageId, MsgId};
 /// The ids seen.
 #[derive(Debug)]
 pub(super) struct Dedupe {
-    seen: HashSet<Key>,
-    order: VecDeque<(Instant, Key)>,
+    /// Each with the number under which it stands in `order`.
+    seen: HashMap<Key, u64>,
+    order: VecDeque<(Instant, u64, Key)>,
+    last: u64,
     keep: Duration,
     limit: usize,
 }
@@ -26,10 +29,11 @@ enum Key {
 impl Dedupe {
     /// Keeps ids for `keep`, and no more than `limit` of them.
     pub(super) fn new(keep: Duration, limit: usize) -> Self {
-        Self { seen: HashSet::new(), order: VecDeque::new(), keep, limit }
+        Self { seen: HashMap::new(), order: VecDeque::new(), last: 0, keep, limit }
     }
 
-    /// Remembers a message; `false` when it was there before.
+    /// Remembers a message; `false` when it was there before. Then nothing is added yet, since what it
+    /// repeats may turn out not to be kept: see [`remember`](Self::remember).
     pub(super) fn is_new(
         &mut self,
         msg_id: Option<&MsgId>,
@@ -39,28 +43,56 @@ impl Dedupe {
         while self
             .order
             .front()
-            .is_some_and(|(at, _)| now.saturating_duration_since(*at) >= self.keep)
+            .is_some_and(|(at, ..)| now.saturating_duration_since(*at) >= self.keep)
         {
             self.forget_oldest();
         }
-        let keys = [msg_id.cloned().map(Key::Message), message_id.cloned().map(Key::Frame)];
-        let known = keys.iter().flatten().any(|key| self.seen.contains(key));
-        for key in keys.into_iter().flatten() {
-            if self.seen.insert(key.clone()) {
-                self.order.push_back((now, key));
+        let new = !keys(msg_id, message_id).any(|key| self.seen.contains_key(&key));
+        if new {
+            self.remember(msg_id, message_id, now);
+        }
+        new
+    }
+
+    /// Remembers ids: those of a repeat, once what it repeats is durable.
+    pub(super) fn remember(
+        &mut self,
+        msg_id: Option<&MsgId>,
+        message_id: Option<&MessageId>,
+        now: Instant,
+    ) {
+        for key in keys(msg_id, message_id) {
+            if self.seen.contains_key(&key) {
+                continue;
             }
+            self.last += 1;
+            self.seen.insert(key.clone(), self.last);
+            self.order.push_back((now, self.last, key));
         }
         while self.order.len() > self.limit {
             self.forget_oldest();
         }
-        !known
     }
 
-    fn forget_oldest(&mut self) {
-        if let Some((_, key)) = self.order.pop_front() {
+    /// Forgets a message that could not be kept, so that it is new when it comes again.
+    pub(super) fn forget(&mut self, msg_id: Option<&MsgId>, message_id: Option<&MessageId>) {
+        for key in keys(msg_id, message_id) {
             self.seen.remove(&key);
         }
     }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, number, key)) = self.order.pop_front()
+            && self.seen.get(&key) == Some(&number)
+        {
+            self.seen.remove(&key);
+        }
+    }
+}
+
+fn keys(msg_id: Option<&MsgId>, message_id: Option<&MessageId>) -> impl Iterator<Item = Key> {
+    let message = msg_id.cloned().map(Key::Message);
+    message.into_iter().chain(message_id.cloned().map(Key::Frame))
 }
 
 #[cfg(test)]
@@ -90,7 +122,22 @@ mod tests {
             let (msg_id, message_id) = ids(msg, frame);
             let new = dedupe.is_new(msg_id.as_ref(), message_id.as_ref(), now);
             assert_eq!(new, expected, "{msg} {frame}");
+            if !new {
+                dedupe.remember(msg_id.as_ref(), message_id.as_ref(), now);
+            }
         }
+    }
+
+    #[test]
+    fn a_repeat_of_what_could_not_be_kept_leaves_nothing_behind() {
+        let mut dedupe = Dedupe::new(Duration::from_secs(60), 100);
+        let now = Instant::now();
+        let (msg_id, first) = ids("a", "1");
+        let (_, second) = ids("a", "2");
+        assert!(dedupe.is_new(msg_id.as_ref(), first.as_ref(), now));
+        assert!(!dedupe.is_new(msg_id.as_ref(), second.as_ref(), now));
+        dedupe.forget(msg_id.as_ref(), first.as_ref());
+        assert!(dedupe.is_new(msg_id.as_ref(), second.as_ref(), now), "by either of its ids");
     }
 
     #[test]
@@ -108,5 +155,21 @@ mod tests {
         }
         assert!(!seen(&mut dedupe, "a", 61), "pushed out by three newer ones");
         assert!(seen(&mut dedupe, "d", 61));
+    }
+
+    #[test]
+    fn what_was_forgotten_is_new_and_then_remembered_for_the_whole_time() {
+        let start = Instant::now();
+        let mut dedupe = Dedupe::new(Duration::from_secs(60), 100);
+        let (msg_id, message_id) = ids("a", "1");
+        let is_new = |dedupe: &mut Dedupe, s| {
+            let at = start + Duration::from_secs(s);
+            dedupe.is_new(msg_id.as_ref(), message_id.as_ref(), at)
+        };
+        assert!(is_new(&mut dedupe, 0));
+        dedupe.forget(msg_id.as_ref(), message_id.as_ref());
+        assert!(is_new(&mut dedupe, 30));
+        assert!(!is_new(&mut dedupe, 70), "the first time's end does not count");
+        assert!(is_new(&mut dedupe, 90));
     }
 }

@@ -1,82 +1,96 @@
-//! The loop of one robot: frames are judged and acked, messages queued, turns run, answers sent.
+//! The loop of one robot: frames are judged, kept and acked, messages queued, turns run.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::Value;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
-use super::DRAIN;
-use super::access::{Access, Decision};
 use super::conversations::Conversations;
-use super::dedupe::Dedupe;
-use super::reply::Replier;
-use crate::agent::{Agent, Turn};
-use crate::protocol::{
-    Ack, AckCode, BotMessage, Content, ConversationId, DataFrame, EventAckStatus, FrameType,
-    MessageId, MsgId, RobotMessage, SenderStaffId, topic,
-};
-use crate::stream::{Dispatched, StreamHandle};
+use super::intake::{Ids, Intake, Verdict};
+use super::work::{StoreGone, Task, Tools, Work};
+use super::{DRAIN, now_ms};
+use crate::protocol::{BotMessage, ConversationId};
+use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
+use crate::stream::{Dispatched, FrameRef, StreamHandle};
 
 /// State of the loop.
 pub(super) struct Runtime {
     stream: Arc<StreamHandle>,
-    agent: Arc<dyn Agent>,
-    access: Access,
-    replier: Arc<Replier>,
-    dedupe: Dedupe,
+    tools: Tools,
+    intake: Intake,
+    /// Frames whose messages are on their way to disk, in the order they came.
+    keeping: FuturesOrdered<Pin<Box<dyn Future<Output = Kept> + Send>>>,
+    /// How many messages could not be kept.
+    failed_keeps: u64,
+    /// The store has failed, and that has been said.
+    complained: bool,
     conversations: Conversations<Work>,
-    turns: JoinSet<()>,
-    /// Which conversation a running turn belongs to, so that one that panics frees its queue too.
-    turn_of: HashMap<Id, ConversationId>,
+    turns: JoinSet<Result<(), StoreGone>>,
+    /// What a running turn belongs to, so that one that panics frees its queue too.
+    turn_of: HashMap<Id, (ConversationId, InboxId)>,
 }
 
 /// How many answers the end found unfinished.
 #[derive(Debug)]
-pub(super) struct Unfinished(pub(super) usize);
+pub(super) struct Unanswered(pub(super) usize);
 
-/// One thing to do in a conversation.
-struct Work {
-    message: BotMessage,
-    kind: WorkKind,
+/// How the keeping of a frame's message ended.
+struct Kept {
+    frame: FrameRef,
+    outcome: Outcome,
 }
 
-enum WorkKind {
-    /// The agent answers.
-    Turn(String),
-    /// This is said, and the agent is not asked.
-    Say(String),
+enum Outcome {
+    New(Box<Work>),
+    NotKept(StoreError, Box<(NewMessage, BotMessage)>),
+    /// What was queued before a repeat is dealt with. It was judged when `failed_keeps` messages had
+    /// failed: as long as no other has, what it repeats is durable.
+    Repeat {
+        ids: Ids,
+        failed_keeps: u64,
+        passed: Result<(), StoreError>,
+    },
 }
 
 /// Conversations that run at the same time.
 const AT_ONCE: usize = 256;
 /// Messages that may wait for their turn. Beyond it no frames are taken, which the gateway feels.
 const WAITING: usize = 10_000;
-/// How long a message is recognised when it comes again.
-const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3_600);
-/// Ids remembered at most, two for each message.
-const REMEMBERED: usize = 400_000;
+/// Messages that may be on their way to disk.
+const KEEPING: usize = 1_024;
 
 impl Runtime {
+    /// `unfinished` is what an earlier process left, in order.
     pub(super) fn new(
         stream: Arc<StreamHandle>,
-        agent: Arc<dyn Agent>,
-        access: Access,
-        replier: Replier,
+        tools: Tools,
+        intake: Intake,
+        unfinished: Vec<Unfinished>,
     ) -> Self {
-        Self {
+        let mut runtime = Self {
             stream,
-            agent,
-            access,
-            replier: Arc::new(replier),
-            dedupe: Dedupe::new(REMEMBERED_FOR, REMEMBERED),
+            tools,
+            intake,
+            keeping: FuturesOrdered::new(),
+            failed_keeps: 0,
+            complained: false,
             conversations: Conversations::new(AT_ONCE),
             turns: JoinSet::new(),
             turn_of: HashMap::new(),
+        };
+        if !unfinished.is_empty() {
+            info!(messages = unfinished.len(), "an earlier process left messages to be answered");
         }
+        for message in unfinished {
+            runtime.resume(message);
+        }
+        runtime
     }
 
     /// Works until the stream has ended and every answer is out, or until the `deadline` that the stop
@@ -85,114 +99,155 @@ impl Runtime {
         mut self,
         mut frames: mpsc::Receiver<Dispatched>,
         deadline: watch::Receiver<Option<Instant>>,
-    ) -> Unfinished {
+    ) -> Result<Unanswered, StoreGone> {
         let mut end = std::pin::pin!(passed(deadline.clone()));
+        self.start_turns();
         loop {
+            let room = self.conversations.waiting() < WAITING && self.keeping.len() < KEEPING;
             tokio::select! {
-                frame = frames.recv(), if self.conversations.waiting() < WAITING => match frame {
+                frame = frames.recv(), if room => match frame {
                     Some(dispatched) => self.take_in(dispatched).await,
                     None => break,
                 },
-                Some(ended) = self.turns.join_next_with_id() => self.turn_ended(&ended),
-                () = &mut end => return self.unfinished(),
+                Some(kept) = self.keeping.next() => self.kept(kept).await?,
+                Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
+                () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
         }
         // A stream that ended without being asked to leaves the usual time.
         let at_most = tokio::time::sleep(DRAIN);
         tokio::pin!(at_most);
-        while !self.conversations.is_idle() {
+        while !(self.keeping.is_empty() && self.conversations.is_idle()) {
             tokio::select! {
-                Some(ended) = self.turns.join_next_with_id() => self.turn_ended(&ended),
+                Some(kept) = self.keeping.next() => self.kept(kept).await?,
+                Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
                 () = &mut end => break,
                 () = &mut at_most => break,
             }
             self.start_turns();
         }
-        self.unfinished()
+        Ok(self.unanswered())
     }
 
-    fn unfinished(&self) -> Unfinished {
+    fn unanswered(&self) -> Unanswered {
         let unfinished = self.conversations.unfinished();
         if unfinished > 0 {
-            warn!(unfinished, "stopped with answers unfinished");
+            warn!(unfinished, "stopped with answers unfinished; the next start goes on with them");
         }
-        Unfinished(unfinished)
+        Unanswered(unfinished)
     }
 
-    /// Judges a frame, queues what it asks for, and acks it.
-    async fn take_in(&mut self, Dispatched { frame, data_frame }: Dispatched) {
-        let ack = match &data_frame.frame_type {
-            FrameType::Callback if data_frame.headers.topic == topic::BOT_MESSAGE => {
-                self.message(&data_frame)
+    /// Queues what an earlier process did not finish.
+    fn resume(&mut self, Unfinished { id, received_at, data, parts }: Unfinished) {
+        let (message, task) = match BotMessage::parse(&data) {
+            Ok(message) if parts.is_empty() => {
+                let task = self.intake.task(&message, Instant::now());
+                (message, task.ok_or("nobody may answer it any more"))
             }
-            FrameType::Callback => {
-                debug!(topic = data_frame.headers.topic, "a callback nobody here handles");
-                Ack::refusal(AckCode::NotFound, "topic not handled")
-            }
-            // None are subscribed to; whatever comes is not worth a second delivery.
-            _ => Ack::event(EventAckStatus::Success),
-        };
-        self.stream.ack(frame, ack).await;
-    }
-
-    fn message(&mut self, frame: &DataFrame) -> Ack {
-        let message = match BotMessage::parse(&frame.data) {
-            Ok(message) => message,
+            Ok(message) => (message, Ok(Task::Send(parts))),
             Err(e) => {
-                let message_id = frame.headers.message_id.as_ref().map_or("", MessageId::as_str);
-                warn!(message_id, "a robot message cannot be understood: {e}");
-                return Ack::refusal(AckCode::BadRequest, e.to_string());
+                // It was understood when it was taken in.
+                error!("a kept message cannot be read: {e}");
+                drop(self.tools.store.failed(id, e.to_string()));
+                return;
             }
         };
-        let msg_id = message.msg_id.as_ref();
-        let now = Instant::now();
-        if !self.dedupe.is_new(msg_id, frame.headers.message_id.as_ref(), now) {
-            info!(msg_id = msg_id.map(MsgId::as_str), "a message came again; it is acked and left");
-            return Ack::callback(&Value::Null);
-        }
-        let kind = match (self.access.decide(&message, now), &message.content) {
-            (Decision::Ignore(reason), _) => {
-                info!(
-                    conversation_id = %message.conversation_id,
-                    sender = message.sender_staff_id.as_ref().map(SenderStaffId::as_str),
-                    "a message gets no answer: {reason}"
-                );
-                None
+        match task {
+            Ok(task) => {
+                let conversation = message.conversation_id.clone();
+                self.conversations.push(conversation, Work { id, received_at, message, task });
             }
-            (Decision::Hint(hint), _) => Some(WorkKind::Say(hint)),
-            // An "@robot" with nothing behind it.
-            (Decision::Admit, Content::Text(text)) if text.is_empty() => None,
-            (Decision::Admit, Content::Text(text)) => Some(WorkKind::Turn(text.clone())),
-            (Decision::Admit, Content::Unsupported { msgtype }) => {
-                Some(WorkKind::Say(cannot_read(msgtype)))
+            Err(reason) => drop(self.tools.store.failed(id, reason.to_owned())),
+        }
+    }
+
+    /// Judges a frame. Its ack goes out at once, or when its message is durable.
+    async fn take_in(&mut self, Dispatched { frame, data_frame }: Dispatched) {
+        let kept = match self.intake.judge(&data_frame, Instant::now(), now_ms()) {
+            Verdict::Ack(ack) => return self.stream.ack(frame, ack).await,
+            Verdict::Repeat(ids) => {
+                let failed_keeps = self.failed_keeps;
+                let passed = self.tools.store.barrier();
+                Box::pin(async move {
+                    let outcome = Outcome::Repeat { ids, failed_keeps, passed: passed.await };
+                    Kept { frame, outcome }
+                }) as Pin<Box<dyn Future<Output = Kept> + Send>>
+            }
+            Verdict::Keep(keep) => {
+                let (new, message, task) = *keep;
+                let done = self.tools.store.take_in(new.clone());
+                Box::pin(async move {
+                    let received_at = new.received_at;
+                    let outcome = match done.await {
+                        Ok(id) => Outcome::New(Box::new(Work { id, received_at, message, task })),
+                        Err(e) => Outcome::NotKept(e, Box::new((new, message))),
+                    };
+                    Kept { frame, outcome }
+                })
             }
         };
-        if let Some(kind) = kind {
-            self.conversations.push(message.conversation_id.clone(), Work { message, kind });
+        self.keeping.push_back(kept);
+    }
+
+    /// A message is durable: it is acked and queued. One that is not is left to come again, and so is
+    /// a repeat of it, even one that was judged when that was not known yet.
+    async fn kept(&mut self, Kept { frame, outcome }: Kept) -> Result<(), StoreGone> {
+        match outcome {
+            Outcome::New(work) => {
+                self.complained = false;
+                self.conversations.push(work.message.conversation_id.clone(), *work);
+            }
+            Outcome::Repeat { ids, failed_keeps, passed: Ok(()) }
+                if failed_keeps == self.failed_keeps =>
+            {
+                self.intake.remember(&ids, Instant::now());
+            }
+            Outcome::Repeat { passed: Err(StoreError::Closed), .. }
+            | Outcome::NotKept(StoreError::Closed, _) => return Err(StoreGone),
+            Outcome::Repeat { .. } => return Ok(()),
+            Outcome::NotKept(e, not_kept) => {
+                let (new, message) = *not_kept;
+                self.failed_keeps += 1;
+                self.intake.forget(&new, &message);
+                if !std::mem::replace(&mut self.complained, true) {
+                    error!(
+                        "messages cannot be kept and are not acked, so that they come again: {e}"
+                    );
+                }
+                return Ok(());
+            }
         }
-        Ack::callback(&Value::Null)
+        self.stream.ack(frame, Intake::accepted()).await;
+        Ok(())
     }
 
     fn start_turns(&mut self) {
         while let Some((conversation, work)) = self.conversations.start() {
-            let turn = work.run(Arc::clone(&self.agent), Arc::clone(&self.replier));
-            let id = self.turns.spawn(turn).id();
-            self.turn_of.insert(id, conversation);
+            let message = work.id;
+            let id = self.turns.spawn(work.run(self.tools.clone())).id();
+            self.turn_of.insert(id, (conversation, message));
         }
     }
 
-    fn turn_ended(&mut self, ended: &Result<(Id, ()), JoinError>) {
-        let id = match ended {
-            Ok((id, ())) => *id,
-            Err(e) => {
-                error!(error = %e, "a turn failed; its message stays unanswered");
-                e.id()
+    fn turn_ended(
+        &mut self,
+        ended: Result<(Id, Result<(), StoreGone>), JoinError>,
+    ) -> Result<(), StoreGone> {
+        let (id, failure) = match ended {
+            Ok((id, outcome)) => {
+                outcome?;
+                (id, None)
             }
+            Err(e) => (e.id(), Some(e)),
         };
-        if let Some(conversation) = self.turn_of.remove(&id) {
-            self.conversations.finished(&conversation);
+        let Some((conversation, message)) = self.turn_of.remove(&id) else { return Ok(()) };
+        if let Some(e) = failure {
+            error!(error = %e, "a turn failed; its message gets no answer");
+            drop(self.tools.store.failed(message, format!("its turn failed: {e}")));
         }
+        self.conversations.finished(&conversation);
+        Ok(())
     }
 }
 
@@ -205,45 +260,3 @@ async fn passed(mut deadline: watch::Receiver<Option<Instant>>) {
         None => std::future::pending().await,
     }
 }
-
-impl Work {
-    async fn run(self, agent: Arc<dyn Agent>, replier: Arc<Replier>) {
-        let message = self.message;
-        let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
-        let answer = match self.kind {
-            WorkKind::Say(text) => Some(RobotMessage::Text(text)),
-            WorkKind::Turn(text) => {
-                let turn = Turn {
-                    conversation_id: message.conversation_id.clone(),
-                    sender_nick: message.sender_nick.clone(),
-                    text,
-                };
-                match agent.turn(turn).await {
-                    Ok(answer) => answer,
-                    Err(e) => {
-                        error!(msg_id, "the agent failed: {e}");
-                        Some(RobotMessage::Text(FAILED.to_owned()))
-                    }
-                }
-            }
-        };
-        let Some(answer) = answer else { return };
-        match replier.reply(&message, &answer).await {
-            Ok(via) => debug!(msg_id, ?via, "answered"),
-            Err(e) => error!(msg_id, "the answer did not arrive: {e}"),
-        }
-    }
-}
-
-/// What a person is told whose message has a type without a reader.
-fn cannot_read(msgtype: &str) -> String {
-    let msgtype = if msgtype.is_empty() { "?" } else { msgtype };
-    format!(
-        "暂时只能读取文字消息（收到：{msgtype}）\n\
-         I can read text messages only so far (this was: {msgtype})"
-    )
-}
-
-/// What a person is told when the agent failed.
-const FAILED: &str = "抱歉，处理消息时出错了，请稍后再试\n\
-                      Sorry, something went wrong with this message; please try again later";

@@ -14,6 +14,11 @@ use crate::redact::Secret;
 pub struct AccessToken(Secret);
 
 impl AccessToken {
+    /// The value, for the query of the old host.
+    pub(super) fn reveal(&self) -> &str {
+        self.0.expose()
+    }
+
     /// The header of the new host.
     pub(super) fn header(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -53,6 +58,9 @@ const RENEW_EARLY: Duration = Duration::from_secs(300);
 /// No token is believed to live longer than this, whatever the server says.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 
+/// A refusal is believed so long.
+const REFUSED: Duration = Duration::from_secs(30);
+
 impl TokenCache {
     /// The cached token, or the one that `request` brings. The lock is held meanwhile, so that callers
     /// that come together make one request, and share its failure too. A renewal that fails leaves the
@@ -72,6 +80,10 @@ impl TokenCache {
         }
         let outcome = match &slot.failed {
             Some((at, e)) if *at >= asked => Err(e.clone()),
+            // A secret that is refused does not become right by being tried by each waiting answer.
+            Some((at, e)) if !e.is_retryable() && now.duration_since(*at) < REFUSED => {
+                Err(e.clone())
+            }
             _ => request().await,
         };
         match outcome {
@@ -204,6 +216,22 @@ mod tests {
         assert_eq!(requests.load(Ordering::Relaxed), 1);
         assert!(ask().await.is_err());
         assert_eq!(requests.load(Ordering::Relaxed), 2, "a later caller tries again");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_believed_for_a_while() {
+        let cache = TokenCache::default();
+        let refused = OpenApiError::Status {
+            call: "",
+            host: String::new(),
+            status: 401,
+            code: "authFailed".to_owned(),
+            message: String::new(),
+            retry_after: None,
+        };
+        assert!(cache.current(|| async { Err(refused) }).await.is_err());
+        let asked = || async { panic!("it is not asked again") };
+        assert!(cache.current(asked).await.is_err());
     }
 
     #[tokio::test]

@@ -60,6 +60,16 @@ pub enum OpenApiError {
         /// What is wrong with the body.
         problem: String,
     },
+    /// A body has more bytes than are read.
+    #[error("{call}: what {host} sends is larger than {limit} bytes")]
+    TooLarge {
+        /// Method and path.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// In bytes.
+        limit: usize,
+    },
     /// No access token could be had, so that the call was not made.
     #[error("{call} was not made: {cause}")]
     NoToken {
@@ -117,7 +127,9 @@ impl OpenApiError {
                 matches!(errcode, -1 | 90_002 | 90_018 | 130_101 | 410_100)
             }
             Self::NoToken { cause, .. } => cause.is_retryable(),
-            Self::Incomprehensible { .. } | Self::UntrustedHost { .. } => false,
+            Self::Incomprehensible { .. } | Self::TooLarge { .. } | Self::UntrustedHost { .. } => {
+                false
+            }
         }
     }
 

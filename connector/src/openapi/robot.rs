@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::access_token::missing;
 use super::{OpenApiClient, OpenApiError};
-use crate::protocol::{RobotCode, RobotMessage, SenderStaffId};
+use crate::protocol::{ConversationId, RobotCode, RobotMessage, SenderStaffId};
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,34 @@ impl OpenApiClient {
             process_query_key: process_query_key.to_owned(),
             invalid_staff_ids: strings(&answer["invalidStaffIdList"]),
             flow_controlled_staff_ids: strings(&answer["flowControlledStaffIdList"]),
+        })
+    }
+}
+
+impl OpenApiClient {
+    /// `POST /v1.0/robot/groupMessages/send`: one message into a group that the robot is in
+    /// (机器人发送群聊消息). Returns its `processQueryKey`.
+    pub async fn group_send(
+        &self,
+        robot_code: &RobotCode,
+        conversation: &ConversationId,
+        message: &RobotMessage,
+    ) -> Result<String, OpenApiError> {
+        const CALL: &str = "POST /v1.0/robot/groupMessages/send";
+        let body = json!({
+            "robotCode": robot_code.as_str(),
+            "openConversationId": conversation.as_str(),
+            "msgKey": message.msg_key(),
+            "msgParam": message.msg_param(),
+        });
+        let answer = self.post_with_token(CALL, "/v1.0/robot/groupMessages/send", &body).await?;
+        answer["processQueryKey"].as_str().map(str::to_owned).ok_or_else(|| {
+            OpenApiError::Incomprehensible {
+                call: CALL,
+                host: self.endpoints.openapi.host_str().unwrap_or_default().to_owned(),
+                status: 200,
+                problem: missing("processQueryKey", &answer),
+            }
         })
     }
 }

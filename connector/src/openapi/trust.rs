@@ -45,6 +45,34 @@ impl TrustedHosts {
     }
 }
 
+impl TrustedHosts {
+    /// Whether a file may be fetched from `url`: what [`allows`](Self::allows), and the storage of
+    /// DingTalk's cloud, whose presigned addresses are plain HTTP at times.
+    pub fn allows_storage(&self, url: &Url) -> bool {
+        if self.allows(url) {
+            return true;
+        }
+        let (Some(Host::Domain(host)), "http" | "https") = (url.host(), url.scheme()) else {
+            return false;
+        };
+        if !matches!(url.port_or_known_default(), Some(80 | 443)) {
+            return false;
+        }
+        let host = host.to_ascii_lowercase();
+        let below = |domain: &str| host.strip_suffix(domain)?.strip_suffix('.');
+        // Other services of that cloud have names of their own there, some of them their customers'.
+        let is_bucket = |name: &str| {
+            name.rsplit_once('.').is_some_and(|(_, service)| service.starts_with("oss-"))
+        };
+        DINGTALK.iter().any(|domain| below(domain).is_some())
+            || below(STORAGE).is_some_and(is_bucket)
+    }
+}
+
+/// Where presigned addresses lead: a bucket below a region of Alibaba Cloud OSS
+/// (`bucket.oss-cn-zhangjiakou.aliyuncs.com`).
+const STORAGE: &str = "aliyuncs.com";
+
 fn authority(url: &Url) -> Option<(String, u16)> {
     Some((url.host_str()?.to_ascii_lowercase(), url.port_or_known_default()?))
 }
@@ -78,6 +106,30 @@ mod tests {
             ("http://169.254.169.254/", false),
         ] {
             assert_eq!(trusted.allows(&Url::parse(url).unwrap()), allowed, "{url}");
+        }
+    }
+
+    #[test]
+    fn files_come_from_dingtalks_storage_too() {
+        let trusted = TrustedHosts::default();
+        for (url, allowed) in [
+            ("https://down.dingtalk.com/media/x.png", true),
+            ("http://down.dingtalk.com/media/x.png", true),
+            ("http://zjk-dingtalk.oss-cn-zhangjiakou.aliyuncs.com/f?Signature=x", true),
+            ("https://b.oss-cn-hangzhou.aliyuncs.com:443/f", true),
+            ("http://b.oss-cn-hangzhou.aliyuncs.com:8080/f", false),
+            ("https://oss-cn-hangzhou.aliyuncs.com/f", false),
+            ("https://oss-x.ecs.aliyuncs.com/f", false),
+            ("https://api.cn-hangzhou.fc.aliyuncs.com/f", false),
+            ("http://down.dingtalk.com:22/f", false),
+            ("https://aliyuncs.com/f", false),
+            ("https://evilaliyuncs.com/f", false),
+            ("https://aliyuncs.com.evil.org/f", false),
+            ("http://169.254.169.254/latest", false),
+            ("http://127.0.0.1/f", false),
+            ("ftp://down.dingtalk.com/f", false),
+        ] {
+            assert_eq!(trusted.allows_storage(&Url::parse(url).unwrap()), allowed, "{url}");
         }
     }
 }

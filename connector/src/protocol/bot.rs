@@ -6,8 +6,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+use super::content::{Body, Content};
 use super::id::{ConversationId, MsgId, RobotCode, SenderId, SenderStaffId};
 use super::lenient;
+use super::quote::Quote;
 
 /// A message somebody wrote to the robot.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct BotMessage {
     pub create_at: Option<i64>,
     /// What was written.
     pub content: Content,
+    /// The message that it answers.
+    pub quote: Option<Quote>,
 }
 
 /// `conversationType`.
@@ -49,18 +53,6 @@ pub enum ConversationType {
     Group,
     /// A value nobody documented.
     Unknown(String),
-}
-
-/// Body of a message, by `msgtype`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Content {
-    /// `text`, trimmed: in groups the mention of the robot is cut off and its blank stays behind.
-    Text(String),
-    /// A `msgtype` that has no reader here.
-    Unsupported {
-        /// The `msgtype` as sent; empty when absent.
-        msgtype: String,
-    },
 }
 
 /// Why `data` is no robot message.
@@ -75,18 +67,25 @@ pub enum BotMessageError {
     NoConversation,
 }
 
+/// `errorCode` of a message whose words were withheld.
+const QUOTA_EXHAUSTED: i64 = 20_001;
+
 impl BotMessage {
     /// Reads the `data` text of the frame.
     pub fn parse(data: &str) -> Result<Self, BotMessageError> {
-        let wire: Wire = lenient::document(data).map_err(|_| BotMessageError::NotAnObject)?;
+        let message: Value = lenient::document(data).map_err(|_| BotMessageError::NotAnObject)?;
+        if !message.is_object() {
+            return Err(BotMessageError::NotAnObject);
+        }
+        let wire = Wire::deserialize(&message).map_err(|_| BotMessageError::NotAnObject)?;
         let conversation_id =
             present(wire.conversation_id).ok_or(BotMessageError::NoConversation)?;
-        let msgtype = wire.msgtype.unwrap_or_default();
-        let is_text = msgtype.is_empty() || msgtype.eq_ignore_ascii_case("text");
-        let content = match wire.text.and_then(WireText::content) {
-            Some(text) if is_text => Content::Text(text.trim().to_owned()),
-            _ => Content::Unsupported { msgtype },
+        let (text, body) = (Body::of(message.get("text")), Body::of(message.get("content")));
+        let content = match wire.error_code {
+            Some(QUOTA_EXHAUSTED) => Content::QuotaExhausted,
+            _ => Content::read(&wire.msgtype.unwrap_or_default(), &text, &body),
         };
+        let quote = Quote::of(&message, &text, &body);
         Ok(Self {
             msg_id: present(wire.msg_id).map(MsgId::new),
             conversation_id: ConversationId::new(conversation_id),
@@ -101,6 +100,7 @@ impl BotMessage {
             session_webhook_expired_time: wire.session_webhook_expired_time,
             create_at: wire.create_at,
             content,
+            quote,
         })
     }
 
@@ -154,26 +154,8 @@ struct Wire {
     create_at: Option<i64>,
     #[serde(default, deserialize_with = "lenient::text")]
     msgtype: Option<String>,
-    #[serde(default)]
-    text: Option<WireText>,
-}
-
-/// `text`: an object with `content`, the JSON text of one, or just the text.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct WireText(Value);
-
-impl WireText {
-    fn content(self) -> Option<String> {
-        let object = match self.0 {
-            Value::String(text) => match lenient::document::<Value>(&text) {
-                Ok(object @ Value::Object(_)) => object,
-                _ => return Some(text),
-            },
-            other => other,
-        };
-        object.get("content").and_then(lenient::scalar)
-    }
+    #[serde(default, deserialize_with = "lenient::integer")]
+    error_code: Option<i64>,
 }
 
 #[cfg(test)]
@@ -200,13 +182,15 @@ mod tests {
     #[test]
     fn other_types_are_named() {
         for (json, msgtype) in [
-            (r#""msgtype":"picture","content":{"downloadCode":"d"}"#, "picture"),
+            (r#""msgtype":"picture","content":{}"#, "picture"),
+            (r#""msgtype":"somethingNew","content":{"a":1}"#, "somethingNew"),
             (r#""msgtype":"text","text":{"content":null}"#, "text"),
             (r#""msgtype":"text""#, "text"),
             (r#""msgtype":7"#, "7"),
             (r#""text":[]"#, ""),
         ] {
-            assert_eq!(content(json), Content::Unsupported { msgtype: msgtype.into() }, "{json}");
+            let expected = Content::Unsupported { msgtype: msgtype.into(), note: None };
+            assert_eq!(content(json), expected, "{json}");
         }
     }
 

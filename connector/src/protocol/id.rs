@@ -55,3 +55,7 @@ id! {
     /// `robotCode`: equals the app's `clientId` for an organisation's own apps.
     RobotCode
 }
+id! {
+    /// `processQueryKey`: names a message that the robot sent by the robot API; a card's `carrierId`.
+    ProcessQueryKey
+}

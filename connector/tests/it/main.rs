@@ -4,11 +4,16 @@
 mod cli;
 mod delivery;
 mod dev;
+mod durable;
+mod fetch;
 mod golden;
 mod hostile;
+mod media;
 mod policy;
 mod reconnect;
 mod refused;
+mod relay;
 mod secrets;
 mod shutdown;
+mod store;
 mod support;

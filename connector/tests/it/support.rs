@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use mock_dingtalk::{App, MockDingtalk};
+use mock_dingtalk::{App, AppOptions, MockDingtalk};
 use tempfile::TempDir;
 
 /// How long anything may take that should happen at once.
@@ -15,13 +15,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) mock: MockDingtalk,
     pub(crate) app: App,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with(AppOptions::default()).await
+    }
+
+    /// With an app of one's own choosing.
+    pub(crate) async fn with(options: AppOptions) -> Self {
         let mock = MockDingtalk::start().await.expect("the mock starts");
-        let app = mock.app();
+        let app = mock.app_with(options).expect("the app can be minted");
         Self { mock, app, dir: tempfile::tempdir().expect("a temporary directory") }
     }
 
@@ -105,6 +110,13 @@ impl Running {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the child can be asked").is_none()
+    }
+
+    /// SIGKILL; returns what was logged.
+    pub(crate) fn kill(mut self) -> String {
+        self.child.kill().expect("the child can be killed");
+        self.child.wait().expect("the child can be waited for");
+        self.log()
     }
 
     pub(crate) fn terminate(&self) {

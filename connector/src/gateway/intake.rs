@@ -1,0 +1,168 @@
+//! Judges what comes in: is it a message, did it come before, may its sender talk, what is to be done.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tracing::{debug, error, info, warn};
+
+use super::access::{Access, Decision};
+use super::dedupe::Dedupe;
+use super::turn::{self, Reading};
+use super::work::Task;
+use crate::credential::ClientId;
+use crate::protocol::{
+    Ack, AckCode, BotMessage, DataFrame, EventAckStatus, FrameType, MessageId, MsgId,
+    SenderStaffId, topic,
+};
+use crate::store::{NewMessage, Seen};
+
+/// What becomes of a frame.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    /// There is nothing to keep: it is acked.
+    Ack(Ack),
+    /// It came before: it is acked as soon as what came before is durable.
+    Repeat(Ids),
+    /// It is kept, then acked, then done.
+    Keep(Box<(NewMessage, BotMessage, Task)>),
+}
+
+/// By which a message is recognised.
+#[derive(Debug)]
+pub(super) struct Ids {
+    msg_id: Option<MsgId>,
+    message_id: Option<MessageId>,
+}
+
+/// The judge, and what it remembers.
+#[derive(Debug)]
+pub(super) struct Intake {
+    client_id: ClientId,
+    access: Access,
+    dedupe: Dedupe,
+    /// The operator was told that the quota is used up.
+    quota_told: bool,
+}
+
+/// How long a message is recognised when it comes again.
+pub(super) const REMEMBERED_FOR: Duration = Duration::from_secs(24 * 3_600);
+/// Messages remembered at most.
+pub(super) const REMEMBERED: usize = 200_000;
+/// Ids of a message.
+const IDS: usize = 2;
+
+impl Intake {
+    /// `seen` came before, oldest first.
+    pub(super) fn new(
+        client_id: ClientId,
+        access: Access,
+        seen: &[Seen],
+        (now, now_ms): (Instant, i64),
+    ) -> Self {
+        let mut dedupe = Dedupe::new(REMEMBERED_FOR, IDS * REMEMBERED);
+        for Seen { msg_id, message_id, at } in seen {
+            let age = Duration::from_millis(u64::try_from(now_ms - at).unwrap_or(0));
+            // A computer that runs for less than a day has no instant for yesterday.
+            let then = now.checked_sub(age).unwrap_or(now);
+            dedupe.is_new(msg_id.as_ref(), message_id.as_ref(), then);
+        }
+        Self { client_id, access, dedupe, quota_told: false }
+    }
+
+    /// The ack of a callback that was dealt with.
+    pub(super) fn accepted() -> Ack {
+        Ack::callback(&Value::Null)
+    }
+
+    pub(super) fn judge(&mut self, frame: &DataFrame, now: Instant, now_ms: i64) -> Verdict {
+        match &frame.frame_type {
+            FrameType::Callback if frame.headers.topic == topic::BOT_MESSAGE => {
+                self.message(frame, now, now_ms)
+            }
+            FrameType::Callback => {
+                debug!(topic = frame.headers.topic, "a callback nobody here handles");
+                Verdict::Ack(Ack::refusal(AckCode::NotFound, "topic not handled"))
+            }
+            // None are subscribed to; whatever comes is not worth a second delivery.
+            _ => Verdict::Ack(Ack::event(EventAckStatus::Success)),
+        }
+    }
+
+    fn message(&mut self, frame: &DataFrame, now: Instant, now_ms: i64) -> Verdict {
+        let message_id = frame.headers.message_id.as_ref();
+        let message = match BotMessage::parse(&frame.data) {
+            Ok(message) => message,
+            Err(e) => {
+                let message_id = message_id.map_or("", MessageId::as_str);
+                warn!(message_id, "a robot message cannot be understood: {e}");
+                return Verdict::Ack(Ack::refusal(AckCode::BadRequest, e.to_string()));
+            }
+        };
+        let msg_id = message.msg_id.as_ref();
+        if !self.dedupe.is_new(msg_id, message_id, now) {
+            info!(msg_id = msg_id.map(MsgId::as_str), "a message came again; it is acked and left");
+            let message_id = message_id.cloned();
+            return Verdict::Repeat(Ids { msg_id: message.msg_id, message_id });
+        }
+        let Some(task) = self.task(&message, now) else { return Verdict::Ack(Self::accepted()) };
+        let new = NewMessage {
+            client_id: self.client_id.clone(),
+            msg_id: message.msg_id.clone(),
+            message_id: message_id.cloned(),
+            conversation_id: message.conversation_id.clone(),
+            received_at: now_ms,
+            data: frame.data.clone(),
+        };
+        Verdict::Keep(Box::new((new, message, task)))
+    }
+
+    /// What a message asks for; `None` if nothing is to be done.
+    pub(super) fn task(&mut self, message: &BotMessage, now: Instant) -> Option<Task> {
+        match (self.access.decide(message, now), turn::read(message)) {
+            (Decision::Ignore(reason), _) => {
+                info!(
+                    conversation_id = %message.conversation_id,
+                    sender = message.sender_staff_id.as_ref().map(SenderStaffId::as_str),
+                    "a message gets no answer: {reason}"
+                );
+                None
+            }
+            (Decision::Hint(hint), _) => Some(Task::Say(hint)),
+            (Decision::Admit, Reading::Turn(turn)) => Some(Task::Turn(turn)),
+            (Decision::Admit, Reading::Nothing) => None,
+            (Decision::Admit, Reading::QuotaExhausted) => {
+                if !std::mem::replace(&mut self.quota_told, true) {
+                    error!(
+                        "DingTalk withholds what people write: the organisation's monthly quota of \
+                         received messages is used up (errorCode 20001); buy more in the admin console"
+                    );
+                }
+                None
+            }
+            (Decision::Admit, Reading::Unreadable(msgtype)) => {
+                Some(Task::Say(cannot_read(&msgtype)))
+            }
+        }
+    }
+
+    /// A message could not be kept: when it comes again it is new.
+    pub(super) fn forget(&mut self, kept: &NewMessage, message: &BotMessage) {
+        self.dedupe.forget(kept.msg_id.as_ref(), kept.message_id.as_ref());
+        self.access.forget(message);
+    }
+
+    /// What a repeat repeats is durable: its own ids are recognised from now on, too.
+    pub(super) fn remember(&mut self, Ids { msg_id, message_id }: &Ids, now: Instant) {
+        self.dedupe.remember(msg_id.as_ref(), message_id.as_ref(), now);
+    }
+}
+
+/// What a person is told whose message has a type without a reader.
+fn cannot_read(msgtype: &str) -> String {
+    let msgtype = if msgtype.is_empty() { "?" } else { msgtype };
+    format!(
+        "我读不了这种消息（{msgtype}）。可以发给我：文字、图片、语音、视频、文件、图文混排、聊天记录\n\
+         I cannot read messages of this type ({msgtype}). What works: text, pictures, voice, video, \
+         files, rich text, chat records"
+    )
+}

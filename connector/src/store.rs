@@ -1,0 +1,166 @@
+//! What survives a crash: messages taken in and answers on their way out.
+//!
+//! A message is written here before it is acked, and an answer before it is sent. The trait is what
+//! the gateway needs and no more; [`sqlite`] is the one behind it so far.
+//!
+//! Every call queues its work at once, in the order of the calls, and returns a future that is ready
+//! when the work is durable. A caller that drops the future has still done the work.
+
+#[cfg(test)]
+mod contract;
+pub mod sqlite;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use crate::agent::Say;
+use crate::credential::ClientId;
+use crate::protocol::{ConversationId, MessageId, MsgId};
+
+/// Work that is queued; ready when it is durable.
+pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
+
+/// Where messages and answers are kept.
+pub trait Store: fmt::Debug + Send + Sync + 'static {
+    /// Everything of an app that is not finished, in the order it came, and what is needed to
+    /// recognise messages that come again: the ids of at most the last `seen_at_most` of them, received
+    /// since `seen_since`, in milliseconds since 1970 UTC.
+    ///
+    /// A message whose kept answer cannot be read is finished with a reason, so that it does not stop
+    /// every start.
+    fn recover(
+        &self,
+        client_id: &ClientId,
+        seen_since: i64,
+        seen_at_most: usize,
+    ) -> Pending<Recovered>;
+
+    /// Keeps a message. Whoever has the result may ack it.
+    fn take_in(&self, message: NewMessage) -> Pending<InboxId>;
+
+    /// Ready when everything that was queued before is dealt with: durable, or failed, as its own
+    /// outcome says.
+    fn barrier(&self) -> Pending<()>;
+
+    /// Keeps what the agent said to a message, of which the first part is about to be sent. Nothing
+    /// said finishes the message.
+    fn answered(&self, message: InboxId, parts: Vec<Say>) -> Pending<Vec<OutboxId>>;
+
+    /// A part that was kept earlier is about to be sent.
+    fn begin(&self, part: OutboxId) -> Pending<()>;
+
+    /// A part has arrived, and `next` is about to be sent. Without a next one its message is finished.
+    fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()>;
+
+    /// A message is finished although its answer did not arrive; `reason` is for the operator.
+    fn failed(&self, message: InboxId, reason: String) -> Pending<()>;
+}
+
+/// Names a message that was kept; rises in the order of arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InboxId(i64);
+
+/// Names a part of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutboxId(i64);
+
+/// A message to keep.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewMessage {
+    /// The app it was sent to.
+    pub client_id: ClientId,
+    /// `msgId`, the same when it comes again.
+    pub msg_id: Option<MsgId>,
+    /// `messageId` of the frame.
+    pub message_id: Option<MessageId>,
+    /// The chat it belongs to.
+    pub conversation_id: ConversationId,
+    /// When it came, in milliseconds since 1970 UTC.
+    pub received_at: i64,
+    /// The frame's `data`, as it came.
+    pub data: String,
+}
+
+/// What a restart finds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Messages without a whole answer.
+    pub unfinished: Vec<Unfinished>,
+    /// Ids of messages that came, oldest first, finished ones included.
+    pub seen: Vec<Seen>,
+}
+
+/// A message without a whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Names it.
+    pub id: InboxId,
+    /// When it came, in milliseconds since 1970 UTC.
+    pub received_at: i64,
+    /// The frame's `data`.
+    pub data: String,
+    /// What is left to be sent, in order. Empty: the agent has not answered.
+    pub parts: Vec<UnsentPart>,
+}
+
+/// A part of an answer of which it is not known that it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnsentPart {
+    /// Names it.
+    pub id: OutboxId,
+    /// What to send.
+    pub message: Say,
+    /// Whether sending it had begun, so that it may have arrived.
+    pub begun: bool,
+}
+
+/// The ids of a message that came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// `msgId`.
+    pub msg_id: Option<MsgId>,
+    /// `messageId` of the frame.
+    pub message_id: Option<MessageId>,
+    /// When, in milliseconds since 1970 UTC.
+    pub at: i64,
+}
+
+/// The store cannot do what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The file cannot be opened or made.
+    #[error("cannot open the database {}: {reason}; {fix}", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
+        /// What to do.
+        fix: &'static str,
+    },
+    /// A newer release has written the file.
+    #[error(
+        "the database {} has schema version {found}, and this release knows {known} and older; use \
+         the newer release again, or name another directory with --state-dir",
+        .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest known version.
+        known: i64,
+    },
+    /// The disk has no room, or a quota is reached.
+    #[error("the disk that holds the database is full; nothing is acked until there is room")]
+    Full,
+    /// Reading or writing failed.
+    #[error("the database failed: {0}")]
+    Failed(String),
+    /// The store was closed.
+    #[error("the database is closed")]
+    Closed,
+}

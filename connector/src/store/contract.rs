@@ -1,0 +1,92 @@
+//! What every store must do, whichever engine is behind it.
+
+use std::sync::Arc;
+
+use super::{NewMessage, Recovered, Store, StoreError};
+use crate::agent::Say;
+use crate::credential::ClientId;
+use crate::protocol::{ConversationId, MessageId, MsgId, RobotMessage};
+
+pub(super) fn message(app: &str, n: i64) -> NewMessage {
+    NewMessage {
+        client_id: ClientId::new(app),
+        msg_id: Some(MsgId::new(format!("msg{n}"))),
+        message_id: Some(MessageId::new(format!("frame{n}"))),
+        conversation_id: ConversationId::new("cid"),
+        received_at: n,
+        data: format!(r#"{{"n":{n}}}"#),
+    }
+}
+
+fn text(text: &str) -> Say {
+    Say::text(text)
+}
+
+fn left(recovered: &Recovered) -> Vec<(String, Vec<(Say, bool)>)> {
+    let parts = |m: &super::Unfinished| {
+        m.parts.iter().map(|part| (part.message.clone(), part.begun)).collect()
+    };
+    recovered.unfinished.iter().map(|m| (m.data.clone(), parts(m))).collect()
+}
+
+/// Runs the contract. `open` opens the same store each time; nothing else holds it meanwhile.
+pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreError>) {
+    let app = ClientId::new("app");
+    let store = Arc::new(open().unwrap());
+    assert_eq!(store.recover(&app, 0, 9).await.unwrap(), Recovered::default());
+
+    // Queued without waiting: order is that of the calls.
+    let kept: Vec<_> = (1..=5).map(|n| store.take_in(message("app", n))).collect();
+    let other = store.take_in(message("other", 6));
+    store.barrier().await.unwrap();
+    let mut ids = Vec::new();
+    for id in kept {
+        ids.push(id.await.unwrap());
+    }
+    assert!(ids.is_sorted());
+    other.await.unwrap();
+
+    // 1: answered and sent. 2: nothing to say. 3: two parts, the first sent. 4: failed. 5: waits.
+    let parts = store.answered(ids[0], vec![text("one")]).await.unwrap();
+    store.sent(parts[0], None).await.unwrap();
+    assert!(store.answered(ids[1], Vec::new()).await.unwrap().is_empty());
+    let markdown = Say::Message(RobotMessage::Markdown {
+        title: "t".to_owned(),
+        text: "**b** 你好".to_owned(),
+    });
+    let last = vec![text("a"), markdown.clone(), text("c")];
+    let parts = store.answered(ids[2], last).await.unwrap();
+    store.sent(parts[0], Some(parts[1])).await.unwrap();
+    let failing = store.answered(ids[3], vec![text("lost")]).await.unwrap();
+    assert_eq!(failing.len(), 1);
+    store.failed(ids[3], "nobody there".to_owned()).await.unwrap();
+    drop(store);
+
+    let store = open().unwrap();
+    let recovered = store.recover(&app, 2, 9).await.unwrap();
+    assert_eq!(
+        left(&recovered),
+        [
+            (r#"{"n":3}"#.to_owned(), vec![(markdown.clone(), true), (text("c"), false)]),
+            (r#"{"n":5}"#.to_owned(), vec![]),
+        ]
+    );
+    let seen: Vec<_> = recovered.seen.iter().map(|seen| seen.at).collect();
+    assert_eq!(seen, [2, 3, 4, 5], "finished ones too, of this app, since then");
+    assert_eq!(recovered.unfinished[0].received_at, 3);
+    let newest = store.recover(&app, 2, 1).await.unwrap();
+    assert_eq!(newest.seen, recovered.seen[3..], "the newest, if there may not be more");
+    assert_eq!(recovered.seen[0].msg_id, Some(MsgId::new("msg2")));
+    assert_eq!(recovered.seen[0].message_id, Some(MessageId::new("frame2")));
+
+    // What is left is finished by the next process.
+    let parts = &recovered.unfinished[0].parts;
+    store.sent(parts[0].id, Some(parts[1].id)).await.unwrap();
+    store.begin(parts[1].id).await.unwrap();
+    store.sent(parts[1].id, None).await.unwrap();
+    store.answered(recovered.unfinished[1].id, Vec::new()).await.unwrap();
+    let recovered = store.recover(&app, 100, 9).await.unwrap();
+    assert_eq!(recovered, Recovered::default());
+    let other = store.recover(&ClientId::new("other"), 0, 9).await.unwrap();
+    assert_eq!(other.unfinished.len(), 1);
+}

@@ -1,0 +1,196 @@
+//! The store in one SQLite file of the state directory.
+//!
+//! One thread owns the connection. It takes whatever has queued, does it in one transaction, syncs
+//! once, and then answers all: a commit costs its `fsync` however many messages share it, and nothing
+//! waits for company.
+
+mod queries;
+mod schema;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use rusqlite::Transaction;
+use tokio::sync::oneshot;
+
+use self::writer::{Barrier, Job, Work};
+use super::{InboxId, NewMessage, OutboxId, Pending, Recovered, Store, StoreError};
+use crate::agent::Say;
+use crate::credential::ClientId;
+
+/// An open file. Dropping it waits until everything queued is durable.
+pub struct SqliteStore {
+    /// `None` only while it is dropped. What waits in it is bounded by its callers, who wait for
+    /// the results.
+    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// Name of the file in the state directory.
+pub const FILE: &str = "ddingtalk.sqlite3";
+
+impl SqliteStore {
+    /// Opens the file, or makes it, readable by its owner only, and brings its schema up to date.
+    ///
+    /// A file that is damaged or of a newer release is left as it is.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = schema::open(path)?;
+        let (jobs, queue) = mpsc::channel();
+        let writer = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || writer::run(connection, &queue))
+            .map_err(|e| StoreError::Failed(format!("no thread for it: {e}")))?;
+        Ok(Self { jobs: Some(jobs), writer: Some(writer) })
+    }
+
+    fn work<T, F>(&self, work: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        self.queue(|reply| Box::new(Work::new(work, reply)))
+    }
+
+    fn queue<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Box<dyn Job>,
+    ) -> Pending<T> {
+        let (reply, outcome) = oneshot::channel();
+        if let Some(jobs) = &self.jobs {
+            // Without its thread the reply is dropped, and that says so.
+            let _ = jobs.send(job(reply));
+        }
+        Box::pin(async { outcome.await.unwrap_or(Err(StoreError::Closed)) })
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        drop(self.jobs.take());
+        if let Some(writer) = self.writer.take() {
+            // It fails only if the thread panicked, which was reported then.
+            let _ = writer.join();
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn recover(
+        &self,
+        client_id: &ClientId,
+        seen_since: i64,
+        seen_at_most: usize,
+    ) -> Pending<Recovered> {
+        let client_id = client_id.clone();
+        let seen_at_most = i64::try_from(seen_at_most).unwrap_or(i64::MAX);
+        self.work(move |db| queries::recover(db, &client_id, seen_since, seen_at_most))
+    }
+
+    fn take_in(&self, message: NewMessage) -> Pending<InboxId> {
+        self.work(move |db| queries::take_in(db, &message))
+    }
+
+    fn barrier(&self) -> Pending<()> {
+        self.queue(|reply| Box::new(Barrier(reply)))
+    }
+
+    fn answered(&self, message: InboxId, parts: Vec<Say>) -> Pending<Vec<OutboxId>> {
+        self.work(move |db| queries::answered(db, message, &parts))
+    }
+
+    fn begin(&self, part: OutboxId) -> Pending<()> {
+        self.work(move |db| queries::begin(db, part))
+    }
+
+    fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()> {
+        self.work(move |db| queries::sent(db, part, next))
+    }
+
+    fn failed(&self, message: InboxId, reason: String) -> Pending<()> {
+        self.work(move |db| queries::failed(db, message, &reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::contract;
+
+    #[tokio::test]
+    async fn the_contract_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        contract::holds(|| SqliteStore::open(&dir.path().join(FILE))).await;
+    }
+
+    #[tokio::test]
+    async fn the_file_is_private() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&dir.path().join(FILE)).unwrap();
+        store.recover(&ClientId::new("app"), 0, 9).await.unwrap();
+        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap).collect();
+        assert!(files.len() > 1, "the write-ahead log is beside it");
+        for file in files {
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{}", file.path().display());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_cannot_be_read_does_not_stop_the_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let app = ClientId::new("app");
+        let store = SqliteStore::open(&path).unwrap();
+        for n in 1..=2 {
+            let id = store.take_in(contract::message("app", n)).await.unwrap();
+            store.answered(id, vec![Say::text("a"), Say::text("b")]).await.unwrap();
+        }
+        let db = rusqlite::Connection::open(&path).unwrap();
+        db.execute("UPDATE outbox SET message = '{\"odd\":1}' WHERE id = 2", ()).unwrap();
+        let unfinished = store.recover(&app, 0, 9).await.unwrap().unfinished;
+        assert_eq!(unfinished.len(), 1);
+        assert_eq!(unfinished[0].data, r#"{"n":2}"#);
+        let reason: String =
+            db.query_row("SELECT failure FROM inbox WHERE id = 1", (), |row| row.get(0)).unwrap();
+        assert!(reason.contains("cannot be read"), "{reason}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_named_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let newer = dir.path().join("newer");
+        let db = rusqlite::Connection::open(&newer).unwrap();
+        db.pragma_update(None, "application_id", 0x4444_544B).unwrap();
+        db.pragma_update(None, "user_version", 99).unwrap();
+        drop(db);
+        let foreign = dir.path().join("foreign");
+        let db = rusqlite::Connection::open(&foreign).unwrap();
+        db.execute_batch("CREATE TABLE mine (a)").unwrap();
+        drop(db);
+        let damaged = dir.path().join("damaged");
+        std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
+        let missing = dir.path().join("a/b");
+        for (path, part) in [
+            (&newer, "has schema version 99, and this release knows 1 and older"),
+            (&foreign, "it belongs to another program"),
+            (&damaged, "it is left untouched"),
+            (&missing, "name another directory with --state-dir"),
+        ] {
+            let before = std::fs::read(path).ok();
+            let message = SqliteStore::open(path).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+            assert!(message.contains(&path.display().to_string()), "{message}");
+            assert!(std::fs::read(path).ok() == before, "{} was changed", path.display());
+        }
+    }
+}

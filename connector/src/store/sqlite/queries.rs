@@ -1,0 +1,229 @@
+//! The statements, one function each.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
+use tracing::error;
+
+use super::super::{InboxId, NewMessage, OutboxId, Recovered, Seen, Unfinished, UnsentPart};
+use crate::agent::Say;
+use crate::credential::ClientId;
+use crate::protocol::{MessageId, MsgId};
+
+/// Finished messages are kept so long, for the operator and to recognise late repeats.
+const KEEP_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// Rows removed at a time, so that acks never wait for a long clean-up.
+const PRUNE_ROWS: i64 = 2_000;
+
+/// Milliseconds since 1970 UTC.
+pub(super) fn now_ms() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+pub(super) fn take_in(db: &Transaction<'_>, message: &NewMessage) -> rusqlite::Result<InboxId> {
+    db.prepare_cached(
+        "INSERT INTO inbox (client_id, msg_id, message_id, conversation_id, received_at, data)
+         VALUES (:client_id, :msg_id, :message_id, :conversation_id, :received_at, :data)",
+    )?
+    .execute(named_params! {
+        ":client_id": message.client_id.as_str(),
+        ":msg_id": message.msg_id.as_ref().map(MsgId::as_str),
+        ":message_id": message.message_id.as_ref().map(MessageId::as_str),
+        ":conversation_id": message.conversation_id.as_str(),
+        ":received_at": message.received_at,
+        ":data": message.data,
+    })?;
+    Ok(InboxId(db.last_insert_rowid()))
+}
+
+pub(super) fn answered(
+    db: &Transaction<'_>,
+    message: InboxId,
+    parts: &[Say],
+) -> rusqlite::Result<Vec<OutboxId>> {
+    if parts.is_empty() {
+        finish(db, message, None)?;
+        return Ok(Vec::new());
+    }
+    let mut insert = db.prepare_cached(
+        "INSERT INTO outbox (inbox_id, message, begun) VALUES (:inbox_id, :message, :begun)",
+    )?;
+    let mut ids = Vec::with_capacity(parts.len());
+    for (index, part) in parts.iter().enumerate() {
+        let text = serde_json::to_string(part)
+            .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+        let begun = index == 0;
+        insert
+            .execute(named_params! { ":inbox_id": message.0, ":message": text, ":begun": begun })?;
+        ids.push(OutboxId(db.last_insert_rowid()));
+    }
+    Ok(ids)
+}
+
+pub(super) fn begin(db: &Transaction<'_>, part: OutboxId) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE outbox SET begun = 1 WHERE id = :id")?
+        .execute(named_params! { ":id": part.0 })?;
+    Ok(())
+}
+
+pub(super) fn sent(
+    db: &Transaction<'_>,
+    part: OutboxId,
+    next: Option<OutboxId>,
+) -> rusqlite::Result<()> {
+    let inbox_id: Option<i64> = db
+        .prepare_cached("UPDATE outbox SET sent_at = :now WHERE id = :id RETURNING inbox_id")?
+        .query_row(named_params! { ":now": now_ms(), ":id": part.0 }, |row| row.get(0))
+        .optional()?;
+    match (next, inbox_id) {
+        (Some(next), _) => begin(db, next),
+        (None, Some(inbox_id)) => finish(db, InboxId(inbox_id), None),
+        (None, None) => Ok(()),
+    }
+}
+
+pub(super) fn failed(db: &Transaction<'_>, message: InboxId, reason: &str) -> rusqlite::Result<()> {
+    finish(db, message, Some(reason))
+}
+
+fn finish(db: &Transaction<'_>, message: InboxId, failure: Option<&str>) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE inbox SET finished_at = :now, failure = :failure WHERE id = :id")?
+        .execute(named_params! { ":now": now_ms(), ":failure": failure, ":id": message.0 })?;
+    Ok(())
+}
+
+pub(super) fn recover(
+    db: &Transaction<'_>,
+    client_id: &ClientId,
+    seen_since: i64,
+    seen_at_most: i64,
+) -> rusqlite::Result<Recovered> {
+    Ok(Recovered {
+        unfinished: unfinished(db, client_id)?,
+        seen: seen(db, client_id, seen_since, seen_at_most)?,
+    })
+}
+
+fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Vec<Unfinished>> {
+    let mut messages = db.prepare(
+        "SELECT id, data, received_at FROM inbox
+         WHERE finished_at IS NULL AND client_id = :client_id ORDER BY id",
+    )?;
+    let mut parts = db.prepare(
+        "SELECT id, message, begun FROM outbox
+         WHERE inbox_id = :inbox_id AND sent_at IS NULL ORDER BY id",
+    )?;
+    let (mut unfinished, mut unreadable) = (Vec::new(), Vec::new());
+    let mut rows = messages.query(named_params! { ":client_id": client_id.as_str() })?;
+    while let Some(row) = rows.next()? {
+        let id: i64 = row.get(0)?;
+        let parts = parts
+            .query_map(named_params! { ":inbox_id": id }, |row| {
+                let text: String = row.get(1)?;
+                let (id, begun) = (OutboxId(row.get(0)?), row.get(2)?);
+                Ok(serde_json::from_str(&text).map(|message| UnsentPart { id, message, begun }))
+            })?
+            .collect::<rusqlite::Result<Result<Vec<_>, _>>>()?;
+        let id = InboxId(id);
+        match parts {
+            Ok(parts) => {
+                let (data, received_at) = (row.get(1)?, row.get(2)?);
+                unfinished.push(Unfinished { id, received_at, data, parts });
+            }
+            Err(e) => unreadable.push((id, format!("its kept answer cannot be read: {e}"))),
+        }
+    }
+    for (id, reason) in unreadable {
+        error!("a message gets no answer: {reason}");
+        failed(db, id, &reason)?;
+    }
+    Ok(unfinished)
+}
+
+/// The newest ids, oldest first.
+fn seen(
+    db: &Transaction<'_>,
+    client_id: &ClientId,
+    since: i64,
+    at_most: i64,
+) -> rusqlite::Result<Vec<Seen>> {
+    // Rows stand in the order they came: reading back from the newest is cheaper than an index that
+    // every ack would have to keep.
+    let mut query = db.prepare(
+        "SELECT msg_id, message_id, received_at FROM inbox
+         WHERE client_id = :client_id ORDER BY id DESC LIMIT :at_most",
+    )?;
+    let params = named_params! { ":client_id": client_id.as_str(), ":at_most": at_most };
+    let mut rows = query.query(params)?;
+    let mut seen = Vec::new();
+    while let Some(row) = rows.next()? {
+        let at = row.get(2)?;
+        if at < since {
+            break;
+        }
+        seen.push(Seen {
+            msg_id: row.get::<_, Option<String>>(0)?.map(MsgId::new),
+            message_id: row.get::<_, Option<String>>(1)?.map(MessageId::new),
+            at,
+        });
+    }
+    seen.reverse();
+    Ok(seen)
+}
+
+/// Removes some of the messages that were finished and came long ago, oldest first. Returns whether
+/// there may be more.
+pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<bool> {
+    let before = now.saturating_sub(KEEP_MS);
+    let db = connection.transaction()?;
+    let young: Option<i64> = db
+        .query_row(
+            "SELECT id FROM inbox WHERE received_at >= :before ORDER BY id LIMIT 1",
+            named_params! { ":before": before },
+            |row| row.get(0),
+        )
+        .optional()?;
+    let mut removed = 0;
+    for statement in [
+        "DELETE FROM outbox WHERE inbox_id IN (
+             SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young
+             ORDER BY id LIMIT :rows)",
+        "DELETE FROM inbox WHERE id IN (
+             SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young
+             ORDER BY id LIMIT :rows)",
+    ] {
+        let young = young.unwrap_or(i64::MAX);
+        let params = named_params! { ":young": young, ":rows": PRUNE_ROWS };
+        removed = db.execute(statement, params)?;
+    }
+    db.commit()?;
+    Ok(i64::try_from(removed).is_ok_and(|messages| messages >= PRUNE_ROWS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_rows_go_some_at_a_time_and_it_says_whether_there_are_more() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut db, 0).unwrap();
+        let now = 2 * KEEP_MS;
+        let insert = |received_at: i64, finished_at: Option<i64>, count: i64| {
+            for _ in 0..count {
+                db.execute(
+                    "INSERT INTO inbox (client_id, conversation_id, received_at, finished_at, data)
+                     VALUES ('app', 'cid', ?1, ?2, '')",
+                    (received_at, finished_at),
+                )
+                .unwrap();
+            }
+        };
+        insert(1, None, 1);
+        insert(2, Some(2), PRUNE_ROWS + 1);
+        insert(now, Some(now), 1);
+        assert!(prune(&mut db, now).unwrap());
+        assert!(!prune(&mut db, now).unwrap());
+        let left: i64 = db.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0)).unwrap();
+        assert_eq!(left, 2, "the unfinished one and the young one");
+    }
+}

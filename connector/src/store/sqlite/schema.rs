@@ -1,0 +1,112 @@
+//! Opening the file, and its schema from version to version.
+
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode};
+
+use super::super::StoreError;
+
+/// Marks the file as ours (`PRAGMA application_id`): "DDTK".
+const APPLICATION_ID: i64 = 0x4444_544B;
+
+/// One step from each version to the next. A released step is never changed.
+const MIGRATIONS: &[&str] = &[
+    // 1. Rows are appended in order, and no index has random keys; that of the inbox holds only
+    // what is unfinished.
+    "CREATE TABLE inbox (
+         id INTEGER PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         msg_id TEXT,
+         message_id TEXT,
+         conversation_id TEXT NOT NULL,
+         received_at INTEGER NOT NULL,
+         finished_at INTEGER,
+         failure TEXT,
+         data TEXT NOT NULL
+     ) STRICT;
+     CREATE INDEX inbox_unfinished ON inbox (id) WHERE finished_at IS NULL;
+     CREATE TABLE outbox (
+         id INTEGER PRIMARY KEY,
+         inbox_id INTEGER NOT NULL,
+         message TEXT NOT NULL,
+         begun INTEGER NOT NULL,
+         sent_at INTEGER
+     ) STRICT;
+     CREATE INDEX outbox_of_message ON outbox (inbox_id);",
+];
+
+/// Opens or makes the file.
+pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
+    make_private(path).map_err(|e| StoreError::Open {
+        path: path.to_owned(),
+        reason: e.to_string(),
+        fix: "make it readable and writable for this user, or name another directory with --state-dir",
+    })?;
+    let mut connection = Connection::open(path).map_err(|e| complain(path, &e))?;
+    let found = look(&connection).map_err(|e| complain(path, &e))?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    migrate(&mut connection, found).map_err(|e| complain(path, &e))?;
+    Ok(connection)
+}
+
+/// SQLite gives its side files the same permissions.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+/// Looks at the file without changing it; returns its version.
+fn look(connection: &Connection) -> rusqlite::Result<i64> {
+    // A tool that reads may hold the file for a moment.
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    let application_id: i64 = connection.query_row("PRAGMA application_id", (), |r| r.get(0))?;
+    let version = connection.query_row("PRAGMA user_version", (), |r| r.get(0))?;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |r| r.get(0))?;
+    if application_id != APPLICATION_ID && tables > 0 {
+        return Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error { code: ErrorCode::NotADatabase, extended_code: 0 },
+            Some("it belongs to another program".to_owned()),
+        ));
+    }
+    Ok(version)
+}
+
+/// The first writes to the file: how it is written, and its tables.
+pub(super) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    // An acked message must survive a power cut, too.
+    connection.pragma_update(None, "synchronous", "full")?;
+    let done = usize::try_from(found).unwrap_or(0);
+    for (step, version) in MIGRATIONS.iter().zip(1_i64..).skip(done) {
+        let transaction = connection.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+fn complain(path: &Path, error: &rusqlite::Error) -> StoreError {
+    let fix = match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            "it is left untouched: move it away to start empty, or restore a copy; unanswered \
+             messages are in it"
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            "another process holds it: end that one, or name another directory with --state-dir"
+        }
+        Some(ErrorCode::DiskFull) => "make room on its disk",
+        _ => {
+            "make it readable and writable for this user, or name another directory with --state-dir"
+        }
+    };
+    StoreError::Open { path: path.to_owned(), reason: error.to_string(), fix }
+}

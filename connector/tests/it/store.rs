@@ -1,0 +1,178 @@
+//! A store that fails: what it did not keep is not acked, comes again, and is answered once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use dingtalk_connector::agent::{AgentKind, Say};
+use dingtalk_connector::credential::{ClientId, Credential};
+use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
+use dingtalk_connector::gateway::{Gateway, GatewayConfig};
+use dingtalk_connector::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
+use dingtalk_connector::redact::Secret;
+use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
+use dingtalk_connector::store::{
+    InboxId, NewMessage, OutboxId, Pending, Recovered, Store, StoreError,
+};
+use dingtalk_connector::stream::SessionConfig;
+use dingtalk_connector::tls;
+use mock_dingtalk::{
+    Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
+};
+use tokio::sync::watch;
+use url::Url;
+
+use crate::support::{World, eventually};
+
+/// How the next messages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    Well,
+    /// Not yet, and then as it is then.
+    Slow,
+    Full,
+    /// As if its thread had died.
+    Dead,
+}
+
+#[derive(Debug)]
+struct Moody {
+    inner: SqliteStore,
+    mood: watch::Sender<Mood>,
+    /// Repeats that wait for what they repeat.
+    barriers: AtomicUsize,
+    /// Messages that were asked to be kept, and not at once.
+    moods: AtomicUsize,
+}
+
+impl Store for Moody {
+    fn recover(&self, client_id: &ClientId, since: i64, at_most: usize) -> Pending<Recovered> {
+        self.inner.recover(client_id, since, at_most)
+    }
+
+    fn take_in(&self, message: NewMessage) -> Pending<InboxId> {
+        let mut mood = self.mood.subscribe();
+        if *mood.borrow() == Mood::Well {
+            return self.inner.take_in(message);
+        }
+        self.moods.fetch_add(1, Ordering::Relaxed);
+        Box::pin(async move {
+            let mood = *mood.wait_for(|mood| *mood != Mood::Slow).await.unwrap();
+            Err(if mood == Mood::Dead { StoreError::Closed } else { StoreError::Full })
+        })
+    }
+
+    fn barrier(&self) -> Pending<()> {
+        self.barriers.fetch_add(1, Ordering::Relaxed);
+        self.inner.barrier()
+    }
+
+    fn answered(&self, message: InboxId, parts: Vec<Say>) -> Pending<Vec<OutboxId>> {
+        self.inner.answered(message, parts)
+    }
+
+    fn begin(&self, part: OutboxId) -> Pending<()> {
+        self.inner.begin(part)
+    }
+
+    fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()> {
+        self.inner.sent(part, next)
+    }
+
+    fn failed(&self, message: InboxId, reason: String) -> Pending<()> {
+        self.inner.failed(message, reason)
+    }
+}
+
+async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
+    let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
+    let world = World::with(AppOptions::default().delivery(rules)).await;
+    let inner = SqliteStore::open(&world.dir.path().join(FILE)).unwrap();
+    let (mood, barriers) = (watch::Sender::new(Mood::Well), AtomicUsize::new(0));
+    let store = Arc::new(Moody { inner, mood, barriers, moods: AtomicUsize::new(0) });
+    let url = Url::parse(world.mock.url()).unwrap();
+    let endpoints = Endpoints { openapi: url.clone(), oapi: url };
+    let config = GatewayConfig {
+        openapi: OpenApiConfig {
+            trusted: TrustedHosts::new(&endpoints, []),
+            endpoints,
+            credential: Credential {
+                client_id: ClientId::new(world.app.client_id()),
+                client_secret: Secret::new(world.app.client_secret()),
+            },
+            tls: tls::no_trust(),
+            system_proxy: false,
+            timeout: Duration::from_secs(10),
+        },
+        session: SessionConfig::default(),
+        handshake_timeout: Duration::from_secs(10),
+        agent: AgentKind::Echo,
+        state_dir: world.dir.path().to_owned(),
+        dm_policy,
+        group_policy: GroupPolicy::Open,
+    };
+    let gateway = Gateway::start(config, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
+    world.app.wait_connections(1).await.unwrap();
+    (world, store, gateway)
+}
+
+fn delivery(world: &World, msg_id: &str) -> DeliveryRow {
+    let rows = world.app.deliveries().unwrap();
+    rows.into_iter().find(|row| row.msg_id.as_deref() == Some(msg_id)).unwrap()
+}
+
+#[tokio::test]
+async fn a_message_that_was_not_kept_is_not_acked_nor_is_a_repeat_that_came_meanwhile() {
+    let (world, store, gateway) = start(DmPolicy::Open).await;
+    let app = &world.app;
+    store.mood.send_replace(Mood::Slow);
+    let twice = Fault {
+        when: When::Frame(FrameSelector::messages()),
+        times: Times::First(1),
+        action: Action::Duplicate(1),
+    };
+    app.fault(twice).unwrap();
+    let said = app.say("user0001", "keep me").await.unwrap();
+    // The copy is judged while the original is still on its way to the disk, which is full.
+    let judged = || (store.barriers.load(Ordering::Relaxed) == 1).then_some(());
+    eventually(|| "the copy".to_owned(), judged).await;
+    store.mood.send_replace(Mood::Full);
+    // Acks go out in order: that of a later message shows that there is none for these.
+    store.mood.send_replace(Mood::Well);
+    app.say("user0002", "later").await.unwrap();
+    app.wait_sent(1).await.unwrap();
+    app.wait_acked(1).await.unwrap();
+    assert_eq!(delivery(&world, &said.msg_id).ack, None);
+    // It comes again, and is new.
+    world.mock.clock().advance(Duration::from_secs(61));
+    let sent = app.wait_sent(2).await.unwrap();
+    let texts: Vec<_> = sent.iter().map(|row| row.text.as_str()).collect();
+    assert_eq!(texts, ["later", "keep me"]);
+    app.wait_acked(2).await.unwrap();
+    app.say("user0001", "last").await.unwrap();
+    assert_eq!(app.wait_sent(3).await.unwrap()[2].text, "last");
+    assert_eq!(gateway.stop().await, 0);
+}
+
+#[tokio::test]
+async fn a_hint_that_could_not_be_kept_is_given_when_its_message_comes_again() {
+    let (world, store, gateway) = start(DmPolicy::Pairing).await;
+    store.mood.send_replace(Mood::Full);
+    world.app.say("user0001", "hello?").await.unwrap();
+    let asked = || (store.moods.load(Ordering::Relaxed) == 1).then_some(());
+    eventually(|| "the message".to_owned(), asked).await;
+    store.mood.send_replace(Mood::Well);
+    world.mock.clock().advance(Duration::from_secs(61));
+    let sent = world.app.wait_sent(1).await.unwrap();
+    assert!(sent[0].text.contains("user0001"), "{sent:?}");
+    assert_eq!(gateway.stop().await, 0);
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_ends_the_robot() {
+    let (world, store, mut gateway) = start(DmPolicy::Open).await;
+    store.mood.send_replace(Mood::Dead);
+    world.app.say("user0001", "anybody?").await.unwrap();
+    let failure = gateway.failed().await;
+    assert!(failure.contains("the store ended"), "{failure}");
+}
