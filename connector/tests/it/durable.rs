@@ -205,7 +205,7 @@ async fn kill_while_an_answer_has_arrived_and_its_reply_is_withheld() {
 #[tokio::test]
 async fn kill_while_a_send_is_refused_for_now() {
     let mut talk = Talk::new().await;
-    let busy = Action::Code { status: 200, code: "-1".into(), message: "busy".into() };
+    let busy = Action::code(200, "-1", "busy");
     talk.world.app.fault(stuck(WEBHOOK, busy)).unwrap();
     let running = talk.start().await;
     for n in 0..4 {
@@ -221,7 +221,7 @@ async fn kill_on_the_way_through_the_robot_api() {
     for path in ["/v1.0/oauth2/accessToken", "/v1.0/robot/oToMessages/batchSend"] {
         let mut talk = Talk::new().await;
         // The webhook is dead, so that answers need a token and the robot API.
-        let gone = Action::Code { status: 200, code: "300001".into(), message: "gone".into() };
+        let gone = Action::code(200, "300001", "gone");
         talk.world.app.fault(stuck(WEBHOOK, gone)).unwrap();
         talk.world.app.fault(stuck(path, Action::Hang)).unwrap();
         let running = talk.start().await;

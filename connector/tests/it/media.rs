@@ -95,11 +95,7 @@ async fn one_picture_that_cannot_be_had_leaves_the_others() {
     let (world, running) = start().await;
     let pictures = vec![unique(Sample::Png, "1.png"), unique(Sample::Png, "2.png")];
     // Both are asked for at once; one of the calls is refused for good.
-    let gone = Action::Code {
-        status: 400,
-        code: "invalidParameter.robotCode.downloadCode".to_owned(),
-        message: "gone".to_owned(),
-    };
+    let gone = Action::code(400, "invalidParameter.robotCode.downloadCode", "gone");
     world.app.fault(Fault::once(When::Path(DOWNLOAD.to_owned()), gone)).unwrap();
     let parts = vec![
         serde_json::json!({ "text": "two:" }),
@@ -122,8 +118,7 @@ async fn words_stand_where_a_file_cannot_be_sent_and_the_rest_follows() {
     let (world, running) = start().await;
     let pictures = vec![unique(Sample::Png, "1.png"), unique(Sample::Png, "2.png")];
     let upload = || When::Path("/media/upload".to_owned());
-    let refused =
-        Action::Code { status: 200, code: "40004".to_owned(), message: "bad type".to_owned() };
+    let refused = Action::code(200, "40004", "bad type");
     world.app.fault(Fault::once(upload(), refused)).unwrap();
     let parts = vec![
         serde_json::json!({ "text": "two:" }),
@@ -173,11 +168,7 @@ async fn a_file_is_fetched_without_headers_that_break_its_signature() {
 #[tokio::test]
 async fn an_answer_after_the_webhooks_end_reaches_the_same_group() {
     let (world, _running) = start().await;
-    let gone = Action::Code {
-        status: 200,
-        code: "300001".to_owned(),
-        message: "session 不存在".to_owned(),
-    };
+    let gone = Action::code(200, "300001", "session 不存在");
     let path = When::Path("/robot/sendBySession".to_owned());
     world.app.fault(Fault::always(path, gone)).unwrap();
     let said = world.app.say_in_group("user0001", "Team", "still there?").await.unwrap();

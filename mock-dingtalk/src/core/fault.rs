@@ -238,6 +238,14 @@ pub enum BadFrame {
     Utf8,
 }
 
+impl Action {
+    /// An error in DingTalk's shape that names no permissions; see [`Action::Code`].
+    pub fn code(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
+        let (code, message) = (code.into(), message.into());
+        Self::Code { status, code, message, required_scopes: Vec::new() }
+    }
+}
+
 /// The body of a made-up error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
