@@ -14,7 +14,7 @@ mod work;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -33,6 +33,7 @@ use crate::state_dir::StateDirError;
 use crate::store::{Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
+use crate::unix_time::now_ms;
 
 /// What a robot needs to work.
 #[derive(Debug)]
@@ -149,10 +150,4 @@ impl Gateway {
             }
         }
     }
-}
-
-/// Milliseconds since 1970 UTC on the wall clock.
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -14,3 +14,4 @@ pub mod store;
 pub mod stream;
 pub mod telemetry;
 pub mod tls;
+mod unix_time;

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tracing::{debug, info, warn};
 
-use super::now_ms;
 use crate::backoff::Backoff;
 use crate::openapi::OpenApiError;
+use crate::unix_time::now_ms;
 
 /// What a repetition of a failed send promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

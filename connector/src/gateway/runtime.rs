@@ -11,13 +11,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 
+use super::DRAIN;
 use super::conversations::Conversations;
 use super::intake::{Ids, Intake, Verdict};
 use super::work::{StoreGone, Task, Tools, Work};
-use super::{DRAIN, now_ms};
 use crate::protocol::{BotMessage, ConversationId};
 use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
 use crate::stream::{Dispatched, FrameRef, StreamHandle};
+use crate::unix_time::now_ms;
 
 /// State of the loop.
 pub(super) struct Runtime {

@@ -36,23 +36,13 @@ impl OpenApiClient {
             "msgParam": message.msg_param(),
         });
         let answer = self.post_with_token(CALL, "/v1.0/robot/oToMessages/batchSend", &body).await?;
-        let Some(process_query_key) = answer["processQueryKey"].as_str() else {
-            return Err(OpenApiError::Incomprehensible {
-                call: CALL,
-                host: self.endpoints.openapi.host_str().unwrap_or_default().to_owned(),
-                status: 200,
-                problem: missing("processQueryKey", &answer),
-            });
-        };
         Ok(BatchSendResult {
-            process_query_key: process_query_key.to_owned(),
+            process_query_key: self.process_query_key(CALL, &answer)?,
             invalid_staff_ids: strings(&answer["invalidStaffIdList"]),
             flow_controlled_staff_ids: strings(&answer["flowControlledStaffIdList"]),
         })
     }
-}
 
-impl OpenApiClient {
     /// `POST /v1.0/robot/groupMessages/send`: one message into a group that the robot is in
     /// (机器人发送群聊消息). Returns its `processQueryKey`.
     pub async fn group_send(
@@ -69,13 +59,21 @@ impl OpenApiClient {
             "msgParam": message.msg_param(),
         });
         let answer = self.post_with_token(CALL, "/v1.0/robot/groupMessages/send", &body).await?;
-        answer["processQueryKey"].as_str().map(str::to_owned).ok_or_else(|| {
-            OpenApiError::Incomprehensible {
-                call: CALL,
-                host: self.endpoints.openapi.host_str().unwrap_or_default().to_owned(),
-                status: 200,
-                problem: missing("processQueryKey", &answer),
-            }
+        self.process_query_key(CALL, &answer)
+    }
+
+    /// The key that names what was sent.
+    fn process_query_key(
+        &self,
+        call: &'static str,
+        answer: &Value,
+    ) -> Result<String, OpenApiError> {
+        let key = answer["processQueryKey"].as_str().map(str::to_owned);
+        key.ok_or_else(|| OpenApiError::Incomprehensible {
+            call,
+            host: self.endpoints.openapi.host_str().unwrap_or_default().to_owned(),
+            status: 200,
+            problem: missing("processQueryKey", answer),
         })
     }
 }

@@ -245,8 +245,8 @@ async fn kill_when_half_of_the_answers_are_out() {
     println!("{:?}", talk.settle("half of the answers").await);
 }
 
-#[tokio::test]
-async fn kill_between_disconnect_and_the_next_connection() {
+/// Eight messages are acked, and none of their answers gets through.
+async fn eight_acked() -> (Talk, Running) {
     let mut talk = Talk::new().await;
     let running = talk.start().await;
     talk.world.app.fault(stuck(WEBHOOK, Action::Hang)).unwrap();
@@ -254,6 +254,12 @@ async fn kill_between_disconnect_and_the_next_connection() {
         talk.say(n % 4).await;
     }
     talk.world.app.wait_acked(8).await.unwrap();
+    (talk, running)
+}
+
+#[tokio::test]
+async fn kill_between_disconnect_and_the_next_connection() {
+    let (mut talk, running) = eight_acked().await;
     talk.world.app.fault(Fault::always(When::Open, Action::Hang)).unwrap();
     talk.world.app.disconnect("all", "rotation").unwrap();
     running.wait_log("announced disconnect", 1).await;
@@ -263,13 +269,7 @@ async fn kill_between_disconnect_and_the_next_connection() {
 
 #[tokio::test]
 async fn kill_while_it_drains_after_sigterm() {
-    let mut talk = Talk::new().await;
-    let running = talk.start().await;
-    talk.world.app.fault(stuck(WEBHOOK, Action::Hang)).unwrap();
-    for n in 0..8 {
-        talk.say(n % 4).await;
-    }
-    talk.world.app.wait_acked(8).await.unwrap();
+    let (mut talk, running) = eight_acked().await;
     running.terminate();
     running.wait_log("the stream stops", 1).await;
     talk.kill(running).await;

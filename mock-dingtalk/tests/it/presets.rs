@@ -9,19 +9,7 @@ use mock_dingtalk::{
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Bot, data, http, open, open_body};
-
-async fn connected(mock: &MockDingtalk, app: &App) -> Bot {
-    let bot = Bot::connect(mock, app).await;
-    app.wait_connections(1).await.unwrap();
-    bot
-}
-
-/// Says something and reads it: the connection works.
-async fn works(app: &App, bot: &mut Bot) {
-    app.say("user0001", "still there?").await.unwrap();
-    assert_eq!(data(&bot.frame().await)["text"]["content"], "still there?");
-}
+use crate::support::{Bot, connected, data, http, open, open_body, works};
 
 /// A WebSocket ping is answered, and nothing came before its answer.
 async fn silent_but_alive(bot: &mut Bot) {

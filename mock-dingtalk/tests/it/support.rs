@@ -144,3 +144,16 @@ pub(crate) async fn eventually<T, D: std::fmt::Debug>(
     .await;
     found.unwrap_or_else(|_| panic!("{what} did not come about; last seen: {last:?}"))
 }
+
+/// A bot whose connection the mock has noticed.
+pub(crate) async fn connected(mock: &MockDingtalk, app: &App) -> Bot {
+    let bot = Bot::connect(mock, app).await;
+    app.wait_connections(1).await.unwrap();
+    bot
+}
+
+/// Says something and reads it: the connection works.
+pub(crate) async fn works(app: &App, bot: &mut Bot) {
+    app.say("user0001", "still there?").await.unwrap();
+    assert_eq!(data(&bot.frame().await)["text"]["content"], "still there?");
+}

@@ -16,24 +16,13 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use crate::support::{Bot, PATIENCE, data, http, open, open_body, ticket};
+use crate::support::{Bot, PATIENCE, connected, data, http, open, open_body, ticket, works};
 
 /// Long enough for anything on loopback to arrive, where the proof is that nothing does.
 const QUIET: Duration = Duration::from_millis(200);
 
 async fn patient<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("it takes too long")
-}
-
-async fn connected(mock: &MockDingtalk, app: &App) -> Bot {
-    let bot = Bot::connect(mock, app).await;
-    app.wait_connections(1).await.unwrap();
-    bot
-}
-
-async fn works(app: &App, bot: &mut Bot) {
-    app.say("user0001", "still there?").await.unwrap();
-    assert_eq!(data(&bot.frame().await)["text"]["content"], "still there?");
 }
 
 fn messages() -> When {

@@ -7,17 +7,12 @@ use super::super::{InboxId, NewMessage, OutboxId, Recovered, Seen, Unfinished, U
 use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::protocol::{MessageId, MsgId};
+use crate::unix_time::now_ms;
 
 /// Finished messages are kept so long, for the operator and to recognise late repeats.
 const KEEP_MS: i64 = 7 * 24 * 3_600 * 1_000;
 /// Rows removed at a time, so that acks never wait for a long clean-up.
 const PRUNE_ROWS: i64 = 2_000;
-
-/// Milliseconds since 1970 UTC.
-pub(super) fn now_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
 
 pub(super) fn take_in(db: &Transaction<'_>, message: &NewMessage) -> rusqlite::Result<InboxId> {
     db.prepare_cached(

@@ -9,6 +9,7 @@ use tracing::error;
 
 use super::super::StoreError;
 use super::queries;
+use crate::unix_time::now_ms;
 
 /// Something to do. If a transaction fails it is done again in another one.
 pub(super) trait Job: Send {
@@ -87,7 +88,7 @@ pub(super) fn run(mut connection: Connection, queue: &Receiver<Box<dyn Job>>) {
         }
         commit(&mut connection, batch);
         if pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
-            pruned = match queries::prune(&mut connection, queries::now_ms()) {
+            pruned = match queries::prune(&mut connection, now_ms()) {
                 // The rest after the next batch.
                 Ok(true) => None,
                 Ok(false) => Some(Instant::now()),

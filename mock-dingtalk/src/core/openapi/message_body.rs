@@ -3,6 +3,9 @@
 
 use serde_json::{Map, Value};
 
+/// Bytes of the HTTP body, as code 460101 has it.
+pub(super) const MAX_BODY: usize = 20_000;
+
 /// What was wrong with a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BodyError {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::Reply,
-    message_body::{self, BodyError},
+    message_body::{self, BodyError, MAX_BODY},
 };
 use crate::core::{
     app::{App, Cx},
@@ -15,8 +15,6 @@ use crate::core::{
 };
 
 const SEE: &str = "openapi.md 8 (KB 0717)";
-/// Bytes of the HTTP body, as code 460101 has it.
-const MAX_BODY: usize = 20_000;
 
 /// Takes a message of whoever has the address. Always HTTP 200. The order of the checks is our
 /// choice: whose it is, what it is, whether it may, how often.

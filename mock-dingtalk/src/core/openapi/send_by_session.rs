@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     answer::Reply,
-    message_body::{self, BodyError},
+    message_body::{self, BodyError, MAX_BODY},
 };
 use crate::core::{
     app::{App, Cx},
@@ -15,8 +15,6 @@ use crate::core::{
 };
 
 const SEE: &str = "openapi.md 3 and 8 (KB 0699, KB 0717)";
-/// Bytes of the HTTP body, as code 460101 has it.
-const MAX_BODY: usize = 20_000;
 
 /// Takes a reply. Always HTTP 200; an access token in the headers is ignored, as DingTalk does.
 pub(super) fn answer(
