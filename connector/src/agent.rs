@@ -5,10 +5,15 @@ pub mod none;
 
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::{ConversationId, Media, MsgId, ProcessQueryKey, RobotMessage};
+use tokio::sync::mpsc;
+
+use crate::protocol::{
+    ConversationId, ConversationType, Media, MsgId, ProcessQueryKey, RobotMessage, SenderStaffId,
+};
 
 pub use echo::Echo;
 pub use none::Silent;
@@ -16,8 +21,14 @@ pub use none::Silent;
 /// One message for the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// The chat it belongs to; turns of one conversation come one at a time, in order.
+    /// The chat it belongs to.
     pub conversation_id: ConversationId,
+    /// Whether that is a group.
+    pub conversation_type: ConversationType,
+    /// Title of the group.
+    pub conversation_title: Option<String>,
+    /// Who wrote it. Missing for people from outside of the organisation.
+    pub sender_staff_id: Option<SenderStaffId>,
     /// Display name of the writer.
     pub sender_nick: Option<String>,
     /// What was written, with a mark such as `[picture 1]` where a file stood; empty only if something
@@ -29,6 +40,21 @@ pub struct Turn {
     pub attachments: Vec<Attachment>,
     /// The message that it answers.
     pub quote: Option<Quoted>,
+}
+
+/// Names a turn in one store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TurnId(pub i64);
+
+/// One try at a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Names the turn: the same when it comes again.
+    pub turn: TurnId,
+    /// A process before this one may have begun it.
+    pub resumed: bool,
+    /// How many things were said in it before, all of which are kept and are not to be said again.
+    pub said: u64,
 }
 
 /// A file that came with a message.
@@ -139,13 +165,62 @@ pub struct Quoted {
 #[error("{0}")]
 pub struct AgentError(pub String);
 
-/// The answer to a turn, under way.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Vec<Say>, AgentError>> + Send + 'a>>;
+/// The answer to a turn, under way: it has ended well, or has failed. What was said until then has been
+/// said by a [`Speaker`].
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<(), AgentError>> + Send + 'a>>;
+
+/// What an agent does while it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Utterance {
+    /// It is at work.
+    Typing,
+    /// The words of the next [`Say`](Self::Say) so far, from their beginning. Shown where that is possible,
+    /// and worth nothing without the `Say` that ends it.
+    Partial(String),
+    /// Something is said.
+    Say(Say),
+}
+
+/// An agent's mouth for one turn. What is said comes out in order, while the agent goes on.
+#[derive(Debug, Clone)]
+pub struct Speaker(mpsc::Sender<Utterance>);
+
+/// Utterances of a turn that may wait to be taken.
+const UTTERANCES: usize = 64;
+
+impl Speaker {
+    /// A mouth and its ear.
+    pub fn new() -> (Self, mpsc::Receiver<Utterance>) {
+        let (mouth, ear) = mpsc::channel(UTTERANCES);
+        (Self(mouth), ear)
+    }
+
+    /// Says one thing. Waits while much is unheard; a turn that was ended hears nothing more.
+    pub async fn say(&self, say: Say) {
+        self.utter(Utterance::Say(say)).await;
+    }
+
+    /// Shows the words of the next thing to be said, so far and from their beginning.
+    pub async fn partial(&self, text: String) {
+        self.utter(Utterance::Partial(text)).await;
+    }
+
+    /// Shows that the agent is at work.
+    pub async fn typing(&self) {
+        self.utter(Utterance::Typing).await;
+    }
+
+    async fn utter(&self, utterance: Utterance) {
+        // Nobody listens any more: the turn was stopped, and its future is about to be dropped.
+        let _ = self.0.send(utterance).await;
+    }
+}
 
 /// Whatever turns a message into an answer.
-pub trait Agent: Send + Sync + 'static {
-    /// Answers one turn, in this order; nothing at all is an answer, too.
-    fn turn(&self, turn: Turn) -> Answer<'_>;
+pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
+    /// Answers one turn through `speaker`; nothing at all is an answer, too. A turn that is to stop is
+    /// dropped.
+    fn turn(&self, attempt: Attempt, turn: Turn, speaker: Speaker) -> Answer<'_>;
 }
 
 /// Agents that are built in.
@@ -159,10 +234,10 @@ pub enum AgentKind {
 
 impl AgentKind {
     /// The agent itself.
-    pub fn build(self) -> Box<dyn Agent> {
+    pub fn build(self) -> Arc<dyn Agent> {
         match self {
-            Self::Echo => Box::new(Echo),
-            Self::None => Box::new(Silent),
+            Self::Echo => Arc::new(Echo),
+            Self::None => Arc::new(Silent),
         }
     }
 }

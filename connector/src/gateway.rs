@@ -3,7 +3,9 @@
 pub mod access;
 mod conversations;
 mod dedupe;
+mod deliver;
 mod intake;
+mod listen;
 mod media;
 mod media_dir;
 mod persist;
@@ -26,7 +28,7 @@ use self::media::MediaStore;
 use self::reply::Replier;
 use self::runtime::Runtime;
 use self::work::{StoreGone, Tools};
-use crate::agent::AgentKind;
+use crate::agent::Agent;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::protocol::{Subscription, topic};
 use crate::state_dir::StateDirError;
@@ -45,7 +47,7 @@ pub struct GatewayConfig {
     /// Limit for TCP, TLS and WebSocket handshake together.
     pub handshake_timeout: Duration,
     /// Who answers.
-    pub agent: AgentKind,
+    pub agent: Arc<dyn Agent>,
     /// The prepared state directory.
     pub state_dir: PathBuf,
     /// Who may talk to the robot alone.
@@ -103,12 +105,8 @@ impl Gateway {
         };
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
-        let tools = Tools {
-            agent: Arc::from(config.agent.build()),
-            media,
-            replier: Arc::new(Replier::new(client)),
-            store,
-        };
+        let tools =
+            Tools { agent: config.agent, media, replier: Arc::new(Replier::new(client)), store };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         let (deadline, until) = watch::channel(None);
         Ok(Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) })

@@ -43,14 +43,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// outcome says.
     fn barrier(&self) -> Pending<()>;
 
-    /// Keeps what the agent said to a message, of which the first part is about to be sent. Nothing
-    /// said finishes the message.
-    fn answered(&self, message: InboxId, parts: Vec<Say>) -> Pending<Vec<OutboxId>>;
+    /// Keeps what the agent said to a message, behind what it said before.
+    fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>>;
 
     /// A part that was kept earlier is about to be sent.
     fn begin(&self, part: OutboxId) -> Pending<()>;
 
-    /// A part has arrived, and `next` is about to be sent. Without a next one its message is finished.
+    /// A part has arrived, and `next` is about to be sent. A message is finished when its turn has ended
+    /// and all its parts have arrived.
     fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()>;
 
     /// A message is finished although its answer did not arrive; `reason` is for the operator.
@@ -60,6 +60,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 /// Names a message that was kept; rises in the order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InboxId(i64);
+
+impl InboxId {
+    /// The number, unique in its store.
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
 
 /// Names a part of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -82,6 +89,17 @@ pub struct NewMessage {
     pub data: String,
 }
 
+/// What an agent said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// In this order.
+    pub parts: Vec<Say>,
+    /// The first of them is about to be sent.
+    pub begun: bool,
+    /// The turn has ended: nothing follows.
+    pub ended: bool,
+}
+
 /// What a restart finds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
@@ -100,8 +118,12 @@ pub struct Unfinished {
     pub received_at: i64,
     /// The frame's `data`.
     pub data: String,
-    /// What is left to be sent, in order. Empty: the agent has not answered.
+    /// What is left to be sent, in order.
     pub parts: Vec<UnsentPart>,
+    /// How many parts there are, those included that have arrived.
+    pub said: u64,
+    /// The agent has said all it had to say.
+    pub ended: bool,
 }
 
 /// A part of an answer of which it is not known that it arrived.

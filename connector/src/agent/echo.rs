@@ -1,13 +1,13 @@
 //! The agent that says what it hears: a first sign of life, and the subject of most tests.
 
-use super::{Agent, Answer, Say, Turn};
+use super::{Agent, Answer, Attempt, Say, Speaker, Turn};
 
 /// Answers with the same text, and with the same files.
 #[derive(Debug, Clone, Copy)]
 pub struct Echo;
 
 impl Agent for Echo {
-    fn turn(&self, turn: Turn) -> Answer<'_> {
+    fn turn(&self, attempt: Attempt, turn: Turn, speaker: Speaker) -> Answer<'_> {
         Box::pin(async move {
             let mut said = Vec::new();
             // Marks alone say nothing that the files don't say.
@@ -26,7 +26,11 @@ impl Agent for Echo {
                     None => {}
                 }
             }
-            Ok(said)
+            let before = usize::try_from(attempt.said).unwrap_or(usize::MAX);
+            for say in said.into_iter().skip(before) {
+                speaker.say(say).await;
+            }
+            Ok(())
         })
     }
 }

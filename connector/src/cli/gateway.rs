@@ -114,7 +114,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             ..SessionConfig::default()
         },
         handshake_timeout: args.handshake_timeout,
-        agent: args.agent,
+        agent: args.agent.build(),
         state_dir,
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,

@@ -140,13 +140,17 @@ impl Runtime {
     }
 
     /// Queues what an earlier process did not finish.
-    fn resume(&mut self, Unfinished { id, received_at, data, parts }: Unfinished) {
+    fn resume(&mut self, left: Unfinished) {
+        let Unfinished { id, received_at, data, parts, said, ended } = left;
         let (message, task) = match BotMessage::parse(&data) {
-            Ok(message) if parts.is_empty() => {
-                let task = self.intake.task(&message, Instant::now());
-                (message, task.ok_or("nobody may answer it any more"))
+            Ok(message) if ended => (message, Ok(Task::Send(parts))),
+            Ok(message) => {
+                let task = match self.intake.task(&message, Instant::now()) {
+                    Some(Task::Turn(turn)) => Ok(Task::Resume { turn, parts, said }),
+                    task => task.ok_or("nobody may answer it any more"),
+                };
+                (message, task)
             }
-            Ok(message) => (message, Ok(Task::Send(parts))),
             Err(e) => {
                 // It was understood when it was taken in.
                 error!("a kept message cannot be read: {e}");

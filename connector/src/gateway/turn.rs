@@ -32,6 +32,9 @@ pub(super) fn read(message: &BotMessage) -> Reading {
     }
     Reading::Turn(Box::new(Turn {
         conversation_id: message.conversation_id.clone(),
+        conversation_type: message.conversation_type.clone(),
+        conversation_title: message.conversation_title.clone(),
+        sender_staff_id: message.sender_staff_id.clone(),
         sender_nick: message.sender_nick.clone(),
         has_words: has_words(&message.content),
         text,
@@ -151,7 +154,7 @@ mod tests {
     use serde_json::Value;
 
     use super::{Attachment, Quoted, Reading, read};
-    use crate::agent::{Agent, Echo, Say};
+    use crate::agent::{Agent, Attempt, Echo, Say, Speaker, TurnId, Utterance};
     use crate::protocol::{BotMessage, DataFrame};
 
     fn show(out: &mut String, reading: &Reading) {
@@ -209,8 +212,11 @@ mod tests {
         assert_eq!((turn.text.as_str(), turn.has_words), ("", false));
         assert_eq!(turn.attachments.len(), 1);
         turn.attachments[0].file = Some(Ok("a.png".into()));
-        let said = Echo.turn(turn).await.unwrap();
-        assert!(matches!(&said[..], [Say::File { .. }]), "{said:?}");
+        let (speaker, mut heard) = Speaker::new();
+        let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0 };
+        Echo.turn(attempt, turn, speaker).await.unwrap();
+        assert!(matches!(heard.recv().await, Some(Utterance::Say(Say::File { .. }))));
+        assert_eq!(heard.recv().await, None);
     }
 
     /// Every shape and variant of a message that is known, written to the robot alone and in a group.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{NewMessage, Recovered, Store, StoreError};
+use super::{NewMessage, Recovered, Said, Store, StoreError};
 use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, RobotMessage};
@@ -20,6 +20,10 @@ pub(super) fn message(app: &str, n: i64) -> NewMessage {
 
 fn text(text: &str) -> Say {
     Say::text(text)
+}
+
+fn all(parts: Vec<Say>) -> Said {
+    Said { parts, begun: true, ended: true }
 }
 
 fn left(recovered: &Recovered) -> Vec<(String, Vec<(Say, bool)>)> {
@@ -47,17 +51,17 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     other.await.unwrap();
 
     // 1: answered and sent. 2: nothing to say. 3: two parts, the first sent. 4: failed. 5: waits.
-    let parts = store.answered(ids[0], vec![text("one")]).await.unwrap();
+    let parts = store.said(ids[0], all(vec![text("one")])).await.unwrap();
     store.sent(parts[0], None).await.unwrap();
-    assert!(store.answered(ids[1], Vec::new()).await.unwrap().is_empty());
+    assert!(store.said(ids[1], all(Vec::new())).await.unwrap().is_empty());
     let markdown = Say::Message(RobotMessage::Markdown {
         title: "t".to_owned(),
         text: "**b** 你好".to_owned(),
     });
     let last = vec![text("a"), markdown.clone(), text("c")];
-    let parts = store.answered(ids[2], last).await.unwrap();
+    let parts = store.said(ids[2], all(last)).await.unwrap();
     store.sent(parts[0], Some(parts[1])).await.unwrap();
-    let failing = store.answered(ids[3], vec![text("lost")]).await.unwrap();
+    let failing = store.said(ids[3], all(vec![text("lost")])).await.unwrap();
     assert_eq!(failing.len(), 1);
     store.failed(ids[3], "nobody there".to_owned()).await.unwrap();
     drop(store);
@@ -84,9 +88,44 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     store.sent(parts[0].id, Some(parts[1].id)).await.unwrap();
     store.begin(parts[1].id).await.unwrap();
     store.sent(parts[1].id, None).await.unwrap();
-    store.answered(recovered.unfinished[1].id, Vec::new()).await.unwrap();
+    store.said(recovered.unfinished[1].id, all(Vec::new())).await.unwrap();
     let recovered = store.recover(&app, 100, 9).await.unwrap();
     assert_eq!(recovered, Recovered::default());
     let other = store.recover(&ClientId::new("other"), 0, 9).await.unwrap();
     assert_eq!(other.unfinished.len(), 1);
+
+    what_is_said_piece_by_piece(&mut open).await;
+}
+
+/// A turn that goes on: what it has said is not all.
+async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result<S, StoreError>) {
+    let app = ClientId::new("pieces");
+    let store = open().unwrap();
+    let id = store.take_in(message("pieces", 7)).await.unwrap();
+    let piece = |parts, ended| Said { parts, begun: false, ended };
+    let first = store.said(id, piece(vec![text("a")], false)).await.unwrap();
+    store.begin(first[0]).await.unwrap();
+    store.sent(first[0], None).await.unwrap();
+    drop(store);
+
+    let store = open().unwrap();
+    let unfinished = store.recover(&app, 0, 9).await.unwrap().unfinished;
+    assert_eq!((unfinished.len(), unfinished[0].said, unfinished[0].ended), (1, 1, false));
+    assert!(unfinished[0].parts.is_empty());
+    let second = store.said(id, piece(vec![text("b"), text("c")], true)).await.unwrap();
+    store.begin(second[0]).await.unwrap();
+    store.sent(second[0], Some(second[1])).await.unwrap();
+    let unfinished = store.recover(&app, 0, 9).await.unwrap().unfinished;
+    assert_eq!((unfinished[0].said, unfinished[0].ended), (3, true));
+    assert_eq!(unfinished[0].parts.len(), 1);
+    store.sent(second[1], None).await.unwrap();
+    assert!(store.recover(&app, 0, 9).await.unwrap().unfinished.is_empty());
+
+    // The end may come after all has arrived.
+    let id = store.take_in(message("pieces", 8)).await.unwrap();
+    let part = store.said(id, Said { parts: vec![text("d")], begun: true, ended: false });
+    store.sent(part.await.unwrap()[0], None).await.unwrap();
+    assert_eq!(store.recover(&app, 0, 9).await.unwrap().unfinished.len(), 1);
+    store.said(id, piece(Vec::new(), true)).await.unwrap();
+    assert!(store.recover(&app, 0, 9).await.unwrap().unfinished.is_empty());
 }

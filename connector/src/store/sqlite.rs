@@ -17,8 +17,7 @@ use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
 use self::writer::{Barrier, Job, Work};
-use super::{InboxId, NewMessage, OutboxId, Pending, Recovered, Store, StoreError};
-use crate::agent::Say;
+use super::{InboxId, NewMessage, OutboxId, Pending, Recovered, Said, Store, StoreError};
 use crate::credential::ClientId;
 
 /// An open file. Dropping it waits until everything queued is durable.
@@ -103,8 +102,8 @@ impl Store for SqliteStore {
         self.queue(|reply| Box::new(Barrier(reply)))
     }
 
-    fn answered(&self, message: InboxId, parts: Vec<Say>) -> Pending<Vec<OutboxId>> {
-        self.work(move |db| queries::answered(db, message, &parts))
+    fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>> {
+        self.work(move |db| queries::said(db, message, &said))
     }
 
     fn begin(&self, part: OutboxId) -> Pending<()> {
@@ -123,6 +122,7 @@ impl Store for SqliteStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::Say;
     use crate::store::contract;
 
     #[tokio::test]
@@ -153,7 +153,8 @@ mod tests {
         let store = SqliteStore::open(&path).unwrap();
         for n in 1..=2 {
             let id = store.take_in(contract::message("app", n)).await.unwrap();
-            store.answered(id, vec![Say::text("a"), Say::text("b")]).await.unwrap();
+            let parts = vec![Say::text("a"), Say::text("b")];
+            store.said(id, Said { parts, begun: true, ended: true }).await.unwrap();
         }
         let db = rusqlite::Connection::open(&path).unwrap();
         db.execute("UPDATE outbox SET message = '{\"odd\":1}' WHERE id = 2", ()).unwrap();
@@ -181,7 +182,7 @@ mod tests {
         std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
         let missing = dir.path().join("a/b");
         for (path, part) in [
-            (&newer, "has schema version 99, and this release knows 1 and older"),
+            (&newer, "has schema version 99, and this release knows 2 and older"),
             (&foreign, "it belongs to another program"),
             (&damaged, "it is left untouched"),
             (&missing, "name another directory with --state-dir"),

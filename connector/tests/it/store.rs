@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dingtalk_connector::agent::{AgentKind, Say};
+use dingtalk_connector::agent::AgentKind;
 use dingtalk_connector::credential::{ClientId, Credential};
 use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
@@ -12,7 +12,7 @@ use dingtalk_connector::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use dingtalk_connector::redact::Secret;
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
-    InboxId, NewMessage, OutboxId, Pending, Recovered, Store, StoreError,
+    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, Store, StoreError,
 };
 use dingtalk_connector::stream::SessionConfig;
 use dingtalk_connector::tls;
@@ -67,8 +67,8 @@ impl Store for Moody {
         self.inner.barrier()
     }
 
-    fn answered(&self, message: InboxId, parts: Vec<Say>) -> Pending<Vec<OutboxId>> {
-        self.inner.answered(message, parts)
+    fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>> {
+        self.inner.said(message, said)
     }
 
     fn begin(&self, part: OutboxId) -> Pending<()> {
@@ -106,7 +106,7 @@ async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
         },
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
-        agent: AgentKind::Echo,
+        agent: AgentKind::Echo.build(),
         state_dir: world.dir.path().to_owned(),
         dm_policy,
         group_policy: GroupPolicy::Open,

@@ -3,8 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use tracing::error;
 
-use super::super::{InboxId, NewMessage, OutboxId, Recovered, Seen, Unfinished, UnsentPart};
-use crate::agent::Say;
+use super::super::{InboxId, NewMessage, OutboxId, Recovered, Said, Seen, Unfinished, UnsentPart};
 use crate::credential::ClientId;
 use crate::protocol::{MessageId, MsgId};
 use crate::unix_time::now_ms;
@@ -30,26 +29,27 @@ pub(super) fn take_in(db: &Transaction<'_>, message: &NewMessage) -> rusqlite::R
     Ok(InboxId(db.last_insert_rowid()))
 }
 
-pub(super) fn answered(
+pub(super) fn said(
     db: &Transaction<'_>,
     message: InboxId,
-    parts: &[Say],
+    said: &Said,
 ) -> rusqlite::Result<Vec<OutboxId>> {
-    if parts.is_empty() {
-        finish(db, message, None)?;
-        return Ok(Vec::new());
-    }
     let mut insert = db.prepare_cached(
         "INSERT INTO outbox (inbox_id, message, begun) VALUES (:inbox_id, :message, :begun)",
     )?;
-    let mut ids = Vec::with_capacity(parts.len());
-    for (index, part) in parts.iter().enumerate() {
+    let mut ids = Vec::with_capacity(said.parts.len());
+    for (index, part) in said.parts.iter().enumerate() {
         let text = serde_json::to_string(part)
             .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
-        let begun = index == 0;
+        let begun = said.begun && index == 0;
         insert
             .execute(named_params! { ":inbox_id": message.0, ":message": text, ":begun": begun })?;
         ids.push(OutboxId(db.last_insert_rowid()));
+    }
+    if said.ended {
+        db.prepare_cached("UPDATE inbox SET ended = 1 WHERE id = :id")?
+            .execute(named_params! { ":id": message.0 })?;
+        finish_if_done(db, message)?;
     }
     Ok(ids)
 }
@@ -71,16 +71,26 @@ pub(super) fn sent(
         .optional()?;
     match (next, inbox_id) {
         (Some(next), _) => begin(db, next),
-        (None, Some(inbox_id)) => finish(db, InboxId(inbox_id), None),
+        (None, Some(inbox_id)) => finish_if_done(db, InboxId(inbox_id)),
         (None, None) => Ok(()),
     }
 }
 
 pub(super) fn failed(db: &Transaction<'_>, message: InboxId, reason: &str) -> rusqlite::Result<()> {
-    finish(db, message, Some(reason))
+    finish(db, message, reason)
 }
 
-fn finish(db: &Transaction<'_>, message: InboxId, failure: Option<&str>) -> rusqlite::Result<()> {
+/// Finishes a message whose turn has ended and whose parts have all arrived.
+fn finish_if_done(db: &Transaction<'_>, message: InboxId) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE inbox SET finished_at = :now, failure = NULL WHERE id = :id AND ended
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox_id = :id AND sent_at IS NULL)",
+    )?
+    .execute(named_params! { ":now": now_ms(), ":id": message.0 })?;
+    Ok(())
+}
+
+fn finish(db: &Transaction<'_>, message: InboxId, failure: &str) -> rusqlite::Result<()> {
     db.prepare_cached("UPDATE inbox SET finished_at = :now, failure = :failure WHERE id = :id")?
         .execute(named_params! { ":now": now_ms(), ":failure": failure, ":id": message.0 })?;
     Ok(())
@@ -100,7 +110,9 @@ pub(super) fn recover(
 
 fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Vec<Unfinished>> {
     let mut messages = db.prepare(
-        "SELECT id, data, received_at FROM inbox
+        "SELECT id, data, received_at, ended,
+             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id)
+         FROM inbox
          WHERE finished_at IS NULL AND client_id = :client_id ORDER BY id",
     )?;
     let mut parts = db.prepare(
@@ -122,7 +134,9 @@ fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Ve
         match parts {
             Ok(parts) => {
                 let (data, received_at) = (row.get(1)?, row.get(2)?);
-                unfinished.push(Unfinished { id, received_at, data, parts });
+                let (ended, said): (_, i64) = (row.get(3)?, row.get(4)?);
+                let said = u64::try_from(said).unwrap_or(0);
+                unfinished.push(Unfinished { id, received_at, data, parts, said, ended });
             }
             Err(e) => unreadable.push((id, format!("its kept answer cannot be read: {e}"))),
         }

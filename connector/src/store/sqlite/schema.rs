@@ -33,6 +33,11 @@ const MIGRATIONS: &[&str] = &[
          sent_at INTEGER
      ) STRICT;
      CREATE INDEX outbox_of_message ON outbox (inbox_id);",
+    // 2. An agent may say one thing after the other: what was kept is all it said only when its turn has
+    // ended.
+    "ALTER TABLE inbox ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
+     UPDATE inbox SET ended = 1
+     WHERE finished_at IS NULL AND id IN (SELECT inbox_id FROM outbox);",
 ];
 
 /// Opens or makes the file.

@@ -1,0 +1,94 @@
+//! Sends the parts of an answer, one after the other, and records each.
+
+use tokio::sync::mpsc;
+use tracing::{debug, error};
+
+use super::reply::{Question, ReplyError, Via};
+use super::work::{StoreGone, Tools, keep_trying};
+use crate::agent::Say;
+use crate::protocol::MsgId;
+use crate::store::{InboxId, OutboxId};
+
+/// A part of an answer, as it is kept.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) id: OutboxId,
+    pub(super) say: Say,
+    pub(super) begun: Begun,
+}
+
+/// Whether it is recorded that a part is being sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begun {
+    No,
+    Now,
+    /// By an earlier process: it may have arrived.
+    Earlier,
+}
+
+/// Sends what there is, and nothing follows.
+pub(super) async fn deliver_all(
+    tools: &Tools,
+    question: &Question<'_>,
+    id: InboxId,
+    parts: Vec<Part>,
+) -> Result<(), StoreGone> {
+    let (_, nothing) = mpsc::channel(1);
+    deliver(tools, question, id, parts, nothing).await
+}
+
+/// Sends `first`, then what comes. Instead of a file that cannot be sent some words go out; any other
+/// part that cannot arrive ends the answer: what comes after it would make no sense.
+pub(super) async fn deliver(
+    tools: &Tools,
+    question: &Question<'_>,
+    id: InboxId,
+    first: Vec<Part>,
+    mut kept: mpsc::Receiver<Part>,
+) -> Result<(), StoreGone> {
+    let msg_id = question.message.msg_id.as_ref().map(MsgId::as_str);
+    let mut first = first.into_iter();
+    let mut next = first.next();
+    loop {
+        let Some(part) = (match next.take() {
+            Some(part) => Some(part),
+            None => kept.recv().await,
+        }) else {
+            return Ok(());
+        };
+        match part.begun {
+            Begun::Now => {}
+            Begun::Earlier => {
+                tools.replier.count_possible_duplicate("a restart found it half sent");
+            }
+            Begun::No => keep_trying(|| tools.store.begin(part.id)).await?,
+        }
+        match send(tools, question, &part.say).await {
+            Ok(via) => {
+                debug!(msg_id, ?via, "answered");
+                next = first.next().or_else(|| kept.try_recv().ok());
+                keep_trying(|| tools.store.sent(part.id, next.as_ref().map(|next| next.id)))
+                    .await?;
+                if let Some(next) = &mut next {
+                    next.begun = Begun::Now;
+                }
+            }
+            Err(e) => {
+                error!(msg_id, "the answer did not arrive: {e}");
+                let reason = e.to_string();
+                return keep_trying(|| tools.store.failed(id, reason.clone())).await;
+            }
+        }
+    }
+}
+
+async fn send(tools: &Tools, question: &Question<'_>, say: &Say) -> Result<Via, ReplyError> {
+    match tools.replier.reply(question, say).await {
+        Err(ReplyError::File { name, problem, detail }) => {
+            let msg_id = question.message.msg_id.as_ref().map(MsgId::as_str);
+            error!(msg_id, name, "a file cannot be sent: {problem}: {detail}");
+            tools.replier.reply(question, &Say::text(problem.for_people(&name))).await
+        }
+        outcome => outcome,
+    }
+}

@@ -1,0 +1,127 @@
+//! Listens to the agent: what it says is kept, piece by piece, and handed on to be sent.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+
+use futures_util::FutureExt;
+use tokio::sync::mpsc;
+use tracing::error;
+
+use super::deliver::Part;
+use super::work::{StoreGone, Tools, keep};
+use crate::agent::{Agent, AgentError, Attempt, Say, Speaker, Turn, Utterance};
+use crate::protocol::{BotMessage, MsgId};
+use crate::store::{InboxId, Said};
+
+/// Lets the agent answer, from the files that came with the message to the end of its turn. An agent
+/// that fails is one that apologises.
+pub(super) async fn listen(
+    tools: &Tools,
+    message: &BotMessage,
+    id: InboxId,
+    (attempt, mut turn): (Attempt, Turn),
+    kept: mpsc::Sender<Part>,
+) -> Result<(), StoreGone> {
+    let robot_code = tools.replier.robot_code(message);
+    tools.media.fetch(&robot_code, &mut turn.attachments).await;
+    let (speaker, mut heard) = Speaker::new();
+    let mut answer = pin!(answer(&*tools.agent, attempt, turn, speaker));
+    // Of the first piece it is certain that nothing else is being sent.
+    let mut begun = !attempt.resumed;
+    loop {
+        let mut parts = Vec::new();
+        let mut outcome = None;
+        tokio::select! {
+            biased;
+            Some(utterance) = heard.recv() => parts.extend(words(utterance)),
+            ended = &mut answer => outcome = Some(ended),
+        }
+        // What else is there already goes to disk with it.
+        if outcome.is_none() {
+            outcome = (&mut answer).now_or_never();
+        }
+        while let Ok(utterance) = heard.try_recv() {
+            parts.extend(words(utterance));
+        }
+        if let Some(Err(failure)) = &outcome {
+            let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
+            error!(msg_id, "the agent failed: {failure}");
+            parts.push(Say::text(FAILED));
+        }
+        let ended = outcome.is_some();
+        if ended || !parts.is_empty() {
+            begun &= !parts.is_empty();
+            for part in keep(tools, id, Said { parts, begun, ended }).await? {
+                // Whoever delivers has given up, and ends this too.
+                let _ = kept.send(part).await;
+            }
+            begun = false;
+        }
+        if ended {
+            return Ok(());
+        }
+    }
+}
+
+/// What is to be sent of an utterance. Words so far have no place in a message that cannot change.
+fn words(utterance: Utterance) -> Option<Say> {
+    match utterance {
+        Utterance::Say(say) => Some(say),
+        Utterance::Typing | Utterance::Partial(_) => None,
+    }
+}
+
+/// The agent's turn; a panic of its is one more way to fail.
+async fn answer(
+    agent: &dyn Agent,
+    attempt: Attempt,
+    turn: Turn,
+    speaker: Speaker,
+) -> Result<(), AgentError> {
+    let turn = AssertUnwindSafe(async { agent.turn(attempt, turn, speaker).await });
+    // What it panicked with is on stderr.
+    let outcome = turn.catch_unwind().await;
+    outcome.unwrap_or_else(|_| Err(AgentError("it panicked".to_owned())))
+}
+
+/// What a person is told when the agent failed.
+const FAILED: &str = "抱歉，处理消息时出错了，请稍后再试\n\
+                      Sorry, something went wrong with this message; please try again later";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::{Answer, TurnId};
+    use crate::protocol::{ConversationId, ConversationType};
+
+    /// Panics before or after it has begun.
+    #[derive(Debug)]
+    struct Clumsy(bool);
+
+    impl Agent for Clumsy {
+        fn turn(&self, _: Attempt, _: Turn, _: Speaker) -> Answer<'_> {
+            assert!(self.0, "at once");
+            Box::pin(async { panic!("on the way") })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_panics_has_failed() {
+        for begins in [false, true] {
+            let turn = Turn {
+                conversation_id: ConversationId::new("cid"),
+                conversation_type: ConversationType::Direct,
+                conversation_title: None,
+                sender_staff_id: None,
+                sender_nick: None,
+                text: "hi".to_owned(),
+                has_words: true,
+                attachments: Vec::new(),
+                quote: None,
+            };
+            let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0 };
+            let outcome = answer(&Clumsy(begins), attempt, turn, Speaker::new().0).await;
+            assert_eq!(outcome, Err(AgentError("it panicked".to_owned())));
+        }
+    }
+}
