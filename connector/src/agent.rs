@@ -221,6 +221,11 @@ pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
     /// Answers one turn through `speaker`; nothing at all is an answer, too. A turn that is to stop is
     /// dropped.
     fn turn(&self, attempt: Attempt, turn: Turn, speaker: Speaker) -> Answer<'_>;
+
+    /// Whether nobody ever waits for its answers, so that no sign of its work is needed.
+    fn answers_at_once(&self) -> bool {
+        false
+    }
 }
 
 /// Agents that are built in.

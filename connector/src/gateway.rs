@@ -11,6 +11,7 @@ mod media_dir;
 mod persist;
 mod reply;
 mod runtime;
+mod thinking;
 mod turn;
 mod work;
 
@@ -54,6 +55,8 @@ pub struct GatewayConfig {
     pub dm_policy: DmPolicy,
     /// In which groups it answers.
     pub group_policy: GroupPolicy,
+    /// Whether messages are marked as "🤔思考中" while they are answered.
+    pub show_thinking: bool,
 }
 
 /// A robot cannot start.
@@ -105,8 +108,14 @@ impl Gateway {
         };
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
-        let tools =
-            Tools { agent: config.agent, media, replier: Arc::new(Replier::new(client)), store };
+        let thinks = config.show_thinking && !config.agent.answers_at_once();
+        let tools = Tools {
+            agent: config.agent,
+            media,
+            thinker: thinks.then(|| Arc::clone(&client)),
+            replier: Arc::new(Replier::new(client)),
+            store,
+        };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         let (deadline, until) = watch::channel(None);
         Ok(Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) })

@@ -6,8 +6,11 @@
 
 pub mod access_token;
 mod answer;
+mod budget;
+pub mod emotion;
 pub mod error;
 pub mod gateway;
+mod governor;
 pub mod media;
 pub mod message_files;
 pub mod robot;
@@ -22,11 +25,13 @@ use serde_json::Value;
 use url::Url;
 
 pub use error::OpenApiError;
+pub use governor::CallBudget;
 pub use robot::BatchSendResult;
 pub use trust::TrustedHosts;
 
 use crate::credential::Credential;
 use access_token::{AccessToken, TokenCache};
+use governor::Governor;
 
 /// The two hosts; both can be replaced, for private deployments and for tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +50,7 @@ pub struct OpenApiClient {
     credential: Credential,
     trusted: TrustedHosts,
     token: TokenCache,
+    governor: Governor,
 }
 
 /// What a client needs.
@@ -62,7 +68,12 @@ pub struct OpenApiConfig {
     pub system_proxy: bool,
     /// Limit for one call, connect and body included. Default 10 s.
     pub timeout: Duration,
+    /// Calls in any second, over all APIs together. Default [`CALLS_PER_SECOND`].
+    pub calls_per_second: u32,
 }
+
+/// Calls in any second that no app is refused for (standard edition: 20 for an app and API).
+pub const CALLS_PER_SECOND: u32 = 20;
 
 impl OpenApiClient {
     /// Builds the client; nothing is sent yet.
@@ -83,6 +94,7 @@ impl OpenApiClient {
             credential: config.credential,
             trusted: config.trusted,
             token: TokenCache::default(),
+            governor: Governor::new(config.calls_per_second),
         }
     }
 
@@ -114,14 +126,42 @@ impl OpenApiClient {
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
         let token = self.token_for(call).await?;
-        match self.post(call, self.openapi(path), token.header(), body).await {
+        self.governor.admit().await;
+        let outcome = match self.post(call, self.openapi(path), token.header(), body).await {
             Err(e) if e.is_bad_token() => {
                 self.token.forget(&token).await;
                 let token = self.token_for(call).await?;
+                self.governor.admit().await;
                 self.post(call, self.openapi(path), token.header(), body).await
             }
             outcome => outcome,
+        };
+        self.governor.learn(&outcome);
+        outcome
+    }
+
+    /// The same, for a call that can be left out: it is made if the call budget has room now.
+    async fn post_if_spare(
+        &self,
+        call: &'static str,
+        path: &str,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
+        if !self.governor.admit_spare() {
+            return Err(OpenApiError::NotSpared { call });
         }
+        let token = self.token_for(call).await?;
+        let outcome = self.post(call, self.openapi(path), token.header(), body).await;
+        if outcome.as_ref().is_err_and(OpenApiError::is_bad_token) {
+            self.token.forget(&token).await;
+        }
+        self.governor.learn(&outcome);
+        outcome
+    }
+
+    /// The call budget as it is now.
+    pub fn call_budget(&self) -> CallBudget {
+        self.governor.report()
     }
 
     /// A token for a call, whose failure means that the call was never made.

@@ -33,4 +33,8 @@ impl Agent for Echo {
             Ok(())
         })
     }
+
+    fn answers_at_once(&self) -> bool {
+        true
+    }
 }

@@ -10,4 +10,8 @@ impl Agent for Silent {
     fn turn(&self, _: Attempt, _: Turn, _: Speaker) -> Answer<'_> {
         Box::pin(async { Ok(()) })
     }
+
+    fn answers_at_once(&self) -> bool {
+        true
+    }
 }

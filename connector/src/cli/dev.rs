@@ -16,7 +16,7 @@ use crate::agent::AgentKind;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
+use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
@@ -97,6 +97,7 @@ fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
             tls: tls::no_trust(),
             system_proxy: false,
             timeout: Duration::from_secs(10),
+            calls_per_second: CALLS_PER_SECOND,
         },
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
@@ -104,6 +105,7 @@ fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
         state_dir: state_dir.to_owned(),
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,
+        show_thinking: true,
     }
 }
 

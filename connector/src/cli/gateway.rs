@@ -13,7 +13,7 @@ use crate::agent::AgentKind;
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
+use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::{state_dir, telemetry, tls};
@@ -62,6 +62,13 @@ struct RunArgs {
     /// Limit for TCP, TLS and WebSocket handshake together.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     handshake_timeout: Duration,
+    /// Calls in any second, over all APIs together.
+    #[arg(long, value_name = "N", default_value_t = CALLS_PER_SECOND,
+          value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    calls_per_second: u32,
+    /// Do not mark messages as "🤔思考中" while they are answered.
+    #[arg(long)]
+    no_thinking: bool,
     /// Log more.
     #[arg(long, short)]
     verbose: bool,
@@ -104,6 +111,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             tls,
             system_proxy: true,
             timeout: Duration::from_secs(10),
+            calls_per_second: args.calls_per_second,
         },
         session: SessionConfig {
             ping_interval: args.ping_interval,
@@ -118,6 +126,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         state_dir,
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,
+        show_thinking: !args.no_thinking,
     };
     let mut gateway = Gateway::start(config, store).await?;
     tokio::select! {

@@ -14,6 +14,7 @@ use tracing::{error, info, warn};
 use super::DRAIN;
 use super::conversations::Conversations;
 use super::intake::{Ids, Intake, Verdict};
+use super::thinking::{Marked, Thinking};
 use super::work::{StoreGone, Task, Tools, Work};
 use crate::protocol::{BotMessage, ConversationId};
 use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
@@ -33,6 +34,8 @@ pub(super) struct Runtime {
     complained: bool,
     conversations: Conversations<Work>,
     turns: JoinSet<Result<(), StoreGone>>,
+    /// What goes on beside the turns and holds up none.
+    chores: JoinSet<()>,
     /// What a running turn belongs to, so that one that panics frees its queue too.
     turn_of: HashMap<Id, (ConversationId, InboxId)>,
 }
@@ -83,6 +86,7 @@ impl Runtime {
             complained: false,
             conversations: Conversations::new(AT_ONCE),
             turns: JoinSet::new(),
+            chores: JoinSet::new(),
             turn_of: HashMap::new(),
         };
         if !unfinished.is_empty() {
@@ -112,6 +116,7 @@ impl Runtime {
                 },
                 Some(kept) = self.keeping.next() => self.kept(kept).await?,
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
+                Some(_) = self.chores.join_next() => {}
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
@@ -119,10 +124,11 @@ impl Runtime {
         // A stream that ended without being asked to leaves the usual time.
         let at_most = tokio::time::sleep(DRAIN);
         tokio::pin!(at_most);
-        while !(self.keeping.is_empty() && self.conversations.is_idle()) {
+        while !(self.keeping.is_empty() && self.conversations.is_idle() && self.chores.is_empty()) {
             tokio::select! {
                 Some(kept) = self.keeping.next() => self.kept(kept).await?,
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
+                Some(_) = self.chores.join_next() => {}
                 () = &mut end => break,
                 () = &mut at_most => break,
             }
@@ -161,7 +167,9 @@ impl Runtime {
         match task {
             Ok(task) => {
                 let conversation = message.conversation_id.clone();
-                self.conversations.push(conversation, Work { id, received_at, message, task });
+                let thinking = self.think(&message, &task);
+                let work = Work { id, received_at, message, task, thinking };
+                self.conversations.push(conversation, work);
             }
             Err(reason) => drop(self.tools.store.failed(id, reason.to_owned())),
         }
@@ -185,7 +193,10 @@ impl Runtime {
                 Box::pin(async move {
                     let received_at = new.received_at;
                     let outcome = match done.await {
-                        Ok(id) => Outcome::New(Box::new(Work { id, received_at, message, task })),
+                        Ok(id) => {
+                            let work = Work { id, received_at, message, task, thinking: None };
+                            Outcome::New(Box::new(work))
+                        }
                         Err(e) => Outcome::NotKept(e, Box::new((new, message))),
                     };
                     Kept { frame, outcome }
@@ -199,8 +210,9 @@ impl Runtime {
     /// a repeat of it, even one that was judged when that was not known yet.
     async fn kept(&mut self, Kept { frame, outcome }: Kept) -> Result<(), StoreGone> {
         match outcome {
-            Outcome::New(work) => {
+            Outcome::New(mut work) => {
                 self.complained = false;
+                work.thinking = self.think(&work.message, &work.task);
                 self.conversations.push(work.message.conversation_id.clone(), *work);
             }
             Outcome::Repeat { ids, failed_keeps, passed: Ok(()) }
@@ -225,6 +237,22 @@ impl Runtime {
         }
         self.stream.ack(frame, Intake::accepted()).await;
         Ok(())
+    }
+
+    /// Marks a message that the agent is to answer.
+    fn think(&mut self, message: &BotMessage, task: &Task) -> Option<Thinking> {
+        let shown = match task {
+            Task::Turn(_) => false,
+            Task::Resume { .. } | Task::Send(_) => true,
+            Task::Say(_) => return None,
+        };
+        let client = self.tools.thinker.as_ref()?;
+        let marked = Marked {
+            robot_code: self.tools.replier.robot_code(message),
+            conversation_id: message.conversation_id.clone(),
+            msg_id: message.msg_id.clone()?,
+        };
+        Some(Thinking::begin(client, marked, shown, &mut self.chores))
     }
 
     fn start_turns(&mut self) {

@@ -11,8 +11,10 @@ use super::deliver::{Begun, Part, deliver, deliver_all};
 use super::listen::listen;
 use super::media::MediaStore;
 use super::reply::{Question, Replier};
+use super::thinking::Thinking;
 use crate::agent::{Agent, Attempt, Say, Turn, TurnId};
 use crate::backoff::Backoff;
+use crate::openapi::OpenApiClient;
 use crate::protocol::BotMessage;
 use crate::store::{InboxId, Pending, Said, Store, StoreError, UnsentPart};
 
@@ -24,6 +26,8 @@ pub(super) struct Work {
     pub(super) received_at: i64,
     pub(super) message: BotMessage,
     pub(super) task: Task,
+    /// Its mark, which goes when the work is done.
+    pub(super) thinking: Option<Thinking>,
 }
 
 /// What is to be done for a message.
@@ -53,6 +57,8 @@ pub(super) struct Tools {
     pub(super) replier: Arc<Replier>,
     pub(super) media: Arc<MediaStore>,
     pub(super) store: Arc<dyn Store>,
+    /// With what messages are marked while they are answered, if they are.
+    pub(super) thinker: Option<Arc<OpenApiClient>>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.
@@ -69,7 +75,7 @@ const AHEAD: usize = 64;
 impl Work {
     /// Does it. Whatever is not finished when this is dropped is finished after the next start.
     pub(super) async fn run(self, tools: Tools) -> Result<(), StoreGone> {
-        let Self { id, received_at, message, task } = self;
+        let Self { id, received_at, message, task, thinking: _until_the_end } = self;
         let question = Question { message: &message, received_at };
         let new = |resumed, said| Attempt { turn: TurnId(id.number()), resumed, said };
         let (attempt, turn, earlier) = match task {

@@ -78,6 +78,12 @@ pub enum OpenApiError {
         /// Why there is no token.
         cause: Box<OpenApiError>,
     },
+    /// The call can be left out, and was: what is left of the call budget belongs to answers.
+    #[error("{call} was not made: the call budget is needed for answers")]
+    NotSpared {
+        /// Method and path.
+        call: &'static str,
+    },
     /// A URL made by the server names a host that is not DingTalk's. It was not contacted.
     #[error(
         "{url} names a host that is neither DingTalk's nor a configured endpoint; if it is \
@@ -119,17 +125,38 @@ impl OpenApiError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Transport { .. } => true,
-            Self::Status { status, code, .. } => {
-                *status >= 500 || *status == 429 || (*status == 403 && code.contains("Qps"))
-            }
-            // -1 busy; 90002 and 90018 calls per second; 130101 and 410100 messages per minute.
+            Self::Status { status, .. } => *status >= 500 || self.is_too_fast(),
+            // -1 busy; 130101 and 410100 messages per minute.
             Self::ErrCode { errcode, .. } => {
-                matches!(errcode, -1 | 90_002 | 90_018 | 130_101 | 410_100)
+                matches!(errcode, -1 | 130_101 | 410_100) || self.is_too_fast()
             }
             Self::NoToken { cause, .. } => cause.is_retryable(),
-            Self::Incomprehensible { .. } | Self::TooLarge { .. } | Self::UntrustedHost { .. } => {
-                false
+            Self::Incomprehensible { .. }
+            | Self::TooLarge { .. }
+            | Self::NotSpared { .. }
+            | Self::UntrustedHost { .. } => false,
+        }
+    }
+
+    /// Whether the app, or all apps together, made too many calls in a second: 403 `…QpsLimit…` or 429 on
+    /// the new host, 90002 or 90018 on the old one.
+    pub fn is_too_fast(&self) -> bool {
+        match self {
+            Self::Status { status, code, .. } => {
+                *status == 429 || (*status == 403 && code.contains("Qps"))
             }
+            Self::ErrCode { errcode, .. } => matches!(errcode, 90_002 | 90_018),
+            _ => false,
+        }
+    }
+
+    /// Whether the organisation has no calls left in this month: `…ApiCountLimitForOrg`, or 90020 on the old
+    /// host.
+    pub fn is_quota_gone(&self) -> bool {
+        match self {
+            Self::Status { code, .. } => code.contains("ApiCountLimitForOrg"),
+            Self::ErrCode { errcode, .. } => *errcode == 90_020,
+            _ => false,
         }
     }
 

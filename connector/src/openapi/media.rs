@@ -49,14 +49,18 @@ impl OpenApiClient {
         bytes: Bytes,
     ) -> Result<String, OpenApiError> {
         let token = self.token_for(CALL).await?;
-        match self.upload_with(&token, media_type, name, bytes.clone()).await {
+        self.governor.admit().await;
+        let outcome = match self.upload_with(&token, media_type, name, bytes.clone()).await {
             Err(e) if e.is_bad_token() => {
                 self.token.forget(&token).await;
                 let token = self.token_for(CALL).await?;
+                self.governor.admit().await;
                 self.upload_with(&token, media_type, name, bytes).await
             }
             outcome => outcome,
-        }
+        };
+        self.governor.learn(&outcome);
+        outcome
     }
 
     async fn upload_with(

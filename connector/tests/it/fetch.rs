@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dingtalk_connector::credential::{ClientId, Credential};
 use dingtalk_connector::openapi::{
-    Endpoints, OpenApiClient, OpenApiConfig, OpenApiError, TrustedHosts,
+    CALLS_PER_SECOND, Endpoints, OpenApiClient, OpenApiConfig, OpenApiError, TrustedHosts,
 };
 use dingtalk_connector::redact::Secret;
 use dingtalk_connector::tls;
@@ -60,6 +60,7 @@ async fn fetch(path: &str, limit: usize) -> Result<Vec<u8>, OpenApiError> {
         tls: tls::no_trust(),
         system_proxy: false,
         timeout: Duration::from_secs(10),
+        calls_per_second: CALLS_PER_SECOND,
     });
     let (pieces, mut incoming) = mpsc::channel(16);
     let outcome = client.fetch(&url.join(path).unwrap(), limit, pieces).await;
