@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
 mod cli;
+mod defects;
 mod delivery;
 mod dev;
 mod durable;
