@@ -57,6 +57,15 @@ pub struct GatewayConfig {
     pub group_policy: GroupPolicy,
     /// Whether messages are marked as "🤔思考中" while they are answered.
     pub show_thinking: bool,
+    /// Whether messages to people for whom the robot answers are taken, too.
+    pub delegate: bool,
+}
+
+/// What is asked of the gateway.
+fn subscriptions(delegate: bool) -> Vec<Subscription> {
+    let delegate = delegate.then_some(topic::DELEGATE_MESSAGE);
+    let topics = [topic::BOT_MESSAGE].into_iter().chain(delegate);
+    topics.map(|topic| Subscription { kind: "CALLBACK", topic }).collect()
 }
 
 /// A robot cannot start.
@@ -103,7 +112,7 @@ impl Gateway {
         let stream_config = StreamConfig {
             session: config.session,
             transport,
-            subscriptions: vec![Subscription { kind: "CALLBACK", topic: topic::BOT_MESSAGE }],
+            subscriptions: subscriptions(config.delegate),
             seed: rand::random(),
         };
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);

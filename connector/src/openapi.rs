@@ -7,6 +7,7 @@
 pub mod access_token;
 mod answer;
 mod budget;
+pub mod drive;
 pub mod emotion;
 pub mod error;
 pub mod gateway;
@@ -125,14 +126,24 @@ impl OpenApiClient {
         path: &str,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
+        self.post_url_with_token(call, &self.openapi(path), body).await
+    }
+
+    /// The same, to an address of the OpenAPI host.
+    async fn post_url_with_token(
+        &self,
+        call: &'static str,
+        url: &Url,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
         let token = self.token_for(call).await?;
         self.governor.admit().await;
-        let outcome = match self.post(call, self.openapi(path), token.header(), body).await {
+        let outcome = match self.post(call, url.clone(), token.header(), body).await {
             Err(e) if e.is_bad_token() => {
                 self.token.forget(&token).await;
                 let token = self.token_for(call).await?;
                 self.governor.admit().await;
-                self.post(call, self.openapi(path), token.header(), body).await
+                self.post(call, url.clone(), token.header(), body).await
             }
             outcome => outcome,
         };

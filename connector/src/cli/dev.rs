@@ -106,6 +106,7 @@ fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,
         show_thinking: true,
+        delegate: true,
     }
 }
 

@@ -69,6 +69,9 @@ struct RunArgs {
     /// Do not mark messages as "🤔思考中" while they are answered.
     #[arg(long)]
     no_thinking: bool,
+    /// Answer for people, too, who let the robot answer in their place (托管); DingTalk documents it nowhere.
+    #[arg(long)]
+    delegate: bool,
     /// Log more.
     #[arg(long, short)]
     verbose: bool,
@@ -127,6 +130,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,
         show_thinking: !args.no_thinking,
+        delegate: args.delegate,
     };
     let mut gateway = Gateway::start(config, store).await?;
     tokio::select! {

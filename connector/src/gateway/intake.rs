@@ -76,7 +76,10 @@ impl Intake {
 
     pub(super) fn judge(&mut self, frame: &DataFrame, now: Instant, now_ms: i64) -> Verdict {
         match &frame.frame_type {
-            FrameType::Callback if frame.headers.topic == topic::BOT_MESSAGE => {
+            FrameType::Callback
+                if [topic::BOT_MESSAGE, topic::DELEGATE_MESSAGE]
+                    .contains(&frame.headers.topic.as_str()) =>
+            {
                 self.message(frame, now, now_ms)
             }
             FrameType::Callback => {

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use super::deliver::Part;
+use super::media::Asker;
 use super::work::{StoreGone, Tools, keep};
 use crate::agent::{Agent, AgentError, Attempt, Say, Speaker, Turn, Utterance};
 use crate::protocol::{BotMessage, MsgId};
@@ -23,7 +24,8 @@ pub(super) async fn listen(
     kept: mpsc::Sender<Part>,
 ) -> Result<(), StoreGone> {
     let robot_code = tools.replier.robot_code(message);
-    tools.media.fetch(&robot_code, &mut turn.attachments).await;
+    let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
+    tools.media.fetch(&asker, &mut turn.attachments).await;
     let (speaker, mut heard) = Speaker::new();
     let mut answer = pin!(answer(&*tools.agent, attempt, turn, speaker));
     // Of the first piece it is certain that nothing else is being sent.

@@ -7,15 +7,17 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::{StreamExt, stream};
+use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, mpsc};
 use tracing::warn;
 
 use super::media_dir::{CAP, MediaDir, Written};
 use crate::agent::{Attachment, Missing};
 use crate::backoff::Backoff;
+use crate::openapi::drive::DriveFile;
 use crate::openapi::message_files::MAX_FILE;
 use crate::openapi::{OpenApiClient, OpenApiError};
-use crate::protocol::RobotCode;
+use crate::protocol::{DrivePlace, Media, RobotCode, SenderStaffId};
 
 /// Fetches files and keeps them for a while.
 #[derive(Debug)]
@@ -70,13 +72,19 @@ impl MediaStore {
 
     /// Fetches what can be fetched. One that cannot is marked with the reason, and the others come all
     /// the same.
-    pub(super) async fn fetch(&self, robot_code: &RobotCode, attachments: &mut [Attachment]) {
+    pub(super) async fn fetch(&self, asker: &Asker<'_>, attachments: &mut [Attachment]) {
         let fetches = attachments.iter().map(|attachment| {
-            let code = attachment.media.download_code.clone();
             let name = attachment.media.file_name.clone();
+            let source = match (&attachment.media, asker.user) {
+                (Media { download_code: Some(code), .. }, _) => Some(Source::Code(code.clone())),
+                (Media { place: Some(place), .. }, Some(user)) => {
+                    Some(Source::Drive(place.clone(), user.clone()))
+                }
+                _ => None,
+            };
             async move {
-                let Some(code) = code else { return Err((Missing::NoCode, String::new())) };
-                self.fetch_one(robot_code, &code, name.as_deref()).await
+                let Some(source) = source else { return Err((Missing::NoCode, String::new())) };
+                self.fetch_one(asker, &source, name.as_deref()).await
             }
         });
         let outcomes: Vec<_> =
@@ -92,13 +100,13 @@ impl MediaStore {
 
     async fn fetch_one(
         &self,
-        robot_code: &RobotCode,
-        code: &str,
+        asker: &Asker<'_>,
+        source: &Source,
         name: Option<&str>,
     ) -> Result<PathBuf, Failure> {
         let partial = self.dir.partial();
         let kept = async {
-            let written = self.fetch_patiently(robot_code, code, &partial).await?;
+            let written = self.fetch_patiently(asker, source, &partial).await?;
             self.dir.keep(&partial, name, &written).map_err(|e| not_stored(&e))
         };
         let kept = kept.await;
@@ -111,13 +119,13 @@ impl MediaStore {
 
     async fn fetch_patiently(
         &self,
-        robot_code: &RobotCode,
-        code: &str,
+        asker: &Asker<'_>,
+        source: &Source,
         to: &Path,
     ) -> Result<Written, Failure> {
         let (start, mut retry) = (Instant::now(), 0);
         loop {
-            let failure = match self.fetch_once(robot_code, code, to).await {
+            let failure = match self.fetch_once(asker, source, to).await {
                 Err(failure @ (Missing::Unreachable, _)) => failure,
                 outcome => return outcome,
             };
@@ -130,19 +138,33 @@ impl MediaStore {
         }
     }
 
+    /// Where a file is now.
+    async fn find(&self, asker: &Asker<'_>, source: &Source) -> Result<DriveFile, OpenApiError> {
+        match source {
+            Source::Code(code) => {
+                let url = self.client.message_file_url(&asker.robot_code, code).await?;
+                Ok(DriveFile { url, headers: HeaderMap::new() })
+            }
+            Source::Drive(place, user) => {
+                let union_id = self.client.union_id(user).await?;
+                self.client.drive_file(place, &union_id).await
+            }
+        }
+    }
+
     /// The bytes go to the disk as they come.
     async fn fetch_once(
         &self,
-        robot_code: &RobotCode,
-        code: &str,
+        asker: &Asker<'_>,
+        source: &Source,
         to: &Path,
     ) -> Result<Written, Failure> {
         let _permit = self.fetches.acquire().await;
-        let url = self.client.message_file_url(robot_code, code).await.map_err(|e| missing(&e))?;
+        let found = self.find(asker, source).await.map_err(|e| missing(&e))?;
         let (pieces, incoming) = mpsc::channel(PIECES);
         let path = to.to_owned();
         let writer = tokio::task::spawn_blocking(move || MediaDir::write(&path, incoming));
-        let fetched = self.client.fetch(&url, MAX_FILE, pieces).await;
+        let fetched = self.client.fetch(&found.url, found.headers, MAX_FILE, pieces).await;
         let written = writer.await.unwrap_or_else(|e| Err(io::Error::other(e)));
         fetched.map_err(|e| missing(&e))?;
         let written = written.map_err(|e| not_stored(&e))?;
@@ -151,6 +173,23 @@ impl MediaStore {
         }
         Ok(written)
     }
+}
+
+/// By whom and with what a file was sent.
+#[derive(Debug)]
+pub(super) struct Asker<'a> {
+    pub(super) robot_code: RobotCode,
+    /// Who.
+    pub(super) user: Option<&'a SenderStaffId>,
+}
+
+/// What leads to a file.
+#[derive(Debug)]
+enum Source {
+    /// `downloadCode`.
+    Code(String),
+    /// Its place, and in whose name the drive is asked for it.
+    Drive(DrivePlace, SenderStaffId),
 }
 
 fn missing(e: &OpenApiError) -> Failure {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::LOCATION;
+use reqwest::header::{HeaderMap, LOCATION};
 use serde_json::json;
 use tokio::sync::mpsc;
 use url::Url;
@@ -42,11 +42,13 @@ impl OpenApiClient {
     }
 
     /// Fetches a presigned address, up to `limit` bytes, and hands them on as they come; when nobody
-    /// takes them any more it ends early. No header goes with it but what HTTP needs:
-    /// a `Content-Type` breaks its signature, and the access token is none of its business.
+    /// takes them any more it ends early. No header goes with it but what HTTP needs, and `headers` as they
+    /// came with the address: a `Content-Type` breaks its signature, and the access token is none of its
+    /// business.
     pub async fn fetch(
         &self,
         url: &Url,
+        headers: HeaderMap,
         limit: usize,
         pieces: mpsc::Sender<Bytes>,
     ) -> Result<(), OpenApiError> {
@@ -57,8 +59,8 @@ impl OpenApiClient {
             }
             let host = url.host_str().unwrap_or_default().to_owned();
             let transport = |e| OpenApiError::transport(FETCH, &host, e);
-            let mut response =
-                self.http.get(url.clone()).timeout(TIMEOUT).send().await.map_err(transport)?;
+            let request = self.http.get(url.clone()).headers(headers.clone()).timeout(TIMEOUT);
+            let mut response = request.send().await.map_err(transport)?;
             let status = response.status().as_u16();
             if (300..400).contains(&status)
                 && let Some(location) = response.headers().get(LOCATION)

@@ -6,3 +6,6 @@ pub const PING: &str = "ping";
 pub const DISCONNECT: &str = "disconnect";
 /// CALLBACK: somebody wrote to the robot (机器人收消息).
 pub const BOT_MESSAGE: &str = "/v1.0/im/bot/messages/get";
+/// CALLBACK: somebody wrote to a person for whom the robot answers (托管). Undocumented; the official Python SDK
+/// has it (`ChatbotMessage.DELEGATE_TOPIC`), and its `data` is that of [`BOT_MESSAGE`].
+pub const DELEGATE_MESSAGE: &str = "/v1.0/im/bot/messages/delegate";

@@ -42,6 +42,7 @@ pub(crate) fn config(world: &World, agent: Arc<dyn Agent>) -> GatewayConfig {
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,
         show_thinking: true,
+        delegate: true,
     }
 }
 

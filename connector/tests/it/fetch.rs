@@ -8,6 +8,7 @@ use dingtalk_connector::openapi::{
 };
 use dingtalk_connector::redact::Secret;
 use dingtalk_connector::tls;
+use reqwest::header::HeaderMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -63,7 +64,7 @@ async fn fetch(path: &str, limit: usize) -> Result<Vec<u8>, OpenApiError> {
         calls_per_second: CALLS_PER_SECOND,
     });
     let (pieces, mut incoming) = mpsc::channel(16);
-    let outcome = client.fetch(&url.join(path).unwrap(), limit, pieces).await;
+    let outcome = client.fetch(&url.join(path).unwrap(), HeaderMap::new(), limit, pieces).await;
     storage.abort();
     outcome?;
     let mut bytes = Vec::new();

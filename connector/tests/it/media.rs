@@ -1,7 +1,8 @@
 //! Files: what a person sends comes back byte for byte from the echo agent.
 
 use mock_dingtalk::{
-    Action, Content, ConversationKind, Fault, Media, Sample, SayConversation, SentRow, Speech, When,
+    Action, Content, ConversationKind, Fault, Media, MsgType, Sample, SayConversation, SentRow,
+    Speech, When,
 };
 
 use crate::support::{Running, World};
@@ -190,4 +191,35 @@ async fn what_cannot_be_read_gets_a_word_about_what_can() {
     let sent = world.app.wait_sent(2).await.unwrap();
     assert_eq!(sent[1].text, "words again");
     assert_eq!(running.lines("errorCode 20001").len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_of_a_group_that_only_the_drive_has_comes_back() {
+    let (world, _running) = start().await;
+    let speech = Speech::new("user0001", Content::text("first")).conversation(group());
+    let chat = world.app.speak(&speech).await.unwrap().conversation_id;
+    world.app.wait_sent(1).await.unwrap();
+    let file = unique(Sample::Pdf, "plan.pdf");
+    let kept = world.app.add_group_file(&chat, "plan.pdf", file.bytes.clone()).unwrap();
+    let (space, dentry) = (&kept.space_id, &kept.dentry_id);
+    let address = format!(
+        "dingtalk://dingtalkclient/page/yunpan?route=previewDentry&spaceId={space}&fileId={dentry}&type=file"
+    );
+    let card = Content::of(MsgType::InteractiveCard).with("biz_custom_action_url", address);
+    let group = SayConversation { id: Some(chat), ..group() };
+    world.app.speak(&Speech::new("user0001", card).conversation(group)).await.unwrap();
+    let sent = world.app.wait_sent(3).await.unwrap();
+    assert!(sent[1].text.starts_with("[file 1]"), "{}", sent[1].text);
+    assert!(shows(&world, &sent[2], &file));
+}
+
+#[tokio::test]
+async fn what_is_written_to_a_person_the_robot_answers_for_is_answered() {
+    let world = World::new().await;
+    let _running = world.start(&["--dm-policy", "open", "--delegate"]);
+    world.app.wait_connections(1).await.unwrap();
+    let mut speech = Speech::new("user0001", Content::text("is Ada there?"));
+    speech.variants.delegate = true;
+    world.app.speak(&speech).await.unwrap();
+    assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "is Ada there?");
 }
