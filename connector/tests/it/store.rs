@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dingtalk_connector::agent::AgentKind;
+use dingtalk_connector::agent::Echo;
 use dingtalk_connector::credential::{ClientId, Credential};
 use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
@@ -106,7 +106,7 @@ async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
         },
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
-        agent: AgentKind::Echo.build(),
+        agent: Arc::new(Echo),
         state_dir: world.dir.path().to_owned(),
         dm_policy,
         group_policy: GroupPolicy::Open,
