@@ -180,13 +180,13 @@ impl Pusher {
         let outcome = persist(NOW, send, |e| self.repeats(e)).await;
         let of = |user: &SenderStaffId| match &outcome {
             Err(e) => failed(e),
-            Ok(sent) if sent.invalid_staff_ids.iter().any(|id| id == user.as_str()) => {
+            Ok(done) if done.invalid_staff_ids.iter().any(|id| id == user.as_str()) => {
                 Outcome::Invalid
             }
-            Ok(sent) if sent.flow_controlled_staff_ids.iter().any(|id| id == user.as_str()) => {
+            Ok(done) if done.flow_controlled_staff_ids.iter().any(|id| id == user.as_str()) => {
                 Outcome::FlowControlled
             }
-            Ok(sent) => Outcome::Delivered { process_query_key: sent.process_query_key.clone() },
+            Ok(done) => Outcome::Delivered { process_query_key: done.process_query_key.clone() },
         };
         batch.iter().map(|user| (Target::User(user.clone()), of(user))).collect()
     }

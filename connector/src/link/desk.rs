@@ -75,13 +75,14 @@ impl Desk {
     /// Offers a turn until what this returns is dropped.
     pub(crate) fn open(self: &Arc<Self>, attempt: Attempt, turn: Turn, speaker: Speaker) -> Opened {
         let (heard, news) = watch::channel(Instant::now());
-        let door = Door { speaker, heard, one_at_a_time: tokio::sync::Mutex::default() };
+        let one_at_a_time = tokio::sync::Mutex::default();
+        let door = Arc::new(Door { speaker, heard, one_at_a_time });
         let mut state = self.state();
-        state.doors.insert(attempt.turn, Arc::new(door));
+        state.doors.insert(attempt.turn, Arc::clone(&door));
         if let Some(offer) = state.turns.open(attempt, turn) {
             state.write(Line::Turn(Box::new(offer)));
         }
-        Opened { desk: Arc::clone(self), id: attempt.turn, news }
+        Opened { desk: Arc::clone(self), id: attempt.turn, door, news }
     }
 
     /// Attaches an agent, in the place of one that is.
@@ -208,6 +209,7 @@ impl Door {
 pub(crate) struct Opened {
     desk: Arc<Desk>,
     id: TurnId,
+    door: Arc<Door>,
     news: watch::Receiver<Instant>,
 }
 
@@ -217,8 +219,12 @@ impl Opened {
         loop {
             let last = *self.news.borrow_and_update();
             tokio::select! {
-                () = tokio::time::sleep_until(last + patience) => return,
-                Ok(()) = self.news.changed() => {}
+                () = tokio::time::sleep_until(last + patience) => {}
+                Ok(()) = self.news.changed() => continue,
+            }
+            // An event that has to wait, for the disk or for what was said before it, is no silence.
+            if self.door.one_at_a_time.try_lock().is_ok() || self.news.changed().await.is_err() {
+                return;
             }
         }
     }

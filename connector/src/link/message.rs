@@ -15,7 +15,7 @@ const ONE_OF: &str = "exactly one of text, markdown, image, file";
 /// Reads `{"to", "text" | "markdown" | "image" | "file", "key"?, "clientId"?}`; returns the `clientId`, too.
 pub(super) fn parse(body: &[u8]) -> Result<(Option<String>, Push), BadField> {
     let mut fields = Fields::body(body)?;
-    let to = targets(fields.take("to"))?;
+    let to = targets(fields.take("to").as_ref())?;
     let given = [
         fields.text("text")?.map(|text| Ok(Say::text(text))),
         fields.take("markdown").map(markdown),
@@ -77,7 +77,7 @@ fn markdown(value: Value) -> Result<Say, BadField> {
     })
 }
 
-fn targets(value: Option<Value>) -> Result<Vec<Target>, BadField> {
+fn targets(value: Option<&Value>) -> Result<Vec<Target>, BadField> {
     let one = |field: &str, value: &Value| {
         let target = value.as_str().ok_or(TargetError).and_then(str::parse);
         target.map_err(|e| BadField {
@@ -85,7 +85,7 @@ fn targets(value: Option<Value>) -> Result<Vec<Target>, BadField> {
             ..BadField::new(field, Some(value), "")
         })
     };
-    match &value {
+    match value {
         Some(Value::Array(list)) if (1..=RECIPIENTS).contains(&list.len()) => {
             let named = list.iter().enumerate();
             named.map(|(index, value)| one(&format!("to[{index}]"), value)).collect()
@@ -93,7 +93,7 @@ fn targets(value: Option<Value>) -> Result<Vec<Target>, BadField> {
         Some(text @ Value::String(_)) => Ok(vec![one("to", text)?]),
         other => {
             let allowed = format!("a recipient, or a list of 1 to {RECIPIENTS} of them");
-            Err(BadField::new("to", other.as_ref(), allowed))
+            Err(BadField::new("to", other, allowed))
         }
     }
 }

@@ -16,10 +16,11 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
 use super::desk::{Attached, Desk};
 use super::event::{Posted, What};
+use super::fields::BadField;
 use super::listener::{Listener, Socket};
 use super::message;
 use super::turns::Judgement;
@@ -62,10 +63,12 @@ impl Server {
             .route("/v1/status", get(status))
             .route(
                 "/v1/health",
-                get(async || answer(StatusCode::OK, json!({ "v": 1, "ok": true }))),
+                get(async || answer(StatusCode::OK, &json!({ "v": 1, "ok": true }))),
             )
-            .fallback(async || no(StatusCode::NOT_FOUND, PATHS))
-            .method_not_allowed_fallback(async || no(StatusCode::METHOD_NOT_ALLOWED, PATHS))
+            .fallback(async || Refusal(StatusCode::NOT_FOUND, PATHS.to_owned()))
+            .method_not_allowed_fallback(async || {
+                Refusal(StatusCode::METHOD_NOT_ALLOWED, PATHS.to_owned())
+            })
             .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(Arc::new(robots));
         let task = match socket {
@@ -95,6 +98,9 @@ impl Drop for Server {
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
                      GET /v1/status, GET /v1/health";
 
+const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
+                            directory";
+
 type Robots = State<Arc<Vec<Robot>>>;
 
 /// Lets through whoever has the token.
@@ -104,10 +110,7 @@ async fn bearer(State(token): State<Arc<Secret>>, request: Request, next: Next) 
     if is_same(given.as_bytes(), token.expose().as_bytes()) {
         return next.run(request).await;
     }
-    no(
-        StatusCode::UNAUTHORIZED,
-        "give Authorization: Bearer TOKEN, with the token of agent.json in the state directory",
-    )
+    Refusal(StatusCode::UNAUTHORIZED, UNAUTHORIZED.to_owned()).into_response()
 }
 
 /// Compares in a time that does not tell where the difference is.
@@ -121,24 +124,55 @@ struct Which {
     client_id: Option<String>,
 }
 
-async fn turns(State(robots): Robots, Query(which): Query<Which>) -> Response {
-    let robot = match find(&robots, which.client_id.as_deref()) {
-        Ok(robot) => robot,
-        Err(refusal) => return refusal,
-    };
+/// A request that is not carried out; the sentence says what would be.
+#[derive(Debug)]
+struct Refusal(StatusCode, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        answer(self.0, &json!({ "v": 1, "error": self.1 }))
+    }
+}
+
+impl From<BadField> for Refusal {
+    fn from(e: BadField) -> Self {
+        Self(StatusCode::BAD_REQUEST, e.to_string())
+    }
+}
+
+impl From<PushError> for Refusal {
+    fn from(e: PushError) -> Self {
+        let status = match e {
+            PushError::TooLong(_) => StatusCode::BAD_REQUEST,
+            PushError::KeyReused(_) | PushError::UnderWay(_) => StatusCode::CONFLICT,
+        };
+        Self(status, e.to_string())
+    }
+}
+
+impl From<JoinError> for Refusal {
+    fn from(e: JoinError) -> Self {
+        Self(StatusCode::INTERNAL_SERVER_ERROR, format!("it was lost: {e}"))
+    }
+}
+
+type Answer = Result<Response, Refusal>;
+
+async fn turns(State(robots): Robots, Query(which): Query<Which>) -> Answer {
+    let robot = find(&robots, which.client_id.as_deref())?;
     if robot.agent != AgentKind::Attach {
         let problem = format!(
             "the agent of this robot is {}; start ddingtalk gateway with --agent attach",
             robot.agent.name()
         );
-        return no(StatusCode::CONFLICT, problem);
+        return Err(Refusal(StatusCode::CONFLICT, problem));
     }
     let lines = stream::unfold(robot.desk.attach(), |mut attached: Attached| async {
         let line = attached.next().await?;
         Some((Ok::<_, Infallible>(line), attached))
     });
     let kind = [(header::CONTENT_TYPE, "application/x-ndjson")];
-    (kind, Body::from_stream(lines)).into_response()
+    Ok((kind, Body::from_stream(lines)).into_response())
 }
 
 async fn events(
@@ -146,37 +180,28 @@ async fn events(
     Path(id): Path<String>,
     Query(which): Query<Which>,
     body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let robot = match find(&robots, which.client_id.as_deref()) {
-        Ok(robot) => robot,
-        Err(refusal) => return refusal,
-    };
-    let posted = match read(body).and_then(|body| Posted::parse(&body).map_err(bad)) {
-        Ok(posted) => posted,
-        Err(refusal) => return refusal,
-    };
-    if let What::Say(says) = &posted.what
-        && let Some(refusal) = missing_file(says)
-    {
-        return refusal;
+) -> Answer {
+    let robot = find(&robots, which.client_id.as_deref())?;
+    let posted = Posted::parse(&read(body)?)?;
+    if let What::Say(says) = &posted.what {
+        check_files(says)?;
     }
     let Ok(id) = id.parse().map(TurnId) else { return judged(Judgement::Unknown, 0) };
     let seq = posted.seq;
     // Whoever asks may hang up, which must not undo half of it.
-    let taken = tokio::spawn(Arc::clone(&robot.desk).take(id, posted)).await;
-    match taken {
-        Ok(judgement) => judged(judgement, seq),
-        Err(e) => no(StatusCode::INTERNAL_SERVER_ERROR, format!("the event was lost: {e}")),
-    }
+    judged(tokio::spawn(Arc::clone(&robot.desk).take(id, posted)).await?, seq)
 }
 
-fn judged(judgement: Judgement, seq: u64) -> Response {
+fn judged(judgement: Judgement, seq: u64) -> Answer {
     let conflict = |problem: &str, name: &str, value: u64| {
-        answer(StatusCode::CONFLICT, json!({ "v": 1, "error": problem, name: value }))
+        Ok(answer(StatusCode::CONFLICT, &json!({ "v": 1, "error": problem, name: value })))
     };
+    let over = |problem: &str| Err(Refusal(StatusCode::CONFLICT, problem.to_owned()));
     match judgement {
-        Judgement::Next => answer(StatusCode::OK, json!({ "v": 1, "seq": seq })),
-        Judgement::Repeat => answer(StatusCode::OK, json!({ "v": 1, "seq": seq, "repeat": true })),
+        Judgement::Next => Ok(answer(StatusCode::OK, &json!({ "v": 1, "seq": seq }))),
+        Judgement::Repeat => {
+            Ok(answer(StatusCode::OK, &json!({ "v": 1, "seq": seq, "repeat": true })))
+        }
         Judgement::Gap { expected } => {
             let problem =
                 format!("seq is {seq}, and events are missing before it; give {expected}");
@@ -186,37 +211,21 @@ fn judged(judgement: Judgement, seq: u64) -> Response {
             let problem = format!("the turn was offered again; give attempt {attempt}, or none");
             conflict(&problem, "attempt", attempt)
         }
-        Judgement::Ended => no(StatusCode::CONFLICT, "the turn has ended"),
-        Judgement::Unknown => no(
-            StatusCode::CONFLICT,
-            "no such turn is open: it has ended, or its id is not one of GET /v1/agent/turns",
-        ),
+        Judgement::Ended => over("the turn has ended"),
+        Judgement::Unknown => {
+            over("no such turn is open: it has ended, or its id is not one of GET /v1/agent/turns")
+        }
     }
 }
 
-async fn messages(State(robots): Robots, body: Result<Bytes, BytesRejection>) -> Response {
-    let parsed = read(body).and_then(|body| message::parse(&body).map_err(bad));
-    let (client_id, push) = match parsed {
-        Ok(parsed) => parsed,
-        Err(refusal) => return refusal,
-    };
-    let robot = match find(&robots, client_id.as_deref()) {
-        Ok(robot) => robot,
-        Err(refusal) => return refusal,
-    };
-    if let Some(refusal) = missing_file(std::slice::from_ref(&push.say)) {
-        return refusal;
-    }
+async fn messages(State(robots): Robots, body: Result<Bytes, BytesRejection>) -> Answer {
+    let (client_id, push) = message::parse(&read(body)?)?;
+    let robot = find(&robots, client_id.as_deref())?;
+    check_files(std::slice::from_ref(&push.say))?;
     let pusher = Arc::clone(&robot.pusher);
     // As above: a push that was begun has an outcome, whoever waits for it.
-    match tokio::spawn(async move { pusher.push(push).await }).await {
-        Ok(Ok(outcomes)) => answer(StatusCode::OK, message::results(&outcomes)),
-        Ok(Err(e @ PushError::TooLong(_))) => no(StatusCode::BAD_REQUEST, e),
-        Ok(Err(e @ (PushError::KeyReused(_) | PushError::UnderWay(_)))) => {
-            no(StatusCode::CONFLICT, e)
-        }
-        Err(e) => no(StatusCode::INTERNAL_SERVER_ERROR, format!("the push was lost: {e}")),
-    }
+    let outcomes = tokio::spawn(async move { pusher.push(push).await }).await??;
+    Ok(answer(StatusCode::OK, &message::results(&outcomes)))
 }
 
 async fn status(State(robots): Robots) -> Response {
@@ -241,12 +250,11 @@ async fn status(State(robots): Robots) -> Response {
         })
         .collect();
     let version = env!("CARGO_PKG_VERSION");
-    answer(StatusCode::OK, json!({ "v": 1, "version": version, "robots": robots }))
+    answer(StatusCode::OK, &json!({ "v": 1, "version": version, "robots": robots }))
 }
 
 /// The robot that is meant: the named one, or the only one.
-#[expect(clippy::result_large_err, reason = "the error is the answer, and is written at once")]
-fn find<'a>(robots: &'a [Robot], client_id: Option<&str>) -> Result<&'a Robot, Response> {
+fn find<'a>(robots: &'a [Robot], client_id: Option<&str>) -> Result<&'a Robot, Refusal> {
     let named = |robot: &&Robot| client_id.is_none_or(|id| robot.desk.client_id().as_str() == id);
     let mut found = robots.iter().filter(named);
     if let (Some(robot), None) = (found.next(), found.next()) {
@@ -255,41 +263,31 @@ fn find<'a>(robots: &'a [Robot], client_id: Option<&str>) -> Result<&'a Robot, R
     let ids: Vec<_> = robots.iter().map(|robot| robot.desk.client_id().as_str()).collect();
     let given = client_id.map_or_else(|| "missing".to_owned(), |id| format!("{id:?}"));
     let problem = format!("clientId is {given}; give one of {}", ids.join(", "));
-    Err(no(StatusCode::BAD_REQUEST, problem))
+    Err(Refusal(StatusCode::BAD_REQUEST, problem))
 }
 
-#[expect(clippy::result_large_err, reason = "the error is the answer, and is written at once")]
-fn read(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Response> {
+fn read(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
     body.map_err(|e| match e.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            let problem = format!("the body is too large; give at most {MAX_BODY} bytes");
-            no(StatusCode::PAYLOAD_TOO_LARGE, problem)
+        status @ StatusCode::PAYLOAD_TOO_LARGE => {
+            Refusal(status, format!("the body is too large; give at most {MAX_BODY} bytes"))
         }
-        status => no(status, e.body_text()),
+        status => Refusal(status, e.body_text()),
     })
 }
 
 /// A file that is not there is told at once to whoever named it.
-fn missing_file(says: &[Say]) -> Option<Response> {
-    says.iter().find_map(|say| match say {
-        Say::File { path, .. } if !path.is_file() => {
-            let problem =
-                format!("path is {:?}; give a file that is there and can be read", path.display());
-            Some(no(StatusCode::BAD_REQUEST, problem))
-        }
+fn check_files(says: &[Say]) -> Result<(), Refusal> {
+    let missing = says.iter().find_map(|say| match say {
+        Say::File { path, .. } if !path.is_file() => Some(path),
         _ => None,
+    });
+    missing.map_or(Ok(()), |path| {
+        let problem = format!("path is {:?}; give a file that is there", path.display());
+        Err(Refusal(StatusCode::BAD_REQUEST, problem))
     })
 }
 
-fn bad(problem: impl std::fmt::Display) -> Response {
-    no(StatusCode::BAD_REQUEST, problem)
-}
-
-fn no(status: StatusCode, problem: impl std::fmt::Display) -> Response {
-    answer(status, json!({ "v": 1, "error": problem.to_string() }))
-}
-
-fn answer(status: StatusCode, body: Value) -> Response {
+fn answer(status: StatusCode, body: &Value) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (status, kind, format!("{body}\n")).into_response()
 }

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use dingtalk_connector::tls;
 use mock_dingtalk::{Action, Fault, Sample, Times, When};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use crate::link_client::{Link, Turns};
 use crate::support::{Running, World};
@@ -192,8 +194,8 @@ async fn an_agent_that_fails_or_falls_silent_is_told_to_the_user() {
     assert_eq!(running.lines("the agent failed: no model").len(), 1);
     world.app.say("user0001", "be silent").await.unwrap();
     let turn = turns.turn().await;
-    let line = turns.next().await.expect("a line");
-    assert_eq!(line, json!({ "v": 1, "type": "ended", "id": turn["id"] }));
+    let ended = turns.next().await.expect("a line");
+    assert_eq!(ended, json!({ "v": 1, "type": "ended", "id": turn["id"] }));
     assert_eq!(link.event(&turn, &block(1, "late")).await.0, 409);
     let sent = world.app.wait_sent(2).await.unwrap();
     assert!(sent[1].text.contains("something went wrong"), "{sent:?}");
@@ -249,6 +251,13 @@ async fn insist(link: &Link, path: &str, mut event: Value) -> u64 {
     }
 }
 
+const EVENTS: usize = 80;
+const KILLS: usize = 7;
+
+fn said(n: usize) -> String {
+    format!("number {n}")
+}
+
 #[tokio::test]
 async fn kill_at_random_points_and_every_event_that_was_taken_is_said_once_and_in_order() {
     let seed: u64 = rand::random();
@@ -258,34 +267,38 @@ async fn kill_at_random_points_and_every_event_that_was_taken_is_said_once_and_i
     world.app.say("user0001", "count").await.unwrap();
     let path = Link::events(&turns.turn().await);
     let mut counted = 0;
+    let (taken, mut progress) = watch::channel(0);
     let speaking = tokio::spawn({
         let (link, path) = (link.clone(), path.clone());
         async move {
             let mut seq = 0;
-            for n in 0..60 {
-                seq = insist(&link, &path, block(seq + 1, &format!("number {n}"))).await;
+            for n in 0..EVENTS {
+                seq = insist(&link, &path, block(seq + 1, &said(n))).await;
+                taken.send_replace(n);
             }
             seq
         }
     });
-    for _ in 0..6 {
-        tokio::time::sleep(Duration::from_millis(random.random_range(0..60))).await;
+    for kill in 1..=KILLS {
+        let some = kill * EVENTS / (KILLS + 1);
+        progress.wait_for(|taken| *taken >= some).await.unwrap();
+        // Anywhere in what happens next.
+        tokio::time::sleep(Duration::from_micros(random.random_range(0..4_000))).await;
         counted += running.kill().matches(COUNTED).count();
         running = world.start(&OPEN);
     }
     let seq = speaking.await.unwrap();
     assert_eq!(link.post(&path, &done(seq + 1)).await.0, 200);
-    let said = |n: usize| format!("number {n}");
     let all = || {
         let sent = world.app.sent().expect("the app exists");
-        sent.iter().any(|row| row.text == said(59)).then_some(sent)
+        sent.iter().any(|row| row.text == said(EVENTS - 1)).then_some(sent)
     };
     let sent = crate::support::eventually(|| running.log(), all).await;
     counted += running.log().matches(COUNTED).count();
     let mut heard: Vec<_> = texts(&sent);
     let before = heard.len();
     heard.dedup();
-    let expected: Vec<_> = (0..60).map(said).collect();
+    let expected: Vec<_> = (0..EVENTS).map(said).collect();
     assert_eq!(heard, expected, "each one, in order, repeats aside");
     assert!(
         before - heard.len() <= counted,
@@ -365,7 +378,11 @@ async fn on_a_port_it_wants_the_token_of_a_private_file() {
     let file = world.dir.path().join("ddingtalk/agent.json");
     let known: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
     let (url, token) = (known["url"].as_str().unwrap(), known["token"].as_str().unwrap());
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let http = reqwest::Client::builder()
+        .tls_backend_preconfigured((*tls::no_trust()).clone())
+        .no_proxy()
+        .build()
+        .unwrap();
     let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
     let health = format!("{url}/v1/health");
     assert_eq!(status(http.get(&health)).await, 401);
