@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::link_client::{Link, Turns};
-use crate::support::{Running, World};
+use crate::support::{Running, World, eventually};
 
 const OPEN: [&str; 6] = ["--agent", "attach", "--dm-policy", "open", "--group-policy", "open"];
 const WEBHOOK: &str = "/robot/sendBySession";
@@ -203,6 +203,43 @@ async fn an_agent_that_fails_or_falls_silent_is_told_to_the_user() {
 }
 
 #[tokio::test]
+async fn an_event_that_waits_for_dingtalk_is_no_silence_of_the_agent() {
+    const BLOCKS: usize = 70;
+    let world = World::new().await;
+    let args: Vec<_> = OPEN.into_iter().chain(["--agent-timeout", "400ms"]).collect();
+    let running = world.start(&args);
+    world.app.wait_connections(1).await.unwrap();
+    let busy = Action::code(200, "-1", "busy");
+    let path = When::Path(WEBHOOK.to_owned());
+    world.app.fault(Fault { when: path, times: Times::Always, action: busy }).unwrap();
+    let link = Link::of(&world);
+    let mut turns = link.attach().await;
+    world.app.say("user0001", "much").await.unwrap();
+    let turn = turns.turn().await;
+    let speaking = tokio::spawn({
+        let link = link.clone();
+        async move {
+            for (n, seq) in (0..BLOCKS).zip(1..) {
+                assert_eq!(link.event(&turn, &block(seq, &said(n))).await.0, 200);
+            }
+        }
+    });
+    // Three pauses before four tries take longer than the agent may be silent.
+    let tries = || {
+        let tries: u64 = world.app.faults().unwrap().iter().map(|row| row.hits).sum();
+        (tries >= 4).then_some(())
+    };
+    eventually(|| "four tries".to_owned(), tries).await;
+    assert!(!speaking.is_finished(), "what cannot be sent holds the agent back");
+    world.app.clear_faults().unwrap();
+    speaking.await.unwrap();
+    let sent = world.app.wait_sent(BLOCKS).await.unwrap();
+    let expected: Vec<_> = (0..BLOCKS).map(said).collect();
+    assert_eq!(texts(&sent)[..BLOCKS], expected);
+    drop(running);
+}
+
+#[tokio::test]
 async fn kill_in_the_middle_of_a_turn_and_nothing_is_said_twice() {
     let (world, running, link, mut turns) = attached().await;
     // Nothing arrives before the kill.
@@ -293,7 +330,7 @@ async fn kill_at_random_points_and_every_event_that_was_taken_is_said_once_and_i
         let sent = world.app.sent().expect("the app exists");
         sent.iter().any(|row| row.text == said(EVENTS - 1)).then_some(sent)
     };
-    let sent = crate::support::eventually(|| running.log(), all).await;
+    let sent = eventually(|| running.log(), all).await;
     counted += running.log().matches(COUNTED).count();
     let mut heard: Vec<_> = texts(&sent);
     let before = heard.len();
