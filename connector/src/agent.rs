@@ -1,26 +1,34 @@
 //! What answers: one turn in, what is to be said out.
 
+pub mod attach;
 pub mod echo;
 pub mod none;
 
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use tokio::sync::mpsc;
 
+use crate::link::Desk;
 use crate::protocol::{
     ConversationId, ConversationType, Media, MsgId, ProcessQueryKey, RobotMessage, SenderStaffId,
 };
 
+pub use attach::Attach;
 pub use echo::Echo;
 pub use none::Silent;
 
 /// One message for the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
+    /// Names the message; missing where DingTalk left it out.
+    pub msg_id: Option<MsgId>,
+    /// Whether the writer may give commands, where the agent has any.
+    pub command_authorized: bool,
     /// The chat it belongs to.
     pub conversation_id: ConversationId,
     /// Whether that is a group.
@@ -55,6 +63,8 @@ pub struct Attempt {
     pub resumed: bool,
     /// How many things were said in it before, all of which are kept and are not to be said again.
     pub said: u64,
+    /// `seq` of the last of the agent's events that is kept; 0 before the first.
+    pub seq: u64,
 }
 
 /// A file that came with a message.
@@ -179,7 +189,48 @@ pub enum Utterance {
     Partial(String),
     /// Something is said.
     Say(Say),
+    /// An event of an agent outside of this process.
+    Event(Event),
 }
+
+/// What an agent outside of this process reports: it is told when that is kept, and may be told twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its number within the turn.
+    pub seq: u64,
+    /// What is said, kept all at once.
+    pub says: Vec<Say>,
+    /// The turn ends with it.
+    pub end: Option<Result<(), AgentError>>,
+    /// Hears of its being kept.
+    pub receipt: Receipt,
+}
+
+/// Hears once that an event is kept. When it is dropped before, the event was not kept.
+#[derive(Debug, Clone)]
+pub struct Receipt(mpsc::Sender<()>);
+
+impl Receipt {
+    /// One, and where it is heard.
+    pub fn new() -> (Self, mpsc::Receiver<()>) {
+        let (receipt, heard) = mpsc::channel(1);
+        (Self(receipt), heard)
+    }
+
+    /// The event is kept.
+    pub fn give(self) {
+        // Whoever asked may be gone: its repeat is recognised.
+        let _ = self.0.try_send(());
+    }
+}
+
+impl PartialEq for Receipt {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.same_channel(&other.0)
+    }
+}
+
+impl Eq for Receipt {}
 
 /// An agent's mouth for one turn. What is said comes out in order, while the agent goes on.
 #[derive(Debug, Clone)]
@@ -210,14 +261,35 @@ impl Speaker {
         self.utter(Utterance::Typing).await;
     }
 
+    /// Reports an event. Whether it was kept is heard from its receipt.
+    pub async fn report(&self, event: Event) {
+        self.utter(Utterance::Event(event)).await;
+    }
+
     async fn utter(&self, utterance: Utterance) {
         // Nobody listens any more: the turn was stopped, and its future is about to be dropped.
         let _ = self.0.send(utterance).await;
     }
 }
 
+/// How the turns of one conversation follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// The next one begins when the last one has ended.
+    OneAtATime,
+    /// They are handed over in order, without waiting for the end of earlier ones: the agent has a
+    /// queue of its own.
+    Flowing,
+}
+
 /// Whatever turns a message into an answer.
 pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
+    /// How the turns of a conversation follow each other. Under [`Pace::Flowing`] a turn counts as handed
+    /// over when its future was polled once.
+    fn pace(&self) -> Pace {
+        Pace::OneAtATime
+    }
+
     /// Answers one turn through `speaker`; nothing at all is an answer, too. A turn that is to stop is
     /// dropped.
     fn turn(&self, attempt: Attempt, turn: Turn, speaker: Speaker) -> Answer<'_>;
@@ -228,19 +300,32 @@ pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// Agents that are built in.
+/// Who answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum AgentKind {
     /// Text comes back verbatim, files come back as they were sent.
     Echo,
     /// Messages are acked, and nothing is said: for measuring.
     None,
+    /// Whatever program opens the agent link.
+    Attach,
 }
 
 impl AgentKind {
-    /// The agent itself.
-    pub fn build(self) -> Arc<dyn Agent> {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
         match self {
+            Self::Echo => "echo",
+            Self::None => "none",
+            Self::Attach => "attach",
+        }
+    }
+
+    /// The agent itself. `desk` is where an attached one gets its turns, and `patience` how long it may
+    /// be silent in one.
+    pub fn build(self, desk: &Arc<Desk>, patience: Duration) -> Arc<dyn Agent> {
+        match self {
+            Self::Attach => Arc::new(Attach::new(Arc::clone(desk), patience)),
             Self::Echo => Arc::new(Echo),
             Self::None => Arc::new(Silent),
         }

@@ -25,7 +25,7 @@ enum Command {
     #[cfg(feature = "dev")]
     Dev(dev::Args),
     /// Connect the robot and keep it connected.
-    Gateway(gateway::Args),
+    Gateway(Box<gateway::Args>),
 }
 
 const ENVIRONMENT: &str = "\
@@ -53,7 +53,7 @@ pub fn run(cli: Cli) -> ExitCode {
         match cli.command {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
-            Command::Gateway(args) => gateway::run(args).await,
+            Command::Gateway(args) => gateway::run(*args).await,
         }
     });
     // Answers under way had their time; whatever is left must not delay the exit.

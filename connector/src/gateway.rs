@@ -9,6 +9,7 @@ mod listen;
 mod media;
 mod media_dir;
 mod persist;
+pub mod push;
 mod reply;
 mod runtime;
 mod thinking;
@@ -26,6 +27,7 @@ use tracing::error;
 use self::access::{Access, DmPolicy, GroupPolicy};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
+use self::push::Pusher;
 use self::reply::Replier;
 use self::runtime::Runtime;
 use self::work::{StoreGone, Tools};
@@ -86,6 +88,7 @@ pub struct Gateway {
     driver: JoinHandle<()>,
     deadline: watch::Sender<Option<Instant>>,
     runtime: JoinHandle<Result<runtime::Unanswered, StoreGone>>,
+    pusher: Arc<Pusher>,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
@@ -118,16 +121,19 @@ impl Gateway {
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
         let thinks = config.show_thinking && !config.agent.answers_at_once();
-        let tools = Tools {
-            agent: config.agent,
-            media,
-            thinker: thinks.then(|| Arc::clone(&client)),
-            replier: Arc::new(Replier::new(client)),
-            store,
-        };
+        let thinker = thinks.then(|| Arc::clone(&client));
+        let replier = Arc::new(Replier::new(Arc::clone(&client)));
+        let pusher = Arc::new(Pusher::new(client, Arc::clone(&replier)));
+        let tools = Tools { agent: config.agent, media, replier, store, thinker };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         let (deadline, until) = watch::channel(None);
-        Ok(Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) })
+        let runtime = tokio::spawn(runtime.run(frames, until));
+        Ok(Self { stream, driver, deadline, runtime, pusher })
+    }
+
+    /// Sends messages that answer nothing.
+    pub fn pusher(&self) -> Arc<Pusher> {
+        Arc::clone(&self.pusher)
     }
 
     /// The connection's state, now and whenever it changes.

@@ -94,6 +94,8 @@ pub struct NewMessage {
 pub struct Said {
     /// In this order.
     pub parts: Vec<Say>,
+    /// `seq` of the agent's last event up to here, where it counts them.
+    pub seq: Option<u64>,
     /// The first of them is about to be sent.
     pub begun: bool,
     /// The turn has ended: nothing follows.
@@ -122,6 +124,8 @@ pub struct Unfinished {
     pub parts: Vec<UnsentPart>,
     /// How many parts there are, those included that have arrived.
     pub said: u64,
+    /// `seq` of the agent's last event that is kept; 0 before the first.
+    pub seq: u64,
     /// The agent has said all it had to say.
     pub ended: bool,
 }

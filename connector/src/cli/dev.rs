@@ -12,7 +12,7 @@ use url::Url;
 use super::exit_code::{ExitCode, Failure};
 use super::output;
 use super::signals::Signals;
-use crate::agent::AgentKind;
+use crate::agent::Echo;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
@@ -101,7 +101,7 @@ fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
         },
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
-        agent: AgentKind::Echo.build(),
+        agent: Arc::new(Echo),
         state_dir: state_dir.to_owned(),
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,

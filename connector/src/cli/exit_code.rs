@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::config::ConfigError;
 use crate::gateway::StartError;
+use crate::link::ListenerError;
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -84,6 +85,16 @@ impl From<StoreError> for Failure {
 impl From<StartError> for Failure {
     fn from(e: StartError) -> Self {
         Self::new(ExitCode::StateDirectory, e.to_string())
+    }
+}
+
+impl From<ListenerError> for Failure {
+    fn from(e: ListenerError) -> Self {
+        let exit_code = match e {
+            ListenerError::NotLoopback(_) => ExitCode::Configuration,
+            _ => ExitCode::Address,
+        };
+        Self::new(exit_code, e.to_string())
     }
 }
 

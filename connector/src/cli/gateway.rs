@@ -1,5 +1,6 @@
 //! `ddingtalk gateway`: connect the robot and keep it connected.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::agent::AgentKind;
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
+use crate::link::{Desk, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
@@ -38,6 +40,13 @@ struct RunArgs {
     /// Who answers.
     #[arg(long, value_enum, default_value = "echo")]
     agent: AgentKind,
+    /// A loopback address for agents and pushes instead of the socket agent.sock in the state directory; the
+    /// token is in agent.json beside it.
+    #[arg(long, value_name = "ADDRESS")]
+    agent_listen: Option<SocketAddr>,
+    /// Silence of an attached agent after which its turn has failed.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    agent_timeout: Duration,
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -96,12 +105,15 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let store = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
     let trusted = TrustedHosts::new(&endpoints, args.allow_host);
     let tls = tls_for(&endpoints)?;
+    let listener = Listener::bind(&state_dir, args.agent_listen).await?;
+    let desk = Desk::new(credential.client_id.clone());
     let mut signals = Signals::catch()?;
     info!(
         client_id = %credential.client_id,
         openapi = %endpoints.openapi,
         state_dir = %state_dir.display(),
-        agent = ?args.agent,
+        agent = args.agent.name(),
+        link = listener.address(),
         dm_policy = ?args.dm_policy,
         group_policy = ?args.group_policy,
         "starting"
@@ -125,7 +137,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             ..SessionConfig::default()
         },
         handshake_timeout: args.handshake_timeout,
-        agent: args.agent.build(),
+        agent: args.agent.build(&desk, args.agent_timeout),
         state_dir,
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,
@@ -133,12 +145,17 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         delegate: args.delegate,
     };
     let mut gateway = Gateway::start(config, store).await?;
+    let robot =
+        Robot { desk, agent: args.agent, pusher: gateway.pusher(), stream: gateway.state() };
+    let link = Server::start(listener, vec![robot]);
     tokio::select! {
         _ = signals.next() => {}
         failure = gateway.failed() => return Err(Failure::new(ExitCode::Failed, failure)),
     }
     info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
     let unfinished = signals.or_die(gateway.stop()).await;
+    // Until here agents could finish their answers.
+    drop(link);
     info!(unfinished, "stopped");
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! Order: one queue per conversation, one turn of each at a time, many conversations at once.
+//! Order: one queue per conversation, its turns begun one after the other, many conversations at once.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use crate::protocol::ConversationId;
 
@@ -8,38 +8,67 @@ use crate::protocol::ConversationId;
 #[derive(Debug)]
 pub(super) struct Conversations<T> {
     waiting: HashMap<ConversationId, VecDeque<T>>,
-    /// Conversations with something waiting and nothing running, in the order they came to be so.
+    /// Conversations with something waiting that may start, in the order they came to be so.
     ready: VecDeque<ConversationId>,
-    running: HashSet<ConversationId>,
-    at_once: usize,
+    running: HashMap<ConversationId, Running>,
+    limits: Limits,
+    running_total: usize,
     waiting_total: usize,
+    last_serial: u64,
+}
+
+/// How much may run at the same time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Items of all conversations.
+    pub(super) in_all: usize,
+    /// Items of one conversation; 1 means one after the other.
+    pub(super) of_one: usize,
+}
+
+/// What runs of one conversation.
+#[derive(Debug, Default)]
+struct Running {
+    count: usize,
+    /// The one that was started last, until it is [`opened`](Conversations::opened).
+    opening: Option<u64>,
+}
+
+/// An item that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Ticket {
+    conversation: ConversationId,
+    serial: u64,
 }
 
 impl<T> Conversations<T> {
-    /// Lets `at_once` conversations run at the same time.
-    pub(super) fn new(at_once: usize) -> Self {
+    pub(super) fn new(limits: Limits) -> Self {
         Self {
             waiting: HashMap::new(),
             ready: VecDeque::new(),
-            running: HashSet::new(),
-            at_once,
+            running: HashMap::new(),
+            limits,
+            running_total: 0,
             waiting_total: 0,
+            last_serial: 0,
         }
     }
 
     /// Queues an item behind those of its conversation.
     pub(super) fn push(&mut self, conversation: ConversationId, item: T) {
+        let may_start = self.may_start(&conversation);
         let queue = self.waiting.entry(conversation.clone()).or_default();
         queue.push_back(item);
         self.waiting_total += 1;
-        if queue.len() == 1 && !self.running.contains(&conversation) {
+        if queue.len() == 1 && may_start {
             self.ready.push_back(conversation);
         }
     }
 
-    /// Takes the next item that may start; its conversation runs until [`finished`](Self::finished).
-    pub(super) fn start(&mut self) -> Option<(ConversationId, T)> {
-        if self.running.len() >= self.at_once {
+    /// Takes the next item that may start. The next one of its conversation may do so when this one is
+    /// [`opened`](Self::opened), where more than one may run, or [`finished`](Self::finished).
+    pub(super) fn start(&mut self) -> Option<(Ticket, T)> {
+        if self.running_total >= self.limits.in_all {
             return None;
         }
         let conversation = self.ready.pop_front()?;
@@ -49,15 +78,48 @@ impl<T> Conversations<T> {
             self.waiting.remove(&conversation);
         }
         self.waiting_total -= 1;
-        self.running.insert(conversation.clone());
-        Some((conversation, item))
+        self.running_total += 1;
+        self.last_serial += 1;
+        let running = self.running.entry(conversation.clone()).or_default();
+        running.count += 1;
+        running.opening = Some(self.last_serial);
+        Some((Ticket { conversation, serial: self.last_serial }, item))
     }
 
-    /// A conversation's turn is over.
-    pub(super) fn finished(&mut self, conversation: &ConversationId) {
-        if self.running.remove(conversation) && self.waiting.contains_key(conversation) {
+    /// The agent has an item: what follows it cannot overtake it any more.
+    pub(super) fn opened(&mut self, ticket: &Ticket) {
+        self.change(ticket, |running| running.open(ticket.serial));
+    }
+
+    /// An item is done.
+    pub(super) fn finished(&mut self, ticket: &Ticket) {
+        let mut counted = 0;
+        self.change(ticket, |running| {
+            running.open(ticket.serial);
+            running.count -= 1;
+            counted = 1;
+        });
+        self.running_total -= counted;
+        if self.running.get(&ticket.conversation).is_some_and(|running| running.count == 0) {
+            self.running.remove(&ticket.conversation);
+        }
+    }
+
+    /// Changes what runs of a conversation, which may let the next item start.
+    fn change(&mut self, Ticket { conversation, .. }: &Ticket, change: impl FnOnce(&mut Running)) {
+        let could_start = self.may_start(conversation);
+        let Some(running) = self.running.get_mut(conversation) else { return };
+        change(running);
+        let waits = self.waiting.contains_key(conversation);
+        if !could_start && waits && self.may_start(conversation) {
             self.ready.push_back(conversation.clone());
         }
+    }
+
+    fn may_start(&self, conversation: &ConversationId) -> bool {
+        self.running
+            .get(conversation)
+            .is_none_or(|running| running.count < self.limits.of_one && running.opening.is_none())
     }
 
     /// How many items wait.
@@ -67,12 +129,20 @@ impl<T> Conversations<T> {
 
     /// Whether nothing waits and nothing runs.
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting_total == 0 && self.running.is_empty()
+        self.unfinished() == 0
     }
 
     /// How many items wait or run.
     pub(super) fn unfinished(&self) -> usize {
-        self.waiting_total + self.running.len()
+        self.waiting_total + self.running_total
+    }
+}
+
+impl Running {
+    fn open(&mut self, serial: u64) {
+        if self.opening == Some(serial) {
+            self.opening = None;
+        }
     }
 }
 
@@ -82,38 +152,73 @@ mod tests {
 
     use super::*;
 
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Push,
+        Open(usize),
+        Finish(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            Just(Step::Push),
+            any::<usize>().prop_map(Step::Open),
+            any::<usize>().prop_map(Step::Finish),
+        ]
+    }
+
     proptest! {
         #[test]
-        fn items_of_one_conversation_run_one_at_a_time_in_order_and_none_is_lost(
+        fn items_of_one_conversation_start_in_order_within_the_limits_and_none_is_lost(
             pushes in proptest::collection::vec(0..5_u8, 0..200),
-            picks in proptest::collection::vec(any::<(bool, usize)>(), 0..600),
-            at_once in 1..4_usize,
+            steps in proptest::collection::vec(step(), 0..600),
+            in_all in 1..8_usize,
+            of_one in 1..4_usize,
         ) {
-            let mut conversations = Conversations::new(at_once);
+            let mut conversations = Conversations::new(Limits { in_all, of_one });
             let mut pushes = pushes.into_iter().enumerate();
-            let mut running: Vec<ConversationId> = Vec::new();
-            let mut done: HashMap<ConversationId, usize> = HashMap::new();
+            let mut running: Vec<(Ticket, bool)> = Vec::new();
+            let mut last: HashMap<ConversationId, usize> = HashMap::new();
             let mut pushed = 0;
             let mut started = 0;
             // Ample finishing steps at the end, so that everything can run out.
-            for (push, pick) in picks.into_iter().chain((0..2_000).map(|n| (false, n))) {
-                if push && let Some((n, c)) = pushes.next() {
-                    conversations.push(ConversationId::new(c.to_string()), n);
-                    pushed += 1;
-                } else if !running.is_empty() {
-                    let conversation = running.remove(pick % running.len());
-                    conversations.finished(&conversation);
+            for step in steps.into_iter().chain((0..2_000).map(|_| Step::Finish(0))) {
+                match step {
+                    Step::Push => if let Some((n, c)) = pushes.next() {
+                        conversations.push(ConversationId::new(c.to_string()), n);
+                        pushed += 1;
+                    },
+                    Step::Open(pick) if !running.is_empty() => {
+                        let pick = pick % running.len();
+                        running[pick].1 = true;
+                        conversations.opened(&running[pick].0);
+                    }
+                    Step::Finish(pick) if !running.is_empty() => {
+                        let (ticket, _) = running.remove(pick % running.len());
+                        conversations.finished(&ticket);
+                        // News of what is over changes nothing.
+                        conversations.opened(&ticket);
+                    }
+                    Step::Open(_) | Step::Finish(_) => {}
                 }
-                while let Some((conversation, n)) = conversations.start() {
-                    prop_assert!(!running.contains(&conversation));
-                    if let Some(before) = done.insert(conversation.clone(), n) {
+                while let Some((ticket, n)) = conversations.start() {
+                    let same = running.iter().filter(|(r, _)| r.conversation == ticket.conversation);
+                    let same: Vec<_> = same.collect();
+                    prop_assert!(same.len() < of_one);
+                    prop_assert!(same.iter().all(|(_, opened)| *opened), "one is opened at a time");
+                    if let Some(before) = last.insert(ticket.conversation.clone(), n) {
                         prop_assert!(before < n, "order is kept");
                     }
-                    running.push(conversation);
+                    running.push((ticket, false));
                     started += 1;
                 }
-                prop_assert!(running.len() <= at_once);
+                prop_assert!(running.len() <= in_all);
                 prop_assert_eq!(conversations.unfinished(), pushed - started + running.len());
+                prop_assert_eq!(conversations.waiting(), pushed - started);
+                // Nothing waits that may start.
+                if running.len() < in_all && running.iter().all(|(_, opened)| *opened) && of_one > running.len() {
+                    prop_assert_eq!(conversations.waiting(), 0);
+                }
             }
             prop_assert_eq!(started, pushed);
             prop_assert!(conversations.is_idle());

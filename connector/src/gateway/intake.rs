@@ -131,7 +131,11 @@ impl Intake {
                 None
             }
             (Decision::Hint(hint), _) => Some(Task::Say(hint)),
-            (Decision::Admit, Reading::Turn(turn)) => Some(Task::Turn(turn)),
+            (Decision::Admit, Reading::Turn(mut turn)) => {
+                // Whoever may talk may command, as long as nothing finer is configured.
+                turn.command_authorized = true;
+                Some(Task::Turn(turn))
+            }
             (Decision::Admit, Reading::Nothing) => None,
             (Decision::Admit, Reading::QuotaExhausted) => {
                 if !std::mem::replace(&mut self.quota_told, true) {

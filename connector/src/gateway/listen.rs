@@ -9,8 +9,8 @@ use tracing::error;
 
 use super::deliver::Part;
 use super::media::Asker;
-use super::work::{StoreGone, Tools, keep};
-use crate::agent::{Agent, AgentError, Attempt, Say, Speaker, Turn, Utterance};
+use super::work::{Opened, StoreGone, Tools, keep};
+use crate::agent::{Agent, AgentError, Attempt, Event, Receipt, Say, Speaker, Turn, Utterance};
 use crate::protocol::{BotMessage, MsgId};
 use crate::store::{InboxId, Said};
 
@@ -21,39 +21,45 @@ pub(super) async fn listen(
     message: &BotMessage,
     id: InboxId,
     (attempt, mut turn): (Attempt, Turn),
-    kept: mpsc::Sender<Part>,
+    (opened, kept): (Opened, mpsc::Sender<Part>),
 ) -> Result<(), StoreGone> {
     let robot_code = tools.replier.robot_code(message);
     let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
     tools.media.fetch(&asker, &mut turn.attachments).await;
     let (speaker, mut heard) = Speaker::new();
     let mut answer = pin!(answer(&*tools.agent, attempt, turn, speaker));
+    let mut first = (&mut answer).now_or_never();
+    opened.tell().await;
     // Of the first piece it is certain that nothing else is being sent.
     let mut begun = !attempt.resumed;
     loop {
-        let mut parts = Vec::new();
-        let mut outcome = None;
-        tokio::select! {
-            biased;
-            Some(utterance) = heard.recv() => parts.extend(words(utterance)),
-            ended = &mut answer => outcome = Some(ended),
+        let mut piece = Piece { outcome: first.take(), ..Piece::default() };
+        if piece.outcome.is_none() {
+            tokio::select! {
+                biased;
+                Some(utterance) = heard.recv() => piece.hear(utterance),
+                ended = &mut answer => piece.outcome = Some(ended),
+            }
         }
         // What else is there already goes to disk with it.
-        if outcome.is_none() {
-            outcome = (&mut answer).now_or_never();
+        if piece.outcome.is_none() {
+            piece.outcome = (&mut answer).now_or_never();
         }
         while let Ok(utterance) = heard.try_recv() {
-            parts.extend(words(utterance));
+            piece.hear(utterance);
         }
+        let Piece { mut parts, seq, receipts, outcome } = piece;
         if let Some(Err(failure)) = &outcome {
             let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
             error!(msg_id, "the agent failed: {failure}");
             parts.push(Say::text(FAILED));
         }
         let ended = outcome.is_some();
-        if ended || !parts.is_empty() {
+        if ended || seq.is_some() || !parts.is_empty() {
             begun &= !parts.is_empty();
-            for part in keep(tools, id, Said { parts, begun, ended }).await? {
+            let parts = keep(tools, id, Said { parts, seq, begun, ended }).await?;
+            receipts.into_iter().for_each(Receipt::give);
+            for part in parts {
                 // Whoever delivers has given up, and ends this too.
                 let _ = kept.send(part).await;
             }
@@ -65,11 +71,30 @@ pub(super) async fn listen(
     }
 }
 
-/// What is to be sent of an utterance. Words so far have no place in a message that cannot change.
-fn words(utterance: Utterance) -> Option<Say> {
-    match utterance {
-        Utterance::Say(say) => Some(say),
-        Utterance::Typing | Utterance::Partial(_) => None,
+/// What is kept at once of what an agent utters.
+#[derive(Default)]
+struct Piece {
+    parts: Vec<Say>,
+    /// Of the last event in it.
+    seq: Option<u64>,
+    receipts: Vec<Receipt>,
+    /// How the turn ended.
+    outcome: Option<Result<(), AgentError>>,
+}
+
+impl Piece {
+    /// Words so far have no place in a message that cannot change.
+    fn hear(&mut self, utterance: Utterance) {
+        match utterance {
+            Utterance::Say(say) => self.parts.push(say),
+            Utterance::Typing | Utterance::Partial(_) => {}
+            Utterance::Event(Event { seq, says, end, receipt }) => {
+                self.parts.extend(says);
+                self.seq = Some(seq);
+                self.receipts.push(receipt);
+                self.outcome = self.outcome.take().or(end);
+            }
+        }
     }
 }
 
@@ -111,6 +136,8 @@ mod tests {
     async fn an_agent_that_panics_has_failed() {
         for begins in [false, true] {
             let turn = Turn {
+                msg_id: None,
+                command_authorized: false,
                 conversation_id: ConversationId::new("cid"),
                 conversation_type: ConversationType::Direct,
                 conversation_title: None,
@@ -121,7 +148,7 @@ mod tests {
                 attachments: Vec::new(),
                 quote: None,
             };
-            let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0 };
+            let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0, seq: 0 };
             let outcome = answer(&Clumsy(begins), attempt, turn, Speaker::new().0).await;
             assert_eq!(outcome, Err(AgentError("it panicked".to_owned())));
         }

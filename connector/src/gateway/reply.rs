@@ -162,17 +162,17 @@ impl Replier {
         match answer {
             Say::Message(message) => self.reply_with(question, message).await,
             Say::File { kind, path, name } => {
-                let message = self.upload(question, *kind, path, name).await?;
+                let message = self.upload(question.received_at, *kind, path, name).await?;
                 self.reply_with(question, &message).await
             }
         }
     }
 
     /// Uploads a file, and makes the message that shows it. What DingTalk does not take as a picture
-    /// goes as a file.
-    async fn upload(
+    /// goes as a file. `received_at` is when what it answers came.
+    pub(super) async fn upload(
         &self,
-        question: &Question<'_>,
+        received_at: i64,
         kind: AttachmentKind,
         path: &Path,
         name: &str,
@@ -190,7 +190,7 @@ impl Replier {
             read.map_err(|(problem, e)| fail(problem, format!("{}: {e}", path.display())))?;
         // Uploaded twice is not said twice: these repeats are not counted.
         let upload = || self.client.upload(media_type, name, bytes.clone());
-        let media_id = match persist(question.received_at, upload, |_| ()).await {
+        let media_id = match persist(received_at, upload, |_| ()).await {
             Ok(media_id) => media_id,
             Err(e) if e.prospect() == Prospect::Never => {
                 return Err(fail(FileProblem::Refused, e.to_string()));

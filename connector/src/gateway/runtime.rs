@@ -12,11 +12,12 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 
 use super::DRAIN;
-use super::conversations::Conversations;
+use super::conversations::{Conversations, Limits, Ticket};
 use super::intake::{Ids, Intake, Verdict};
 use super::thinking::{Marked, Thinking};
-use super::work::{StoreGone, Task, Tools, Work};
-use crate::protocol::{BotMessage, ConversationId};
+use super::work::{Opened, StoreGone, Task, Tools, Work};
+use crate::agent::Pace;
+use crate::protocol::BotMessage;
 use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
 use crate::stream::{Dispatched, FrameRef, StreamHandle};
 use crate::unix_time::now_ms;
@@ -37,7 +38,9 @@ pub(super) struct Runtime {
     /// What goes on beside the turns and holds up none.
     chores: JoinSet<()>,
     /// What a running turn belongs to, so that one that panics frees its queue too.
-    turn_of: HashMap<Id, (ConversationId, InboxId)>,
+    turn_of: HashMap<Id, (Ticket, InboxId)>,
+    /// Turns that the agent has got, in the order it got them.
+    opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
 }
 
 /// How many answers the end found unfinished.
@@ -62,8 +65,10 @@ enum Outcome {
     },
 }
 
-/// Conversations that run at the same time.
+/// Turns that run at the same time.
 const AT_ONCE: usize = 256;
+/// Turns of one conversation that an agent with a queue of its own may have at the same time.
+const FLOWING: usize = 32;
 /// Messages that may wait for their turn. Beyond it no frames are taken, which the gateway feels.
 const WAITING: usize = 10_000;
 /// Messages that may be on their way to disk.
@@ -77,6 +82,10 @@ impl Runtime {
         intake: Intake,
         unfinished: Vec<Unfinished>,
     ) -> Self {
+        let of_one = match tools.agent.pace() {
+            Pace::OneAtATime => 1,
+            Pace::Flowing => FLOWING,
+        };
         let mut runtime = Self {
             stream,
             tools,
@@ -84,10 +93,11 @@ impl Runtime {
             keeping: FuturesOrdered::new(),
             failed_keeps: 0,
             complained: false,
-            conversations: Conversations::new(AT_ONCE),
+            conversations: Conversations::new(Limits { in_all: AT_ONCE, of_one }),
             turns: JoinSet::new(),
             chores: JoinSet::new(),
             turn_of: HashMap::new(),
+            opened: mpsc::channel(AT_ONCE),
         };
         if !unfinished.is_empty() {
             info!(messages = unfinished.len(), "an earlier process left messages to be answered");
@@ -115,6 +125,7 @@ impl Runtime {
                     None => break,
                 },
                 Some(kept) = self.keeping.next() => self.kept(kept).await?,
+                Some(ticket) = self.opened.1.recv() => self.conversations.opened(&ticket),
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
                 Some(_) = self.chores.join_next() => {}
                 () = &mut end => return Ok(self.unanswered()),
@@ -127,6 +138,7 @@ impl Runtime {
         while !(self.keeping.is_empty() && self.conversations.is_idle() && self.chores.is_empty()) {
             tokio::select! {
                 Some(kept) = self.keeping.next() => self.kept(kept).await?,
+                Some(ticket) = self.opened.1.recv() => self.conversations.opened(&ticket),
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
                 Some(_) = self.chores.join_next() => {}
                 () = &mut end => break,
@@ -147,12 +159,12 @@ impl Runtime {
 
     /// Queues what an earlier process did not finish.
     fn resume(&mut self, left: Unfinished) {
-        let Unfinished { id, received_at, data, parts, said, ended } = left;
+        let Unfinished { id, received_at, data, parts, said, seq, ended } = left;
         let (message, task) = match BotMessage::parse(&data) {
             Ok(message) if ended => (message, Ok(Task::Send(parts))),
             Ok(message) => {
                 let task = match self.intake.task(&message, Instant::now()) {
-                    Some(Task::Turn(turn)) => Ok(Task::Resume { turn, parts, said }),
+                    Some(Task::Turn(turn)) => Ok(Task::Resume { turn, parts, said, seq }),
                     task => task.ok_or("nobody may answer it any more"),
                 };
                 (message, task)
@@ -256,10 +268,11 @@ impl Runtime {
     }
 
     fn start_turns(&mut self) {
-        while let Some((conversation, work)) = self.conversations.start() {
+        while let Some((ticket, work)) = self.conversations.start() {
             let message = work.id;
-            let id = self.turns.spawn(work.run(self.tools.clone())).id();
-            self.turn_of.insert(id, (conversation, message));
+            let opened = Opened::new(&self.opened.0, ticket.clone());
+            let id = self.turns.spawn(work.run(self.tools.clone(), opened)).id();
+            self.turn_of.insert(id, (ticket, message));
         }
     }
 
@@ -274,12 +287,12 @@ impl Runtime {
             }
             Err(e) => (e.id(), Some(e)),
         };
-        let Some((conversation, message)) = self.turn_of.remove(&id) else { return Ok(()) };
+        let Some((ticket, message)) = self.turn_of.remove(&id) else { return Ok(()) };
         if let Some(e) = failure {
             error!(error = %e, "a turn failed; its message gets no answer");
             drop(self.tools.store.failed(message, format!("its turn failed: {e}")));
         }
-        self.conversations.finished(&conversation);
+        self.conversations.finished(&ticket);
         Ok(())
     }
 }

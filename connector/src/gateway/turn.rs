@@ -31,6 +31,9 @@ pub(super) fn read(message: &BotMessage) -> Reading {
         return Reading::Nothing;
     }
     Reading::Turn(Box::new(Turn {
+        msg_id: message.msg_id.clone(),
+        // Who may is not written in the message.
+        command_authorized: false,
         conversation_id: message.conversation_id.clone(),
         conversation_type: message.conversation_type.clone(),
         conversation_title: message.conversation_title.clone(),
@@ -213,7 +216,7 @@ mod tests {
         assert_eq!(turn.attachments.len(), 1);
         turn.attachments[0].file = Some(Ok("a.png".into()));
         let (speaker, mut heard) = Speaker::new();
-        let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0 };
+        let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0, seq: 0 };
         Echo.turn(attempt, turn, speaker).await.unwrap();
         assert!(matches!(heard.recv().await, Some(Utterance::Say(Say::File { .. }))));
         assert_eq!(heard.recv().await, None);

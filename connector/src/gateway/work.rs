@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::error;
 
+use super::conversations::Ticket;
 use super::deliver::{Begun, Part, deliver, deliver_all};
 use super::listen::listen;
 use super::media::MediaStore;
@@ -43,11 +44,28 @@ pub(super) enum Task {
         parts: Vec<UnsentPart>,
         /// How many things it had said.
         said: u64,
+        /// `seq` of the last event that was kept.
+        seq: u64,
     },
     /// This is said, and the agent is not asked.
     Say(String),
     /// The agent had answered before a restart; this is left to be sent.
     Send(Vec<UnsentPart>),
+}
+
+/// Tells the queue, once, that the agent has got a turn.
+pub(super) struct Opened(mpsc::Sender<Ticket>, Ticket);
+
+impl Opened {
+    pub(super) fn new(queue: &mpsc::Sender<Ticket>, ticket: Ticket) -> Self {
+        Self(queue.clone(), ticket)
+    }
+
+    /// The next turn of the conversation cannot overtake this one any more.
+    pub(super) async fn tell(self) {
+        // The queue is gone when everything stops.
+        let _ = self.0.send(self.1).await;
+    }
 }
 
 /// What a turn works with.
@@ -74,22 +92,27 @@ const AHEAD: usize = 64;
 
 impl Work {
     /// Does it. Whatever is not finished when this is dropped is finished after the next start.
-    pub(super) async fn run(self, tools: Tools) -> Result<(), StoreGone> {
+    pub(super) async fn run(self, tools: Tools, opened: Opened) -> Result<(), StoreGone> {
         let Self { id, received_at, message, task, thinking: _until_the_end } = self;
         let question = Question { message: &message, received_at };
-        let new = |resumed, said| Attempt { turn: TurnId(id.number()), resumed, said };
+        let new = |resumed, said, seq| Attempt { turn: TurnId(id.number()), resumed, said, seq };
         let (attempt, turn, earlier) = match task {
-            Task::Turn(turn) => (new(false, 0), turn, Vec::new()),
-            Task::Resume { turn, parts, said } => (new(true, said), turn, parts),
-            Task::Send(parts) => return deliver_all(&tools, &question, id, earlier(parts)).await,
+            Task::Turn(turn) => (new(false, 0, 0), turn, Vec::new()),
+            Task::Resume { turn, parts, said, seq } => (new(true, said, seq), turn, parts),
+            Task::Send(parts) => {
+                opened.tell().await;
+                return deliver_all(&tools, &question, id, earlier(parts)).await;
+            }
             Task::Say(text) => {
-                let said = Said { parts: vec![Say::text(text)], begun: true, ended: true };
+                opened.tell().await;
+                let parts = vec![Say::text(text)];
+                let said = Said { parts, seq: None, begun: true, ended: true };
                 let parts = keep(&tools, id, said).await?;
                 return deliver_all(&tools, &question, id, parts).await;
             }
         };
         let (kept, parts) = mpsc::channel(AHEAD);
-        let mut listening = pin!(listen(&tools, &message, id, (attempt, *turn), kept));
+        let mut listening = pin!(listen(&tools, &message, id, (attempt, *turn), (opened, kept)));
         let earlier = self::earlier(earlier);
         let mut delivering = pin!(deliver(&tools, &question, id, earlier, parts));
         tokio::select! {

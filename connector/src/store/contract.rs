@@ -23,7 +23,7 @@ fn text(text: &str) -> Say {
 }
 
 fn all(parts: Vec<Say>) -> Said {
-    Said { parts, begun: true, ended: true }
+    Said { parts, seq: None, begun: true, ended: true }
 }
 
 fn left(recovered: &Recovered) -> Vec<(String, Vec<(Say, bool)>)> {
@@ -102,8 +102,8 @@ async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result
     let app = ClientId::new("pieces");
     let store = open().unwrap();
     let id = store.take_in(message("pieces", 7)).await.unwrap();
-    let piece = |parts, ended| Said { parts, begun: false, ended };
-    let first = store.said(id, piece(vec![text("a")], false)).await.unwrap();
+    let piece = |parts, seq, ended| Said { parts, seq, begun: false, ended };
+    let first = store.said(id, piece(vec![text("a")], Some(3), false)).await.unwrap();
     store.begin(first[0]).await.unwrap();
     store.sent(first[0], None).await.unwrap();
     drop(store);
@@ -112,20 +112,23 @@ async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result
     let unfinished = store.recover(&app, 0, 9).await.unwrap().unfinished;
     assert_eq!((unfinished.len(), unfinished[0].said, unfinished[0].ended), (1, 1, false));
     assert!(unfinished[0].parts.is_empty());
-    let second = store.said(id, piece(vec![text("b"), text("c")], true)).await.unwrap();
+    assert_eq!(unfinished[0].seq, 3);
+    let second = store.said(id, piece(vec![text("b"), text("c")], None, true)).await.unwrap();
     store.begin(second[0]).await.unwrap();
     store.sent(second[0], Some(second[1])).await.unwrap();
     let unfinished = store.recover(&app, 0, 9).await.unwrap().unfinished;
     assert_eq!((unfinished[0].said, unfinished[0].ended), (3, true));
+    assert_eq!(unfinished[0].seq, 3, "what is not counted changes nothing");
     assert_eq!(unfinished[0].parts.len(), 1);
     store.sent(second[1], None).await.unwrap();
     assert!(store.recover(&app, 0, 9).await.unwrap().unfinished.is_empty());
 
     // The end may come after all has arrived.
     let id = store.take_in(message("pieces", 8)).await.unwrap();
-    let part = store.said(id, Said { parts: vec![text("d")], begun: true, ended: false });
+    let part =
+        store.said(id, Said { parts: vec![text("d")], seq: None, begun: true, ended: false });
     store.sent(part.await.unwrap()[0], None).await.unwrap();
     assert_eq!(store.recover(&app, 0, 9).await.unwrap().unfinished.len(), 1);
-    store.said(id, piece(Vec::new(), true)).await.unwrap();
+    store.said(id, piece(Vec::new(), None, true)).await.unwrap();
     assert!(store.recover(&app, 0, 9).await.unwrap().unfinished.is_empty());
 }

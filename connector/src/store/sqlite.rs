@@ -154,7 +154,7 @@ mod tests {
         for n in 1..=2 {
             let id = store.take_in(contract::message("app", n)).await.unwrap();
             let parts = vec![Say::text("a"), Say::text("b")];
-            store.said(id, Said { parts, begun: true, ended: true }).await.unwrap();
+            store.said(id, Said { parts, seq: None, begun: true, ended: true }).await.unwrap();
         }
         let db = rusqlite::Connection::open(&path).unwrap();
         db.execute("UPDATE outbox SET message = '{\"odd\":1}' WHERE id = 2", ()).unwrap();
@@ -182,7 +182,7 @@ mod tests {
         std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
         let missing = dir.path().join("a/b");
         for (path, part) in [
-            (&newer, "has schema version 99, and this release knows 2 and older"),
+            (&newer, "has schema version 99, and this release knows 3 and older"),
             (&foreign, "it belongs to another program"),
             (&damaged, "it is left untouched"),
             (&missing, "name another directory with --state-dir"),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dingtalk_connector::agent::AgentKind;
+use dingtalk_connector::agent::Echo;
 use dingtalk_connector::credential::ClientId;
 use dingtalk_connector::gateway::access::DmPolicy;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
@@ -86,7 +86,7 @@ async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
     let inner = SqliteStore::open(&world.dir.path().join(FILE)).unwrap();
     let (mood, barriers) = (watch::Sender::new(Mood::Well), AtomicUsize::new(0));
     let store = Arc::new(Moody { inner, mood, barriers, moods: AtomicUsize::new(0) });
-    let settings = GatewayConfig { dm_policy, ..config(&world, AgentKind::Echo.build()) };
+    let settings = GatewayConfig { dm_policy, ..config(&world, Arc::new(Echo)) };
     let gateway = Gateway::start(settings, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
     world.app.wait_connections(1).await.unwrap();
     (world, store, gateway)

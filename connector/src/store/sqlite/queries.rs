@@ -46,6 +46,11 @@ pub(super) fn said(
             .execute(named_params! { ":inbox_id": message.0, ":message": text, ":begun": begun })?;
         ids.push(OutboxId(db.last_insert_rowid()));
     }
+    if let Some(seq) = said.seq {
+        let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+        db.prepare_cached("UPDATE inbox SET seq = :seq WHERE id = :id")?
+            .execute(named_params! { ":seq": seq, ":id": message.0 })?;
+    }
     if said.ended {
         db.prepare_cached("UPDATE inbox SET ended = 1 WHERE id = :id")?
             .execute(named_params! { ":id": message.0 })?;
@@ -111,7 +116,7 @@ pub(super) fn recover(
 fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Vec<Unfinished>> {
     let mut messages = db.prepare(
         "SELECT id, data, received_at, ended,
-             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id)
+             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id), seq
          FROM inbox
          WHERE finished_at IS NULL AND client_id = :client_id ORDER BY id",
     )?;
@@ -136,7 +141,8 @@ fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Ve
                 let (data, received_at) = (row.get(1)?, row.get(2)?);
                 let (ended, said): (_, i64) = (row.get(3)?, row.get(4)?);
                 let said = u64::try_from(said).unwrap_or(0);
-                unfinished.push(Unfinished { id, received_at, data, parts, said, ended });
+                let seq = u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0);
+                unfinished.push(Unfinished { id, received_at, data, parts, said, seq, ended });
             }
             Err(e) => unreadable.push((id, format!("its kept answer cannot be read: {e}"))),
         }

@@ -38,6 +38,8 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE inbox ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
      UPDATE inbox SET ended = 1
      WHERE finished_at IS NULL AND id IN (SELECT inbox_id FROM outbox);",
+    // 3. Agents outside of the process count their events, so that repeats are recognised.
+    "ALTER TABLE inbox ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// Opens or makes the file.

@@ -1,0 +1,180 @@
+//! A push as it is posted, and what is answered.
+
+use serde_json::{Value, json};
+
+use super::event::{file, words};
+use super::fields::{BadField, Fields};
+use crate::agent::{AttachmentKind, Say};
+use crate::gateway::push::{Outcome, Outcomes, Push, RECIPIENTS, Target, TargetError};
+use crate::protocol::RobotMessage;
+
+/// The longest `key`, in bytes.
+const KEY: usize = 256;
+const ONE_OF: &str = "exactly one of text, markdown, image, file";
+
+/// Reads `{"to", "text" | "markdown" | "image" | "file", "key"?, "clientId"?}`; returns the `clientId`, too.
+pub(super) fn parse(body: &[u8]) -> Result<(Option<String>, Push), BadField> {
+    let mut fields = Fields::body(body)?;
+    let to = targets(fields.take("to").as_ref())?;
+    let given = [
+        fields.text("text")?.map(|text| Ok(Say::text(text))),
+        fields.take("markdown").map(markdown),
+        fields.take("image").map(|value| {
+            Ok(match file(value, "image")? {
+                Say::File { path, name, .. } => {
+                    Say::File { kind: AttachmentKind::Picture, path, name }
+                }
+                say @ Say::Message(_) => say,
+            })
+        }),
+        fields.take("file").map(|value| {
+            Ok(match file(value, "file")? {
+                Say::File { path, name, .. } => {
+                    Say::File { kind: AttachmentKind::File, path, name }
+                }
+                say @ Say::Message(_) => say,
+            })
+        }),
+    ];
+    let key = fields.text("key")?;
+    if let Some(long) = key.as_ref().filter(|key| key.len() > KEY) {
+        let value = Value::from(long.as_str());
+        return Err(BadField::new("key", Some(&value), format!("at most {KEY} bytes")));
+    }
+    let client_id = fields.text("clientId")?;
+    fields.end()?;
+    let mut given = given.into_iter().flatten();
+    let (Some(say), None) = (given.next(), given.next()) else {
+        return Err(BadField {
+            field: "the message".to_owned(),
+            value: "none or more than one".to_owned(),
+            allowed: ONE_OF.to_owned(),
+        });
+    };
+    Ok((client_id, Push { to, say: say?, key }))
+}
+
+/// `"…"` or `{"title"?, "text"}`.
+fn markdown(value: Value) -> Result<Say, BadField> {
+    let (title, text) = match value {
+        Value::String(text) if !text.trim().is_empty() => (None, text),
+        Value::Object(_) => {
+            let mut fields = Fields::of(value, "markdown")?;
+            let (title, text) = (fields.text("title")?, fields.needed("text")?);
+            fields.end()?;
+            (title, text)
+        }
+        other => {
+            return Err(BadField::new("markdown", Some(&other), "a text, or an object with text"));
+        }
+    };
+    Ok(match (title, words(text)) {
+        (
+            Some(title),
+            Say::Message(RobotMessage::Text(text) | RobotMessage::Markdown { text, .. }),
+        ) => Say::Message(RobotMessage::Markdown { title, text }),
+        (_, say) => say,
+    })
+}
+
+fn targets(value: Option<&Value>) -> Result<Vec<Target>, BadField> {
+    let one = |field: &str, value: &Value| {
+        let target = value.as_str().ok_or(TargetError).and_then(str::parse);
+        target.map_err(|e| BadField {
+            allowed: e.to_string().trim_start_matches("give ").to_owned(),
+            ..BadField::new(field, Some(value), "")
+        })
+    };
+    match value {
+        Some(Value::Array(list)) if (1..=RECIPIENTS).contains(&list.len()) => {
+            let named = list.iter().enumerate();
+            named.map(|(index, value)| one(&format!("to[{index}]"), value)).collect()
+        }
+        Some(text @ Value::String(_)) => Ok(vec![one("to", text)?]),
+        other => {
+            let allowed = format!("a recipient, or a list of 1 to {RECIPIENTS} of them");
+            Err(BadField::new("to", other, allowed))
+        }
+    }
+}
+
+/// The answer.
+pub(super) fn results(outcomes: &Outcomes) -> Value {
+    let results: Vec<_> =
+        outcomes.iter().map(|(target, outcome)| result(target, outcome)).collect();
+    json!({ "v": 1, "results": results })
+}
+
+fn result(target: &Target, outcome: &Outcome) -> Value {
+    let to = target.to_string();
+    match outcome {
+        Outcome::Delivered { process_query_key } => {
+            json!({ "to": to, "status": "delivered", "processQueryKey": process_query_key })
+        }
+        Outcome::Invalid => json!({ "to": to, "status": "invalid" }),
+        Outcome::FlowControlled => json!({ "to": to, "status": "flowControlled" }),
+        Outcome::Limited { retry_after } => {
+            let milliseconds = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
+            json!({ "to": to, "status": "limited", "retryAfterMs": milliseconds })
+        }
+        Outcome::Failed { reason, may_have_arrived } => json!({
+            "to": to, "status": "failed", "reason": reason, "mayHaveArrived": may_have_arrived,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_named_with_what_would_be_right() {
+        for (body, problem) in [
+            (
+                json!({ "text": "x" }),
+                "to is missing; give a recipient, or a list of 1 to 1000 of them",
+            ),
+            (
+                json!({ "to": [], "text": "x" }),
+                "to is []; give a recipient, or a list of 1 to 1000 of them",
+            ),
+            (
+                json!({ "to": ["a", "group:b"], "text": "x" }),
+                r#"to[1] is "group:b"; give a staffId, user:STAFFID or chat:OPENCONVERSATIONID, each with ddingtalk: before it or not"#,
+            ),
+            (
+                json!({ "to": "a" }),
+                "the message is none or more than one; give exactly one of text, markdown, image, file",
+            ),
+            (
+                json!({ "to": "a", "text": "x", "image": { "path": "/x.png" } }),
+                "the message is none or more than one; give exactly one of text, markdown, image, file",
+            ),
+            (json!({ "to": "a", "image": "/x.png" }), r#"image is "/x.png"; give an object"#),
+            (
+                json!({ "to": "a", "markdown": { "title": "t" } }),
+                "markdown.text is missing; give a text, not empty",
+            ),
+            (
+                json!({ "to": "a", "text": "x", "card": {} }),
+                "card is {}; give only v, to, text, markdown, image, file, key, clientId",
+            ),
+        ] {
+            assert_eq!(parse(body.to_string().as_bytes()).unwrap_err().to_string(), problem);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..200), text in ".*") {
+            let _ = parse(&body);
+            for value in [json!(text), json!({ "path": text, "text": text }), json!([text]), json!(1)] {
+                for name in ["text", "markdown", "image", "file", &text] {
+                    let _ = parse(json!({ "to": value, name: value, "key": text }).to_string().as_bytes());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Pushes over the link: each recipient gets the message, or an outcome that says why not.
+
+use mock_dingtalk::{Action, ErrorBody, Fault, Sample, When};
+use serde_json::{Value, json};
+
+use crate::link_client::Link;
+use crate::support::{Running, World};
+
+const BATCH_SEND: &str = "/v1.0/robot/oToMessages/batchSend";
+
+async fn start() -> (World, Running, Link) {
+    let world = World::new().await;
+    let running =
+        world.start(&["--agent", "none", "--dm-policy", "open", "--group-policy", "open"]);
+    world.app.wait_connections(1).await.expect("the connector connects");
+    let link = Link::of(&world);
+    (world, running, link)
+}
+
+async fn push(link: &Link, body: Value) -> Vec<Value> {
+    let (status, answer) = link.post("/v1/messages", &body).await;
+    assert_eq!(status, 200, "{answer}");
+    answer["results"].as_array().expect("results").clone()
+}
+
+#[tokio::test]
+async fn each_recipient_has_an_outcome_of_its_own() {
+    let (world, _running, link) = start().await;
+    let group = world.app.say_in_group("user0001", "Team", "hi").await.unwrap().conversation_id;
+    let mut limits = world.app.limits().unwrap();
+    limits.flow_controlled = vec!["user0003".to_owned()];
+    world.app.set_limits(limits).unwrap();
+    let to = json!([
+        "user0001",
+        "ddingtalk:user:user0002",
+        "user:Nobody",
+        "user0003",
+        format!("chat:{group}"),
+        "chat:cidNone==",
+        "ddingtalk:user0001",
+    ]);
+    let results =
+        push(&link, json!({ "to": to, "markdown": { "title": "News", "text": "**new**" } })).await;
+    let states: Vec<_> = results
+        .iter()
+        .map(|row| (row["to"].as_str().unwrap().to_owned(), row["status"].as_str().unwrap()))
+        .collect();
+    let user = |id: &str| format!("user:{id}");
+    assert_eq!(
+        states,
+        [
+            (user("user0001"), "delivered"),
+            (user("user0002"), "delivered"),
+            (user("Nobody"), "invalid"),
+            (user("user0003"), "flowControlled"),
+            (format!("chat:{group}"), "delivered"),
+            ("chat:cidNone==".to_owned(), "failed"),
+        ],
+        "{results:?}"
+    );
+    assert_eq!(results[0]["processQueryKey"], results[1]["processQueryKey"]);
+    assert!(results[4]["processQueryKey"].is_string());
+    assert_eq!(results[5]["mayHaveArrived"], false);
+    let sent = world.app.wait_sent(3).await.unwrap();
+    let mut got: Vec<_> = sent.iter().map(|row| (row.to.as_str(), row.text.as_str())).collect();
+    got.sort_unstable();
+    let mut expected =
+        vec![(group.as_str(), "**new**"), ("user0001", "**new**"), ("user0002", "**new**")];
+    expected.sort_unstable();
+    assert_eq!(got, expected);
+}
+
+#[tokio::test]
+async fn many_people_are_reached_twenty_at_a_time() {
+    let (world, _running, link) = start().await;
+    let people: Vec<_> = (0..45).map(|n| format!("Person{n:02}")).collect();
+    for person in &people {
+        world.app.say(person, "here").await.unwrap();
+    }
+    let results = push(&link, json!({ "to": people, "text": "all of you" })).await;
+    assert!(results.iter().all(|row| row["status"] == "delivered"), "{results:?}");
+    let mut keys: Vec<_> = results.iter().map(|row| row["processQueryKey"].to_string()).collect();
+    keys.dedup();
+    assert_eq!(keys.len(), 3);
+    let sent = world.app.wait_sent(45).await.unwrap();
+    let to: Vec<_> = sent.iter().map(|row| row.to.clone()).collect();
+    assert_eq!(to, people);
+}
+
+#[tokio::test]
+async fn a_picture_and_a_file_are_uploaded_once_for_all() {
+    let (world, _running, link) = start().await;
+    let kept = |sample: Sample| {
+        let media = sample.media();
+        let path = world.dir.path().join(&media.name);
+        std::fs::write(&path, &media.bytes).unwrap();
+        (path, media)
+    };
+    let (path, picture) = kept(Sample::Png);
+    let to = ["user0001", "user0002"];
+    push(&link, json!({ "to": to, "image": { "path": path } })).await;
+    let (path, file) = kept(Sample::Txt);
+    push(&link, json!({ "to": to, "file": { "path": path, "name": "report.txt" } })).await;
+    let sent = world.app.wait_sent(4).await.unwrap();
+    for (row, (msgtype, media)) in sent.iter().zip([
+        ("image", &picture),
+        ("image", &picture),
+        ("file", &file),
+        ("file", &file),
+    ]) {
+        assert_eq!(row.msgtype, msgtype);
+        let id = row.media.as_ref().expect("a file")["mediaId"].as_str().unwrap().to_owned();
+        assert_eq!(world.app.inbound_media(&id).unwrap().expect("it is kept").bytes, media.bytes);
+    }
+    let uploads = world.app.journal().unwrap();
+    let uploads = uploads.iter().filter(|entry| entry.text.starts_with("POST /media/upload"));
+    assert_eq!(uploads.count(), 2);
+}
+
+#[tokio::test]
+async fn a_key_is_sent_once_and_a_loop_is_stopped() {
+    let (world, running, link) = start().await;
+    let hello = json!({ "to": "user0001", "text": "hello", "key": "k1" });
+    let first = push(&link, hello.clone()).await;
+    assert_eq!(push(&link, hello).await, first);
+    let other = json!({ "to": "user0001", "text": "other", "key": "k1" });
+    let (status, answer) = link.post("/v1/messages", &other).await;
+    assert_eq!(status, 409, "{answer}");
+    for n in 1..20 {
+        let results = push(&link, json!({ "to": "user0001", "text": n.to_string() })).await;
+        assert_eq!(results[0]["status"], "delivered");
+    }
+    let results = push(&link, json!({ "to": ["user0001", "user0002"], "text": "again" })).await;
+    assert_eq!(
+        (&results[0]["to"], &results[0]["status"]),
+        (&json!("user:user0001"), &json!("limited"))
+    );
+    assert!((1..=60_000).contains(&results[0]["retryAfterMs"].as_u64().unwrap()));
+    assert_eq!(results[1]["status"], "delivered", "others are not in the way");
+    let sent = world.app.wait_sent(21).await.unwrap();
+    assert_eq!(sent.iter().filter(|row| row.to == "user0001").count(), 20);
+    assert_eq!(running.lines("does an agent loop?").len(), 1);
+}
+
+#[tokio::test]
+async fn what_dingtalk_cannot_take_for_now_is_tried_again_and_a_refusal_is_reported() {
+    let (world, running, link) = start().await;
+    let path = || When::Path(BATCH_SEND.to_owned());
+    world.app.fault(Fault::once(path(), Action::Status(503, ErrorBody::Html))).unwrap();
+    let results = push(&link, json!({ "to": "user0001", "text": "once more" })).await;
+    assert_eq!(results[0]["status"], "delivered");
+    assert_eq!(running.lines("a send that may have arrived is repeated").len(), 1);
+    let refused = Action::code(400, "invalidParameter.robotCode", "no robot");
+    world.app.fault(Fault::once(path(), refused)).unwrap();
+    let results = push(&link, json!({ "to": ["user0001", "user0002"], "text": "no" })).await;
+    for row in &results {
+        assert_eq!((&row["status"], &row["mayHaveArrived"]), (&json!("failed"), &json!(false)));
+        assert!(row["reason"].as_str().unwrap().contains("invalidParameter.robotCode"), "{row}");
+    }
+}
