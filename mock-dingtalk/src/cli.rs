@@ -170,13 +170,18 @@ impl Start {
     }
 }
 
+/// Threads, on any machine: each has memory of its own that the others cannot use, and all of them
+/// wait for one lock.
+const WORKERS: usize = 2;
+
 /// Parses, runs, and turns what went wrong into one sentence and an exit code.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let filter = EnvFilter::try_from_env("MOCK_DINGTALK_LOG")
         .unwrap_or_else(|_| EnvFilter::new("mock_dingtalk=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match builder.worker_threads(WORKERS).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Exit::failed(format!("cannot start: {error}")).report(),
     };

@@ -259,6 +259,9 @@ impl AsyncWrite for Wire {
                         // Only the writer takes; who grants does so only when nothing is left.
                         self.shared.allowance.fetch_sub(bytes, Ordering::AcqRel);
                     }
+                    // The task of the handshake wrote last, and would keep its memory as long as
+                    // a waker of it is here.
+                    drop(self.shared.writer.take());
                     return Poll::Ready(Ok(bytes));
                 }
                 Err(error) => return Poll::Ready(Err(error)),
@@ -279,5 +282,46 @@ impl AsyncWrite for Wire {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             done => Poll::Ready(done),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::Pin,
+        sync::Arc,
+        task::{Context, Wake, Waker},
+    };
+
+    use tokio::{
+        io::AsyncWrite,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::Wire;
+
+    struct Task;
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    /// A task lives as long as its wakers, and each connection has had one before it became a
+    /// WebSocket.
+    #[tokio::test]
+    async fn who_wrote_is_let_go() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (stream, _) =
+            tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept(),);
+        let stream = stream.unwrap();
+        stream.writable().await.unwrap();
+        let (mut wire, _control) = Wire::new(stream);
+        let task = Arc::new(Task);
+        {
+            let waker = Waker::from(Arc::clone(&task));
+            let written = Pin::new(&mut wire).poll_write(&mut Context::from_waker(&waker), b"x");
+            assert!(matches!(written, std::task::Poll::Ready(Ok(1))), "{written:?}");
+        }
+        assert_eq!(Arc::strong_count(&task), 1);
     }
 }

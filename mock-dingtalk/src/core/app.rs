@@ -222,7 +222,7 @@ impl App {
             queued: VecDeque::new(),
             sessions: Sessions::default(),
             token: AccessToken::default(),
-            sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
+            sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::APP_BYTES),
             faults: Faults::default(),
             api: ApiState { lenient: options.lenient.unwrap_or(false), ..ApiState::default() },
             delivery: options.delivery,

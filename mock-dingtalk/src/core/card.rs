@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 use super::{
     app::{App, Cx},
     lifetime,
+    memory::{block, hashed, map_bytes, texts},
+    ring::Size,
 };
 
 /// One card, named by its `outTrackId`.
@@ -113,16 +115,17 @@ impl Card {
 
     /// The memory that it takes, more or less.
     pub(crate) fn bytes(&self) -> usize {
-        let spaces = self.spaces.iter().map(|(kind, id)| kind.len() + id.len() + NODE);
-        size_of::<Self>()
-            + self.template_id.len()
+        let names = self.variables.iter().flatten().map(String::as_str);
+        let spaces = self.spaces.iter().flat_map(|(kind, id)| [kind.as_str(), id]);
+        let words = [&self.callback, &self.streamed].into_iter().flatten().map(String::as_str);
+        texts(words.chain([self.template_id.as_str()]).chain(names).chain(spaces))
             + map_bytes(&self.params)
             + map_bytes(&self.private)
             + map_bytes(&self.space_models)
-            + self.variables.iter().flatten().map(|name| name.len() + NODE).sum::<usize>()
-            + spaces.sum::<usize>()
-            + self.guids.calls.len() * 16
-            + NODE
+            + self.variables.iter().flatten().count() * NAME
+            + block(self.seqs.capacity() * size_of::<u64>())
+            + block(self.spaces.capacity() * size_of::<(String, String)>())
+            + block(self.guids.calls.capacity() * size_of::<(u64, u64)>())
     }
 
     /// Whether so much more may come to it, in memory.
@@ -156,23 +159,8 @@ impl Card {
     }
 }
 
-/// What a member of an object takes beside its name and value.
-const NODE: usize = 100;
-
-/// The memory that a map takes, more or less.
-pub(crate) fn map_bytes(map: &Map<String, Value>) -> usize {
-    map.iter().map(|(name, value)| name.len() + NODE + value_bytes(value)).sum()
-}
-
-fn value_bytes(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::String(text) => text.len(),
-            Value::Array(list) => list.iter().map(value_bytes).sum(),
-            Value::Object(map) => map_bytes(map),
-            _ => 0,
-        }
-}
+/// What a name in a set takes beside its letters, as sets are half empty.
+const NAME: usize = 2 * size_of::<String>();
 
 /// Changes a map key by key, or as a whole.
 pub(crate) fn merge(map: &mut Map<String, Value>, new: Map<String, Value>, by_key: bool) {
@@ -186,9 +174,11 @@ pub(crate) fn merge(map: &mut Map<String, Value>, new: Map<String, Value>, by_ke
 /// The cards of one app. The oldest are forgotten when there are too many, or they take too much.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cards {
-    by_id: HashMap<Arc<str>, Kept>,
+    by_id: HashMap<Arc<str>, Box<Kept>>,
     order: VecDeque<Arc<str>>,
     bytes: usize,
+    /// The one that was written last, which is not the one to forget.
+    at_hand: Option<Arc<str>>,
 }
 
 #[derive(Debug, Clone)]
@@ -196,6 +186,17 @@ struct Kept {
     card: Card,
     /// As it was weighed last.
     bytes: usize,
+}
+
+impl Kept {
+    /// What it takes under this id, index and order included.
+    fn weight(&self, id: &str) -> usize {
+        let places = hashed::<(Arc<str>, Box<Self>)>() + 2 * size_of::<Arc<str>>();
+        block(size_of::<Self>())
+            + block(id.len() + 2 * size_of::<usize>())
+            + places
+            + self.card.bytes()
+    }
 }
 
 impl Cards {
@@ -212,34 +213,40 @@ impl Cards {
         self.order.is_empty()
     }
 
-    /// The memory that they take, more or less.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    pub(crate) fn size(&self) -> Size {
+        Size { rows: self.order.len(), bytes: self.bytes }
     }
 
     pub(crate) fn add(&mut self, id: &str, card: Card) {
         let id: Arc<str> = id.into();
         self.order.push_back(Arc::clone(&id));
-        self.by_id.insert(Arc::clone(&id), Kept { card, bytes: 0 });
+        self.by_id.insert(Arc::clone(&id), Box::new(Kept { card, bytes: 0 }));
         self.weigh(&id);
     }
 
     /// Books what a card takes now, and forgets the oldest others for it.
     fn weigh(&mut self, id: &str) {
+        let Some((name, _)) = self.by_id.get_key_value(id) else { return };
+        self.at_hand = Some(Arc::clone(name));
         let Some(kept) = self.by_id.get_mut(id) else { return };
-        let bytes = kept.card.bytes() + 2 * id.len();
+        let bytes = kept.weight(id);
         self.bytes = self.bytes - kept.bytes + bytes;
         kept.bytes = bytes;
         while self.order.len() > lifetime::CARDS_PER_APP
-            || (self.bytes > lifetime::CARD_BYTES_PER_APP && self.order.len() > 1)
+            || (self.bytes > lifetime::APP_BYTES && self.order.len() > 1)
         {
-            let Some(oldest) = self.order.pop_front() else { return };
-            if &*oldest == id {
-                // It is the one that is being written.
-                self.order.push_back(oldest);
-            } else if let Some(gone) = self.by_id.remove(&oldest) {
-                self.bytes -= gone.bytes;
-            }
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets the oldest card. The one that was written last gets a place among the newest
+    /// instead.
+    pub(crate) fn forget_oldest(&mut self) {
+        let Some(oldest) = self.order.pop_front() else { return };
+        if self.at_hand.as_ref() == Some(&oldest) {
+            self.order.push_back(oldest);
+        } else if let Some(gone) = self.by_id.remove(&oldest) {
+            self.bytes -= gone.bytes;
         }
     }
 }
@@ -333,9 +340,9 @@ mod tests {
                 }
                 prop_assert!(cards.get(&id).is_some(), "the card at hand stays");
                 let real: usize = cards.by_id.iter()
-                    .map(|(id, kept)| kept.card.bytes() + 2 * id.len()).sum();
+                    .map(|(id, kept)| kept.weight(id)).sum();
                 prop_assert_eq!(real, cards.bytes);
-                prop_assert!(real <= lifetime::CARD_BYTES_PER_APP, "{}", real);
+                prop_assert!(real <= lifetime::APP_BYTES, "{}", real);
                 prop_assert_eq!(cards.order.len(), cards.by_id.len());
             }
         }

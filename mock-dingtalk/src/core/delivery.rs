@@ -5,7 +5,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use serde::Serialize;
 
 use super::{
-    card_press::Pressed, fixture::FixtureFrame, lifetime, message::RobotMessage, ring::Ring,
+    card_press::Pressed,
+    fixture::FixtureFrame,
+    lifetime,
+    memory::{block, hashed, texts},
+    message::RobotMessage,
+    ring::{PLACE, Ring, Size},
 };
 
 /// Where a push stands.
@@ -108,7 +113,8 @@ pub(crate) struct Delivery {
     pub(crate) msg_id: Option<String>,
     pub(crate) conversation_id: Option<String>,
     pub(crate) next_message_id: String,
-    pub(crate) payload: Payload,
+    /// `None` once it will not be pushed again.
+    pub(crate) payload: Option<Payload>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) ack: Option<AckRow>,
     pub(crate) acks: u64,
@@ -136,13 +142,25 @@ impl Delivery {
     /// The memory that it takes, more or less.
     fn bytes(&self) -> usize {
         let payload = match &self.payload {
-            Payload::Robot(message) => message.len(),
-            Payload::Fixture(frame) => frame.len(),
+            Some(Payload::Robot(message)) => message.bytes(),
+            Some(Payload::Fixture(frame)) => frame.bytes(),
+            None => 0,
         };
-        let answer = self.ack.as_ref().map_or(0, |ack| {
-            ack.message.as_ref().map_or(0, String::len) + ack.data.as_ref().map_or(0, String::len)
-        });
-        DELIVERY_BYTES + payload + answer
+        let answer = self
+            .ack
+            .iter()
+            .flat_map(|ack| [Some(&ack.connection_id), ack.message.as_ref(), ack.data.as_ref()]);
+        let ids = [Some(&self.topic), self.msg_id.as_ref(), self.conversation_id.as_ref()];
+        let words = answer.chain(ids).flatten().chain([&self.next_message_id]);
+        // The index has the ids of attempts too.
+        let attempts = self.attempts.iter().map(|a| 2 * block(a.message_id.len()));
+        block(size_of::<Self>())
+            + texts(words.map(String::as_str))
+            + payload
+            + block(self.attempts.capacity() * size_of::<Attempt>())
+            + attempts.sum::<usize>()
+            + PLACE
+            + hashed::<(String, u64)>()
     }
 
     /// EVENTs are tried again; robot messages are not (developerpedia, stream/protocol).
@@ -177,9 +195,6 @@ impl Delivery {
     }
 }
 
-/// What a delivery takes beside its texts: ids, an attempt, an answer.
-const DELIVERY_BYTES: usize = size_of::<Delivery>() + 500;
-
 fn forget(by_message_id: &mut HashMap<String, u64>, old: Delivery) {
     for attempt in old.attempts {
         by_message_id.remove(&attempt.message_id);
@@ -207,7 +222,7 @@ pub(crate) struct Deliveries {
 impl Default for Deliveries {
     fn default() -> Self {
         Self {
-            ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::ROW_BYTES_PER_APP),
+            ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::APP_BYTES),
             by_message_id: HashMap::new(),
             acked: 0,
         }
@@ -241,8 +256,11 @@ impl Deliveries {
         if let Some(delivery) = self.ring.get_mut(seq) {
             self.by_message_id.insert(attempt.message_id.clone(), seq);
             delivery.state = DeliveryState::Sent;
+            // There are few of them.
+            delivery.attempts.reserve_exact(1);
             delivery.attempts.push(attempt);
         }
+        self.weigh(seq);
     }
 
     pub(crate) fn get_mut(&mut self, seq: u64) -> Option<&mut Delivery> {
@@ -268,8 +286,13 @@ impl Deliveries {
         all.filter(|attempt| attempt.acks == 0)
     }
 
-    pub(crate) fn bytes(&self) -> usize {
-        self.ring.bytes()
+    pub(crate) fn size(&self) -> Size {
+        self.ring.size()
+    }
+
+    pub(crate) fn forget_oldest(&mut self) {
+        let by_message_id = &mut self.by_message_id;
+        self.ring.forget_oldest(|old| forget(by_message_id, old));
     }
 
     /// How often a message was pushed.
@@ -331,7 +354,7 @@ mod tests {
                 msg_id: None,
                 conversation_id: None,
                 next_message_id: String::new(),
-                payload: Payload::Fixture(Box::new(frame)),
+                payload: Some(Payload::Fixture(Box::new(frame))),
                 attempts: Vec::new(),
                 ack: None,
                 acks: 0,
@@ -361,7 +384,7 @@ mod tests {
             deliveries.weigh(seq);
         }
         let left = deliveries.rows(0).count();
-        assert!(left * lifetime::JOURNAL_BODY <= lifetime::ROW_BYTES_PER_APP, "{left} rows");
+        assert!(left * lifetime::JOURNAL_BODY <= lifetime::APP_BYTES, "{left} rows");
         assert_eq!(left as u64 + deliveries.dropped(), 200);
         assert!(
             deliveries.by_message_id("1").is_none() && deliveries.by_message_id("200").is_some()

@@ -27,7 +27,11 @@ impl App {
         let state = if retried { DeliveryState::Queued } else { DeliveryState::Lost };
         if let Some(delivery) = self.deliveries.get_mut(seq) {
             delivery.state = state;
+            if !retried {
+                delivery.payload = None;
+            }
         }
+        self.deliveries.weigh(seq);
         self.changed(cx);
         if retried {
             self.enqueue(seq);
@@ -77,7 +81,8 @@ impl App {
         let harmless = matches!(fault, None | Some(Action::Redeliver(_)));
         let spared = !harmless || connection.is_spared();
         let base = connection.open.base.http();
-        let text = match &mut delivery.payload {
+        let Some(payload) = &mut delivery.payload else { return true };
+        let text = match payload {
             Payload::Robot(message) => {
                 let data = message.data(base);
                 let topic = &delivery.topic;
@@ -295,6 +300,7 @@ impl App {
         let (seq, was_sent) = (delivery.seq, delivery.state == DeliveryState::Sent);
         if !later && !late {
             delivery.state = DeliveryState::Acked;
+            delivery.payload = None;
         }
         if first {
             connection.acks += 1;

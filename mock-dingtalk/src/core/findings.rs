@@ -193,9 +193,13 @@ impl Findings {
     }
 }
 
-fn cut(text: String) -> String {
+fn cut(mut text: String) -> String {
     match text.char_indices().nth(MAX_TEXT) {
-        None => text,
+        None => {
+            // It stays, and was made with room to grow.
+            text.shrink_to_fit();
+            text
+        }
         Some((end, _)) => format!("{}…", &text[..end]),
     }
 }

@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::{Moment, message::session_webhook};
+use super::{
+    Moment,
+    memory::{block, map_bytes},
+    message::session_webhook,
+};
 
 /// Name (path below `fixtures/`, without `.json`) and bytes of each, sorted by name.
 static FIXTURES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/fixtures.rs"));
@@ -125,9 +129,10 @@ impl FixtureFrame {
         found
     }
 
-    /// About how much memory it takes.
-    pub(crate) fn len(&self) -> usize {
-        self.data.as_ref().map_or(0, |data| data.len() * 64) + 512
+    /// The memory that it takes, more or less.
+    pub(crate) fn bytes(&self) -> usize {
+        let data = self.data.as_ref().map_or(0, map_bytes);
+        block(size_of::<Self>()) + map_bytes(&self.envelope) + data
     }
 
     /// Makes a robot message the app's own, so that the bot can answer it.

@@ -1,10 +1,18 @@
 //! The journal: everything sent and received, in order, one ring for each app.
 
+mod kept;
+
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{app::AppNumber, findings::Rule, lifetime, ring::Ring};
+use self::kept::Kept;
+use super::{
+    app::AppNumber,
+    findings::Rule,
+    lifetime,
+    ring::{Ring, Size},
+};
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +174,28 @@ impl Draft {
 pub(crate) struct Journals {
     last: u64,
     /// `None` holds the calls that belong to no app.
-    rings: BTreeMap<Option<AppNumber>, Ring<Arc<Entry>>>,
+    journals: BTreeMap<Option<AppNumber>, Journal>,
+}
+
+/// The journal of one app, or of nobody.
+#[derive(Debug)]
+struct Journal {
+    /// The app's `clientId`.
+    app: Option<Arc<str>>,
+    ring: Ring<Kept>,
+}
+
+impl Journal {
+    fn new(app: Option<&Arc<str>>) -> Self {
+        let bytes =
+            if app.is_some() { lifetime::APP_BYTES } else { lifetime::NOBODYS_JOURNAL_BYTES };
+        Self { app: app.cloned(), ring: Ring::new(lifetime::JOURNAL_ENTRIES, bytes) }
+    }
+
+    fn after(&self, after: u64, limit: usize) -> impl Iterator<Item = Arc<Entry>> {
+        let rows = self.ring.after(after).take(limit);
+        rows.map(|(seq, kept)| Arc::new(kept.entry(seq, self.app.as_ref())))
+    }
 }
 
 impl Journals {
@@ -211,15 +240,12 @@ impl Journals {
             truncated,
             diagnosis,
         });
-        let bytes = ENTRY_BYTES
-            + entry.text.len()
-            + entry.body.as_ref().map_or(0, |body| body.len())
-            + entry.answer.as_ref().map_or(0, |body| body.len())
-            + entry.diagnosis.as_ref().map_or(0, |why| why.problem.len() + why.expected.len());
-        self.rings
+        let kept = Kept::new(&entry);
+        self.journals
             .entry(app.map(|(number, _)| number))
-            .or_insert_with(|| Ring::new(lifetime::JOURNAL_ENTRIES, lifetime::JOURNAL_BYTES))
-            .push(self.last, bytes, Arc::clone(&entry), drop);
+            .or_insert_with(|| Journal::new(app.map(|(_, client_id)| client_id)))
+            .ring
+            .push(self.last, kept.bytes(), kept, drop);
         entry
     }
 
@@ -229,36 +255,41 @@ impl Journals {
     }
 
     pub(crate) fn forget(&mut self, app: AppNumber) {
-        self.rings.remove(&Some(app));
+        self.journals.remove(&Some(app));
     }
 
     pub(crate) fn clear(&mut self) {
-        self.rings.clear();
+        self.journals.clear();
+    }
+
+    pub(crate) fn size_of(&self, app: AppNumber) -> Size {
+        self.journals.get(&Some(app)).map_or(Size::default(), |journal| journal.ring.size())
+    }
+
+    /// Drops the oldest entry of an app.
+    pub(crate) fn forget_oldest(&mut self, app: AppNumber) {
+        if let Some(journal) = self.journals.get_mut(&Some(app)) {
+            journal.ring.forget_oldest(drop);
+        }
     }
 
     /// Entries of one app, and how many older ones were dropped.
     pub(crate) fn of(&self, app: AppNumber, after: u64, limit: usize) -> (Vec<Arc<Entry>>, u64) {
-        self.rings.get(&Some(app)).map_or((Vec::new(), 0), |ring| {
-            let rows = ring.after(after).take(limit).map(|(_, entry)| Arc::clone(entry));
-            (rows.collect(), ring.dropped())
+        self.journals.get(&Some(app)).map_or((Vec::new(), 0), |journal| {
+            (journal.after(after, limit).collect(), journal.ring.dropped())
         })
     }
 
     /// Entries of all apps in their common order.
     pub(crate) fn all(&self, after: u64, limit: usize) -> (Vec<Arc<Entry>>, u64) {
-        let mut rows: Vec<Arc<Entry>> = self
-            .rings
-            .values()
-            .flat_map(|ring| ring.after(after).take(limit).map(|(_, entry)| Arc::clone(entry)))
-            .collect();
+        let journals = self.journals.values();
+        let mut rows: Vec<Arc<Entry>> =
+            journals.clone().flat_map(|journal| journal.after(after, limit)).collect();
         rows.sort_unstable_by_key(|entry| entry.seq);
         rows.truncate(limit);
-        (rows, self.rings.values().map(Ring::dropped).sum())
+        (rows, journals.map(|journal| journal.ring.dropped()).sum())
     }
 }
-
-/// What an entry takes beside its texts.
-const ENTRY_BYTES: usize = size_of::<Entry>() + 100;
 
 /// Cuts a body to what the journal keeps, at a character's border.
 fn cut(body: Arc<str>) -> (Arc<str>, bool) {
@@ -323,7 +354,7 @@ mod tests {
             let why = entry.diagnosis.as_ref().unwrap();
             entry.text.len() + why.problem.len() + why.expected.len()
         });
-        assert!(bytes.sum::<usize>() <= lifetime::JOURNAL_BYTES);
+        assert!(bytes.sum::<usize>() <= lifetime::NOBODYS_JOURNAL_BYTES);
     }
 
     #[test]
@@ -341,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_is_read_back_as_it_was_written() {
+    fn an_entry_is_kept_and_read_back_as_it_was_written() {
         let mut journals = Journals::default();
         let id: Arc<str> = "c1".into();
         let draft = Draft::new(EntryKind::Http, "GET /x").on(&id).body("{}".into());
@@ -352,6 +383,8 @@ mod tests {
             let written = serde_json::to_string(&*entry).unwrap();
             let read: super::Entry = serde_json::from_str(&written).unwrap();
             assert_eq!(read, *entry, "{written}");
+            let (kept, _) = journals.of(AppNumber(1), entry.seq - 1, 1);
+            assert_eq!(kept, [entry]);
         }
     }
 

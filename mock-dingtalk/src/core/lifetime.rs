@@ -19,13 +19,14 @@ pub(crate) const PRESS_ACK: Duration = Duration::from_secs(2);
 /// The gaps between the tries of an EVENT. Count and schedule are not documented.
 pub(crate) const EVENT_GAPS: [Duration; 2] = [Duration::from_secs(10), Duration::from_mins(1)];
 
-/// Deliveries, sent rows and sessions kept for each app. With the bytes below, a million requests
-/// leave the mock under 32 MB (`benches/bounds.rs`).
+/// Bytes of memory that the journal, sent rows, deliveries, cards, sessions and keys of messages
+/// of one app may take together (`core/budget.rs`). With it, a million requests leave the mock
+/// under 32 MB (`benches/bounds.rs`).
+pub(crate) const APP_BYTES: usize = 8 << 20;
+/// Bytes of memory that the journal of calls which belong to no app may take.
+pub(crate) const NOBODYS_JOURNAL_BYTES: usize = 1 << 20;
+/// Deliveries, sent rows, sessions and keys of messages kept for each app, of each sort.
 pub(crate) const ROWS_PER_APP: usize = 10_000;
-/// Bytes of memory that those rows may take together, for each app and each kind.
-pub(crate) const ROW_BYTES_PER_APP: usize = 4 << 20;
-/// Bytes of memory that what is only looked up (sessions, keys of messages) may take, each.
-pub(crate) const INDEX_BYTES_PER_APP: usize = 3 << 20;
 /// A `downloadCode`, from the message it came with. Not documented; this is our choice.
 pub(crate) const DOWNLOAD_CODE: Duration = Duration::from_hours(24);
 /// The address that a `downloadCode` is exchanged for. Not documented; this is our choice.
@@ -38,16 +39,12 @@ pub(crate) const MEDIA_BYTES_PER_APP: usize = 256 << 20;
 pub(crate) const CUSTOM_ROBOTS_PER_APP: usize = 1_000;
 /// Cards kept for each app.
 pub(crate) const CARDS_PER_APP: usize = 10_000;
-/// Bytes of memory that those cards may take together.
-pub(crate) const CARD_BYTES_PER_APP: usize = 3 << 20;
 /// Bytes of memory that one card may take.
 pub(crate) const CARD_BYTES: usize = 1 << 20;
 /// Places that one card is shown at; of more, the oldest keep what they showed.
 pub(crate) const PLACES_PER_CARD: usize = 100;
 /// Journal entries kept for each app.
 pub(crate) const JOURNAL_ENTRIES: usize = 10_000;
-/// Bytes of memory that those entries may take together.
-pub(crate) const JOURNAL_BYTES: usize = 6 << 20;
 /// A longer body is cut in the journal, with a mark.
 pub(crate) const JOURNAL_BODY: usize = 64 << 10;
 /// The same for a line and a diagnosis in it, which quote what bots write.

@@ -104,7 +104,7 @@ impl Default for MediaStore {
 
 impl MediaStore {
     pub(crate) fn bytes(&self) -> usize {
-        self.ring.bytes()
+        self.ring.size().bytes
     }
 
     /// Keeps an upload under a new `media_id`.

@@ -3,7 +3,10 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::conversation::ConversationKind;
+use super::{
+    conversation::ConversationKind,
+    memory::{block, map_bytes, texts},
+};
 
 /// A person speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,10 +122,14 @@ impl RobotMessage {
         data.to_string()
     }
 
-    /// About how much memory its body takes.
-    pub(crate) fn len(&self) -> usize {
-        let patch: usize = self.patch.values().map(|value| value.to_string().len()).sum();
-        self.text.len() + patch
+    /// The memory that it takes, more or less.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self { conversation_id, corp_id, robot_dingtalk_id, robot_code, msg_id, .. } = self;
+        let Self { sender_user_id, sender_nick, sender_dingtalk_id, text, session, .. } = self;
+        let ids = [conversation_id, corp_id, robot_dingtalk_id, robot_code, msg_id, session];
+        let words = [sender_user_id, sender_nick, sender_dingtalk_id, text];
+        let all = ids.into_iter().chain(words).chain(&self.conversation_title);
+        block(size_of::<Self>()) + texts(all.map(String::as_str)) + map_bytes(&self.patch)
     }
 }
 

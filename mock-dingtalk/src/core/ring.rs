@@ -17,8 +17,20 @@ pub(crate) struct Ring<T> {
 struct Row<T> {
     number: u64,
     bytes: usize,
-    value: T,
+    /// In a block of its own: a queue has up to twice the places that it needs.
+    value: Box<T>,
 }
+
+/// How much there is in a store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) rows: usize,
+    /// Of memory.
+    pub(crate) bytes: usize,
+}
+
+/// What each row takes in the queue, beside its value.
+pub(crate) const PLACE: usize = 2 * size_of::<Row<()>>();
 
 impl<T> Ring<T> {
     pub(crate) fn new(max_rows: usize, max_bytes: usize) -> Self {
@@ -31,12 +43,12 @@ impl<T> Ring<T> {
     }
 
     /// Adds a row under `number`, which must be higher than all before, and hands each row that
-    /// had to go to `evicted`.
+    /// had to go to `evicted`. `bytes` is what it takes in memory, all in all.
     pub(crate) fn push(&mut self, number: u64, bytes: usize, value: T, mut evicted: impl FnMut(T)) {
         debug_assert!(number > self.last, "numbers of a ring ascend");
         self.last = number;
         self.bytes += bytes;
-        self.rows.push_back(Row { number, bytes, value });
+        self.rows.push_back(Row { number, bytes, value: Box::new(value) });
         self.evict(&mut evicted);
     }
 
@@ -53,43 +65,48 @@ impl<T> Ring<T> {
         while self.rows.len() > self.max_rows
             || (self.bytes > self.max_bytes && self.rows.len() > 1)
         {
-            if let Some(row) = self.rows.pop_front() {
-                self.bytes -= row.bytes;
-                self.dropped += 1;
-                evicted(row.value);
-            }
+            self.forget_oldest(&mut *evicted);
+        }
+    }
+
+    /// Hands the oldest row to `evicted`, and counts it as dropped.
+    pub(crate) fn forget_oldest(&mut self, evicted: impl FnOnce(T)) {
+        if let Some(row) = self.rows.pop_front() {
+            self.bytes -= row.bytes;
+            self.dropped += 1;
+            evicted(*row.value);
         }
     }
 
     /// Rows whose number is above `after`, oldest first.
     pub(crate) fn after(&self, after: u64) -> impl DoubleEndedIterator<Item = (u64, &T)> {
         let start = self.rows.partition_point(|row| row.number <= after);
-        self.rows.range(start..).map(|row| (row.number, &row.value))
+        self.rows.range(start..).map(|row| (row.number, &*row.value))
     }
 
     /// The same, to be changed.
     pub(crate) fn after_mut(&mut self, after: u64) -> impl Iterator<Item = (u64, &mut T)> {
         let start = self.rows.partition_point(|row| row.number <= after);
-        self.rows.range_mut(start..).map(|row| (row.number, &mut row.value))
+        self.rows.range_mut(start..).map(|row| (row.number, &mut *row.value))
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<&T> {
         let index = self.rows.binary_search_by_key(&number, |row| row.number).ok()?;
-        self.rows.get(index).map(|row| &row.value)
+        self.rows.get(index).map(|row| &*row.value)
     }
 
     pub(crate) fn get_mut(&mut self, number: u64) -> Option<&mut T> {
         let index = self.rows.binary_search_by_key(&number, |row| row.number).ok()?;
-        self.rows.get_mut(index).map(|row| &mut row.value)
+        self.rows.get_mut(index).map(|row| &mut *row.value)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// The bytes of the rows that are there.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+    /// The rows that are there.
+    pub(crate) fn size(&self) -> Size {
+        Size { rows: self.rows.len(), bytes: self.bytes }
     }
 
     /// How many rows were forgotten since the start.

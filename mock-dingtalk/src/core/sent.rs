@@ -3,6 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
+use super::{
+    memory::{beside, block, texts},
+    ring::PLACE,
+};
+
 /// One message that a person sees.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -71,12 +76,16 @@ impl KeptRow {
 
     /// The memory that it takes, more or less.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + SMALL_TEXTS + self.row.text.len() + self.raw.len()
+        let SentRow { to, conversation_id, msgtype, text, .. } = &self.row;
+        let more = [&self.row.in_reply_to, &self.row.process_query_key];
+        let always = [to, conversation_id, msgtype, text].map(String::as_str);
+        let more = more.into_iter().flatten().map(String::as_str);
+        block(size_of::<Self>())
+            + texts(always.into_iter().chain(more).chain([&*self.raw]))
+            + self.row.media.as_ref().map_or(0, beside)
+            + PLACE
     }
 }
-
-/// Ids and names of a row together.
-const SMALL_TEXTS: usize = 200;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn is_false(value: &bool) -> bool {

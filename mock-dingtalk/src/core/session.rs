@@ -2,7 +2,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{lifetime, ring::Ring};
+use super::{
+    lifetime,
+    memory::{block, hashed, texts},
+    ring::{PLACE, Ring, Size},
+};
 
 /// What a robot may reply to.
 #[derive(Debug, Clone)]
@@ -22,10 +26,17 @@ pub(crate) struct Session {
 impl Session {
     /// The memory that it takes, more or less. The id stands in the index too.
     fn bytes(&self) -> usize {
-        let texts = 2 * self.id.len() + self.conversation_id.len() + self.to.len();
-        size_of::<Self>() + texts + self.msg_id.len() + 200
+        let all = [&self.id, &self.id, &self.conversation_id, &self.to, &self.msg_id];
+        block(size_of::<Self>())
+            + texts(all.map(String::as_str))
+            + block(ANSWERS)
+            + PLACE
+            + hashed::<(String, u64)>()
     }
 }
+
+/// The most that the hashes of answers take.
+const ANSWERS: usize = 64;
 
 /// The sessions of one app. Expired ones stay for a while, so that a late reply can be told from
 /// a wrong one.
@@ -37,10 +48,7 @@ pub(crate) struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self {
-            ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::INDEX_BYTES_PER_APP),
-            by_id: HashMap::new(),
-        }
+        Self { ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::APP_BYTES), by_id: HashMap::new() }
     }
 }
 
@@ -65,8 +73,15 @@ impl Sessions {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ring.len()
+    pub(crate) fn size(&self) -> Size {
+        self.ring.size()
+    }
+
+    pub(crate) fn forget_oldest(&mut self) {
+        let by_id = &mut self.by_id;
+        self.ring.forget_oldest(|old| {
+            by_id.remove(&old.id);
+        });
     }
 
     pub(crate) fn get(&mut self, id: &str) -> Option<&Session> {

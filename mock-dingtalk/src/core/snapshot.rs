@@ -232,21 +232,21 @@ impl App {
 
     /// The memory that it takes, more or less.
     fn bytes(&self) -> usize {
-        let sent: usize = self.sent.after(0).map(|(_, kept)| kept.bytes()).sum();
         let rows = self.people.all().count()
             + self.conversations.all().count()
-            + self.sessions.len()
             + self.connections.len()
             + self.ended.len()
             + self.queued.len()
             + self.api.rows();
         let held: usize = self.held.values().map(|held| held.bytes() + ROW).sum();
-        APP + sent
-            + rows * ROW
+        APP + rows * ROW
             + held
-            + self.deliveries.bytes()
+            + self.sent.size().bytes
+            + self.deliveries.size().bytes
+            + self.sessions.size().bytes
+            + self.api.pushes.size().bytes
+            + self.api.cards.size().bytes
             + self.api.media.bytes()
-            + self.api.cards.bytes()
             + bytes_of_faults(&self.faults)
             + bytes_of_findings(&self.findings)
     }

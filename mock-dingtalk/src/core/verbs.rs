@@ -127,7 +127,7 @@ impl App {
             msg_id,
             conversation_id,
             next_message_id: message_id,
-            payload,
+            payload: Some(payload),
             attempts: Vec::new(),
             ack: None,
             acks: 0,

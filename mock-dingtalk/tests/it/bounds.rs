@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::{
     caller::{Caller, with},
-    support::{open, open_body},
+    support::{connected, data, open, open_body},
 };
 
 #[tokio::test]
@@ -82,4 +82,25 @@ async fn an_address_of_a_file_outlives_a_jump_of_the_wall() {
     caller.mock.clock().jump(-8 * 3_600_000);
     caller.mock.clock().advance(Duration::from_secs(1));
     assert_eq!(get().await.0, 403);
+}
+
+/// Whoever looks after a long conversation finds all of it, in each list.
+#[tokio::test]
+async fn a_thousand_turns_of_a_conversation_are_kept() {
+    const TURNS: usize = 1_000;
+    let caller = Caller::new().await;
+    caller.control("limits", &json!({"perSecond": "none"})).await;
+    let mut bot = connected(&caller.mock, &caller.app).await;
+    let reply = json!({"msgtype": "text", "text": {"content": "an answer of some length"}});
+    for _ in 0..TURNS {
+        caller.app.say("user0001", "a question of some length").await.unwrap();
+        let frame = bot.frame().await;
+        bot.ack(&frame).await;
+        let webhook = data(&frame)["sessionWebhook"].as_str().unwrap().to_owned();
+        let path = webhook.strip_prefix(caller.mock.url()).unwrap();
+        assert_eq!(caller.post(path, &reply).await["body"]["errcode"], 0);
+    }
+    let deliveries = caller.app.wait_acked(TURNS).await.unwrap();
+    assert_eq!((deliveries.len(), caller.app.sent().unwrap().len()), (TURNS, TURNS));
+    assert_eq!(caller.app.journal().unwrap()[0].text, "app minted");
 }

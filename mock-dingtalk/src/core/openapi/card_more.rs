@@ -12,8 +12,8 @@ use super::{
 };
 use crate::core::{
     app::{App, Cx},
-    card::map_bytes,
     journal::{Draft, EntryKind},
+    memory::map_bytes,
 };
 
 const SEE_SPACES: &str = "openapi.md 6.9 (KB 0787)";

@@ -11,10 +11,11 @@ use super::{
 };
 use crate::core::{
     app::{App, Cx},
-    card::{Card, Guids, Stage, map_bytes, merge},
+    card::{Card, Guids, Stage, merge},
     findings::Rule,
     journal::Diagnosis,
     lifetime,
+    memory::map_bytes,
 };
 
 const SEE: &str = "openapi.md 6.5 (KB 0782)";

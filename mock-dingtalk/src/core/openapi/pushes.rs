@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use crate::core::{Moment, lifetime, ring::Ring};
+use crate::core::{
+    Moment, lifetime,
+    memory::{block, hashed, texts},
+    ring::{PLACE, Ring, Size},
+};
 
 /// Within this time a message can be recalled and its readers asked for (KB 0720, KB 0723).
 pub(super) const OPEN_FOR: Duration = Duration::from_hours(24);
@@ -41,10 +45,15 @@ pub(crate) struct Push {
 impl Push {
     /// The memory that it takes, more or less.
     fn bytes(&self) -> usize {
-        let people = self.to.iter().map(|id| id.len() + PERSON).sum::<usize>();
-        let read = self.read.keys().map(|id| id.len() + PERSON).sum::<usize>();
-        // The key stands in the index too.
-        size_of::<Self>() + 2 * self.key.len() + self.conversation_id.len() + people + read + 150
+        let ids = [&self.key, &self.key, &self.conversation_id];
+        let people = self.to.iter().chain(self.read.keys());
+        block(size_of::<Self>())
+            + texts(ids.into_iter().chain(people).map(String::as_str))
+            + block(self.to.capacity() * size_of::<String>())
+            + block(self.seqs.capacity() * size_of::<u64>())
+            + self.read.len().div_ceil(IN_A_NODE) * block(NODE)
+            + PLACE
+            + hashed::<(String, u64)>()
     }
 
     pub(super) fn is_open(&self, now: Moment) -> bool {
@@ -52,8 +61,9 @@ impl Push {
     }
 }
 
-/// What the id of a person takes beside its letters.
-const PERSON: usize = 40;
+/// A node of the map of readers has places for eleven, and is about half full.
+const NODE: usize = 11 * size_of::<(String, i64)>() + 16;
+const IN_A_NODE: usize = 6;
 
 /// The messages of one app, by key.
 #[derive(Debug, Clone)]
@@ -65,16 +75,22 @@ pub(crate) struct Pushes {
 impl Default for Pushes {
     fn default() -> Self {
         Self {
-            ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::INDEX_BYTES_PER_APP),
+            ring: Ring::new(lifetime::ROWS_PER_APP, lifetime::APP_BYTES),
             by_key: HashMap::new(),
         }
     }
 }
 
 impl Pushes {
-    /// Messages, and who got or read them.
-    pub(super) fn rows(&self) -> usize {
-        self.ring.after(0).map(|(_, push)| 1 + push.to.len() + push.read.len()).sum()
+    pub(crate) fn size(&self) -> Size {
+        self.ring.size()
+    }
+
+    pub(crate) fn forget_oldest(&mut self) {
+        let by_key = &mut self.by_key;
+        self.ring.forget_oldest(|old| {
+            by_key.remove(&old.key);
+        });
     }
 
     pub(super) fn add(&mut self, push: Push) {

@@ -47,10 +47,9 @@ impl Default for ApiState {
 }
 
 impl ApiState {
-    /// How many rows of ids and names it holds, besides files and cards.
+    /// How many rows of ids and names it holds, besides files, cards and keys of messages.
     pub(crate) fn rows(&self) -> usize {
-        self.pushes.rows()
-            + self.reactions.len()
+        self.reactions.len()
             + self.custom_robots.rows()
             + self.group_files.len()
             + self.card_routes.len()
