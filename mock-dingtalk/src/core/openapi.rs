@@ -13,13 +13,13 @@ mod credentials;
 mod door;
 mod emotion;
 mod endpoints;
+mod form;
 mod group_files;
 mod limits;
 mod media;
 mod message_body;
 mod message_files;
 mod msg_key;
-mod multipart;
 mod not_found;
 mod not_modelled;
 mod pushes;
@@ -36,7 +36,7 @@ mod users;
 use serde_json::Value;
 
 pub use self::emotion::ReactionRow;
-use self::multipart::Form;
+use self::form::Form;
 pub(crate) use self::{
     answer::Reply,
     card_update::outgrown,
@@ -199,7 +199,8 @@ impl Routed {
                 .map_err(|refusal| refusal.wrapped(cx.now.unix_ms))
                 .and_then(|app| handler(cx, app, &ask))
                 .unwrap_or_else(|refusal| refusal)
-                .numbered(cx.now.unix_ms),
+                .numbered(cx.now.unix_ms)
+                .remarked_if(users::token_in_form(&ask)),
             Kind::Api(handler) => door::api(cx, app, call, found.route)
                 .and_then(|app| handler(cx, app, &ask))
                 .unwrap_or_else(|refusal| refusal),

@@ -66,9 +66,20 @@ impl Reply {
         }
     }
 
-    /// An answer of the object storage.
-    pub(crate) fn xml(status: u16, xml: String) -> Self {
+    /// An error of the object storage.
+    pub(super) fn storage(status: u16, code: &str, message: &str) -> Self {
+        let xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>{code}</Code>\n  \
+             <Message>{message}</Message>\n</Error>\n"
+        );
         Self { status, content: Content::Xml(xml), xml: false, diagnosis: None }
+    }
+
+    /// What the object storage says of a file that it has no more.
+    pub(super) fn no_such_key(see: &'static str) -> Self {
+        let problem = "the file had to make room for younger ones";
+        Self::storage(404, "NoSuchKey", "The specified key does not exist.")
+            .diagnosed(Diagnosis::new(problem, "fewer files", see))
     }
 
     /// A load balancer's page.

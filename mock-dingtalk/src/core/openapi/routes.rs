@@ -122,10 +122,12 @@ impl Route {
 
 const SENT: &str = "the code for a media_id that nobody uploaded; one code for all that an action \
                     card misses";
+const STORAGE: &str = "the path: DingTalk's leads to its object storage, whose codes and statuses \
+                       these are; 404 for a file that made room for others";
 const READERS: &str = "the codes for a missing and an unknown key, borrowed from the recalls, and for \
                        another robot, borrowed from the sending calls";
 const TOP: &str = "90018 for the limit of a second, which the TOP gateway may wrap in another code; \
-                   the words of errmsg";
+                   the words of errmsg; a token in a form is taken, with a remark";
 
 /// Every call that the mock knows.
 pub(crate) static ROUTES: &[Route] = &[
@@ -156,7 +158,10 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(batch_send::answer),
         "openapi.md 4.1 and 4.8 (KB 0714, KB 0699)",
     )
-    .derived(SENT),
+    .derived(
+        "the code for a media_id that nobody uploaded; one code for all that an action card \
+         misses; the 15,000 bytes of groupMessages/send for msgParam, unless the app is lenient",
+    ),
     route(
         "POST",
         "/v1.0/robot/groupMessages/send",
@@ -272,7 +277,7 @@ pub(crate) static ROUTES: &[Route] = &[
     .uncounted()
     .derived("the words of message"),
     route("GET", "/robot-files/{}", Kind::File, "openapi.md 4.7 (KB 0719)")
-        .derived("the path: DingTalk's leads to its object storage"),
+        .derived(STORAGE),
     route(
         "POST",
         "/v1.0/card/instances",
@@ -345,21 +350,24 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(group_files::list),
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
-    .derived("the codes; the files of one group, newest first, at most 50 in one answer"),
+    .derived(
+        "the codes, also for a body that is no JSON object; the files of one group, newest first, \
+         at most 50 in one answer",
+    ),
     route(
         "POST",
         "/v1.0/storage/spaces/{}/dentries/{}/downloadInfos/query",
         Kind::Api(group_files::download),
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
-    .derived("the codes, and the names of the headers"),
+    .derived("the codes, also for a body that is no JSON object; the names of the headers"),
     route(
         "GET",
         "/storage-files/{}",
         Kind::Dentry,
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
-    .derived("the path: DingTalk's leads to its object storage"),
+    .derived(STORAGE),
     route("POST", "/media/upload", Kind::Oapi(media::upload), "openapi.md 5.1 (KB 0646)")
         .derived("extensions of type file beyond the documented ones are taken, with a remark"),
     route("GET", "/media/downloadFile", Kind::Oapi(media::download), "openapi.md 5.1 (KB 0013)"),

@@ -96,11 +96,19 @@ fn found(app: &mut App, result: &Value) -> Reply {
 fn field(ask: &Ask<'_>, name: &str) -> Option<String> {
     let text = match ask.json {
         Some(body) => body.get(name)?.as_str()?.to_owned(),
-        None => url::form_urlencoded::parse(&ask.call.body)
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())?,
+        None => ask.form?.text(name)?,
     };
     (!text.is_empty()).then_some(text)
+}
+
+/// A token that stands in the form only. The gateway reads its parameters from both places; the
+/// pages show the query alone, and so do all clients that are known.
+pub(super) fn token_in_form(ask: &Ask<'_>) -> Option<Diagnosis> {
+    let in_form = ask.form?.text("access_token").is_some();
+    let in_query = ask.call.query("access_token").is_some();
+    (in_form && !in_query).then(|| {
+        Diagnosis::new("access_token stands in the form", "?access_token=", "openapi.md 0")
+    })
 }
 
 /// A number of the range that is set aside for fiction elsewhere, told from the user id.
