@@ -14,6 +14,7 @@ mod door;
 mod emotion;
 mod endpoints;
 mod form;
+mod found;
 mod group_files;
 mod limits;
 mod media;
@@ -43,10 +44,7 @@ pub(crate) use self::{
     endpoints::{EndpointRow, Fidelity, endpoints},
     state::ApiState,
 };
-use self::{
-    ask::Ask,
-    routes::{Found, Kind},
-};
+use self::{ask::Ask, found::Found, routes::Kind};
 use super::{
     app::{App, AppNumber, Cx},
     http::HttpCall,
@@ -80,7 +78,7 @@ pub(crate) enum Owner {
 
 impl Routed {
     pub(crate) fn new(call: &HttpCall) -> Self {
-        let found = routes::find(&call.method, &call.path);
+        let found = found::find(&call.method, &call.path);
         let json: Option<Value> = serde_json::from_slice(&call.body).ok();
         let form = call.content_type.as_deref().and_then(|kind| Form::parse(kind, &call.body));
         let member = |name: &str| {

@@ -28,6 +28,7 @@ mod limits;
 mod media_api;
 mod messages;
 mod openapi;
+mod permissions;
 mod plug;
 mod plug_env;
 mod presets;

@@ -38,9 +38,9 @@ async fn a_person_is_found_by_id_number_and_union_id() {
         let request = request.header("content-type", "application/x-www-form-urlencoded");
         shown(request.send().await.unwrap()).await
     };
-    let taken = form(&format!("{get}?access_token={token}"), "userid=user0001".to_owned()).await;
-    assert_eq!(taken["body"]["result"]["unionid"], union, "a form is taken as well");
-    assert_eq!(taken.get("diagnosis"), None);
+    let in_query = form(&format!("{get}?access_token={token}"), "userid=user0001".to_owned()).await;
+    assert_eq!(in_query["body"]["result"]["unionid"], union, "a form is taken as well");
+    assert_eq!(in_query.get("diagnosis"), None);
     let whole = form(get, format!("access_token={token}&userid=user0001")).await;
     assert_eq!(whole["body"]["result"]["unionid"], union, "and the token in it");
     let remark = whole["diagnosis"].as_str().unwrap();

@@ -3,7 +3,7 @@
 use axum::routing::{delete, post};
 
 use super::{Call, Content, get, schema};
-use crate::control::{api_state, breaking, cards, messages, tcp_faults};
+use crate::control::{api_state, breaking, cards, messages, permissions, tcp_faults};
 
 const CUTS: &[&str] = &[
     r#"{"type":"rst"}"#,
@@ -28,6 +28,28 @@ pub(super) static CALLS: &[Call] = &[
     )
     .body(schema::limits, &[r#"{"perSecond":5,"perMonth":"none"}"#])
     .twins(&["App::set_limits"]),
+    Call::get(
+        "/_mock/apps/{clientId}/permissions",
+        "showPermissions",
+        "which permissions the app has, and which it lacks",
+        || get(permissions::show),
+    )
+    .answers(200, Content::Of("Permissions"))
+    .twins(&["App::permissions"])
+    .verb("permissions show"),
+    Call::post(
+        "/_mock/apps/{clientId}/permissions",
+        "changePermissions",
+        "grants and revokes permissions; a call that lacks one is refused",
+        || post(permissions::change),
+    )
+    .body(
+        schema::change_permissions,
+        &[r#"{"revoke":["Card.Streaming.Write"]}"#, r#"{"grant":["qyapi_robot_sendmsg"]}"#],
+    )
+    .answers(200, Content::Of("Permissions"))
+    .twins(&["App::grant", "App::revoke"])
+    .verb("permissions grant"),
     Call::get(
         "/_mock/apps/{clientId}/strictness",
         "showStrictness",

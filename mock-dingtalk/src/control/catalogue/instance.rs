@@ -32,7 +32,11 @@ pub(super) static CALLS: &[Call] = &[
     Call::post("/_mock/apps", "mintApp", "mints an app: a world of its own", || post(apps::mint))
         .body(
             schema::mint,
-            &["{}", r#"{"profile":"observed-60s","seed":1,"ghostFor":"60s","lenient":true}"#],
+            &[
+                "{}",
+                r#"{"profile":"observed-60s","seed":1,"ghostFor":"60s","lenient":true}"#,
+                r#"{"missingPermissions":["Card.Streaming.Write"]}"#,
+            ],
         )
         .answers(201, Content::Of("App"))
         .twins(&["MockDingtalk::app", "MockDingtalk::app_with"])

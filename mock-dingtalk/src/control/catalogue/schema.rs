@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     control::{action_json::BAD_FRAMES, fault_json::HAPPENINGS},
     core::{
-        MAX_DEPTH, MAX_PARTS, MAX_TCP_TIMES, METHODS, MsgType, PRESETS, Profile, QuoteForm, Sample,
+        MAX_DEPTH, MAX_PARTS, MAX_TCP_TIMES, METHODS, MsgType, PRESETS, Permission, Profile,
+        QuoteForm, Sample,
     },
 };
 
@@ -70,6 +71,7 @@ pub(super) fn mint() -> Value {
             "sameMessageId": flag(),
             "ghostFor": reference("Duration"),
             "lenient": flag(),
+            "missingPermissions": permissions(),
             "seed": count(),
         }),
     )
@@ -257,6 +259,15 @@ pub(super) fn limits() -> Value {
     )
 }
 
+/// Permissions, by their codes.
+fn permissions() -> Value {
+    json!({ "type": "array", "items": words(&Permission::NAMES) })
+}
+
+pub(super) fn change_permissions() -> Value {
+    object(&[], json!({ "grant": permissions(), "revoke": permissions() }))
+}
+
 pub(super) fn disconnect() -> Value {
     object(&[], json!({ "reason": text(), "messageId": flag() }))
 }
@@ -433,6 +444,7 @@ pub(in crate::control) fn components() -> Map<String, Value> {
             "conversations": { "type": "array", "items": { "type": "object" } },
             "openConnections": count(),
             "sent": count(),
+            "missingPermissions": permissions(),
         },
     });
     let said = json!({
@@ -487,6 +499,13 @@ pub(in crate::control) fn components() -> Map<String, Value> {
         ("Duration", duration),
         ("Error", error),
         ("Media", media()),
+        (
+            "Permissions",
+            object(
+                &["granted", "missing"],
+                json!({ "granted": permissions(), "missing": permissions() }),
+            ),
+        ),
         ("Quote", quote()),
         ("Removed", removed),
         ("Said", said),

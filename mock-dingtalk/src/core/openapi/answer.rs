@@ -94,12 +94,12 @@ impl Reply {
         Self { status, content, xml: false, diagnosis: None }
     }
 
-    /// The way in which the TOP gateway tells that a token is no good: `errcode` 88 around the
-    /// code itself (KB 0013; spelled as in a third party's log of probes of 2026-09-11).
+    /// The way in which the TOP gateway tells that a token is no good, or lacks a permission:
+    /// `errcode` 88 around the code itself (KB 0013; spelled as in a third party's log of probes of 2026-09-11).
     pub(crate) fn wrapped(self, unix_ms: i64) -> Self {
         let Content::Plain(body) = &self.content else { return self };
         let code = body["errcode"].as_i64().unwrap_or_default();
-        if !(40_000..50_000).contains(&code) {
+        if !(40_000..50_000).contains(&code) && code != 60_011 {
             return self;
         }
         let (sub_code, sub_msg) = match code {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{answer::Reply, ask::Ask};
+use super::{answer::Reply, ask::Ask, door::PERMISSION_DENIED};
 use crate::core::{
     app::{App, Cx},
     journal::Diagnosis,
@@ -78,10 +78,9 @@ pub(super) fn by_union_id(_: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Resul
 /// `GET /v1.0/contact/users/me`: it wants a person's token, and an app's is all there is
 /// (casdoor/casdoor#4469).
 pub(super) fn me(_: &mut Cx<'_>, _: &mut App, _: &Ask<'_>) -> Result<Reply, Reply> {
-    let code = "Forbidden.AccessDenied.AccessTokenPermissionDenied";
     let message = "没有调用该接口的权限";
     let diagnosis = Diagnosis::new("the token is an app's", "a person's token", SEE);
-    Err(Reply::denied(403, code, message, vec!["Contact.User.Read".to_owned()])
+    Err(Reply::denied(403, PERMISSION_DENIED, message, vec!["Contact.User.Read".to_owned()])
         .diagnosed(diagnosis))
 }
 
