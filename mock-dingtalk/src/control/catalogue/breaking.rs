@@ -19,7 +19,8 @@ pub(super) static CALLS: &[Call] = &[
         "how often the app may call, and how much of it is used",
         || get(api_state::limits),
     )
-    .twins(&["App::limits", "App::calls_this_month", "App::messages_this_month"]),
+    .twins(&["App::limits", "App::calls_this_month", "App::messages_this_month"])
+    .verb("limits show"),
     Call::post(
         "/_mock/apps/{clientId}/limits",
         "setLimits",
@@ -27,7 +28,8 @@ pub(super) static CALLS: &[Call] = &[
         || post(api_state::set_limits),
     )
     .body(schema::limits, &[r#"{"perSecond":5,"perMonth":"none"}"#])
-    .twins(&["App::set_limits"]),
+    .twins(&["App::set_limits"])
+    .verb("limits set"),
     Call::get(
         "/_mock/apps/{clientId}/permissions",
         "showPermissions",
@@ -57,7 +59,8 @@ pub(super) static CALLS: &[Call] = &[
         || get(cards::strictness),
     )
     .answers(200, Content::Of("Strictness"))
-    .twins(&["App::is_lenient"]),
+    .twins(&["App::is_lenient"])
+    .verb("strictness show"),
     Call::post(
         "/_mock/apps/{clientId}/strictness",
         "setStrictness",
@@ -66,7 +69,8 @@ pub(super) static CALLS: &[Call] = &[
     )
     .body(|| schema::reference("Strictness"), &[r#"{"lenient":true}"#])
     .answers(200, Content::Of("Strictness"))
-    .twins(&["App::set_lenient"]),
+    .twins(&["App::set_lenient"])
+    .verb("strictness lenient"),
     Call::post(
         "/_mock/apps/{clientId}/connections/{id}/disconnect",
         "disconnect",
@@ -93,7 +97,8 @@ pub(super) static CALLS: &[Call] = &[
     )
     .body(schema::raw, &[])
     .answers(202, Content::Of("Said"))
-    .twins(&["App::push_raw_to"]),
+    .twins(&["App::push_raw_to"])
+    .verb("frame --connection"),
     Call::post(
         "/_mock/apps/{clientId}/frames",
         "pushRaw",
@@ -102,7 +107,8 @@ pub(super) static CALLS: &[Call] = &[
     )
     .body(schema::raw, &[r#"{"raw":"{}"}"#])
     .answers(202, Content::Of("Said"))
-    .twins(&["App::push_raw"]),
+    .twins(&["App::push_raw"])
+    .verb("frame"),
     Call::get("/_mock/presets", "listPresets", "the named faults", || get(breaking::presets))
         .twins(&["MockDingtalk::presets"])
         .verb("fault presets"),
