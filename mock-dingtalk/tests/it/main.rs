@@ -36,6 +36,7 @@ mod plug_env;
 mod presets;
 mod process;
 mod replay;
+mod response_fixtures;
 mod robot_api;
 mod schema;
 mod shell;
