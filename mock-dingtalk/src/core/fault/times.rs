@@ -45,7 +45,7 @@ impl Times {
         match self {
             Self::First(_) | Self::Always | Self::For(_) | Self::Until(_) => true,
             Self::Nth(nth) => number == u64::from(nth),
-            Self::Every(step) => number % u64::from(step.max(1)) == 0,
+            Self::Every(step) => number.is_multiple_of(u64::from(step.max(1))),
             Self::Chance { percent, seed } => draw(seed, number) < u64::from(percent),
         }
     }
