@@ -1,23 +1,30 @@
 //! The command line. Data goes to stdout, everything else to stderr.
 
 mod apps;
+mod arguments;
 mod breaking;
 mod client;
 mod clock;
+mod custom_robots;
 mod env;
 mod exit_code;
 mod fault;
+mod files;
 mod healthcheck;
 mod journal;
+mod lists;
 mod pages;
 mod press;
 mod print;
+mod pushes;
+mod read;
 mod ready;
 mod replay;
 mod rows;
 mod run;
 mod say;
 mod serve;
+mod settings;
 mod signals;
 mod snapshot;
 
@@ -51,34 +58,62 @@ enum Command {
     Replay(replay::Replay),
     /// Print the variables that make a bot find a running mock.
     Env(env::Env),
+    /// Print the certificate that a bot has to trust for TLS.
+    Ca(env::Ca),
     /// Let a person speak to the robot.
     Say(say::Say),
     /// Press a button of a card.
     Press(press::Press),
+    /// Let a person read a message of the robot.
+    Read(read::Read),
+    /// Push an EVENT frame.
+    Event(pushes::Event),
+    /// Push a CALLBACK of another topic than robot messages.
+    Callback(pushes::Callback),
+    /// Push a text message as it stands.
+    Frame(pushes::Frame),
+    /// Keep a person's file, or fetch the bytes of one.
+    Files(files::Files),
+    /// List custom robots, or put one into a group.
+    CustomRobots(custom_robots::CustomRobots),
     /// Print what the robot said.
     Sent(rows::Rows),
     /// Print each push to the bot.
     Deliveries(rows::Rows),
     /// Print each connection.
     Connections(rows::Rows),
+    /// Print the robot's reactions that stand.
+    Reactions(lists::Reactions),
     /// Announce the end of connections, as the gateway does.
     Disconnect(breaking::Disconnect),
     /// End connections without notice.
     Cut(breaking::CutNow),
     /// Make things break, and whole again.
     Fault(fault::Fault),
+    /// Show or change how often the app may call.
+    Limits(settings::Limits),
+    /// Show, grant or revoke the app's permissions.
+    Permissions(settings::Permissions),
+    /// Show or change how strictly the app's calls are read.
+    Strictness(settings::Strictness),
+    /// Show or change how the app's pushes behave.
+    Delivery(settings::Delivery),
     /// Show or turn the clock of every lifetime.
     Clock(clock::Clock),
     /// Print everything sent and received.
     Journal(journal::Journal),
     /// Print what the bot did that would go wrong with DingTalk.
     Findings(journal::Findings),
+    /// Print the calls of bots for which the mock has no answer.
+    Unmatched(lists::Unmatched),
     /// Keep a state of the mock, and go back to it.
     Snapshot(snapshot::Snapshot),
     /// Mint, list and delete apps.
     Apps(apps::Apps),
     /// Forget all apps, and reset what is connected.
     Reset(apps::Reset),
+    /// Print the fixtures that `say --fixture` takes.
+    Fixtures(lists::Fixtures),
     /// Exit with 0 if a mock takes calls, with 1 if not.
     Healthcheck(healthcheck::Healthcheck),
     /// Print the control API as OpenAPI 3.1.
@@ -94,7 +129,21 @@ impl Command {
             Self::Run(run) => run.run().await,
             Self::Replay(replay) => replay.run().await,
             Self::Env(env) => env.run().await,
+            Self::Ca(ca) => ca.run().await,
             Self::Say(say) => say.run().await,
+            Self::Read(read) => read.run().await,
+            Self::Event(event) => event.run().await,
+            Self::Callback(callback) => callback.run().await,
+            Self::Frame(frame) => frame.run().await,
+            Self::Files(files) => files.run().await,
+            Self::CustomRobots(robots) => robots.run().await,
+            Self::Reactions(reactions) => reactions.run().await,
+            Self::Limits(limits) => limits.run().await,
+            Self::Permissions(permissions) => permissions.run().await,
+            Self::Strictness(strictness) => strictness.run().await,
+            Self::Delivery(delivery) => delivery.run().await,
+            Self::Unmatched(unmatched) => unmatched.run().await,
+            Self::Fixtures(fixtures) => fixtures.run().await,
             Self::Press(press) => press.run().await,
             Self::Sent(rows) => rows.run(List::Sent).await,
             Self::Deliveries(rows) => rows.run(List::Deliveries).await,

@@ -18,6 +18,7 @@ mod guard;
 mod journal;
 mod messages;
 mod pages;
+mod permissions;
 mod pushes;
 mod refusal;
 mod rows;

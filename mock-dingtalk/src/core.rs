@@ -42,6 +42,7 @@ mod message;
 mod moment;
 mod openapi;
 mod people;
+mod permission;
 mod preset;
 mod profile;
 mod pushes;
@@ -102,6 +103,7 @@ pub use self::{
     message::{Said, SaidState, Say, SayConversation},
     openapi::ReactionRow,
     people::Person,
+    permission::{Permission, PermissionRow},
     preset::Preset,
     profile::{DeliveryRules, Profile},
     pushes::{Callback, Event},

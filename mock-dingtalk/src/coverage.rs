@@ -26,6 +26,7 @@ fn endpoint(row: &EndpointRow) -> Value {
         "method": row.method,
         "path": row.pattern,
         "host": row.host,
+        "permission": row.permission,
         "status": row.fidelity.name(),
         "source": row.source,
         "note": row.note,

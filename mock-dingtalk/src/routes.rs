@@ -10,8 +10,8 @@ use crate::{control, dingtalk, gateway, hub::Hub, page};
 /// is one of DingTalk's APIs, or a 404 in DingTalk's shape.
 pub(crate) fn router(hub: Arc<Hub>) -> Router {
     Router::new()
-        .route("/", get(page::chat))
-        .route("/connect", get(gateway::connect))
+        .route("/", get(page::chat).fallback(dingtalk::call))
+        .route("/connect", get(gateway::connect).fallback(dingtalk::call))
         .merge(control::router(Arc::clone(&hub)))
         .fallback(dingtalk::call)
         .with_state(hub)

@@ -27,6 +27,11 @@ pub(super) struct Apps {
 enum Verb {
     /// List the apps.
     List,
+    /// Show an app with its people and chats.
+    Show {
+        /// Its `clientId`.
+        id: String,
+    },
     /// Make an app, a world of its own.
     Mint {
         /// Its `clientId`; made up if not given.
@@ -41,6 +46,9 @@ enum Verb {
         /// Seed of what is made up.
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
+        /// A permission that it lacks, by its code; can be given several times.
+        #[arg(long = "missing-permission", value_name = "CODE")]
+        missing_permissions: Vec<String>,
     },
     /// Delete an app; its connections are reset.
     Delete {
@@ -56,18 +64,34 @@ const COLUMNS: &[Column] = &[
     ("CORPID", "/corpId"),
 ];
 
+const PEOPLE: &[Column] = &[("USER", "/userId"), ("NICK", "/nick")];
+const CHATS: &[Column] = &[("CONVERSATION", "/id"), ("TYPE", "/type"), ("TITLE", "/title")];
+
 impl Apps {
     pub(super) async fn run(self) -> Result<ExitCode, Exit> {
         let client = self.target.client()?;
         let all = client.at(&["apps"]);
         match self.verb {
             Verb::List => print::rows(&client.get(all).await?, COLUMNS, self.json)?,
-            Verb::Mint { client_id, client_secret, profile, seed } => {
+            Verb::Show { id } => {
+                let shown = client.get(client.at(&["apps", &id])).await?;
+                if self.json {
+                    print::json(&shown)?;
+                } else {
+                    print::rows(&shown, COLUMNS, false)?;
+                    print::text("\n")?;
+                    print::rows(&shown["people"], PEOPLE, false)?;
+                    print::text("\n")?;
+                    print::rows(&shown["conversations"], CHATS, false)?;
+                }
+            }
+            Verb::Mint { client_id, client_secret, profile, seed, missing_permissions } => {
                 let body = json!({
                     "clientId": client_id,
                     "clientSecret": client_secret,
                     "profile": profile,
                     "seed": seed,
+                    "missingPermissions": missing_permissions,
                 });
                 print::rows(&client.post(all, &body).await?, COLUMNS, self.json)?;
             }

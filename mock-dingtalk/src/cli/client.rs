@@ -32,7 +32,7 @@ pub(super) struct OfApp {
     #[command(flatten)]
     target: Target,
     /// `clientId` of the app; may be left out when the mock has only one.
-    #[arg(long, alias = "client-id", value_name = "ID", env = "DINGTALK_CLIENT_ID")]
+    #[arg(long, alias = "client-id", value_name = "ID", env = "DINGTALK_CLIENT_ID", global = true)]
     app: Option<String>,
 }
 
@@ -89,6 +89,19 @@ impl OfApp {
     }
 }
 
+/// What is sent along.
+#[derive(Debug)]
+pub(super) struct Payload {
+    kind: &'static str,
+    bytes: Bytes,
+}
+
+impl Payload {
+    fn json(body: &Value) -> Self {
+        Self { kind: "application/json", bytes: body.to_string().into() }
+    }
+}
+
 /// Makes control calls.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -128,7 +141,13 @@ impl Client {
     }
 
     pub(super) async fn post(&self, url: Url, body: &Value) -> Result<Value, Exit> {
-        json(&self.text(Method::POST, &url, Some(body), Duration::ZERO).await?)
+        json(&self.text(Method::POST, &url, Some(Payload::json(body)), Duration::ZERO).await?)
+    }
+
+    /// Posts bytes that are no JSON.
+    pub(super) async fn post_bytes(&self, url: &Url, bytes: Bytes) -> Result<Value, Exit> {
+        let payload = Payload { kind: "application/octet-stream", bytes };
+        json(&self.text(Method::POST, url, Some(payload), Duration::ZERO).await?)
     }
 
     pub(super) async fn delete(&self, url: Url) -> Result<(), Exit> {
@@ -140,7 +159,7 @@ impl Client {
         &self,
         method: Method,
         url: &Url,
-        body: Option<&Value>,
+        body: Option<Payload>,
         wait: Duration,
     ) -> Result<Bytes, Exit> {
         let patience = TIMEOUT.saturating_add(wait);
@@ -198,7 +217,7 @@ impl Client {
         &self,
         method: Method,
         url: &Url,
-        body: Option<&Value>,
+        body: Option<Payload>,
     ) -> anyhow::Result<hyper::Response<hyper::body::Incoming>> {
         let stream = TcpStream::connect(&self.address).await?;
         let (mut sender, connection) =
@@ -211,9 +230,9 @@ impl Client {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let body = match body {
-            Some(body) => {
-                request = request.header(header::CONTENT_TYPE, "application/json");
-                Body::from(body.to_string())
+            Some(Payload { kind, bytes }) => {
+                request = request.header(header::CONTENT_TYPE, kind);
+                Body::from(bytes)
             }
             None => Body::empty(),
         };

@@ -1,11 +1,15 @@
-//! `mock-dingtalk env`: asks a running mock how to plug a bot in.
+//! `env` and `ca`: ask a running mock how to plug a bot in.
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use hyper::Method;
 
-use super::{client::OfApp, exit_code::Exit, print};
+use super::{
+    client::{OfApp, Target},
+    exit_code::Exit,
+    print,
+};
 
 /// Print the variables that make a bot find a running mock.
 #[derive(Debug, Args)]
@@ -36,6 +40,22 @@ impl Env {
         if !body.ends_with(b"\n") {
             print::text("\n")?;
         }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Print the certificate that a bot has to trust for TLS, as PEM.
+#[derive(Debug, Args)]
+pub(super) struct Ca {
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Ca {
+    pub(super) async fn run(self) -> Result<ExitCode, Exit> {
+        let client = self.target.client()?;
+        let url = client.at(&["ca.pem"]);
+        print::bytes(&client.text(Method::GET, &url, None, Duration::ZERO).await?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
+    arguments,
     client::{Client, OfApp, Target},
     exit_code::Exit,
     print::{self, Column},
@@ -104,8 +105,7 @@ impl Fault {
         match self.verb {
             Verb::Add { of, layer, rule, json, preset } => {
                 let body = match rule {
-                    Some(rule) => serde_json::from_str(&rule)
-                        .map_err(|error| Exit::usage(format!("--rule is not JSON: {error}")))?,
+                    Some(rule) => arguments::json("--rule", &rule)?,
                     None => json!({ "preset": preset }),
                 };
                 let (client, url) = layer.find(&of).await?;

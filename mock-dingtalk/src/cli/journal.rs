@@ -1,14 +1,15 @@
 //! `journal` and `findings`: what happened, and what was wrong with it.
 
-use std::{cell::Cell, process::ExitCode};
+use std::{cell::Cell, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
+use hyper::Method;
 use serde_json::Value;
 
 use super::{
     client::{Client, OfApp, Target},
     exit_code::Exit,
-    print,
+    print::{self, Column},
 };
 
 /// Print everything sent and received, in the order it happened.
@@ -31,6 +32,19 @@ pub(super) struct Journal {
     /// The same as --format jsonl.
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Write what `replay` reads: lines, after one that says what they are.
+    #[arg(long, value_enum, num_args = 0..=1, default_missing_value = "redacted")]
+    #[arg(value_name = "SECRETS", conflicts_with_all = ["follow", "format", "json"])]
+    export: Option<Secrets>,
+}
+
+/// What becomes of the secrets in an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Secrets {
+    /// Marks stand for them.
+    Redacted,
+    /// They stay.
+    Raw,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,6 +64,18 @@ impl Journal {
             self.format = Format::Jsonl;
         }
         let client = self.target.client()?;
+        if let Some(secrets) = self.export {
+            let mut url = client.at(&["journal"]);
+            url.query_pairs_mut()
+                .append_pair("format", "jsonl")
+                .append_pair("after", &self.after.to_string())
+                .append_pair("redact", if secrets == Secrets::Raw { "false" } else { "true" });
+            if let Some(app) = &self.app {
+                url.query_pairs_mut().append_pair("app", app);
+            }
+            print::bytes(&client.text(Method::GET, &url, None, Duration::ZERO).await?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let last = Cell::new(self.after);
         if self.follow {
             // The stream is open before the past is read, so that nothing falls between them.
@@ -114,16 +140,34 @@ pub(super) struct Findings {
     /// What belongs to no app, whatever --app says.
     #[arg(long)]
     without_app: bool,
-    /// Forget them instead.
-    #[arg(long)]
-    clear: bool,
+    #[command(flatten)]
+    instead: Instead,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
+/// What is done instead of printing them.
+#[derive(Debug, Args)]
+struct Instead {
+    /// Forget them instead.
+    #[arg(long)]
+    clear: bool,
+    /// Print what is looked for instead.
+    #[arg(long, conflicts_with_all = ["without_app", "clear"])]
+    rules: bool,
+}
+
+const RULES: &[Column] = &[("RULE", "/rule"), ("SEVERITY", "/severity"), ("WHAT", "/what")];
+
 impl Findings {
     pub(super) async fn run(self) -> Result<ExitCode, Exit> {
+        if self.instead.rules {
+            let client = self.of.mock()?;
+            let rules = client.get(client.at(&["findings", "rules"])).await?;
+            print::rows(&rules, RULES, self.json)?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let (client, url) = if self.without_app {
             let client = self.of.mock()?;
             let url = client.at(&["findings"]);
@@ -133,7 +177,7 @@ impl Findings {
             let url = client.at(&["apps", &app, "findings"]);
             (client, url)
         };
-        if self.clear {
+        if self.instead.clear {
             client.delete(url).await?;
             return Ok(ExitCode::SUCCESS);
         }

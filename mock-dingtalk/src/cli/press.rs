@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{client::OfApp, exit_code::Exit, print};
+use super::{arguments, client::OfApp, exit_code::Exit, print};
 
 /// Press a button of a card.
 #[derive(Debug, Args)]
@@ -30,13 +30,8 @@ pub(super) struct Press {
 
 impl Press {
     pub(super) async fn run(self) -> Result<ExitCode, Exit> {
-        let params: Option<Value> = match &self.params {
-            Some(params) => Some(
-                serde_json::from_str(params)
-                    .map_err(|error| Exit::usage(format!("--params is not JSON: {error}")))?,
-            ),
-            None => None,
-        };
+        let params = self.params.as_deref().map(|params| arguments::json("--params", params));
+        let params = params.transpose()?;
         let (client, app) = self.of.find().await?;
         let body = json!({
             "outTrackId": self.card,
@@ -45,10 +40,8 @@ impl Press {
             "params": params,
         });
         let said = client.post(client.at(&["apps", &app, "card-actions"]), &body).await?;
-        if said["state"] == "lost" {
-            print::note("no bot is connected: the press is lost");
-        }
-        print::rows(&said, &[("STATE", "/state"), ("MESSAGEID", "/messageId")], self.json)?;
+        let columns = [("STATE", "/state"), ("MESSAGEID", "/messageId")];
+        print::said(&said, "press", &columns, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 }

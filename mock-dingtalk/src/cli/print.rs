@@ -46,6 +46,16 @@ pub(super) fn rows(value: &Value, columns: &[Column], json: bool) -> Result<(), 
     self::text(&text)
 }
 
+/// What became of a push, which may be lost or wait when no bot is connected.
+pub(super) fn said(said: &Value, what: &str, columns: &[Column], json: bool) -> Result<(), Exit> {
+    match said["state"].as_str() {
+        Some("lost") => note(&format!("no bot is connected: the {what} is lost")),
+        Some("queued") => note(&format!("no bot is connected: the {what} waits for one")),
+        _ => {}
+    }
+    rows(said, columns, json)
+}
+
 /// JSON for programs, readable for people.
 pub(super) fn json(value: &Value) -> Result<(), Exit> {
     text(&format!("{value:#}\n"))
@@ -81,6 +91,7 @@ fn cell(value: Option<&Value>) -> String {
         Some(Value::String(text)) => {
             text.escape_debug().to_string().replace("\\\"", "\"").replace("\\'", "'")
         }
+        Some(Value::Array(items)) if items.is_empty() => "-".to_owned(),
         Some(Value::Array(items)) if items.iter().all(|item| !item.is_object()) => {
             items.iter().map(|item| cell(Some(item))).collect::<Vec<_>>().join(", ")
         }
@@ -102,6 +113,7 @@ mod tests {
             (json!(""), "-"),
             (json!(null), "-"),
             (json!([1, "x"]), "1, x"),
+            (json!([]), "-"),
             (json!({"a": 1}), "{\"a\":1}"),
             (json!(7), "7"),
         ];

@@ -12,12 +12,12 @@ use clap::Args;
 use mock_dingtalk::{Recording, Replay as Server};
 use serde_json::json;
 
-use super::{exit_code::Exit, ready::ReadyFile, signals::Signals};
+use super::{arguments, exit_code::Exit, ready::ReadyFile, signals::Signals};
 
 /// Serve a recorded session again, and say whether the bot behaves as it did.
 #[derive(Debug, Args)]
 pub(super) struct Replay {
-    /// A journal, as GET /_mock/journal?format=jsonl writes it.
+    /// A journal, as `journal --export` writes it.
     file: PathBuf,
     /// `clientId` of the app whose session it is, if the journal holds several.
     #[arg(long, value_name = "ID")]
@@ -25,9 +25,9 @@ pub(super) struct Replay {
     /// How much faster than it was recorded; 0 means without any pause.
     #[arg(long, value_name = "N", default_value = "1", value_parser = speed)]
     speed: f64,
-    /// Seconds to wait for what is missing, once every frame is out.
-    #[arg(long, value_name = "SECONDS", default_value = "10")]
-    patience: u32,
+    /// How long to wait for what is missing, once every frame is out: such as 30s, or plain seconds.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = arguments::patience)]
+    patience: Duration,
     /// Where to listen; port 0 means a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -45,8 +45,12 @@ impl Replay {
     pub(super) async fn run(self) -> Result<ExitCode, Exit> {
         let mut signals = Signals::listen()?;
         let file = self.file.display();
-        let text = std::fs::read_to_string(&self.file)
-            .map_err(|error| Exit::usage(format!("cannot read {file}: {error}")))?;
+        let text = std::fs::read_to_string(&self.file).map_err(|error| {
+            Exit::usage(format!(
+                "cannot read {file}: {error}; `mock-dingtalk journal --export > FILE` writes a \
+                 journal while the mock still runs"
+            ))
+        })?;
         let recording = Recording::parse(&text, self.app.as_deref())
             .map_err(|error| Exit::usage(format!("{file}: {error}")))?;
         let server = Server::start(recording, self.listen, self.speed).await.map_err(|error| {
@@ -62,7 +66,7 @@ impl Replay {
         let _file = ready_file.map(|path| ReadyFile::write(path, &ready)).transpose()?;
         print(&ready);
         let outcome = tokio::select! {
-            outcome = server.finished(Duration::from_secs(self.patience.into())) => outcome,
+            outcome = server.finished(self.patience) => outcome,
             _ = signals.next() => server.outcome(),
         };
         print(&json!(outcome).to_string());

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{
+    arguments,
     client::OfApp,
     exit_code::Exit,
     print::{self, Column},
@@ -19,10 +20,10 @@ pub(super) struct Rows {
     /// Wait until there are so many: finished messages, acknowledged deliveries, open connections.
     #[arg(long, value_name = "N")]
     wait: Option<usize>,
-    /// Seconds to wait at most; then the exit code is 124.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "wait")]
-    #[arg(value_parser = clap::value_parser!(u64).range(1..=600))]
-    timeout: u64,
+    /// How long to wait at most, such as 30s, or plain seconds; then the exit code is 124.
+    #[arg(long, value_name = "DURATION", default_value = "10s", requires = "wait")]
+    #[arg(value_parser = arguments::patience)]
+    timeout: Duration,
     /// Only rows after this `seq`; `connections` has none.
     #[arg(long, value_name = "SEQ")]
     after: Option<u64>,
@@ -99,7 +100,7 @@ impl Rows {
     pub(super) async fn run(self, list: List) -> Result<ExitCode, Exit> {
         let (client, app) = self.of.find().await?;
         let mut url = client.at(&["apps", &app, list.name()]);
-        let patience = Duration::from_secs(self.wait.map_or(0, |_| self.timeout));
+        let patience = self.wait.map_or(Duration::ZERO, |_| self.timeout);
         if let Some(after) = self.after {
             url.query_pairs_mut().append_pair("after", &after.to_string());
         }
@@ -113,9 +114,9 @@ impl Rows {
         print::rows(&rows, list.columns(), self.json)?;
         match self.wait {
             Some(count) if have < count => Err(Exit::in_vain(format!(
-                "waited {} s for {count} {}, and there are {have}; is the bot connected? \
+                "waited {} for {count} {}, and there are {have}; is the bot connected? \
                  `mock-dingtalk connections` and `mock-dingtalk journal` tell",
-                self.timeout,
+                humantime::format_duration(self.timeout),
                 list.awaited()
             ))),
             _ => Ok(ExitCode::SUCCESS),

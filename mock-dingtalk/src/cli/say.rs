@@ -1,7 +1,6 @@
 //! `mock-dingtalk say`: a person speaks.
 
 use std::{
-    ffi::OsStr,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -11,6 +10,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
+    arguments,
     client::{Client, OfApp},
     exit_code::Exit,
     print,
@@ -51,7 +51,7 @@ pub(super) struct Say {
 }
 
 /// Larger files are refused by the mock too.
-const MAX_MEDIA: u64 = 20 << 20;
+pub(super) const MAX_MEDIA: u64 = 20 << 20;
 
 impl Say {
     pub(super) async fn run(self) -> Result<ExitCode, Exit> {
@@ -62,12 +62,9 @@ impl Say {
             body["conversation"] = json!({ "type": kind_of(&client, &app, id).await?, "id": id });
         }
         let said = client.post(client.at(&["apps", &app, "messages"]), &body).await?;
-        if said["state"] == "lost" {
-            print::note("no bot is connected: the message is lost");
-        }
         let columns =
             [("STATE", "/state"), ("MSGID", "/msgId"), ("CONVERSATION", "/conversationId")];
-        print::rows(&said, &columns, self.json)?;
+        print::said(&said, "message", &columns, self.json)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -83,12 +80,13 @@ impl Say {
             body["conversation"] = json!({ "type": "2", "title": title });
         }
         if let Some(content) = &self.content {
-            body["content"] = serde_json::from_str(content)
-                .map_err(|error| Exit::usage(format!("--content is not JSON: {error}")))?;
+            body["content"] = arguments::json("--content", content)?;
         }
         let mut msgtype = self.msgtype.as_deref();
         if let Some(path) = &self.media {
-            body["media"] = read(path)?;
+            let bytes = arguments::file(path, MAX_MEDIA)?;
+            body["media"] =
+                json!({ "base64": STANDARD.encode(bytes), "name": arguments::file_name(path) });
             msgtype = msgtype.or_else(|| Some(msgtype_of(path)));
         }
         if let Some(msgtype) = msgtype {
@@ -106,17 +104,6 @@ async fn kind_of(client: &Client, app: &str, id: &str) -> Result<Value, Exit> {
     chat.map(|chat| chat["type"].clone()).ok_or_else(|| {
         Exit::failed(format!("the app has no chat `{id}`; --group TITLE makes a group"))
     })
-}
-
-fn read(path: &Path) -> Result<Value, Exit> {
-    let cannot = |why: String| Exit::usage(format!("cannot read {}: {why}", path.display()));
-    let length = std::fs::metadata(path).map_err(|error| cannot(error.to_string()))?.len();
-    if length > MAX_MEDIA {
-        return Err(cannot(format!("it has {length} bytes, and at most {MAX_MEDIA} can be sent")));
-    }
-    let bytes = std::fs::read(path).map_err(|error| cannot(error.to_string()))?;
-    let name = path.file_name().unwrap_or_else(|| OsStr::new("file")).to_string_lossy();
-    Ok(json!({ "base64": STANDARD.encode(bytes), "name": name }))
 }
 
 /// What a chat client would send such a file as.

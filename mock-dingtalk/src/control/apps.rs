@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use super::{fields::Fields, refusal::Refusal};
+use super::{fields::Fields, permissions, refusal::Refusal};
 use crate::{
     core::{App, AppOptions, DeliveryRules, Fleet, Profile, VerbError},
     hub::Hub,
@@ -32,6 +32,7 @@ pub(crate) async fn mint(
         seed: fields.number("seed")?,
         tls,
         lenient: fields.bool("lenient")?,
+        missing_permissions: permissions::read(&mut fields, "missingPermissions")?,
         delivery: DeliveryRules { profile, ..read_rules(&mut fields, DeliveryRules::default())? },
     };
     fields.finish()?;
@@ -118,5 +119,6 @@ fn describe(app: &App) -> Value {
     shown["conversations"] = app.conversations.all().map(|chat| json!(chat)).collect();
     shown["openConnections"] = app.open_connections().into();
     shown["sent"] = app.sent_count().into();
+    shown["missingPermissions"] = json!(app.api.permissions.row().missing);
     shown
 }

@@ -3,7 +3,7 @@
 //!
 //! A new call is one entry in the file of its area: `Call::get("/_mock/…", "operationId",
 //! "what it does", || get(handler))`, then `.query(…)`, `.body(…)`, `.answers(…)`, `.twins(…)`
-//! and `.verb(…)` as they apply. The schema of a body stands in `schema`.
+//! and `.verb(…)` as they apply, or the reason why there is none. The schema of a body stands in `schema`.
 
 mod breaking;
 mod instance;
@@ -38,7 +38,7 @@ pub(crate) struct Call {
     pub(super) answer: (u16, Content),
     pub(super) twin: Twin,
     /// The command that makes this call.
-    pub(super) verb: Option<&'static str>,
+    pub(super) verb: Verb,
     /// Nobody needs a token for it, and pages of any origin may call.
     pub(super) open: bool,
     handler: fn() -> MethodRouter<Arc<Hub>>,
@@ -90,6 +90,15 @@ pub(super) enum Twin {
     None(&'static str),
 }
 
+/// What does the same on the command line.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Verb {
+    /// The words, and the options that make it this call.
+    Words(&'static str),
+    /// There is none, and why.
+    None(&'static str),
+}
+
 impl Call {
     const fn new(
         method: &'static str,
@@ -107,7 +116,7 @@ impl Call {
             body: Body::Nothing,
             answer: (200, Content::Json),
             twin: Twin::Methods(&[]),
-            verb: None,
+            verb: Verb::None(""),
             open: false,
             handler,
         }
@@ -172,7 +181,12 @@ impl Call {
     }
 
     const fn verb(mut self, verb: &'static str) -> Self {
-        self.verb = Some(verb);
+        self.verb = Verb::Words(verb);
+        self
+    }
+
+    const fn no_verb(mut self, why: &'static str) -> Self {
+        self.verb = Verb::None(why);
         self
     }
 

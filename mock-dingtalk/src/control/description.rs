@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::catalogue::{
-    self, Body, Call, Content, Parameter, Takes, Twin,
+    self, Body, Call, Content, Parameter, Takes, Twin, Verb,
     schema::{self, reference},
 };
 
@@ -71,8 +71,9 @@ fn operation(call: &Call) -> Value {
         Twin::Methods(methods) => operation["x-library"] = methods.into(),
         Twin::None(why) => operation["x-not-in-library"] = why.into(),
     }
-    if let Some(verb) = call.verb {
-        operation["x-cli"] = verb.into();
+    match call.verb {
+        Verb::Words(verb) => operation["x-cli"] = verb.into(),
+        Verb::None(why) => operation["x-not-in-cli"] = why.into(),
     }
     if call.open {
         operation["security"] = json!([]);

@@ -93,6 +93,24 @@ impl Fields {
         Err(self.wrong(name, &value, &format!("one of {}", allowed.join(", "))))
     }
 
+    /// A field that is a list of such words.
+    pub(crate) fn words<T: Clone>(
+        &mut self,
+        name: &'static str,
+        words: &[(&str, T)],
+    ) -> Result<Option<Vec<T>>, VerbError> {
+        let Some(list) = self.strings(name)? else { return Ok(None) };
+        let meant = list.iter().map(|text| {
+            let found = words.iter().find(|(word, _)| word == text);
+            found.map(|(_, meaning)| meaning.clone()).ok_or_else(|| {
+                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                let allowed = format!("a list of {}", known.join(", "));
+                VerbError::invalid(self.full(name), quoted(text), allowed)
+            })
+        });
+        meant.collect::<Result<Vec<T>, _>>().map(Some)
+    }
+
     pub(crate) fn object(&mut self, name: &'static str) -> Result<Option<Self>, VerbError> {
         match self.take(name) {
             None => Ok(None),

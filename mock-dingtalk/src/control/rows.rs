@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{fields::Query, refusal::Refusal};
 use crate::{
-    core::{App, SentRow, VerbError},
+    core::{App, ConnectionState, VerbError},
     hub::Hub,
 };
 
@@ -28,15 +28,12 @@ pub(crate) async fn sent(
     Path(client_id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let mut query = Query::of(&uri);
-    let after = query.number("after")?.unwrap_or(0);
-    let wait = Wait::read(&mut query)?;
-    query.finish()?;
-    let read = |app: &App| app.sent_after(after);
-    let finished = |rows: &Vec<SentRow>| rows.iter().filter(|row| row.finished).count();
-    let rows = wait.until(&hub, &client_id, read, finished).await?;
-    let dropped = hub.look(|fleet| fleet.app(&client_id).map(|app| app.sent.dropped()))?;
-    Ok(respond(&rows, dropped))
+    let list = List {
+        read: App::sent_after,
+        counts: |row| row.finished,
+        dropped: |app| app.sent.dropped(),
+    };
+    list.answer(&hub, &client_id, &uri).await
 }
 
 /// `GET /_mock/apps/{clientId}/deliveries?after=SEQ&count=N&wait_ms=MS`: the wait is for `count`
@@ -46,16 +43,12 @@ pub(crate) async fn deliveries(
     Path(client_id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    let mut query = Query::of(&uri);
-    let after = query.number("after")?.unwrap_or(0);
-    let wait = Wait::read(&mut query)?;
-    query.finish()?;
-    let read = |app: &App| app.delivery_rows(after);
-    let rows = wait
-        .until(&hub, &client_id, read, |rows| rows.iter().filter(|row| row.ack.is_some()).count())
-        .await?;
-    let dropped = hub.look(|fleet| fleet.app(&client_id).map(|app| app.deliveries.dropped()))?;
-    Ok(respond(&rows, dropped))
+    let list = List {
+        read: App::delivery_rows,
+        counts: |row| row.ack.is_some(),
+        dropped: |app| app.deliveries.dropped(),
+    };
+    list.answer(&hub, &client_id, &uri).await
 }
 
 /// `GET /_mock/apps/{clientId}/connections?count=N&wait_ms=MS`: the wait is for `count` open
@@ -65,17 +58,37 @@ pub(crate) async fn connections(
     Path(client_id): Path<String>,
     uri: Uri,
 ) -> Result<Response, Refusal> {
-    use crate::core::ConnectionState::Open;
-    let mut query = Query::of(&uri);
-    let wait = Wait::read(&mut query)?;
-    query.finish()?;
-    let rows = wait
-        .until(&hub, &client_id, App::connection_rows, |rows| {
-            rows.iter().filter(|row| row.state == Open).count()
-        })
-        .await?;
-    let dropped = hub.look(|fleet| fleet.app(&client_id).map(|app| app.ended.dropped()))?;
-    Ok(respond(&rows, dropped))
+    let list = List {
+        // They have no numbers: the catalogue refuses `after`.
+        read: |app, _| app.connection_rows(),
+        counts: |row| row.state == ConnectionState::Open,
+        dropped: |app| app.ended.dropped(),
+    };
+    list.answer(&hub, &client_id, &uri).await
+}
+
+/// Rows of an app that can be waited for.
+struct List<T> {
+    /// Those after a number.
+    read: fn(&App, u64) -> Vec<T>,
+    /// Whether a row counts for the wait.
+    counts: fn(&T) -> bool,
+    /// How many older ones were forgotten.
+    dropped: fn(&App) -> u64,
+}
+
+impl<T: Serialize> List<T> {
+    async fn answer(&self, hub: &Hub, client_id: &str, uri: &Uri) -> Result<Response, Refusal> {
+        let mut query = Query::of(uri);
+        let after = query.number("after")?.unwrap_or(0);
+        let wait = Wait::read(&mut query)?;
+        query.finish()?;
+        let read = |app: &App| (self.read)(app, after);
+        let counted = |rows: &Vec<T>| rows.iter().filter(|row| (self.counts)(row)).count();
+        let rows = wait.until(hub, client_id, read, counted).await?;
+        let dropped = hub.look(|fleet| fleet.app(client_id).map(self.dropped))?;
+        Ok(respond(&rows, dropped))
+    }
 }
 
 /// The wait that a call asks for.

@@ -24,6 +24,7 @@ use super::{
     lifetime,
     openapi::ApiState,
     people::People,
+    permission::{Permission, Permissions},
     profile::DeliveryRules,
     ring::Ring,
     sent::{KeptRow, SentRow},
@@ -58,6 +59,8 @@ pub struct AppOptions {
     /// Whether what only the mock's own strictness refuses is taken, with a remark; as the mock
     /// was started if not chosen.
     pub lenient: Option<bool>,
+    /// What it may not do; see [`App::revoke`](crate::App::revoke).
+    pub missing_permissions: Vec<Permission>,
 }
 
 impl AppOptions {
@@ -108,6 +111,13 @@ impl AppOptions {
     #[must_use]
     pub fn lenient(mut self, lenient: bool) -> Self {
         self.lenient = Some(lenient);
+        self
+    }
+
+    /// Leaves the app without these permissions; without this it has all of them.
+    #[must_use]
+    pub fn missing_permissions(mut self, missing: impl Into<Vec<Permission>>) -> Self {
+        self.missing_permissions = missing.into();
         self
     }
 
@@ -224,7 +234,11 @@ impl App {
             token: AccessToken::default(),
             sent: Ring::new(lifetime::ROWS_PER_APP, lifetime::APP_BYTES),
             faults: Faults::default(),
-            api: ApiState { lenient: options.lenient.unwrap_or(false), ..ApiState::default() },
+            api: ApiState {
+                lenient: options.lenient.unwrap_or(false),
+                permissions: Permissions::without(&options.missing_permissions),
+                ..ApiState::default()
+            },
             delivery: options.delivery,
             findings: Findings::default(),
             held: BTreeMap::new(),

@@ -13,13 +13,14 @@ mod credentials;
 mod door;
 mod emotion;
 mod endpoints;
+mod form;
+mod found;
 mod group_files;
 mod limits;
 mod media;
 mod message_body;
 mod message_files;
 mod msg_key;
-mod multipart;
 mod not_found;
 mod not_modelled;
 mod pushes;
@@ -36,17 +37,14 @@ mod users;
 use serde_json::Value;
 
 pub use self::emotion::ReactionRow;
-use self::multipart::Form;
+use self::form::Form;
 pub(crate) use self::{
     answer::Reply,
     card_update::outgrown,
     endpoints::{EndpointRow, Fidelity, endpoints},
     state::ApiState,
 };
-use self::{
-    ask::Ask,
-    routes::{Found, Kind},
-};
+use self::{ask::Ask, found::Found, routes::Kind};
 use super::{
     app::{App, AppNumber, Cx},
     http::HttpCall,
@@ -80,7 +78,7 @@ pub(crate) enum Owner {
 
 impl Routed {
     pub(crate) fn new(call: &HttpCall) -> Self {
-        let found = routes::find(&call.method, &call.path);
+        let found = found::find(&call.method, &call.path);
         let json: Option<Value> = serde_json::from_slice(&call.body).ok();
         let form = call.content_type.as_deref().and_then(|kind| Form::parse(kind, &call.body));
         let member = |name: &str| {
@@ -199,7 +197,8 @@ impl Routed {
                 .map_err(|refusal| refusal.wrapped(cx.now.unix_ms))
                 .and_then(|app| handler(cx, app, &ask))
                 .unwrap_or_else(|refusal| refusal)
-                .numbered(cx.now.unix_ms),
+                .numbered(cx.now.unix_ms)
+                .remarked_if(users::token_in_form(&ask)),
             Kind::Api(handler) => door::api(cx, app, call, found.route)
                 .and_then(|app| handler(cx, app, &ask))
                 .unwrap_or_else(|refusal| refusal),

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     control::FAULT_ACTIONS,
     core::{
-        Fidelity::{self, Derived, Exact, NotModelled},
+        Fidelity::{self, Derived, Exact},
         PRESETS, RULES,
     },
 };
@@ -147,9 +147,10 @@ const LIMITS: &[Row] = &[
     ),
     (
         "permissions of an app",
-        NotModelled,
-        "openapi.md 0.3",
-        "an app of the mock may do everything; a fault with the code says otherwise",
+        Derived,
+        "openapi.md 0.1, 0.3, 4, 6 and 11",
+        "an app has all of them unless it is minted without, or they are revoked; reading people \
+         and the files of a group by the codes that users report; how the TOP gateway wraps 60011",
     ),
 ];
 

@@ -22,8 +22,8 @@ an answer leads to, and - is called by no client that is known.
 
 ## Endpoints
 
-| call | host | need | status | source | note |
-| --- | --- | --- | --- | --- | --- |
+| call | host | permission | need | status | source | note |
+| --- | --- | --- | --- | --- | --- | --- |
 ";
 
 pub(super) fn markdown() -> String {
@@ -32,9 +32,10 @@ pub(super) fn markdown() -> String {
         let method = if row.method == "*" { "any" } else { row.method };
         let _ = writeln!(
             page,
-            "| `{method} {}` | {} | {} | {} | {} | {} |",
+            "| `{method} {}` | {} | {} | {} | {} | {} | {} |",
             row.pattern,
             row.host,
+            row.permission.unwrap_or_default(),
             Need::of(&row).letter(),
             row.fidelity.name(),
             row.source,

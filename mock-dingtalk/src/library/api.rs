@@ -3,8 +3,8 @@
 use super::App;
 use crate::{
     core::{
-        AddedFile, ApiLimits, Conversation, DeliveryRules, Media, Outgoing, Person, ReactionRow,
-        Said, VerbError,
+        AddedFile, ApiLimits, Conversation, DeliveryRules, Media, Outgoing, Permission,
+        PermissionRow, Person, ReactionRow, Said, VerbError,
     },
     error::MockError,
 };
@@ -55,6 +55,28 @@ impl App {
     /// Counted messages of people of the calendar month.
     pub fn messages_this_month(&self) -> Result<u64, MockError> {
         self.act(|app, cx| Ok(app.api.limits.messages(cx.now)))
+    }
+
+    /// Which permissions the app has, and which it lacks.
+    pub fn permissions(&self) -> Result<PermissionRow, MockError> {
+        self.look(|app| app.api.permissions.row())
+    }
+
+    /// Gives the app permissions.
+    pub fn grant(&self, permissions: &[Permission]) -> Result<(), MockError> {
+        self.act(|app, _| {
+            app.api.permissions.grant(permissions);
+            Ok(())
+        })
+    }
+
+    /// Takes permissions from the app: calls that need one are answered with 403
+    /// `AccessTokenPermissionDenied`, on the old host with `errcode` 60011.
+    pub fn revoke(&self, permissions: &[Permission]) -> Result<(), MockError> {
+        self.act(|app, _| {
+            app.api.permissions.revoke(permissions);
+            Ok(())
+        })
     }
 
     /// How its pushes behave where the sources leave it open.

@@ -22,7 +22,10 @@ pub struct Recording {
 #[non_exhaustive]
 pub enum RecordingError {
     /// The first line is not that of an export.
-    #[error("this is no journal of mock-dingtalk: export one with GET /_mock/journal?format=jsonl")]
+    #[error(
+        "this is no exported journal: `mock-dingtalk journal --export > FILE`, or GET \
+         /_mock/journal?format=jsonl, writes one"
+    )]
     NoExport,
     /// The export is of a newer mock.
     #[error("the journal has version {0}, this program reads version {VERSION}")]

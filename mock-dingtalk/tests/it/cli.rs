@@ -1,10 +1,8 @@
 //! The verbs of the command line against a running mock: what they print, how they end.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
+    io::{BufRead, BufReader},
     process::{Child, Stdio},
-    time::Duration,
 };
 
 use insta::assert_snapshot;
@@ -16,59 +14,9 @@ use crate::{
     caller::Caller,
     card_press,
     process::{program, run},
+    shell::{canned, cli, json_of, start, transcript, transcripts},
     support::{Bot, data, eventually, http, ticket},
 };
-
-/// Runs the program while this task's runtime goes on; what it printed and how it ended.
-async fn cli(url: &str, arguments: &[&str]) -> (i32, String, String) {
-    let mut command = program();
-    command.args(arguments).env("MOCK_DINGTALK_URL", url);
-    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-}
-
-/// One exchange as a reader of the documentation would see it.
-async fn transcript(url: &str, arguments: &[&str]) -> String {
-    let (code, stdout, stderr) = cli(url, arguments).await;
-    let mut text = format!("$ mock-dingtalk {}\n", arguments.join(" "));
-    for (mark, stream) in [("", stdout), ("stderr: ", stderr)] {
-        for line in stream.lines() {
-            text.extend([mark, masked(&line.replace(url, "http://MOCK")).as_str(), "\n"]);
-        }
-    }
-    text + &format!("exit {code}\n\n")
-}
-
-/// Without what differs from run to run: ids, times, and the widths that they give to columns.
-fn masked(line: &str) -> String {
-    let words = line.trim_end().split("  ").map(str::trim).filter(|word| !word.is_empty());
-    let words = words.map(|word| {
-        let long = |part: &str| {
-            part.len() >= 16
-                && part.bytes().filter(u8::is_ascii_digit).count() >= 4
-                && !part.contains('/')
-                && !part.starts_with('{')
-        };
-        word.split(' ')
-            .map(|part| if long(part) { "<id>" } else { part })
-            .collect::<Vec<_>>()
-            .join(" ")
-    });
-    words.collect::<Vec<_>>().join("  ")
-}
-
-async fn transcripts(url: &str, all: &[&[&str]]) -> String {
-    let mut text = String::new();
-    for arguments in all {
-        text += &transcript(url, arguments).await;
-    }
-    text
-}
-
-async fn start() -> MockDingtalk {
-    MockDingtalk::builder().seed(1).start().await.unwrap()
-}
 
 #[tokio::test]
 async fn a_person_can_be_played_from_a_shell() {
@@ -172,13 +120,6 @@ async fn faults_and_time_are_turned_from_a_shell() {
     assert_eq!(clock(&["resume"]).await["paused"], false);
     assert!(!mock.clock().is_paused());
     assert_snapshot!("cli_clock", transcripts(url, &[&["clock", "advance", "soon"]]).await);
-}
-
-/// What a verb prints as JSON.
-async fn json_of(url: &str, arguments: &[&str]) -> Value {
-    let (code, text, error) = cli(url, &[arguments, &["--json"]].concat()).await;
-    assert_eq!(code, 0, "{arguments:?}: {error}");
-    serde_json::from_str(&text).unwrap()
 }
 
 #[tokio::test]
@@ -445,36 +386,6 @@ async fn the_journal_can_be_followed_until_the_mock_ends() {
     assert_eq!(code, Some(0));
 }
 
-/// Answers one call with this body; the request's first line and body come back.
-fn canned(status: &'static str, body: &'static str) -> (String, std::thread::JoinHandle<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let served = std::thread::spawn(move || {
-        let (stream, _) = listener.accept().unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut reader = BufReader::new(&stream);
-        let (mut first, mut length) = (String::new(), 0);
-        reader.read_line(&mut first).unwrap();
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
-                length = value.trim().parse().unwrap();
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let mut sent = vec![0; length];
-        reader.read_exact(&mut sent).unwrap();
-        let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", body.len());
-        (&stream).write_all(format!("{head}{body}").as_bytes()).unwrap();
-        let first = first.trim_end().trim_end_matches(" HTTP/1.1");
-        format!("{first} {}", String::from_utf8(sent).unwrap()).trim_end().to_owned()
-    });
-    (url, served)
-}
-
 #[tokio::test]
 async fn states_are_kept_and_brought_back_from_a_shell() {
     let mock = start().await;
@@ -536,31 +447,6 @@ async fn thin_verbs_make_the_calls_that_are_agreed_on() {
     text += &transcript(&url, &["snapshot", "list"]).await;
     served.join().unwrap();
     assert_snapshot!("cli_thin", text);
-}
-
-#[tokio::test]
-async fn the_program_describes_itself_and_has_every_verb_of_the_description() {
-    let output = run(&["openapi"]);
-    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(document, MockDingtalk::openapi());
-    let mut verbs = 0;
-    for operation in document["paths"]
-        .as_object()
-        .unwrap()
-        .values()
-        .flat_map(|at| at.as_object().unwrap().values())
-    {
-        let Some(verb) = operation["x-cli"].as_str() else { continue };
-        verbs += 1;
-        let words: Vec<&str> = verb.split(' ').filter(|word| !word.starts_with("--")).collect();
-        let output = run(&[words.as_slice(), &["--help"]].concat());
-        let help = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{verb}");
-        for option in verb.split(' ').filter(|word| word.starts_with("--")) {
-            assert!(help.contains(option), "{verb}: {help}");
-        }
-    }
-    assert!(verbs > 15, "{verbs}");
 }
 
 #[tokio::test]

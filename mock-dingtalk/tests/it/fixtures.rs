@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::SinkExt;
-use mock_dingtalk::{AppOptions, DeliveryState, MockDingtalk, SaidState};
+use mock_dingtalk::{AppOptions, DeliveryState, MockDingtalk, Permission, SaidState};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -116,6 +116,15 @@ async fn errors_have_the_recorded_shape_and_words() {
         .json(&json!({}));
     let unknown: Value = unknown.send().await.unwrap().json().await.unwrap();
     same(&unknown, "openapi/error_api_invalid_authentication.json");
+    let credentials = json!({"appKey": app.client_id(), "appSecret": app.client_secret()});
+    let token = post("/v1.0/oauth2/accessToken", credentials).await;
+    app.revoke(&[Permission::RobotSendMessage]).unwrap();
+    let denied = http()
+        .post(format!("{}{push}", mock.url()))
+        .header("x-acs-dingtalk-access-token", token["accessToken"].as_str().unwrap())
+        .json(&json!({}));
+    let denied: Value = denied.send().await.unwrap().json().await.unwrap();
+    same(&denied, "openapi/error_api_permission_denied.json");
     let top = post("/topapi/v2/user/get?access_token=unknown", json!({})).await;
     same(&top, "openapi/error_oapi_88.json");
     let old = format!("{}/gettoken?appkey=no&appsecret=no", mock.url());

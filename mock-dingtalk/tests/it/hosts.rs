@@ -33,6 +33,26 @@ async fn a_call_to_the_other_host_finds_nothing_there() {
 }
 
 #[tokio::test]
+async fn the_page_is_there_by_the_mocks_own_name_only() {
+    let caller = Caller::new().await;
+    let own = caller.bare("GET", "/").send().await.unwrap();
+    assert_eq!(own.headers()["content-type"], "text/html;charset=utf-8");
+    assert!(own.text().await.unwrap().starts_with("<!doctype html>"));
+    for host in ["api.dingtalk.com", "OAPI.dingtalk.com:443", "down.dingtalk.com"] {
+        let page = caller.bare("GET", "/").header("host", host).send().await.unwrap();
+        let answer = shown(page).await;
+        let body = json!({"errcode": 404, "errmsg": "请求的URI地址不存在"});
+        assert_eq!((&answer["status"], &answer["body"]), (&json!(200), &body), "{host}");
+        let diagnosis = answer["diagnosis"].as_str().unwrap();
+        assert!(diagnosis.contains("there is no GET /"), "{diagnosis}");
+    }
+    for (method, path) in [("POST", "/"), ("DELETE", "/"), ("POST", "/connect")] {
+        let answer = shown(caller.bare(method, path).send().await.unwrap()).await;
+        assert_eq!(answer["body"]["errcode"], 404, "{method} {path}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn an_app_that_is_treated_leniently_may_call_either_host() {
     let mock = MockDingtalk::start().await.unwrap();
     let app = mock.app_with(AppOptions::default().lenient(true)).unwrap();

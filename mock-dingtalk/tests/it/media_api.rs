@@ -13,7 +13,7 @@ use crate::{
 const BOUNDARY: &str = "dingmock-boundary";
 
 /// A form with a file in `media` and some fields.
-fn form(fields: &[(&str, &str)], name: &str, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn form(fields: &[(&str, &str)], name: &str, bytes: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     let head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=");
     for (key, value) in fields {
@@ -26,7 +26,7 @@ fn form(fields: &[(&str, &str)], name: &str, bytes: &[u8]) -> Vec<u8> {
     body
 }
 
-async fn upload(caller: &Caller, query: &str, body: Vec<u8>) -> Value {
+pub(crate) async fn upload(caller: &Caller, query: &str, body: Vec<u8>) -> Value {
     let request = caller
         .bare("POST", &format!("/media/upload?{query}"))
         .header("content-type", format!("multipart/form-data; boundary={BOUNDARY}"))

@@ -254,7 +254,7 @@ async fn the_program_replays_a_file_and_its_exit_code_says_how_it_went() {
     std::fs::write(&empty, "").unwrap();
     for (arguments, words) in [
         (["replay", "--speed=1", "/nonexistent/file"], "cannot read"),
-        (["replay", "--speed=1", empty.to_str().unwrap()], "no journal of mock-dingtalk"),
+        (["replay", "--speed=1", empty.to_str().unwrap()], "no exported journal"),
         (["replay", "--speed=-1", empty.to_str().unwrap()], "--speed"),
     ] {
         let output = run(&arguments);

@@ -86,8 +86,10 @@ async fn a_lenient_app_is_forgiven_what_no_source_refuses_for_certain() {
     });
     let long = with(&card, &json!({"outTrackId": "long", "cardData": {}, "callbackType": null}));
     assert_eq!(caller.post("/v1.0/card/instances", &long).await["status"], 200);
+    let param = json!({"content": "a".repeat(15_000)}).to_string();
     let cases = [
         ("POST", send, with(&message, &json!({"userIds": people}))),
+        ("POST", send, with(&message, &json!({"msgParam": param}))),
         ("POST", send, with(&message, &json!({"msgParam": "{\"content\":7}"}))),
         (
             "POST",

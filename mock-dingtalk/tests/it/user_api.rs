@@ -33,9 +33,20 @@ async fn a_person_is_found_by_id_number_and_union_id() {
     add("by union id", top(by_union, json!({"unionid": union})).await);
     add("by an unknown union id", top(by_union, json!({"unionid": "x"})).await);
     add("by no union id", top(by_union, json!({})).await);
-    let form = caller.bare("POST", &format!("{get}?access_token={token}")).body("userid=user0001");
-    let form = shown(form.send().await.unwrap()).await;
-    assert_eq!(form["body"]["result"]["unionid"], union, "a form is taken as well");
+    let form = async |path: &str, body: String| {
+        let request = caller.bare("POST", path).body(body);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        shown(request.send().await.unwrap()).await
+    };
+    let in_query = form(&format!("{get}?access_token={token}"), "userid=user0001".to_owned()).await;
+    assert_eq!(in_query["body"]["result"]["unionid"], union, "a form is taken as well");
+    assert_eq!(in_query.get("diagnosis"), None);
+    let whole = form(get, format!("access_token={token}&userid=user0001")).await;
+    assert_eq!(whole["body"]["result"]["unionid"], union, "and the token in it");
+    let remark = whole["diagnosis"].as_str().unwrap();
+    assert!(remark.contains("access_token stands in the form"), "{remark}");
+    let wrong = form(get, "access_token=x&userid=user0001".to_owned()).await;
+    assert_eq!(wrong["body"]["sub_code"], "40014", "{wrong}");
     for (name, path) in [
         ("old call", format!("/user/get?access_token={token}&userid=user0001")),
         ("old call, nobody", format!("/user/get?access_token={token}&userid=nobody")),

@@ -3,7 +3,7 @@
 use axum::routing::{delete, post};
 
 use super::{Call, Content, get, schema};
-use crate::control::{api_state, breaking, cards, messages, tcp_faults};
+use crate::control::{api_state, breaking, cards, messages, permissions, tcp_faults};
 
 const CUTS: &[&str] = &[
     r#"{"type":"rst"}"#,
@@ -19,7 +19,8 @@ pub(super) static CALLS: &[Call] = &[
         "how often the app may call, and how much of it is used",
         || get(api_state::limits),
     )
-    .twins(&["App::limits", "App::calls_this_month", "App::messages_this_month"]),
+    .twins(&["App::limits", "App::calls_this_month", "App::messages_this_month"])
+    .verb("limits show"),
     Call::post(
         "/_mock/apps/{clientId}/limits",
         "setLimits",
@@ -27,7 +28,30 @@ pub(super) static CALLS: &[Call] = &[
         || post(api_state::set_limits),
     )
     .body(schema::limits, &[r#"{"perSecond":5,"perMonth":"none"}"#])
-    .twins(&["App::set_limits"]),
+    .twins(&["App::set_limits"])
+    .verb("limits set"),
+    Call::get(
+        "/_mock/apps/{clientId}/permissions",
+        "showPermissions",
+        "which permissions the app has, and which it lacks",
+        || get(permissions::show),
+    )
+    .answers(200, Content::Of("Permissions"))
+    .twins(&["App::permissions"])
+    .verb("permissions show"),
+    Call::post(
+        "/_mock/apps/{clientId}/permissions",
+        "changePermissions",
+        "grants and revokes permissions; a call that lacks one is refused",
+        || post(permissions::change),
+    )
+    .body(
+        schema::change_permissions,
+        &[r#"{"revoke":["Card.Streaming.Write"]}"#, r#"{"grant":["qyapi_robot_sendmsg"]}"#],
+    )
+    .answers(200, Content::Of("Permissions"))
+    .twins(&["App::grant", "App::revoke"])
+    .verb("permissions grant"),
     Call::get(
         "/_mock/apps/{clientId}/strictness",
         "showStrictness",
@@ -35,7 +59,8 @@ pub(super) static CALLS: &[Call] = &[
         || get(cards::strictness),
     )
     .answers(200, Content::Of("Strictness"))
-    .twins(&["App::is_lenient"]),
+    .twins(&["App::is_lenient"])
+    .verb("strictness show"),
     Call::post(
         "/_mock/apps/{clientId}/strictness",
         "setStrictness",
@@ -44,7 +69,8 @@ pub(super) static CALLS: &[Call] = &[
     )
     .body(|| schema::reference("Strictness"), &[r#"{"lenient":true}"#])
     .answers(200, Content::Of("Strictness"))
-    .twins(&["App::set_lenient"]),
+    .twins(&["App::set_lenient"])
+    .verb("strictness lenient"),
     Call::post(
         "/_mock/apps/{clientId}/connections/{id}/disconnect",
         "disconnect",
@@ -71,7 +97,8 @@ pub(super) static CALLS: &[Call] = &[
     )
     .body(schema::raw, &[])
     .answers(202, Content::Of("Said"))
-    .twins(&["App::push_raw_to"]),
+    .twins(&["App::push_raw_to"])
+    .verb("frame --connection"),
     Call::post(
         "/_mock/apps/{clientId}/frames",
         "pushRaw",
@@ -80,7 +107,8 @@ pub(super) static CALLS: &[Call] = &[
     )
     .body(schema::raw, &[r#"{"raw":"{}"}"#])
     .answers(202, Content::Of("Said"))
-    .twins(&["App::push_raw"]),
+    .twins(&["App::push_raw"])
+    .verb("frame"),
     Call::get("/_mock/presets", "listPresets", "the named faults", || get(breaking::presets))
         .twins(&["MockDingtalk::presets"])
         .verb("fault presets"),

@@ -19,6 +19,7 @@ const TURNS: &[&str] = &[
 pub(super) static CALLS: &[Call] = &[
     Call::get("/_mock/live", "live", "200 when the process runs", || get(pages::up))
         .no_twin("a mock in the same process runs as long as it is there")
+        .no_verb("`healthcheck` asks for more: that calls are taken")
         .open(),
     Call::get("/_mock/ready", "ready", "200 when calls are taken", || get(pages::up))
         .no_twin("`MockDingtalk::start` returns when it is ready")
@@ -32,7 +33,11 @@ pub(super) static CALLS: &[Call] = &[
     Call::post("/_mock/apps", "mintApp", "mints an app: a world of its own", || post(apps::mint))
         .body(
             schema::mint,
-            &["{}", r#"{"profile":"observed-60s","seed":1,"ghostFor":"60s","lenient":true}"#],
+            &[
+                "{}",
+                r#"{"profile":"observed-60s","seed":1,"ghostFor":"60s","lenient":true}"#,
+                r#"{"missingPermissions":["Card.Streaming.Write"]}"#,
+            ],
         )
         .answers(201, Content::Of("App"))
         .twins(&["MockDingtalk::app", "MockDingtalk::app_with"])
@@ -41,7 +46,8 @@ pub(super) static CALLS: &[Call] = &[
         get(apps::show)
     })
     .answers(200, Content::Of("App"))
-    .twins(&["MockDingtalk::app_of", "App::info", "App::people", "App::conversations"]),
+    .twins(&["MockDingtalk::app_of", "App::info", "App::people", "App::conversations"])
+    .verb("apps show"),
     Call::delete(
         "/_mock/apps/{clientId}",
         "deleteApp",
@@ -57,7 +63,8 @@ pub(super) static CALLS: &[Call] = &[
         || post(apps::delivery),
     )
     .body(schema::delivery, &[r#"{"profile":"observed-16s","sameMessageId":true}"#])
-    .twins(&["App::set_delivery", "App::delivery"]),
+    .twins(&["App::set_delivery", "App::delivery"])
+    .verb("delivery set"),
     Call::get("/_mock/clock", "showClock", "the time of the mock", || get(clock::show))
         .answers(200, Content::Of("Clock"))
         .twins(&[
@@ -144,7 +151,8 @@ pub(super) static CALLS: &[Call] = &[
         "calls of bots for which the mock has no answer, the last hundred",
         || get(pages::unmatched),
     )
-    .twins(&["MockDingtalk::unmatched"]),
+    .twins(&["MockDingtalk::unmatched"])
+    .verb("unmatched"),
     Call::get("/_mock/env", "showEnv", "the variables that plug a bot in", || get(env::show))
         .query(&[
             Parameter::text("clientId", APP).required(),
@@ -161,11 +169,13 @@ pub(super) static CALLS: &[Call] = &[
         || get(ca::show),
     )
     .answers(200, Content::Other("application/x-pem-file"))
-    .twins(&["MockDingtalk::ca_pem"]),
+    .twins(&["MockDingtalk::ca_pem"])
+    .verb("ca"),
     Call::get("/_mock/fixtures", "listFixtures", "the fixtures that can be pushed", || {
         get(messages::fixtures)
     })
-    .twins(&["MockDingtalk::fixtures"]),
+    .twins(&["MockDingtalk::fixtures"])
+    .verb("fixtures"),
     Call::get(
         "/_mock/coverage",
         "showCoverage",

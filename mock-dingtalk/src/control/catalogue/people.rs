@@ -43,7 +43,8 @@ pub(super) static CALLS: &[Call] = &[
     })
     .body(schema::event, &[r#"{"eventType":"chat_update_title","data":{"Title":"x"}}"#])
     .answers(202, Content::Of("Said"))
-    .twins(&["App::event", "App::robot_msg_read", "App::robot_msg_recall"]),
+    .twins(&["App::event", "App::robot_msg_read", "App::robot_msg_recall"])
+    .verb("event"),
     Call::post(
         "/_mock/apps/{clientId}/callbacks",
         "pushCallback",
@@ -59,7 +60,8 @@ pub(super) static CALLS: &[Call] = &[
         ],
     )
     .answers(202, Content::Of("Said"))
-    .twins(&["App::callback"]),
+    .twins(&["App::callback"])
+    .verb("callback"),
     Call::post(
         "/_mock/apps/{clientId}/card-actions",
         "pressCard",
@@ -76,7 +78,8 @@ pub(super) static CALLS: &[Call] = &[
         "the custom robots in groups, in the order of minting",
         || get(cards::custom_robots),
     )
-    .twins(&["App::custom_robots"]),
+    .twins(&["App::custom_robots"])
+    .verb("custom-robots list"),
     Call::post(
         "/_mock/apps/{clientId}/custom-robots",
         "addCustomRobot",
@@ -92,7 +95,8 @@ pub(super) static CALLS: &[Call] = &[
         ],
     )
     .answers(201, Content::Json)
-    .twins(&["App::custom_robot"]),
+    .twins(&["App::custom_robot"])
+    .verb("custom-robots add"),
     Call::post(
         "/_mock/apps/{clientId}/files",
         "addFile",
@@ -105,7 +109,8 @@ pub(super) static CALLS: &[Call] = &[
     ])
     .bytes()
     .answers(201, Content::Json)
-    .twins(&["App::add_file", "App::add_group_file"]),
+    .twins(&["App::add_file", "App::add_group_file"])
+    .verb("files add"),
     Call::get(
         "/_mock/apps/{clientId}/media/{id}",
         "showMedia",
@@ -113,11 +118,13 @@ pub(super) static CALLS: &[Call] = &[
         || get(api_state::media),
     )
     .answers(200, Content::Other("application/octet-stream"))
-    .twins(&["App::inbound_media"]),
+    .twins(&["App::inbound_media"])
+    .verb("files get"),
     Call::post("/_mock/apps/{clientId}/reads", "read", "a person reads a message", || {
         post(api_state::read)
     })
     .body(schema::read, &[])
     .answers(204, Content::Nothing)
-    .twins(&["App::read"]),
+    .twins(&["App::read"])
+    .verb("read"),
 ];

@@ -53,7 +53,8 @@ pub(super) static CALLS: &[Call] = &[
         || get(api_state::reactions),
     )
     .answers(200, Content::Json)
-    .twins(&["App::reactions"]),
+    .twins(&["App::reactions"])
+    .verb("reactions"),
     Call::get(
         "/_mock/apps/{clientId}/findings",
         "listFindings",
@@ -90,5 +91,6 @@ pub(super) static CALLS: &[Call] = &[
     Call::get("/_mock/findings/rules", "listFindingRules", "what findings look for", || {
         get(findings::rules)
     })
-    .twins(&["MockDingtalk::finding_rules"]),
+    .twins(&["MockDingtalk::finding_rules"])
+    .verb("findings --rules"),
 ];

@@ -6,7 +6,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Body, Twin, calls, schema::ACTIONS};
+use super::{Body, Twin, Verb, calls, schema::ACTIONS};
 use crate::control::{description, fault_json, fields::Fields};
 
 /// Library methods that no control call stands for, and why.
@@ -78,6 +78,20 @@ fn every_library_method_has_its_call_and_every_call_its_method() {
     assert!(without.is_empty(), "no control call, and no reason: {without:?}");
     let stale: Vec<_> = known.difference(&methods).collect();
     assert!(stale.is_empty(), "not in the library any more: {stale:?}");
+}
+
+#[test]
+fn every_call_has_its_verb_or_the_reason_why_there_is_none() {
+    let mut verbs = BTreeSet::new();
+    for call in calls() {
+        match call.verb {
+            Verb::Words(words) => {
+                assert!(!words.is_empty(), "{}", call.id);
+                assert!(verbs.insert(words), "{}: `{words}` is another call's", call.id);
+            }
+            Verb::None(why) => assert!(!why.is_empty(), "{} has no verb and no reason", call.id),
+        }
+    }
 }
 
 /// README.md lists calls by path, those of an app as `…/{clientId}/…`.

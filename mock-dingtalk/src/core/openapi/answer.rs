@@ -66,9 +66,20 @@ impl Reply {
         }
     }
 
-    /// An answer of the object storage.
-    pub(crate) fn xml(status: u16, xml: String) -> Self {
+    /// An error of the object storage.
+    pub(super) fn storage(status: u16, code: &str, message: &str) -> Self {
+        let xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>{code}</Code>\n  \
+             <Message>{message}</Message>\n</Error>\n"
+        );
         Self { status, content: Content::Xml(xml), xml: false, diagnosis: None }
+    }
+
+    /// What the object storage says of a file that it has no more.
+    pub(super) fn no_such_key(see: &'static str) -> Self {
+        let problem = "the file had to make room for younger ones";
+        Self::storage(404, "NoSuchKey", "The specified key does not exist.")
+            .diagnosed(Diagnosis::new(problem, "fewer files", see))
     }
 
     /// A load balancer's page.
@@ -83,12 +94,12 @@ impl Reply {
         Self { status, content, xml: false, diagnosis: None }
     }
 
-    /// The way in which the TOP gateway tells that a token is no good: `errcode` 88 around the
-    /// code itself (KB 0013; spelled as in a third party's log of probes of 2026-09-11).
+    /// The way in which the TOP gateway tells that a token is no good, or lacks a permission:
+    /// `errcode` 88 around the code itself (KB 0013; spelled as in a third party's log of probes of 2026-09-11).
     pub(crate) fn wrapped(self, unix_ms: i64) -> Self {
         let Content::Plain(body) = &self.content else { return self };
         let code = body["errcode"].as_i64().unwrap_or_default();
-        if !(40_000..50_000).contains(&code) {
+        if !(40_000..50_000).contains(&code) && code != 60_011 {
             return self;
         }
         let (sub_code, sub_msg) = match code {

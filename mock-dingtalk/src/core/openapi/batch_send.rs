@@ -26,6 +26,9 @@ pub(super) fn answer(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
     let body = ask.object("invalidParameter.param.invalid", SEE)?;
     msg_key::check_robot(app, body, SEE)?;
     let user_ids = user_ids(app, body)?;
+    if let Err(refusal) = msg_key::check_length(body, SEE) {
+        app.api.tolerate(refusal)?;
+    }
     let message = msg_key::read(app, body)?;
     let key = app.mint.process_query_key();
     let (mut unknown, mut throttled) = (Vec::new(), Vec::new());

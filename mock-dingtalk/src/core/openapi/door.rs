@@ -6,6 +6,7 @@ use crate::core::{
     findings::Rule,
     http::HttpCall,
     journal::Diagnosis,
+    permission::Permission,
     token::TokenCheck,
 };
 
@@ -25,10 +26,32 @@ pub(super) fn api<'a>(
             TokenCheck::Unknown => return Err(unauthenticated("the app has no such token")),
         },
     };
+    if let Some(permission) = route.needs.filter(|needed| app.api.permissions.lack(*needed)) {
+        let (code, name) = (PERMISSION_DENIED, permission.name());
+        let refusal = Reply::denied(403, code, &unpermitted(permission), vec![name.to_owned()]);
+        return Err(refusal.diagnosed(lacking(permission)));
+    }
     match app.api.limits.spend((route.method, route.pattern), route.counted, cx.now) {
         Ok(()) => Ok(app),
         Err(spent) => Err(spent_api(spent)),
     }
+}
+
+/// The code for an app that lacks a permission (KB 0013).
+pub(super) const PERMISSION_DENIED: &str = "Forbidden.AccessDenied.AccessTokenPermissionDenied";
+
+/// The words that reports quote, for both hosts.
+fn unpermitted(permission: Permission) -> String {
+    format!("应用尚未开通所需的权限：[{}]", permission.name())
+}
+
+fn lacking(permission: Permission) -> Diagnosis {
+    let name = permission.name();
+    let problem = format!("the app lacks the permission {name}");
+    let expected = format!(
+        "an app that has it; here, POST /_mock/apps/{{clientId}}/permissions {{\"grant\":[\"{name}\"]}}"
+    );
+    Diagnosis::new(problem, expected, "openapi.md 0.1 and 0.3 (KB 0013)")
 }
 
 /// The same for oapi.dingtalk.com: HTTP 200 and an `errcode` (KB 0013, KB 1433).
@@ -58,6 +81,10 @@ pub(super) fn oapi<'a>(
             TokenCheck::Unknown => return invalid("the app has no such token"),
         },
     };
+    if let Some(permission) = route.needs.filter(|needed| app.api.permissions.lack(*needed)) {
+        let refusal = Reply::errcode(60011, &unpermitted(permission));
+        return Err(refusal.diagnosed(lacking(permission)));
+    }
     match app.api.limits.spend((route.method, route.pattern), route.counted, cx.now) {
         Ok(()) => Ok(app),
         Err(spent) => {

@@ -1,6 +1,7 @@
 //! The ledger of endpoints: what is modelled, how true it is, and what is left out.
 
 use super::{not_modelled::NOT_MODELLED, routes::ROUTES};
+use crate::core::permission::Permission;
 
 /// How true something is to DingTalk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct EndpointRow {
     pub(crate) pattern: &'static str,
     /// DingTalk's host that serves it. The mock answers on each alike.
     pub(crate) host: &'static str,
+    /// What an app has to be permitted, if anything.
+    pub(crate) permission: Option<&'static str>,
     pub(crate) fidelity: Fidelity,
     /// Where its shape comes from.
     pub(crate) source: &'static str,
@@ -46,6 +49,7 @@ pub(crate) fn endpoints() -> impl Iterator<Item = EndpointRow> {
         method: route.method,
         pattern: route.pattern,
         host: route.host.name(),
+        permission: route.needs.map(Permission::name),
         fidelity: route.fidelity,
         source: route.source,
         note: route.note,
@@ -54,6 +58,7 @@ pub(crate) fn endpoints() -> impl Iterator<Item = EndpointRow> {
         method: entry.method,
         pattern: entry.pattern,
         host: entry.host.name(),
+        permission: None,
         fidelity: Fidelity::NotModelled,
         source: entry.source,
         note: entry.reason,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ring::hmac;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
     answer::Reply,
@@ -58,7 +58,7 @@ pub(super) fn space(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Rep
 /// `POST /v1.0/storage/spaces/{spaceId}/dentries/listAll?unionId=`.
 pub(super) fn list(_: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
     let space = checked_space(app, ask)?;
-    let option = ask.json.and_then(|body| body.get("option"));
+    let option = option(ask)?;
     let option = |name: &str| option.and_then(|option| option.get(name));
     let most = match option("maxResults") {
         None | Some(Value::Null) => PAGE,
@@ -90,6 +90,7 @@ pub(super) fn list(_: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply
 /// `POST /v1.0/storage/spaces/{spaceId}/dentries/{dentryId}/downloadInfos/query?unionId=`.
 pub(super) fn download(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
     let space = checked_space(app, ask)?;
+    option(ask)?;
     let id = ask.params.get(1).map(String::as_str).unwrap_or_default();
     let Some(dentry) = app.api.group_files.get(space, id) else {
         let problem = format!("the space has no file {id:?}");
@@ -114,11 +115,7 @@ pub(super) fn download(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<
 /// `GET /storage-files/{code}`: what the object storage answers to the address with its headers.
 pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, code: &str) -> Reply {
     let denied = |code: &str, message: &str, problem: &str, expected: &str| {
-        let xml = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>{code}</Code>\n  \
-             <Message>{message}</Message>\n</Error>\n"
-        );
-        Reply::xml(403, xml).diagnosed(Diagnosis::new(problem, expected, SEE))
+        Reply::storage(403, code, message).diagnosed(Diagnosis::new(problem, expected, SEE))
     };
     let expires: i64 = call.query("Expires").and_then(|at| at.parse().ok()).unwrap_or(0);
     let given = call.authorization.as_deref();
@@ -138,12 +135,10 @@ pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, code: &
         let problem = "the address is older than 900 s";
         return denied("AccessDenied", "Request has expired.", problem, "a fresh one");
     }
-    if let Some(media) = app.api.media.get(code) {
-        return Reply::file(media.content_type(), media.bytes.clone());
+    match app.api.media.get(code) {
+        Some(media) => Reply::file(media.content_type(), media.bytes.clone()),
+        None => Reply::no_such_key(SEE),
     }
-    let message = "The specified key does not exist.";
-    let problem = "the file had to make room for younger ones";
-    denied("NoSuchKey", message, problem, "fewer files")
 }
 
 /// The space of the path, if the call has it and a person.
@@ -155,6 +150,21 @@ fn checked_space<'a>(app: &App, ask: &Ask<'a>) -> Result<&'a str, Reply> {
     }
     let problem = format!("there is no space {space:?}");
     Err(refuse(WRONG, problem, "the spaceId of convFile/conversations/spaces/query", SEE))
+}
+
+/// The member `option` of the body. The page has it optional, so that a body may be missing
+/// altogether; one that is there has to be a JSON object.
+fn option<'a>(ask: &Ask<'a>) -> Result<Option<&'a Map<String, Value>>, Reply> {
+    if ask.call.body.is_empty() {
+        return Ok(None);
+    }
+    match ask.object(WRONG, SEE)?.get("option") {
+        None => Ok(None),
+        Some(Value::Object(option)) => Ok(Some(option)),
+        Some(other) => {
+            Err(refuse(WRONG, format!("option is {other}"), r#"{"maxResults":50}"#, SEE))
+        }
+    }
 }
 
 fn check_person(app: &App, union_id: &str) -> Result<(), Reply> {

@@ -53,7 +53,7 @@ pub(super) fn upload(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Re
         let problem = format!("type is {named:?}");
         return Err(refuse(40004, "不合法的媒体文件类型", problem, "image, voice, video or file"));
     };
-    let part = ask.form.and_then(|form| form.part("media"));
+    let part = ask.form.and_then(|form| form.file("media"));
     let part = part.filter(|part| !part.bytes.is_empty());
     let Some(part) = part else {
         let problem = "there is no part media with bytes in it";

@@ -54,11 +54,7 @@ pub(super) fn download(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<
 /// of what its signature is of, so a request that brings one is refused.
 pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, name: &str) -> Reply {
     let denied = |code: &str, message: &str, problem: String, expected: &str| {
-        let xml = format!(
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>{code}</Code>\n  \
-             <Message>{message}</Message>\n</Error>\n"
-        );
-        Reply::xml(403, xml).diagnosed(Diagnosis::new(problem, expected, SEE))
+        Reply::storage(403, code, message).diagnosed(Diagnosis::new(problem, expected, SEE))
     };
     let mismatch = |problem: String, expected: &str| {
         let message = "The request signature we calculated does not match the signature you \
@@ -82,13 +78,10 @@ pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, name: &
         let problem = format!("the address ended at {expires}");
         return denied("AccessDenied", "Request has expired.", problem, "a fresh downloadUrl");
     }
-    if let Some(media) = app.api.media.get(code) {
-        return Reply::file("application/octet-stream", media.bytes.clone());
+    match app.api.media.get(code) {
+        Some(media) => Reply::file("application/octet-stream", media.bytes.clone()),
+        None => Reply::no_such_key(SEE),
     }
-    let xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error>\n  <Code>NoSuchKey</Code>\n  \
-               <Message>The specified key does not exist.</Message>\n</Error>\n";
-    let problem = "the file had to make room for younger ones";
-    Reply::xml(404, xml.to_owned()).diagnosed(Diagnosis::new(problem, "fewer files", SEE))
 }
 
 /// Letters and digits only, so that no client has to encode it. It begins with the end on the

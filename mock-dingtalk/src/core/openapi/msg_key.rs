@@ -192,6 +192,21 @@ pub(super) fn check_robot_code(app: &App, code: &str, see: &'static str) -> Resu
     Ok(())
 }
 
+/// Bytes of `msgParam` (KB 0716).
+const MAX_PARAM: usize = 15_000;
+
+/// Checks how long `msgParam` is. The page of groupMessages/send has the number, that of batchSend
+/// the code alone.
+pub(super) fn check_length(body: Fields<'_>, see: &'static str) -> Result<(), Reply> {
+    let length = body.text("msgParam").len();
+    if length <= MAX_PARAM {
+        return Ok(());
+    }
+    let problem = format!("msgParam has {length} bytes");
+    let expected = format!("at most {MAX_PARAM}");
+    Err(refuse("invalidParameter.msgParam.tooLong", problem, expected, see))
+}
+
 /// Checks `msgParam` against the template and returns it.
 fn param(
     app: &mut App,

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::{
     answer::Reply,
+    found::matches,
     not_modelled::NotModelled,
-    routes::{Host, ROUTES, Route, matches},
+    routes::{Host, ROUTES, Route},
 };
 use crate::core::{
     app::Cx,

@@ -105,10 +105,7 @@ impl NotModelled {
 #[cfg(test)]
 mod tests {
     use super::{NOT_MODELLED, NotModelled};
-    use crate::core::openapi::{
-        endpoints::Fidelity,
-        routes::{ROUTES, matches},
-    };
+    use crate::core::openapi::{endpoints::Fidelity, found::matches, routes::ROUTES};
 
     #[test]
     fn what_is_left_out_is_found_by_its_path_and_below() {

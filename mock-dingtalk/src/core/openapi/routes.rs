@@ -1,4 +1,4 @@
-//! Which call a method and a path mean, and how true to DingTalk its answer is.
+//! Every call that is answered: by whom, and how true to DingTalk.
 
 use super::{
     Reply, ask::Ask, batch_send, card_create, card_more, card_update, emotion, endpoints::Fidelity,
@@ -7,6 +7,7 @@ use super::{
 use crate::core::{
     app::{App, Cx},
     fault::OPEN_PATH,
+    permission::Permission,
 };
 
 /// Answers a call whose token is the app's. Both sides of the result are answers.
@@ -75,9 +76,11 @@ pub(crate) struct Route {
     pub(crate) note: &'static str,
     pub(super) kind: Kind,
     /// Letters of the path may be written large or small.
-    any_case: bool,
+    pub(super) any_case: bool,
     /// Whether the monthly quota of calls counts it (KB 1432, 1433: not tokens, not contacts).
     pub(super) counted: bool,
+    /// What an app has to be permitted.
+    pub(super) needs: Option<Permission>,
 }
 
 const fn route(
@@ -102,12 +105,17 @@ const fn route(
         kind,
         any_case: false,
         counted: matches!(kind, Kind::Api(_) | Kind::Oapi(_)),
+        needs: None,
     }
 }
 
 impl Route {
     const fn uncounted(self) -> Self {
         Self { counted: false, ..self }
+    }
+
+    const fn needs(self, permission: Permission) -> Self {
+        Self { needs: Some(permission), ..self }
     }
 
     const fn any_case(self) -> Self {
@@ -122,10 +130,12 @@ impl Route {
 
 const SENT: &str = "the code for a media_id that nobody uploaded; one code for all that an action \
                     card misses";
+const STORAGE: &str = "the path: DingTalk's leads to its object storage, whose codes and statuses \
+                       these are; 404 for a file that made room for others";
 const READERS: &str = "the codes for a missing and an unknown key, borrowed from the recalls, and for \
                        another robot, borrowed from the sending calls";
 const TOP: &str = "90018 for the limit of a second, which the TOP gateway may wrap in another code; \
-                   the words of errmsg";
+                   the words of errmsg; a token in a form is taken, with a remark";
 
 /// Every call that the mock knows.
 pub(crate) static ROUTES: &[Route] = &[
@@ -149,20 +159,28 @@ pub(crate) static ROUTES: &[Route] = &[
     route("POST", "/robot/sendBySession", Kind::SendBySession, "openapi.md 3 (KB 0699)")
         .derived("image, file and video have no page; which codes of /robot/send apply here"),
     route("POST", "/robot/send", Kind::RobotSend, "openapi.md 8 (KB 0717)")
-        .derived("order of the checks; a message of the same msgUuid is taken and not said again"),
+        .derived(
+            "order of the checks; a message of the same msgUuid is taken and not said again; of \
+             the codes for an unknown token (300001, 300005, 400101) the one seen last",
+        ),
     route(
         "POST",
         "/v1.0/robot/oToMessages/batchSend",
         Kind::Api(batch_send::answer),
         "openapi.md 4.1 and 4.8 (KB 0714, KB 0699)",
     )
-    .derived(SENT),
+    .needs(Permission::RobotSendMessage)
+    .derived(
+        "the code for a media_id that nobody uploaded; one code for all that an action card \
+         misses; the 15,000 bytes of groupMessages/send for msgParam, unless the app is lenient",
+    ),
     route(
         "POST",
         "/v1.0/robot/groupMessages/send",
         Kind::Api(send_to_chat::group),
         "openapi.md 4.2 (KB 0716)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived(SENT),
     route(
         "POST",
@@ -170,6 +188,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(send_to_chat::private),
         "openapi.md 4.3 (KB 0715)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived("a direct chat stands in for one between two people; else as groupMessages/send"),
     // KB 0723 writes it so, and batchSend otherwise; clients use both spellings.
     route(
@@ -178,6 +197,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(recall::direct),
         "openapi.md 4.4 (KB 0723)",
     )
+    .needs(Permission::RobotSendMessage)
     .any_case()
     .derived("the reasons in failedResult"),
     route(
@@ -186,6 +206,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(recall::group),
         "openapi.md 4.4 (KB 0725)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived("the reasons in failedResult"),
     route(
         "POST",
@@ -193,6 +214,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(recall::private),
         "openapi.md 4.4 (KB 0724)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived("the reasons in failedResult"),
     route(
         "GET",
@@ -200,6 +222,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(read_status::direct),
         "openapi.md 4.5 (KB 0720)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived(READERS),
     route(
         "POST",
@@ -207,6 +230,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(read_status::group),
         "openapi.md 4.5 (KB 0722)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived(READERS),
     route(
         "POST",
@@ -214,6 +238,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(read_status::private),
         "openapi.md 4.5 (KB 0721)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived(READERS),
     route(
         "POST",
@@ -221,6 +246,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(emotion::reply),
         "openapi.md 4.6 (aliyun/dingtalk-sdk robot_1_0)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived("the codes: the call has no page"),
     route(
         "POST",
@@ -228,6 +254,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(emotion::recall),
         "openapi.md 4.6 (aliyun/dingtalk-sdk robot_1_0)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived("the codes, and the answer for a reaction that is not there"),
     route(
         "POST",
@@ -235,8 +262,10 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(message_files::download),
         "openapi.md 4.7 (KB 0719)",
     )
+    .needs(Permission::RobotSendMessage)
     .derived("how long code and address last"),
     route("POST", "/topapi/v2/user/get", Kind::Top(users::get), "openapi.md 7 (KB 0056)")
+    .needs(Permission::GetMember)
         .uncounted()
         .derived(TOP),
     route(
@@ -245,6 +274,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Top(users::by_mobile),
         "openapi.md 7 (KB 0063)",
     )
+    .needs(Permission::GetMemberByMobile)
     .uncounted()
     .derived(TOP),
     route(
@@ -253,6 +283,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Top(users::by_union_id),
         "openapi.md 7 (KB 0064)",
     )
+    .needs(Permission::GetMember)
     .uncounted()
     .derived(TOP),
     route(
@@ -261,6 +292,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Oapi(users::get_old),
         "openapi.md 7 (DingTalk-Real-AI/dingtalk-openclaw-connector)",
     )
+    .needs(Permission::GetMember)
     .uncounted()
     .derived("only the members that a client in use reads"),
     route(
@@ -272,13 +304,14 @@ pub(crate) static ROUTES: &[Route] = &[
     .uncounted()
     .derived("the words of message"),
     route("GET", "/robot-files/{}", Kind::File, "openapi.md 4.7 (KB 0719)")
-        .derived("the path: DingTalk's leads to its object storage"),
+        .derived(STORAGE),
     route(
         "POST",
         "/v1.0/card/instances",
         Kind::Api(card_create::create),
         "openapi.md 6.2 (KB 0780)",
     )
+    .needs(Permission::CardInstanceWrite)
     .derived("templates are not looked up"),
     route(
         "PUT",
@@ -286,6 +319,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_update::update),
         "openapi.md 6.5 (KB 0782)",
     )
+    .needs(Permission::CardInstanceWrite)
     .derived("param.invalid for what is no string"),
     route(
         "POST",
@@ -293,6 +327,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_create::deliver),
         "openapi.md 6.1 and 6.3 (KB 0781)",
     )
+    .needs(Permission::CardInstanceWrite)
     .derived("errorMsg for spaces other than IM_ROBOT; templates are not looked up"),
     route(
         "POST",
@@ -300,6 +335,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_create::create_and_deliver),
         "openapi.md 6.4 (KB 0783)",
     )
+    .needs(Permission::CardInstanceWrite)
     .derived("errorMsg for spaces other than IM_ROBOT; templates are not looked up"),
     route(
         "PUT",
@@ -307,6 +343,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_more::spaces),
         "openapi.md 6.9 (KB 0787)",
     )
+    .needs(Permission::CardInstanceWrite)
     .derived("the codes, shared with the other card calls"),
     route(
         "PUT",
@@ -314,6 +351,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_update::stream),
         "openapi.md 6.6 and 6.7 (KB 0785)",
     )
+    .needs(Permission::CardStreamingWrite)
     .derived(
         "nothing changes after the end; more than 64 KiB is refused; the variables of unknown \
          templates are inferred from what the card came with",
@@ -324,6 +362,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_more::register),
         "openapi.md 6.8 (KB 0786)",
     )
+    .needs(Permission::CardInstanceWrite)
     .derived("the codes; presses are told over Stream only, never to callbackUrl"),
     route(
         "POST",
@@ -331,6 +370,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_more::close_top),
         "openapi.md 6.9 (KB 0784)",
     )
+    .needs(Permission::CardInstanceWrite)
     .derived("the codes, shared with the other card calls"),
     route(
         "POST",
@@ -338,6 +378,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(group_files::space),
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
+    .needs(Permission::ConvFileSpaceRead)
     .derived("the codes; unionId in the query or the body"),
     route(
         "POST",
@@ -345,131 +386,32 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(group_files::list),
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
-    .derived("the codes; the files of one group, newest first, at most 50 in one answer"),
+    .needs(Permission::StorageFileRead)
+    .derived(
+        "the codes, also for a body that is no JSON object; the files of one group, newest first, \
+         at most 50 in one answer",
+    ),
     route(
         "POST",
         "/v1.0/storage/spaces/{}/dentries/{}/downloadInfos/query",
         Kind::Api(group_files::download),
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
-    .derived("the codes, and the names of the headers"),
+    .needs(Permission::StorageDownloadInfoRead)
+    .derived("the codes, also for a body that is no JSON object; the names of the headers"),
     route(
         "GET",
         "/storage-files/{}",
         Kind::Dentry,
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
-    .derived("the path: DingTalk's leads to its object storage"),
+    .derived(STORAGE),
     route("POST", "/media/upload", Kind::Oapi(media::upload), "openapi.md 5.1 (KB 0646)")
-        .derived("extensions of type file beyond the documented ones are taken, with a remark"),
+        .derived(
+            "extensions of type file beyond the documented ones are taken, with a remark; of the \
+             codes for one thing the first of the page: 40006, not 45001; 44001, not 34010 or 34011",
+        ),
     route("GET", "/media/downloadFile", Kind::Oapi(media::download), "openapi.md 5.1 (KB 0013)"),
     route("GET", "/media/{}", Kind::Media, "openapi.md 5.1 (clients in use)")
         .derived("the answer for an unknown id"),
 ];
-
-/// What a call matched.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) route: &'static Route,
-    /// The segments that `{}` stood for, decoded.
-    pub(super) params: Vec<String>,
-    /// The path differs in the case of letters.
-    pub(super) other_case: bool,
-}
-
-impl Found {
-    /// Whether DingTalk itself is known to take the path in these letters.
-    pub(super) fn is_strict(&self) -> bool {
-        !self.other_case || self.route.any_case
-    }
-}
-
-/// The route of a call, in whatever letters the path is written. An exact one wins.
-pub(super) fn find(method: &str, path: &str) -> Option<Found> {
-    let mut loose = None;
-    for route in ROUTES.iter().filter(|route| route.method == method) {
-        match matches(route.pattern, path) {
-            Some((params, false)) => return Some(Found { route, params, other_case: false }),
-            Some((params, true)) if loose.is_none() => {
-                loose = Some(Found { route, params, other_case: true });
-            }
-            _ => {}
-        }
-    }
-    loose
-}
-
-/// The parameters, and whether letters differ in case.
-pub(super) fn matches(pattern: &str, path: &str) -> Option<(Vec<String>, bool)> {
-    let (mut params, mut other_case) = (Vec::new(), false);
-    let mut rest = path.split('/');
-    for want in pattern.split('/') {
-        let have = rest.next()?;
-        if want == "{}" {
-            if have.is_empty() {
-                return None;
-            }
-            params.push(decoded(have));
-        } else if want != have {
-            if !want.eq_ignore_ascii_case(have) {
-                return None;
-            }
-            other_case = true;
-        }
-    }
-    rest.next().is_none().then_some((params, other_case))
-}
-
-/// A path segment without its percent signs. A plus sign stays one, unlike in a query.
-fn decoded(segment: &str) -> String {
-    let plus_kept = segment.replace('+', "%2B");
-    url::form_urlencoded::parse(plus_kept.as_bytes())
-        .next()
-        .map(
-            |(key, value)| {
-                if segment.contains('=') { format!("{key}={value}") } else { key.into_owned() }
-            },
-        )
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ROUTES, find, matches};
-
-    #[test]
-    fn a_placeholder_takes_one_whole_segment() {
-        let cases = [
-            ("/a/{}/b", "/a/x/b", Some((vec!["x".to_owned()], false))),
-            ("/a/{}/b", "/a//b", None),
-            ("/a/{}/b", "/a/x/y/b", None),
-            ("/a/{}", "/a/%40l%2FA", Some((vec!["@l/A".to_owned()], false))),
-            ("/a/{}", "/a/cid+x==", Some((vec!["cid+x==".to_owned()], false))),
-            ("/A/b", "/a/b", Some((vec![], true))),
-            ("/a/b", "/a/b/", None),
-        ];
-        for (pattern, path, expected) in cases {
-            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
-        }
-    }
-
-    #[test]
-    fn only_the_recall_of_direct_messages_is_taken_in_any_case() {
-        assert!(find("POST", "/v1.0/robot/oToMessages/batchRecall").unwrap().is_strict());
-        assert!(find("POST", "/v1.0/robot/otoMessages/batchRecall").unwrap().is_strict());
-        assert!(!find("POST", "/v1.0/robot/otoMessages/batchSend").unwrap().is_strict());
-        assert!(find("POST", "/v1.0/robot/otoMessages/batchSent").is_none());
-    }
-
-    #[test]
-    fn no_route_hides_a_later_one() {
-        for (index, one) in ROUTES.iter().enumerate() {
-            for later in &ROUTES[index + 1..] {
-                let hides = one.method == later.method
-                    && matches(one.pattern, later.pattern)
-                        .is_some_and(|(_, other_case)| !other_case);
-                assert!(!hides, "{} {} hides {}", one.method, one.pattern, later.pattern);
-            }
-        }
-    }
-}

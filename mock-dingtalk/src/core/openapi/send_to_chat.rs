@@ -16,8 +16,6 @@ use crate::core::{
 
 const SEE: &str = "openapi.md 4.2 and 4.8 (KB 0716, KB 0699)";
 const SEE_PRIVATE: &str = "openapi.md 4.3 (KB 0715)";
-/// Bytes of `msgParam` (KB 0716).
-const MAX_PARAM: usize = 15_000;
 
 /// `POST /v1.0/robot/groupMessages/send`.
 pub(super) fn group(cx: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Result<Reply, Reply> {
@@ -42,11 +40,7 @@ fn send(
 ) -> Result<Reply, Reply> {
     msg_key::check_robot(app, body, SEE)?;
     let conversation_id = chat(app, body, aim, SEE)?;
-    if body.text("msgParam").len() > MAX_PARAM {
-        let problem = format!("msgParam has {} bytes", body.text("msgParam").len());
-        let expected = format!("at most {MAX_PARAM}");
-        return Err(refuse("invalidParameter.msgParam.tooLong", problem, expected, SEE));
-    }
+    msg_key::check_length(body, SEE)?;
     let message = msg_key::read(app, body)?;
     let key = app.mint.process_query_key();
     let to = match app.conversations.get(&conversation_id) {

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::core::{
     card::Cards, custom_robot::CustomRobots, group_file::GroupFiles, journal::Diagnosis,
-    media::MediaStore,
+    media::MediaStore, permission::Permissions,
 };
 
 /// State that only calls of the OpenAPI change.
@@ -14,6 +14,7 @@ pub(crate) struct ApiState {
     pub(crate) pushes: Pushes,
     pub(crate) reactions: Reactions,
     pub(crate) limits: Limits,
+    pub(crate) permissions: Permissions,
     pub(crate) media: MediaStore,
     pub(crate) cards: Cards,
     /// Where presses on cards would be told by HTTP.
@@ -34,6 +35,7 @@ impl Default for ApiState {
             pushes: Pushes::default(),
             reactions: Reactions::default(),
             limits: Limits::default(),
+            permissions: Permissions::default(),
             media: MediaStore::default(),
             cards: Cards::default(),
             card_routes: CardRoutes::default(),

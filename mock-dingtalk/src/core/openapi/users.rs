@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{answer::Reply, ask::Ask};
+use super::{answer::Reply, ask::Ask, door::PERMISSION_DENIED};
 use crate::core::{
     app::{App, Cx},
     journal::Diagnosis,
@@ -78,10 +78,9 @@ pub(super) fn by_union_id(_: &mut Cx<'_>, app: &mut App, ask: &Ask<'_>) -> Resul
 /// `GET /v1.0/contact/users/me`: it wants a person's token, and an app's is all there is
 /// (casdoor/casdoor#4469).
 pub(super) fn me(_: &mut Cx<'_>, _: &mut App, _: &Ask<'_>) -> Result<Reply, Reply> {
-    let code = "Forbidden.AccessDenied.AccessTokenPermissionDenied";
     let message = "没有调用该接口的权限";
     let diagnosis = Diagnosis::new("the token is an app's", "a person's token", SEE);
-    Err(Reply::denied(403, code, message, vec!["Contact.User.Read".to_owned()])
+    Err(Reply::denied(403, PERMISSION_DENIED, message, vec!["Contact.User.Read".to_owned()])
         .diagnosed(diagnosis))
 }
 
@@ -96,11 +95,19 @@ fn found(app: &mut App, result: &Value) -> Reply {
 fn field(ask: &Ask<'_>, name: &str) -> Option<String> {
     let text = match ask.json {
         Some(body) => body.get(name)?.as_str()?.to_owned(),
-        None => url::form_urlencoded::parse(&ask.call.body)
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.into_owned())?,
+        None => ask.form?.text(name)?,
     };
     (!text.is_empty()).then_some(text)
+}
+
+/// A token that stands in the form only. The gateway reads its parameters from both places; the
+/// pages show the query alone, and so do all clients that are known.
+pub(super) fn token_in_form(ask: &Ask<'_>) -> Option<Diagnosis> {
+    let in_form = ask.form?.text("access_token").is_some();
+    let in_query = ask.call.query("access_token").is_some();
+    (in_form && !in_query).then(|| {
+        Diagnosis::new("access_token stands in the form", "?access_token=", "openapi.md 0")
+    })
 }
 
 /// A number of the range that is set aside for fiction elsewhere, told from the user id.

@@ -119,7 +119,8 @@ async fn batch_send() {
             ("userIds as a string", json!({"userIds": "user0001"})),
             ("an empty user id", json!({"userIds": ["user0001", ""]})),
             ("a user id as a number", json!({"userIds": [1]})),
-            ("a long msgParam", param_of(15_001)),
+            ("15,000 bytes", param_of(15_000)),
+            ("15,001 bytes", param_of(15_001)),
         ],
     )
     .await;

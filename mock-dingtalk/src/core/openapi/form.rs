@@ -1,4 +1,5 @@
-//! `multipart/form-data`, as far as an upload needs it (RFC 7578).
+//! Bodies that are forms: `multipart/form-data`, as far as an upload needs it (RFC 7578), and
+//! `application/x-www-form-urlencoded`.
 
 use bytes::Bytes;
 
@@ -6,6 +7,8 @@ use bytes::Bytes;
 #[derive(Debug, Default)]
 pub(crate) struct Form {
     parts: Vec<Part>,
+    /// Written as a query is, so that no part can be a file.
+    urlencoded: bool,
 }
 
 /// One part.
@@ -24,7 +27,11 @@ impl Form {
     /// Reads a body by its `Content-Type`. `None` if it is no such form, or a broken one.
     pub(super) fn parse(content_type: &str, body: &Bytes) -> Option<Self> {
         let mut parameters = content_type.split(';').map(str::trim);
-        if !parameters.next()?.eq_ignore_ascii_case("multipart/form-data") {
+        let kind = parameters.next()?;
+        if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Some(Self::urlencoded(body));
+        }
+        if !kind.eq_ignore_ascii_case("multipart/form-data") {
             return None;
         }
         let boundary = parameters.find_map(|parameter| parameter.strip_prefix("boundary="))?;
@@ -51,10 +58,25 @@ impl Form {
             });
             at = end + delimiter.len();
         }
-        Some(Self { parts })
+        Some(Self { parts, urlencoded: false })
     }
 
-    pub(super) fn part(&self, name: &str) -> Option<&Part> {
+    fn urlencoded(body: &Bytes) -> Self {
+        let pairs = url::form_urlencoded::parse(body).take(MAX_PARTS);
+        let parts = pairs.map(|(name, value)| Part {
+            name: name.into_owned(),
+            file_name: None,
+            bytes: value.into_owned().into(),
+        });
+        Self { parts: parts.collect(), urlencoded: true }
+    }
+
+    /// A part that may be a file.
+    pub(super) fn file(&self, name: &str) -> Option<&Part> {
+        self.part(name).filter(|_| !self.urlencoded)
+    }
+
+    fn part(&self, name: &str) -> Option<&Part> {
         self.parts.iter().find(|part| part.name == name)
     }
 
@@ -105,10 +127,21 @@ mod tests {
         );
         let form = Form::parse(TYPE, &body).unwrap();
         assert_eq!(form.text("type").as_deref(), Some("image"));
-        let media = form.part("media").unwrap();
+        let media = form.file("media").unwrap();
         assert_eq!(media.file_name.as_deref(), Some("a.png"));
         assert_eq!(&media.bytes[..], b"\x89PNG\r\n--x");
         assert_eq!(form.part("other"), None);
+    }
+
+    #[test]
+    fn a_form_written_as_a_query_has_fields_and_no_files() {
+        let kind = "application/x-www-form-urlencoded; charset=utf-8";
+        let form =
+            Form::parse(kind, &Bytes::from_static(b"userid=a%20b&media=x&userid=c")).unwrap();
+        assert_eq!(form.text("userid").as_deref(), Some("a b"));
+        assert_eq!(form.text("media").as_deref(), Some("x"));
+        assert_eq!(form.file("media"), None);
+        assert_eq!(form.text("other"), None);
     }
 
     #[test]
@@ -136,7 +169,7 @@ mod tests {
             body.extend_from_slice(b"\r\n--xx--\r\n");
             let form = Form::parse(TYPE, &Bytes::from(body)).unwrap();
             if !content.windows(6).any(|six| six == b"\r\n--xx") {
-                prop_assert_eq!(&form.part("m").unwrap().bytes[..], &content[..]);
+                prop_assert_eq!(&form.file("m").unwrap().bytes[..], &content[..]);
             }
         }
     }
