@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod gateway;
+pub mod markdown;
 pub mod openapi;
 pub mod protocol;
 pub mod redact;
