@@ -8,10 +8,13 @@ mod intake;
 mod listen;
 mod media;
 mod media_dir;
+mod parts;
 mod persist;
+mod quotes;
 mod reply;
 mod runtime;
 mod turn;
+mod upload;
 mod work;
 
 use std::path::PathBuf;

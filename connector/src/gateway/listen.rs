@@ -8,10 +8,11 @@ use tokio::sync::mpsc;
 use tracing::error;
 
 use super::deliver::Part;
-use super::work::{StoreGone, Tools, keep};
+use super::quotes;
+use super::work::{Spoken, StoreGone, Tools, keep};
 use crate::agent::{Agent, AgentError, Attempt, Say, Speaker, Turn, Utterance};
 use crate::protocol::{BotMessage, MsgId};
-use crate::store::{InboxId, Said};
+use crate::store::InboxId;
 
 /// Lets the agent answer, from the files that came with the message to the end of its turn. An agent
 /// that fails is one that apologises.
@@ -24,16 +25,17 @@ pub(super) async fn listen(
 ) -> Result<(), StoreGone> {
     let robot_code = tools.replier.robot_code(message);
     tools.media.fetch(&robot_code, &mut turn.attachments).await;
+    quotes::fill(tools, &mut turn).await;
     let (speaker, mut heard) = Speaker::new();
     let mut answer = pin!(answer(&*tools.agent, attempt, turn, speaker));
     // Of the first piece it is certain that nothing else is being sent.
     let mut begun = !attempt.resumed;
     loop {
-        let mut parts = Vec::new();
+        let mut says = Vec::new();
         let mut outcome = None;
         tokio::select! {
             biased;
-            Some(utterance) = heard.recv() => parts.extend(words(utterance)),
+            Some(utterance) = heard.recv() => says.extend(words(utterance)),
             ended = &mut answer => outcome = Some(ended),
         }
         // What else is there already goes to disk with it.
@@ -41,17 +43,17 @@ pub(super) async fn listen(
             outcome = (&mut answer).now_or_never();
         }
         while let Ok(utterance) = heard.try_recv() {
-            parts.extend(words(utterance));
+            says.extend(words(utterance));
         }
         if let Some(Err(failure)) = &outcome {
             let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
             error!(msg_id, "the agent failed: {failure}");
-            parts.push(Say::text(FAILED));
+            says.push(Say::text(FAILED));
         }
         let ended = outcome.is_some();
-        if ended || !parts.is_empty() {
-            begun &= !parts.is_empty();
-            for part in keep(tools, id, Said { parts, begun, ended }).await? {
+        if ended || !says.is_empty() {
+            begun &= !says.is_empty();
+            for part in keep(tools, id, Spoken { says, begun, ended }).await? {
                 // Whoever delivers has given up, and ends this too.
                 let _ = kept.send(part).await;
             }

@@ -10,11 +10,12 @@ use tracing::error;
 use super::deliver::{Begun, Part, deliver, deliver_all};
 use super::listen::listen;
 use super::media::MediaStore;
+use super::parts::parts;
 use super::reply::{Question, Replier};
 use crate::agent::{Agent, Attempt, Say, Turn, TurnId};
 use crate::backoff::Backoff;
 use crate::protocol::BotMessage;
-use crate::store::{InboxId, Pending, Said, Store, StoreError, UnsentPart};
+use crate::store::{InboxId, Pending, Said, SaidPart, Store, StoreError, UnsentPart};
 
 /// A kept message and what is to be done for it.
 #[derive(Debug)]
@@ -77,8 +78,8 @@ impl Work {
             Task::Resume { turn, parts, said } => (new(true, said), turn, parts),
             Task::Send(parts) => return deliver_all(&tools, &question, id, earlier(parts)).await,
             Task::Say(text) => {
-                let said = Said { parts: vec![Say::text(text)], begun: true, ended: true };
-                let parts = keep(&tools, id, said).await?;
+                let says = vec![Say::text(text)];
+                let parts = keep(&tools, id, Spoken { says, begun: true, ended: true }).await?;
                 return deliver_all(&tools, &question, id, parts).await;
             }
         };
@@ -108,12 +109,35 @@ fn earlier(parts: Vec<UnsentPart>) -> Vec<Part> {
     parts.into_iter().map(part).collect()
 }
 
-/// Keeps a piece of an answer before anything of it is sent.
-pub(super) async fn keep(tools: &Tools, id: InboxId, said: Said) -> Result<Vec<Part>, StoreGone> {
+/// What an agent has just said.
+#[derive(Debug)]
+pub(super) struct Spoken {
+    /// In this order, of any length.
+    pub(super) says: Vec<Say>,
+    /// The first of them is about to be sent.
+    pub(super) begun: bool,
+    /// The turn has ended: nothing follows.
+    pub(super) ended: bool,
+}
+
+/// Keeps a piece of an answer before anything of it is sent, as the messages that will be sent: a
+/// restart sends the same ones.
+pub(super) async fn keep(
+    tools: &Tools,
+    id: InboxId,
+    Spoken { says, begun, ended }: Spoken,
+) -> Result<Vec<Part>, StoreGone> {
+    let parts = says.into_iter().flat_map(|say| {
+        let parts = parts(say).into_iter().enumerate();
+        parts.map(|(index, say)| SaidPart { say, continues: index > 0 })
+    });
+    let said = Said { parts: parts.collect(), begun, ended };
     let ids = keep_trying(|| tools.store.said(id, said.clone())).await?;
     let begun = |index| if said.begun && index == 0 { Begun::Now } else { Begun::No };
     let parts = ids.into_iter().zip(said.parts).enumerate();
-    Ok(parts.map(|(index, (id, say))| Part { id, say, begun: begun(index) }).collect())
+    Ok(parts
+        .map(|(index, (id, SaidPart { say, .. }))| Part { id, say, begun: begun(index) })
+        .collect())
 }
 
 /// Asks the store until it succeeds: going on without it could lose a message, or answer one twice.

@@ -32,7 +32,7 @@ fn markdown() -> impl Strategy<Value = String> {
         .prop_map(|blocks| blocks.into_iter().flat_map(|(a, b)| [a, b.to_owned()]).collect())
 }
 
-/// Whether all that opens code is closed, as CommonMark reads it apart from indentation.
+/// Whether all that opens code is closed, however far it is indented.
 fn is_balanced(text: &str) -> bool {
     let mut open: Option<(char, usize)> = None;
     for line in text.split('\n').map(str::trim) {

@@ -1,6 +1,7 @@
 //! The connector over real sockets: mostly the program itself, against the mock.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
+mod answers;
 mod cli;
 mod delivery;
 mod dev;
@@ -10,10 +11,13 @@ mod golden;
 mod hostile;
 mod media;
 mod policy;
+mod recall;
 mod reconnect;
 mod refused;
 mod relay;
+mod scripted;
 mod secrets;
+mod send_errors;
 mod shutdown;
 mod store;
 mod support;

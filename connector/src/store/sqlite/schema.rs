@@ -38,6 +38,18 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE inbox ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
      UPDATE inbox SET ended = 1
      WHERE finished_at IS NULL AND id IN (SELECT inbox_id FROM outbox);",
+    // 3. Long answers are several parts of one thing said, there are more kinds of messages, and what
+    // was sent under a key can be found by it. No ack waits for this index.
+    "ALTER TABLE outbox ADD COLUMN continues INTEGER NOT NULL DEFAULT 0;
+     CREATE TABLE sent_message (
+         id INTEGER PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         process_query_key TEXT NOT NULL,
+         conversation_id TEXT NOT NULL,
+         text TEXT NOT NULL,
+         sent_at INTEGER NOT NULL
+     ) STRICT;
+     CREATE INDEX sent_message_key ON sent_message (process_query_key);",
 ];
 
 /// Opens or makes the file.
