@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use crate::link::Desk;
+use crate::markdown::title_of;
 use crate::protocol::{
     ConversationId, ConversationType, Media, MsgId, ProcessQueryKey, RobotMessage, SenderStaffId,
 };
@@ -132,12 +133,48 @@ pub enum Say {
         /// Shown name, with its extension.
         name: String,
     },
+    /// A recording of a voice; what DingTalk does not play as one (amr or ogg, 2 MB) goes as a file.
+    Voice {
+        /// Where it is on this machine.
+        path: PathBuf,
+        /// Its name, with its extension.
+        name: String,
+        /// How long it is, in milliseconds.
+        duration_ms: u64,
+    },
+    /// A video; what DingTalk does not play as one (mp4, 20 MB) goes as a file.
+    Video {
+        /// Where it is on this machine.
+        path: PathBuf,
+        /// Its name, with its extension.
+        name: String,
+        /// The picture that is shown before it plays, on this machine: DingTalk wants one.
+        cover: PathBuf,
+        /// How long it is, in milliseconds.
+        duration_ms: u64,
+    },
 }
 
 impl Say {
     /// Plain words.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Message(RobotMessage::Text(text.into()))
+    }
+
+    /// Markdown of any length; its title is its first line with words.
+    pub fn markdown(text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self::Message(RobotMessage::Markdown { title: title_of(&text), text })
+    }
+
+    /// What a person reads of it.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Message(message) => message.words(),
+            Self::File { name, .. } => format!("[file: {name}]"),
+            Self::Voice { name, .. } => format!("[audio: {name}]"),
+            Self::Video { name, .. } => format!("[video: {name}]"),
+        }
     }
 }
 
@@ -164,7 +201,7 @@ pub struct Quoted {
     pub process_query_key: Option<ProcessQueryKey>,
     /// Display name of who wrote it, where it came along.
     pub sender_nick: Option<String>,
-    /// Its words; empty where only its id came along.
+    /// Its words; empty where only its id came along, and the robot does not know them itself (any more).
     pub text: String,
     /// What it quotes itself.
     pub quote: Option<Box<Quoted>>,

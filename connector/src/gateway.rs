@@ -8,12 +8,15 @@ mod intake;
 mod listen;
 mod media;
 mod media_dir;
+mod parts;
 mod persist;
 pub mod push;
+mod quotes;
 mod reply;
 mod runtime;
 mod thinking;
 mod turn;
+mod upload;
 mod work;
 
 use std::path::PathBuf;

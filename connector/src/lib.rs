@@ -7,6 +7,7 @@ pub mod config;
 pub mod credential;
 pub mod gateway;
 pub mod link;
+pub mod markdown;
 pub mod openapi;
 pub mod protocol;
 pub mod redact;

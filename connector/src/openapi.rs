@@ -15,6 +15,7 @@ mod governor;
 pub mod media;
 pub mod message_files;
 pub mod robot;
+pub mod robot_sent;
 pub mod session_webhook;
 pub mod trust;
 
@@ -115,6 +116,31 @@ impl OpenApiClient {
         let host = url.host_str().unwrap_or_default().to_owned();
         let request =
             self.http.post(url).header("accept", "application/json").headers(headers).json(body);
+        let response = request.send().await.map_err(|e| OpenApiError::transport(call, &host, e))?;
+        answer::read(call, &host, response).await
+    }
+
+    /// GETs with the access token in its header. A token the server no longer takes is renewed once.
+    async fn get_with_token(&self, call: &'static str, url: &Url) -> Result<Value, OpenApiError> {
+        let token = self.token_for(call).await?;
+        match self.get(call, url.clone(), token.header()).await {
+            Err(e) if e.is_bad_token() => {
+                self.token.forget(&token).await;
+                let token = self.token_for(call).await?;
+                self.get(call, url.clone(), token.header()).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn get(
+        &self,
+        call: &'static str,
+        url: Url,
+        headers: HeaderMap,
+    ) -> Result<Value, OpenApiError> {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let request = self.http.get(url).header("accept", "application/json").headers(headers);
         let response = request.send().await.map_err(|e| OpenApiError::transport(call, &host, e))?;
         answer::read(call, &host, response).await
     }

@@ -24,4 +24,4 @@ pub use id::{
     ConversationId, EventId, MessageId, MsgId, ProcessQueryKey, RobotCode, SenderId, SenderStaffId,
 };
 pub use quote::Quote;
-pub use reply::RobotMessage;
+pub use reply::{CardButton, RobotMessage};

@@ -16,7 +16,7 @@ use std::pin::Pin;
 
 use crate::agent::Say;
 use crate::credential::ClientId;
-use crate::protocol::{ConversationId, MessageId, MsgId};
+use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey};
 
 /// Work that is queued; ready when it is durable.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -55,6 +55,31 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
     /// A message is finished although its answer did not arrive; `reason` is for the operator.
     fn failed(&self, message: InboxId, reason: String) -> Pending<()>;
+
+    /// Remembers for 7 days what was sent under a key, so that a quote of it can be understood.
+    fn remember_sent(&self, message: SentMessage) -> Pending<()>;
+
+    /// What an app sent under a key, if that is remembered.
+    fn sent_message(
+        &self,
+        client_id: &ClientId,
+        key: &ProcessQueryKey,
+    ) -> Pending<Option<SentMessage>>;
+}
+
+/// A message that the robot API took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentMessage {
+    /// The app that sent it.
+    pub client_id: ClientId,
+    /// What names it from then on.
+    pub process_query_key: ProcessQueryKey,
+    /// The chat that it was sent to.
+    pub conversation_id: ConversationId,
+    /// Its words.
+    pub text: String,
+    /// When, in milliseconds since 1970 UTC.
+    pub sent_at: i64,
 }
 
 /// Names a message that was kept; rises in the order of arrival.
@@ -93,13 +118,28 @@ pub struct NewMessage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
     /// In this order.
-    pub parts: Vec<Say>,
+    pub parts: Vec<SaidPart>,
     /// `seq` of the agent's last event up to here, where it counts them.
     pub seq: Option<u64>,
     /// The first of them is about to be sent.
     pub begun: bool,
     /// The turn has ended: nothing follows.
     pub ended: bool,
+}
+
+/// One message of what an agent said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SaidPart {
+    /// The message.
+    pub say: Say,
+    /// It belongs to the same thing said as the part before it, which was too long for one message.
+    pub continues: bool,
+}
+
+impl From<Say> for SaidPart {
+    fn from(say: Say) -> Self {
+        Self { say, continues: false }
+    }
 }
 
 /// What a restart finds.
@@ -122,7 +162,7 @@ pub struct Unfinished {
     pub data: String,
     /// What is left to be sent, in order.
     pub parts: Vec<UnsentPart>,
-    /// How many parts there are, those included that have arrived.
+    /// How many things the agent has said, those included that have arrived.
     pub said: u64,
     /// `seq` of the agent's last event that is kept; 0 before the first.
     pub seq: u64,

@@ -1,6 +1,6 @@
 //! The agent that says what it hears: a first sign of life, and the subject of most tests.
 
-use super::{Agent, Answer, Attempt, Say, Speaker, Turn};
+use super::{Agent, Answer, AttachmentKind, Attempt, Say, Speaker, Turn};
 
 /// Answers with the same text, and with the same files.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,13 @@ impl Agent for Echo {
                         let stored =
                             path.file_name().map(|name| name.to_string_lossy().into_owned());
                         let name = attachment.media.file_name.or(stored).unwrap_or_default();
-                        said.push(Say::File { kind: attachment.kind, path, name });
+                        let kind = attachment.kind;
+                        said.push(match attachment.media.duration_ms {
+                            Some(duration_ms) if kind == AttachmentKind::Audio => {
+                                Say::Voice { path, name, duration_ms }
+                            }
+                            _ => Say::File { kind, path, name },
+                        });
                     }
                     Some(Err(missing)) => said.push(Say::text(missing.for_people())),
                     None => {}

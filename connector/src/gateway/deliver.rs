@@ -3,11 +3,12 @@
 use tokio::sync::mpsc;
 use tracing::{debug, error};
 
-use super::reply::{Question, ReplyError, Via};
+use super::reply::{Question, Receipt, ReplyError};
 use super::work::{StoreGone, Tools, keep_trying};
 use crate::agent::Say;
 use crate::protocol::MsgId;
-use crate::store::{InboxId, OutboxId};
+use crate::store::{InboxId, OutboxId, SentMessage};
+use crate::unix_time::now_ms;
 
 /// A part of an answer, as it is kept.
 #[derive(Debug)]
@@ -64,8 +65,19 @@ pub(super) async fn deliver(
             Begun::No => keep_trying(|| tools.store.begin(part.id)).await?,
         }
         match send(tools, question, &part.say).await {
-            Ok(via) => {
+            Ok(Receipt { via, process_query_key }) => {
                 debug!(msg_id, ?via, "answered");
+                if let Some(key) = process_query_key {
+                    let sent = SentMessage {
+                        client_id: tools.replier.client_id().clone(),
+                        process_query_key: key,
+                        conversation_id: question.message.conversation_id.clone(),
+                        text: part.say.words(),
+                        sent_at: now_ms(),
+                    };
+                    // It goes to disk with what follows; without it a quote has no words.
+                    drop(tools.store.remember_sent(sent));
+                }
                 next = first.next().or_else(|| kept.try_recv().ok());
                 keep_trying(|| tools.store.sent(part.id, next.as_ref().map(|next| next.id)))
                     .await?;
@@ -82,7 +94,7 @@ pub(super) async fn deliver(
     }
 }
 
-async fn send(tools: &Tools, question: &Question<'_>, say: &Say) -> Result<Via, ReplyError> {
+async fn send(tools: &Tools, question: &Question<'_>, say: &Say) -> Result<Receipt, ReplyError> {
     match tools.replier.reply(question, say).await {
         Err(ReplyError::File { name, problem, detail }) => {
             let msg_id = question.message.msg_id.as_ref().map(MsgId::as_str);

@@ -9,10 +9,11 @@ use tracing::error;
 
 use super::deliver::Part;
 use super::media::Asker;
-use super::work::{Opened, StoreGone, Tools, keep};
+use super::quotes;
+use super::work::{Opened, Spoken, StoreGone, Tools, keep};
 use crate::agent::{Agent, AgentError, Attempt, Event, Receipt, Say, Speaker, Turn, Utterance};
 use crate::protocol::{BotMessage, MsgId};
-use crate::store::{InboxId, Said};
+use crate::store::InboxId;
 
 /// Lets the agent answer, from the files that came with the message to the end of its turn. An agent
 /// that fails is one that apologises.
@@ -26,6 +27,7 @@ pub(super) async fn listen(
     let robot_code = tools.replier.robot_code(message);
     let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
     tools.media.fetch(&asker, &mut turn.attachments).await;
+    quotes::fill(tools, &mut turn).await;
     let (speaker, mut heard) = Speaker::new();
     let mut answer = pin!(answer(&*tools.agent, attempt, turn, speaker));
     let mut first = (&mut answer).now_or_never();
@@ -48,16 +50,16 @@ pub(super) async fn listen(
         while let Ok(utterance) = heard.try_recv() {
             piece.hear(utterance);
         }
-        let Piece { mut parts, seq, receipts, outcome } = piece;
+        let Piece { mut says, seq, receipts, outcome } = piece;
         if let Some(Err(failure)) = &outcome {
             let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
             error!(msg_id, "the agent failed: {failure}");
-            parts.push(Say::text(FAILED));
+            says.push(Say::text(FAILED));
         }
         let ended = outcome.is_some();
-        if ended || seq.is_some() || !parts.is_empty() {
-            begun &= !parts.is_empty();
-            let parts = keep(tools, id, Said { parts, seq, begun, ended }).await?;
+        if ended || seq.is_some() || !says.is_empty() {
+            begun &= !says.is_empty();
+            let parts = keep(tools, id, Spoken { says, seq, begun, ended }).await?;
             receipts.into_iter().for_each(Receipt::give);
             for part in parts {
                 // Whoever delivers has given up, and ends this too.
@@ -74,7 +76,7 @@ pub(super) async fn listen(
 /// What is kept at once of what an agent utters.
 #[derive(Default)]
 struct Piece {
-    parts: Vec<Say>,
+    says: Vec<Say>,
     /// Of the last event in it.
     seq: Option<u64>,
     receipts: Vec<Receipt>,
@@ -86,10 +88,10 @@ impl Piece {
     /// Words so far have no place in a message that cannot change.
     fn hear(&mut self, utterance: Utterance) {
         match utterance {
-            Utterance::Say(say) => self.parts.push(say),
+            Utterance::Say(say) => self.says.push(say),
             Utterance::Typing | Utterance::Partial(_) => {}
             Utterance::Event(Event { seq, says, end, receipt }) => {
-                self.parts.extend(says);
+                self.says.extend(says);
                 self.seq = Some(seq);
                 self.receipts.push(receipt);
                 self.outcome = self.outcome.take().or(end);

@@ -19,6 +19,7 @@ use self::limit::SendLimit;
 use self::once::Once;
 use super::persist::{Failing, persist};
 use super::reply::{Replier, ReplyError};
+use super::upload;
 use crate::agent::Say;
 use crate::openapi::{OpenApiClient, OpenApiError};
 use crate::protocol::{ConversationId, RobotCode, RobotMessage, SenderStaffId};
@@ -159,19 +160,14 @@ impl Pusher {
 
     /// A file is uploaded once, for all.
     async fn message(&self, say: Say) -> Result<RobotMessage, Outcome> {
-        match say {
-            Say::Message(message) => Ok(message),
-            Say::File { kind, path, name } => {
-                let uploaded = self.replier.upload(NOW, kind, &path, &name).await;
-                uploaded.map_err(|e| {
-                    let reason = match e {
-                        ReplyError::File { problem, detail, .. } => format!("{problem}: {detail}"),
-                        e => e.to_string(),
-                    };
-                    Outcome::Failed { reason, may_have_arrived: false }
-                })
-            }
-        }
+        let uploaded = upload::message(&self.client, NOW, &say).await;
+        uploaded.map_err(|e| {
+            let reason = match e {
+                ReplyError::File { problem, detail, .. } => format!("{problem}: {detail}"),
+                e => e.to_string(),
+            };
+            Outcome::Failed { reason, may_have_arrived: false }
+        })
     }
 
     async fn send_to_people(&self, batch: &[SenderStaffId], message: &RobotMessage) -> Outcomes {

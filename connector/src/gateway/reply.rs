@@ -1,20 +1,19 @@
 //! Brings an answer to where the question came from.
 
-use std::io::Read;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use tracing::warn;
 
 use super::persist::{Failing, Prospect, persist};
-use crate::agent::{AttachmentKind, Say};
-use crate::openapi::media::MediaType;
+use super::upload;
+use crate::agent::Say;
+use crate::credential::ClientId;
 use crate::openapi::{OpenApiClient, OpenApiError};
 use crate::protocol::{
-    BotMessage, ConversationId, ConversationType, RobotCode, RobotMessage, SenderStaffId,
+    BotMessage, ConversationId, ConversationType, ProcessQueryKey, RobotCode, RobotMessage,
+    SenderStaffId,
 };
 
 /// Sends replies: through the message's `sessionWebhook` while it lives, else through the robot API.
@@ -41,6 +40,14 @@ pub(super) enum Via {
     BatchSend,
     /// `groupMessages/send`.
     GroupSend,
+}
+
+/// A reply that was taken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Receipt {
+    pub(super) via: Via,
+    /// What names it from now on; the webhook gives no name.
+    pub(super) process_query_key: Option<ProcessQueryKey>,
 }
 
 /// Why a reply did not arrive.
@@ -153,54 +160,24 @@ impl Replier {
         Self { client, possible_duplicates: AtomicU64::new(0) }
     }
 
+    /// The app that answers.
+    pub(super) fn client_id(&self) -> &ClientId {
+        &self.client.credential().client_id
+    }
+
     /// Says one thing in answer to a question, in the chat that it was asked in.
     pub(super) async fn reply(
         &self,
         question: &Question<'_>,
         answer: &Say,
-    ) -> Result<Via, ReplyError> {
+    ) -> Result<Receipt, ReplyError> {
         match answer {
             Say::Message(message) => self.reply_with(question, message).await,
-            Say::File { kind, path, name } => {
-                let message = self.upload(question.received_at, *kind, path, name).await?;
+            file => {
+                let message = upload::message(&self.client, question.received_at, file).await?;
                 self.reply_with(question, &message).await
             }
         }
-    }
-
-    /// Uploads a file, and makes the message that shows it. What DingTalk does not take as a picture
-    /// goes as a file. `received_at` is when what it answers came.
-    pub(super) async fn upload(
-        &self,
-        received_at: i64,
-        kind: AttachmentKind,
-        path: &Path,
-        name: &str,
-    ) -> Result<RobotMessage, ReplyError> {
-        let fail = |problem, detail| ReplyError::File { name: name.to_owned(), problem, detail };
-        let extension = name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase());
-        let shown = ["jpg", "jpeg", "gif", "png", "bmp"];
-        let is_picture = kind == AttachmentKind::Picture
-            && extension.is_some_and(|e| shown.contains(&e.as_str()));
-        let media_type = if is_picture { MediaType::Image } else { MediaType::File };
-        let from = path.to_owned();
-        let read = tokio::task::spawn_blocking(move || read_file(&from, media_type.limit())).await;
-        let read = read.unwrap_or_else(|e| Err((FileProblem::Unreadable, e.to_string())));
-        let bytes =
-            read.map_err(|(problem, e)| fail(problem, format!("{}: {e}", path.display())))?;
-        // Uploaded twice is not said twice: these repeats are not counted.
-        let upload = || self.client.upload(media_type, name, bytes.clone());
-        let media_id = match persist(received_at, upload, |_| ()).await {
-            Ok(media_id) => media_id,
-            Err(e) if e.prospect() == Prospect::Never => {
-                return Err(fail(FileProblem::Refused, e.to_string()));
-            }
-            Err(e) => return Err(e.into()),
-        };
-        Ok(match media_type {
-            MediaType::Image => RobotMessage::Image { media_id },
-            MediaType::File => RobotMessage::File { media_id, name: name.to_owned() },
-        })
     }
 
     /// By the question's webhook, by the robot API when that is dead or cannot carry the message, and
@@ -210,7 +187,7 @@ impl Replier {
         &self,
         question: &Question<'_>,
         answer: &RobotMessage,
-    ) -> Result<Via, ReplyError> {
+    ) -> Result<Receipt, ReplyError> {
         let message = question.message;
         let address = Self::address(message);
         let body = answer.webhook_body();
@@ -227,7 +204,9 @@ impl Replier {
                     Ok(self.client.send_by_session(url, body).await?)
                 };
                 match self.persist(question, post).await {
-                    Ok(()) => return Ok(Via::SessionWebhook),
+                    Ok(()) => {
+                        return Ok(Receipt { via: Via::SessionWebhook, process_query_key: None });
+                    }
                     Err(ReplyError::WebhookExpired) => "expired",
                     Err(ReplyError::Api(e)) if e.is_session_gone() => "gone (300001)",
                     Err(ReplyError::Api(e @ OpenApiError::UntrustedHost { .. })) => {
@@ -241,15 +220,15 @@ impl Replier {
         let robot_code = self.robot_code(message);
         match address {
             Ok(Address::User(user)) => {
-                self.persist(question, || self.send_directly(&robot_code, user, answer)).await?;
-                Ok(Via::BatchSend)
+                let send = || self.send_directly(&robot_code, user, answer);
+                let key = self.persist(question, send).await?;
+                Ok(Receipt { via: Via::BatchSend, process_query_key: Some(key) })
             }
             Ok(Address::Group(group)) => {
-                let send = || async {
-                    Ok(self.client.group_send(&robot_code, group, answer).await.map(drop)?)
-                };
-                self.persist(question, send).await?;
-                Ok(Via::GroupSend)
+                let send =
+                    || async { Ok(self.client.group_send(&robot_code, group, answer).await?) };
+                let key = ProcessQueryKey::new(self.persist(question, send).await?);
+                Ok(Receipt { via: Via::GroupSend, process_query_key: Some(key) })
             }
             Err(otherwise) => Err(ReplyError::NoAddress { webhook, otherwise }),
         }
@@ -257,13 +236,13 @@ impl Replier {
 
     /// Tries a send as long as it may help. A retry of one that may have succeeded is counted: with a
     /// crash before it was recorded, it is the one way to a double answer.
-    async fn persist<F>(
+    async fn persist<T, F>(
         &self,
         question: &Question<'_>,
         send: impl FnMut() -> F,
-    ) -> Result<(), ReplyError>
+    ) -> Result<T, ReplyError>
     where
-        F: Future<Output = Result<(), ReplyError>>,
+        F: Future<Output = Result<T, ReplyError>>,
     {
         let count = |e: &ReplyError| self.count_possible_duplicate(&e.to_string());
         persist(question.received_at, send, count).await
@@ -299,7 +278,7 @@ impl Replier {
         robot_code: &RobotCode,
         user: &SenderStaffId,
         answer: &RobotMessage,
-    ) -> Result<(), ReplyError> {
+    ) -> Result<ProcessQueryKey, ReplyError> {
         let users = std::slice::from_ref(user);
         let result = self.client.batch_send(robot_code, users, answer).await?;
         let user = || user.as_str().to_owned();
@@ -308,25 +287,9 @@ impl Replier {
         } else if !result.flow_controlled_staff_ids.is_empty() {
             Err(ReplyError::FlowControlled { user: user() })
         } else {
-            Ok(())
+            Ok(ProcessQueryKey::new(result.process_query_key))
         }
     }
-}
-
-/// Reads a file that DingTalk would take.
-fn read_file(path: &Path, limit: usize) -> Result<Bytes, (FileProblem, String)> {
-    let unreadable = |e: std::io::Error| (FileProblem::Unreadable, e.to_string());
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    if length > u64::try_from(limit).unwrap_or(u64::MAX) {
-        return Err((FileProblem::TooLarge, format!("{length} bytes, of at most {limit}")));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    file.read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.is_empty() {
-        return Err((FileProblem::Empty, "0 bytes".to_owned()));
-    }
-    Ok(bytes.into())
 }
 
 /// Whether the webhook of `question` is dead or too near to its end. Without an expiry it is tried.
@@ -339,20 +302,6 @@ fn is_expired(question: &BotMessage, now: SystemTime) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_that_is_too_large_is_not_read() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a");
-        assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::Unreadable);
-        let file = std::fs::File::create(&path).unwrap();
-        assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::Empty);
-        file.set_len(5).unwrap();
-        assert_eq!(read_file(&path, 5).unwrap().len(), 5);
-        // More than any memory holds: its length is asked for first.
-        file.set_len(1 << 40).unwrap();
-        assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::TooLarge);
-    }
 
     #[test]
     fn a_webhook_counts_as_dead_five_minutes_early() {

@@ -11,13 +11,14 @@ use super::conversations::Ticket;
 use super::deliver::{Begun, Part, deliver, deliver_all};
 use super::listen::listen;
 use super::media::MediaStore;
+use super::parts::parts;
 use super::reply::{Question, Replier};
 use super::thinking::Thinking;
 use crate::agent::{Agent, Attempt, Say, Turn, TurnId};
 use crate::backoff::Backoff;
 use crate::openapi::OpenApiClient;
 use crate::protocol::BotMessage;
-use crate::store::{InboxId, Pending, Said, Store, StoreError, UnsentPart};
+use crate::store::{InboxId, Pending, Said, SaidPart, Store, StoreError, UnsentPart};
 
 /// A kept message and what is to be done for it.
 #[derive(Debug)]
@@ -105,9 +106,9 @@ impl Work {
             }
             Task::Say(text) => {
                 opened.tell().await;
-                let parts = vec![Say::text(text)];
-                let said = Said { parts, seq: None, begun: true, ended: true };
-                let parts = keep(&tools, id, said).await?;
+                let says = vec![Say::text(text)];
+                let spoken = Spoken { says, seq: None, begun: true, ended: true };
+                let parts = keep(&tools, id, spoken).await?;
                 return deliver_all(&tools, &question, id, parts).await;
             }
         };
@@ -137,12 +138,37 @@ fn earlier(parts: Vec<UnsentPart>) -> Vec<Part> {
     parts.into_iter().map(part).collect()
 }
 
-/// Keeps a piece of an answer before anything of it is sent.
-pub(super) async fn keep(tools: &Tools, id: InboxId, said: Said) -> Result<Vec<Part>, StoreGone> {
+/// What an agent has just said.
+#[derive(Debug)]
+pub(super) struct Spoken {
+    /// In this order, of any length.
+    pub(super) says: Vec<Say>,
+    /// `seq` of the agent's last event up to here, where it counts them.
+    pub(super) seq: Option<u64>,
+    /// The first of them is about to be sent.
+    pub(super) begun: bool,
+    /// The turn has ended: nothing follows.
+    pub(super) ended: bool,
+}
+
+/// Keeps a piece of an answer before anything of it is sent, as the messages that will be sent: a
+/// restart sends the same ones.
+pub(super) async fn keep(
+    tools: &Tools,
+    id: InboxId,
+    Spoken { says, seq, begun, ended }: Spoken,
+) -> Result<Vec<Part>, StoreGone> {
+    let parts = says.into_iter().flat_map(|say| {
+        let parts = parts(say).into_iter().enumerate();
+        parts.map(|(index, say)| SaidPart { say, continues: index > 0 })
+    });
+    let said = Said { parts: parts.collect(), seq, begun, ended };
     let ids = keep_trying(|| tools.store.said(id, said.clone())).await?;
     let begun = |index| if said.begun && index == 0 { Begun::Now } else { Begun::No };
     let parts = ids.into_iter().zip(said.parts).enumerate();
-    Ok(parts.map(|(index, (id, say))| Part { id, say, begun: begun(index) }).collect())
+    Ok(parts
+        .map(|(index, (id, SaidPart { say, .. }))| Part { id, say, begun: begun(index) })
+        .collect())
 }
 
 /// Asks the store until it succeeds: going on without it could lose a message, or answer one twice.

@@ -12,6 +12,13 @@ use crate::protocol::RobotMessage;
 const KEY: usize = 256;
 const ONE_OF: &str = "exactly one of text, markdown, image, file";
 
+fn shown_as(kind: AttachmentKind, say: Say) -> Say {
+    match say {
+        Say::File { path, name, .. } => Say::File { kind, path, name },
+        other => other,
+    }
+}
+
 /// Reads `{"to", "text" | "markdown" | "image" | "file", "key"?, "clientId"?}`; returns the `clientId`, too.
 pub(super) fn parse(body: &[u8]) -> Result<(Option<String>, Push), BadField> {
     let mut fields = Fields::body(body)?;
@@ -19,22 +26,12 @@ pub(super) fn parse(body: &[u8]) -> Result<(Option<String>, Push), BadField> {
     let given = [
         fields.text("text")?.map(|text| Ok(Say::text(text))),
         fields.take("markdown").map(markdown),
-        fields.take("image").map(|value| {
-            Ok(match file(value, "image")? {
-                Say::File { path, name, .. } => {
-                    Say::File { kind: AttachmentKind::Picture, path, name }
-                }
-                say @ Say::Message(_) => say,
-            })
-        }),
-        fields.take("file").map(|value| {
-            Ok(match file(value, "file")? {
-                Say::File { path, name, .. } => {
-                    Say::File { kind: AttachmentKind::File, path, name }
-                }
-                say @ Say::Message(_) => say,
-            })
-        }),
+        fields
+            .take("image")
+            .map(|value| file(value, "image").map(|say| shown_as(AttachmentKind::Picture, say))),
+        fields
+            .take("file")
+            .map(|value| file(value, "file").map(|say| shown_as(AttachmentKind::File, say))),
     ];
     let key = fields.text("key")?;
     if let Some(long) = key.as_ref().filter(|key| key.len() > KEY) {

@@ -19,6 +19,10 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub enum MediaType {
     /// jpg, gif, png, bmp; 20 MB.
     Image,
+    /// amr, mp3, wav; 2 MB.
+    Voice,
+    /// mp4; 20 MB.
+    Video,
     /// Anything else; 20 MB. Its documented formats are documents and archives.
     File,
 }
@@ -27,6 +31,8 @@ impl MediaType {
     fn name(self) -> &'static str {
         match self {
             Self::Image => "image",
+            Self::Voice => "voice",
+            Self::Video => "video",
             Self::File => "file",
         }
     }
@@ -34,7 +40,8 @@ impl MediaType {
     /// The most bytes that DingTalk takes.
     pub fn limit(self) -> usize {
         match self {
-            Self::Image | Self::File => 20 << 20,
+            Self::Voice => 2 << 20,
+            Self::Image | Self::Video | Self::File => 20 << 20,
         }
     }
 }

@@ -78,7 +78,7 @@ impl OpenApiClient {
     }
 }
 
-fn strings(list: &Value) -> Vec<String> {
+pub(super) fn strings(list: &Value) -> Vec<String> {
     let items = list.as_array().map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect()
 }

@@ -95,6 +95,8 @@ pub struct Media {
     pub file_name: Option<String>,
     /// Where the drive has it; files only.
     pub place: Option<DrivePlace>,
+    /// `duration` in milliseconds; voices only, since nobody says in what a video's is.
+    pub duration_ms: Option<u64>,
 }
 
 /// A file of DingTalk's drive.
@@ -213,6 +215,7 @@ fn media(body: &Body) -> Option<Media> {
         download_code,
         file_name: body.string("fileName"),
         place: place.map(|(space_id, file_id)| DrivePlace { space_id, file_id }),
+        duration_ms: None,
     };
     (media != Media::default()).then_some(media)
 }
@@ -220,7 +223,9 @@ fn media(body: &Body) -> Option<Media> {
 /// The words alone are worth reading, too.
 fn audio(body: &Body) -> Option<Content> {
     let recognition = body.string("recognition").map(|words| words.trim().to_owned());
-    let media = media(body).or_else(|| recognition.as_ref().map(|_| Media::default()))?;
+    let duration_ms = body.string("duration").and_then(|text| text.trim().parse().ok());
+    let media = media(body).map(|media| Media { duration_ms, ..media });
+    let media = media.or_else(|| recognition.as_ref().map(|_| Media::default()))?;
     Some(Content::Audio { media, recognition })
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{NewMessage, Recovered, Said, Store, StoreError};
+use super::{NewMessage, Recovered, Said, SaidPart, SentMessage, Store, StoreError};
 use crate::agent::Say;
 use crate::credential::ClientId;
-use crate::protocol::{ConversationId, MessageId, MsgId, RobotMessage};
+use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey, RobotMessage};
 
 pub(super) fn message(app: &str, n: i64) -> NewMessage {
     NewMessage {
@@ -22,8 +22,12 @@ fn text(text: &str) -> Say {
     Say::text(text)
 }
 
+fn whole(parts: Vec<Say>) -> Vec<SaidPart> {
+    parts.into_iter().map(SaidPart::from).collect()
+}
+
 fn all(parts: Vec<Say>) -> Said {
-    Said { parts, seq: None, begun: true, ended: true }
+    Said { parts: whole(parts), seq: None, begun: true, ended: true }
 }
 
 fn left(recovered: &Recovered) -> Vec<(String, Vec<(Say, bool)>)> {
@@ -95,6 +99,29 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     assert_eq!(other.unfinished.len(), 1);
 
     what_is_said_piece_by_piece(&mut open).await;
+    what_was_sent_is_found_by_its_key(&mut open).await;
+}
+
+async fn what_was_sent_is_found_by_its_key<S: Store>(
+    open: &mut impl FnMut() -> Result<S, StoreError>,
+) {
+    let (app, key) = (ClientId::new("keys"), ProcessQueryKey::new("Pqk1"));
+    let sent = SentMessage {
+        client_id: app.clone(),
+        process_query_key: key.clone(),
+        conversation_id: ConversationId::new("cid"),
+        text: "said".to_owned(),
+        sent_at: crate::unix_time::now_ms(),
+    };
+    let store = open().unwrap();
+    store.remember_sent(sent.clone()).await.unwrap();
+    drop(store);
+    let store = open().unwrap();
+    assert_eq!(store.sent_message(&app, &key).await.unwrap(), Some(sent));
+    // Case matters, and so does whose it is.
+    let none = store.sent_message(&app, &ProcessQueryKey::new("pqk1")).await.unwrap();
+    assert_eq!(none, None);
+    assert_eq!(store.sent_message(&ClientId::new("other"), &key).await.unwrap(), None);
 }
 
 /// A turn that goes on: what it has said is not all.
@@ -102,7 +129,7 @@ async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result
     let app = ClientId::new("pieces");
     let store = open().unwrap();
     let id = store.take_in(message("pieces", 7)).await.unwrap();
-    let piece = |parts, seq, ended| Said { parts, seq, begun: false, ended };
+    let piece = |parts, seq, ended| Said { parts: whole(parts), seq, begun: false, ended };
     let first = store.said(id, piece(vec![text("a")], Some(3), false)).await.unwrap();
     store.begin(first[0]).await.unwrap();
     store.sent(first[0], None).await.unwrap();
@@ -123,10 +150,19 @@ async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result
     store.sent(second[1], None).await.unwrap();
     assert!(store.recover(&app, 0, 9).await.unwrap().unfinished.is_empty());
 
+    // What is too long for one message is one thing said.
+    let id = store.take_in(message("pieces", 9)).await.unwrap();
+    let mut parts = whole(vec![text("e"), text("f"), text("g")]);
+    parts[1].continues = true;
+    store.said(id, Said { parts, seq: None, begun: true, ended: false }).await.unwrap();
+    let unfinished = store.recover(&app, 0, 9).await.unwrap().unfinished;
+    assert_eq!((unfinished[0].said, unfinished[0].parts.len()), (2, 3));
+    store.failed(id, "enough".to_owned()).await.unwrap();
+
     // The end may come after all has arrived.
     let id = store.take_in(message("pieces", 8)).await.unwrap();
-    let part =
-        store.said(id, Said { parts: vec![text("d")], seq: None, begun: true, ended: false });
+    let parts = whole(vec![text("d")]);
+    let part = store.said(id, Said { parts, seq: None, begun: true, ended: false });
     store.sent(part.await.unwrap()[0], None).await.unwrap();
     assert_eq!(store.recover(&app, 0, 9).await.unwrap().unfinished.len(), 1);
     store.said(id, piece(Vec::new(), None, true)).await.unwrap();

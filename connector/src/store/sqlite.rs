@@ -6,6 +6,7 @@
 
 mod queries;
 mod schema;
+mod sent_messages;
 mod writer;
 
 use std::fmt;
@@ -17,8 +18,11 @@ use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
 use self::writer::{Barrier, Job, Work};
-use super::{InboxId, NewMessage, OutboxId, Pending, Recovered, Said, Store, StoreError};
+use super::{
+    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
+};
 use crate::credential::ClientId;
+use crate::protocol::ProcessQueryKey;
 
 /// An open file. Dropping it waits until everything queued is durable.
 pub struct SqliteStore {
@@ -117,6 +121,19 @@ impl Store for SqliteStore {
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {
         self.work(move |db| queries::failed(db, message, &reason))
     }
+
+    fn remember_sent(&self, message: SentMessage) -> Pending<()> {
+        self.work(move |db| sent_messages::remember(db, &message))
+    }
+
+    fn sent_message(
+        &self,
+        client_id: &ClientId,
+        key: &ProcessQueryKey,
+    ) -> Pending<Option<SentMessage>> {
+        let (client_id, key) = (client_id.clone(), key.clone());
+        self.work(move |db| sent_messages::find(db, &client_id, &key))
+    }
 }
 
 #[cfg(test)]
@@ -153,7 +170,7 @@ mod tests {
         let store = SqliteStore::open(&path).unwrap();
         for n in 1..=2 {
             let id = store.take_in(contract::message("app", n)).await.unwrap();
-            let parts = vec![Say::text("a"), Say::text("b")];
+            let parts = vec![Say::text("a").into(), Say::text("b").into()];
             store.said(id, Said { parts, seq: None, begun: true, ended: true }).await.unwrap();
         }
         let db = rusqlite::Connection::open(&path).unwrap();

@@ -8,7 +8,7 @@ use mock_dingtalk::{
     Times, When,
 };
 
-use crate::embedded::{Scripted, start};
+use crate::played::Played;
 use crate::support::World;
 
 /// How we are known to be free of a defect.
@@ -218,8 +218,8 @@ async fn access_token_at_a_webhook() {
 #[tokio::test]
 async fn conversations_by_their_last_8_characters() {
     let world = World::new().await;
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     let ids = ["cidAAAAAAAAsamesame", "cidBBBBBBBBsamesame"];
     let mut turns = Vec::new();
     for id in ids {
@@ -315,8 +315,8 @@ async fn no_ack_for_what_is_not_handled() {
 #[tokio::test]
 async fn deaf_during_a_long_turn() {
     let world = World::new().await;
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     world.app.say("user0001", "think long").await.unwrap();
     let _turn = asked.recv().await.unwrap();
     world.app.cut("all", &Cut::BlackHole).unwrap();
@@ -351,8 +351,8 @@ async fn old_messages_dropped() {
 #[tokio::test]
 async fn messages_beyond_a_hundred_dropped() {
     let world = World::new().await;
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     for n in 0..300 {
         let said = world.app.say("user0001", &n.to_string()).await.unwrap();
         assert_eq!(said.state, SaidState::Pushed);
@@ -376,8 +376,8 @@ async fn errcode_inside_200_counts_as_sent() {
 #[tokio::test]
 async fn expired_webhook_loses_the_answer() {
     let world = World::new().await;
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     world.app.say("user0001", "take your time").await.unwrap();
     let turn = asked.recv().await.unwrap();
     world.app.clock().advance(Duration::from_secs(2 * 3_600));
@@ -410,8 +410,8 @@ async fn voice_without_a_transcript() {
 #[tokio::test]
 async fn common_beginning_of_two_blocks() {
     let world = World::new().await;
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     world.app.say("user0001", "twice").await.unwrap();
     let turn = asked.recv().await.unwrap();
     let blocks = ["Step one: look", "Step one: look, then leap", "Step one: look"];

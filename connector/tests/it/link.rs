@@ -386,8 +386,10 @@ async fn wrong_requests_are_told_what_would_be_right() {
         assert_eq!(found, status, "{path} {answer}");
         assert!(answer["error"].as_str().unwrap().contains(part), "{path} {answer}");
     }
-    let (status, answer) = link.post_raw(&events, &vec![b' '; 2 << 20]).await.unwrap();
-    assert_eq!(status, 413, "{answer}");
+    // It is not read to its end, so that the answer may be lost with what was still on its way.
+    if let Some((status, answer)) = link.post_raw(&events, &vec![b' '; 2 << 20]).await {
+        assert_eq!(status, 413, "{answer}");
+    }
     assert_eq!(link.get("/v1/health").await, (200, json!({ "v": 1, "ok": true })));
     // None of it counted.
     assert_eq!(link.event(&turn, &done(1)).await.0, 200);

@@ -1,12 +1,12 @@
 //! The connector over real sockets: mostly the program itself, against the mock.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
+mod answers;
 mod cli;
 mod defects;
 mod delivery;
 mod dev;
 mod durable;
-mod embedded;
 mod fetch;
 mod golden;
 mod hostile;
@@ -14,12 +14,16 @@ mod link;
 mod link_client;
 mod media;
 mod pieces;
+mod played;
 mod policy;
 mod push;
+mod recall;
 mod reconnect;
 mod refused;
 mod relay;
+mod scripted;
 mod secrets;
+mod send_errors;
 mod shutdown;
 mod store;
 mod support;

@@ -21,7 +21,7 @@ fn group() -> SayConversation {
 }
 
 /// Bytes of a kind that nobody has seen before, so that what comes back is what was sent.
-fn unique(sample: Sample, name: &str) -> Media {
+pub(crate) fn unique(sample: Sample, name: &str) -> Media {
     let mut media = sample.media();
     let mut bytes = media.bytes.to_vec();
     bytes.extend_from_slice(name.as_bytes());
@@ -32,7 +32,7 @@ fn unique(sample: Sample, name: &str) -> Media {
 }
 
 /// Whether a row of `sent` shows this file.
-fn shows(world: &World, row: &SentRow, file: &Media) -> bool {
+pub(crate) fn shows(world: &World, row: &SentRow, file: &Media) -> bool {
     let media = row.media.as_ref().expect("the row has a file");
     let id = media["mediaId"].as_str().expect("it was uploaded");
     let kept = world.app.inbound_media(id).unwrap().expect("it is kept");
@@ -57,7 +57,7 @@ async fn a_picture_comes_back_as_a_picture_alone_and_in_a_group() {
 }
 
 #[tokio::test]
-async fn files_videos_and_voices_come_back_as_files() {
+async fn files_and_videos_come_back_as_files_and_a_voice_as_a_voice() {
     let (world, _running) = start().await;
     let file = unique(Sample::Pdf, "报告 2026.pdf");
     world.app.say_file("user0001", file.clone()).await.unwrap();
@@ -74,7 +74,16 @@ async fn files_videos_and_voices_come_back_as_files() {
     world.app.say_audio("user0001", voice.clone(), "good morning").await.unwrap();
     let sent = world.app.wait_sent(4).await.unwrap();
     assert_eq!(sent[2].text, "good morning");
+    assert_eq!(sent[3].msgtype, "audio");
+    let param = sent[3].raw["msgParam"].as_str().unwrap();
+    assert!(param.contains(r#""duration":"4000""#), "{param}");
     assert!(shows(&world, &sent[3], &voice));
+    // What cannot be played as one is a file.
+    let wave = unique(Sample::Wav, "voice.wav");
+    world.app.say_audio("user0001", wave.clone(), "a wave").await.unwrap();
+    let sent = world.app.wait_sent(6).await.unwrap();
+    assert_eq!(sent[5].msgtype, "file");
+    assert!(shows(&world, &sent[5], &wave));
 }
 
 #[tokio::test]

@@ -4,14 +4,14 @@ use dingtalk_connector::agent::Say;
 use dingtalk_connector::gateway::Gateway;
 use dingtalk_connector::store::sqlite::FILE;
 
-use crate::embedded::{Scripted, config, start, store};
+use crate::played::Played;
 use crate::support::{World, eventually};
 
 #[tokio::test]
 async fn a_piece_is_sent_while_the_agent_goes_on() {
     let world = World::new().await;
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     world.app.say("user0001", "count").await.unwrap();
     let turn = asked.recv().await.unwrap();
     assert!(!turn.attempt.resumed);
@@ -29,10 +29,10 @@ async fn a_piece_is_sent_while_the_agent_goes_on() {
 #[tokio::test]
 async fn a_turn_that_a_crash_cut_off_comes_again_with_what_it_had_said() {
     let world = World::new().await;
-    let (agent, mut asked) = Scripted::new();
+    let (agent, mut asked) = Played::new();
     // A runtime that is thrown away with everything in it is a process that is killed.
     let doomed = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let (config, store) = (config(&world, agent.clone()), store(&world));
+    let (config, store) = (world.gateway_config(agent.clone()), world.store());
     let started = doomed.spawn(async { Gateway::start(config, store).await.unwrap() });
     let gateway = started.await.unwrap();
     world.app.wait_connections(1).await.unwrap();
@@ -47,7 +47,7 @@ async fn a_turn_that_a_crash_cut_off_comes_again_with_what_it_had_said() {
     doomed.shutdown_background();
     drop((gateway, turn));
 
-    let _gateway = start(&world, agent).await;
+    let _gateway = world.start_with(agent).await;
     let turn = asked.recv().await.unwrap();
     assert_eq!((turn.attempt.resumed, turn.attempt.said), (true, 1));
     assert_eq!(turn.turn.text, "count");

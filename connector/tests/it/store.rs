@@ -8,16 +8,16 @@ use dingtalk_connector::agent::Echo;
 use dingtalk_connector::credential::ClientId;
 use dingtalk_connector::gateway::access::DmPolicy;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
+use dingtalk_connector::protocol::ProcessQueryKey;
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
-    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, Store, StoreError,
+    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
 };
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
 };
 use tokio::sync::watch;
 
-use crate::embedded::config;
 use crate::support::{World, eventually};
 
 /// How the next messages are kept.
@@ -78,6 +78,18 @@ impl Store for Moody {
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {
         self.inner.failed(message, reason)
     }
+
+    fn remember_sent(&self, message: SentMessage) -> Pending<()> {
+        self.inner.remember_sent(message)
+    }
+
+    fn sent_message(
+        &self,
+        client_id: &ClientId,
+        key: &ProcessQueryKey,
+    ) -> Pending<Option<SentMessage>> {
+        self.inner.sent_message(client_id, key)
+    }
 }
 
 async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
@@ -86,7 +98,7 @@ async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
     let inner = SqliteStore::open(&world.dir.path().join(FILE)).unwrap();
     let (mood, barriers) = (watch::Sender::new(Mood::Well), AtomicUsize::new(0));
     let store = Arc::new(Moody { inner, mood, barriers, moods: AtomicUsize::new(0) });
-    let settings = GatewayConfig { dm_policy, ..config(&world, Arc::new(Echo)) };
+    let settings = GatewayConfig { dm_policy, ..world.gateway_config(Arc::new(Echo)) };
     let gateway = Gateway::start(settings, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
     world.app.wait_connections(1).await.unwrap();
     (world, store, gateway)

@@ -3,10 +3,22 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dingtalk_connector::agent::Agent;
+use dingtalk_connector::credential::{ClientId, Credential};
+use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
+use dingtalk_connector::gateway::{Gateway, GatewayConfig};
+use dingtalk_connector::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
+use dingtalk_connector::redact::Secret;
+use dingtalk_connector::store::Store;
+use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
+use dingtalk_connector::stream::SessionConfig;
+use dingtalk_connector::tls;
 use mock_dingtalk::{App, AppOptions, MockDingtalk};
 use tempfile::TempDir;
+use url::Url;
 
 /// How long anything may take that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,6 +40,52 @@ impl World {
         let mock = MockDingtalk::start().await.expect("the mock starts");
         let app = mock.app_with(options).expect("the app can be minted");
         Self { mock, app, dir: tempfile::tempdir().expect("a temporary directory") }
+    }
+
+    /// What a client of this app's API needs.
+    pub(crate) fn openapi_config(&self) -> OpenApiConfig {
+        let url = Url::parse(self.mock.url()).expect("the mock has a URL");
+        let endpoints = Endpoints { openapi: url.clone(), oapi: url };
+        OpenApiConfig {
+            trusted: TrustedHosts::new(&endpoints, []),
+            endpoints,
+            credential: Credential {
+                client_id: ClientId::new(self.app.client_id()),
+                client_secret: Secret::new(self.app.client_secret()),
+            },
+            tls: tls::no_trust(),
+            system_proxy: false,
+            timeout: Duration::from_secs(10),
+            calls_per_second: CALLS_PER_SECOND,
+        }
+    }
+
+    /// A robot inside of the test, with an agent of its own; everybody may talk to it.
+    pub(crate) fn gateway_config(&self, agent: Arc<dyn Agent>) -> GatewayConfig {
+        GatewayConfig {
+            openapi: self.openapi_config(),
+            session: SessionConfig::default(),
+            handshake_timeout: Duration::from_secs(10),
+            agent,
+            state_dir: self.dir.path().to_owned(),
+            dm_policy: DmPolicy::Open,
+            group_policy: GroupPolicy::Open,
+            show_thinking: true,
+            delegate: true,
+        }
+    }
+
+    /// The store in the world's directory.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::new(SqliteStore::open(&self.dir.path().join(FILE)).expect("the store opens"))
+    }
+
+    /// Starts such a robot with its store, and waits until it is connected.
+    pub(crate) async fn start_with(&self, agent: Arc<dyn Agent>) -> Gateway {
+        let config = self.gateway_config(agent);
+        let gateway = Gateway::start(config, self.store()).await.expect("the robot starts");
+        self.app.wait_connections(1).await.expect("the connector connects");
+        gateway
     }
 
     /// `ddingtalk gateway` with a clean environment that points at the mock.

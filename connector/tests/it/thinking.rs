@@ -3,7 +3,7 @@
 use dingtalk_connector::agent::Say;
 use mock_dingtalk::{Action, Fault, Times, When};
 
-use crate::embedded::{Asked, Scripted, start};
+use crate::played::{Asked, Played};
 use crate::support::{World, eventually};
 
 async fn marks(world: &World, count: usize) {
@@ -15,8 +15,8 @@ async fn marks(world: &World, count: usize) {
 #[tokio::test]
 async fn a_message_is_marked_from_its_receipt_to_the_end_of_its_turn() {
     let world = World::new().await;
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     let said = world.app.say("user0001", "think").await.unwrap();
     let turn = asked.recv().await.unwrap();
     marks(&world, 1).await;
@@ -40,8 +40,8 @@ async fn an_answer_does_not_wait_for_its_mark() {
     let world = World::new().await;
     let emotions = || When::Path("/v1.0/robot/emotion/reply".to_owned());
     world.app.fault(Fault::always(emotions(), Action::Hang)).unwrap();
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     world.app.say("user0001", "think").await.unwrap();
     let Asked { speaker, .. } = asked.recv().await.unwrap();
     speaker.say(Say::text("thought".to_owned())).await;
@@ -58,8 +58,8 @@ async fn refused_for_too_many_calls_every_answer_still_arrives_once() {
     let gone = Action::code(200, "300001", "gone");
     let webhook = When::Path("/robot/sendBySession".to_owned());
     world.app.fault(Fault::always(webhook, gone)).unwrap();
-    let (agent, mut asked) = Scripted::new();
-    let _gateway = start(&world, agent).await;
+    let (agent, mut asked) = Played::new();
+    let _gateway = world.start_with(agent).await;
     for n in 0..4 {
         world.app.say(&format!("user000{n}"), "go").await.unwrap();
         let turn = asked.recv().await.unwrap();

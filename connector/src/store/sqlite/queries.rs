@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use tracing::error;
 
 use super::super::{InboxId, NewMessage, OutboxId, Recovered, Said, Seen, Unfinished, UnsentPart};
+use super::sent_messages;
 use crate::credential::ClientId;
 use crate::protocol::{MessageId, MsgId};
 use crate::unix_time::now_ms;
@@ -35,15 +36,20 @@ pub(super) fn said(
     said: &Said,
 ) -> rusqlite::Result<Vec<OutboxId>> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO outbox (inbox_id, message, begun) VALUES (:inbox_id, :message, :begun)",
+        "INSERT INTO outbox (inbox_id, message, begun, continues)
+         VALUES (:inbox_id, :message, :begun, :continues)",
     )?;
     let mut ids = Vec::with_capacity(said.parts.len());
     for (index, part) in said.parts.iter().enumerate() {
-        let text = serde_json::to_string(part)
+        let text = serde_json::to_string(&part.say)
             .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
         let begun = said.begun && index == 0;
-        insert
-            .execute(named_params! { ":inbox_id": message.0, ":message": text, ":begun": begun })?;
+        insert.execute(named_params! {
+            ":inbox_id": message.0,
+            ":message": text,
+            ":begun": begun,
+            ":continues": part.continues,
+        })?;
         ids.push(OutboxId(db.last_insert_rowid()));
     }
     if let Some(seq) = said.seq {
@@ -116,7 +122,7 @@ pub(super) fn recover(
 fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Vec<Unfinished>> {
     let mut messages = db.prepare(
         "SELECT id, data, received_at, ended,
-             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id), seq
+             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id AND NOT continues), seq
          FROM inbox
          WHERE finished_at IS NULL AND client_id = :client_id ORDER BY id",
     )?;
@@ -185,8 +191,8 @@ fn seen(
     Ok(seen)
 }
 
-/// Removes some of the messages that were finished and came long ago, oldest first. Returns whether
-/// there may be more.
+/// Removes some of the messages that were finished and came long ago, and of what was sent then, oldest
+/// first. Returns whether there may be more.
 pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<bool> {
     let before = now.saturating_sub(KEEP_MS);
     let db = connection.transaction()?;
@@ -197,6 +203,7 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<b
             |row| row.get(0),
         )
         .optional()?;
+    let forgotten = sent_messages::prune(&db, before, PRUNE_ROWS)?;
     let mut removed = 0;
     for statement in [
         "DELETE FROM outbox WHERE inbox_id IN (
@@ -211,7 +218,7 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<b
         removed = db.execute(statement, params)?;
     }
     db.commit()?;
-    Ok(i64::try_from(removed).is_ok_and(|messages| messages >= PRUNE_ROWS))
+    Ok(i64::try_from(removed.max(forgotten)).is_ok_and(|messages| messages >= PRUNE_ROWS))
 }
 
 #[cfg(test)]

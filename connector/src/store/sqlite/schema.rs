@@ -40,6 +40,18 @@ const MIGRATIONS: &[&str] = &[
      WHERE finished_at IS NULL AND id IN (SELECT inbox_id FROM outbox);",
     // 3. Agents outside of the process count their events, so that repeats are recognised.
     "ALTER TABLE inbox ADD COLUMN seq INTEGER NOT NULL DEFAULT 0;",
+    // 4. Long answers are several parts of one thing said, there are more kinds of messages, and what
+    // was sent under a key can be found by it. No ack waits for this index.
+    "ALTER TABLE outbox ADD COLUMN continues INTEGER NOT NULL DEFAULT 0;
+     CREATE TABLE sent_message (
+         id INTEGER PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         process_query_key TEXT NOT NULL,
+         conversation_id TEXT NOT NULL,
+         text TEXT NOT NULL,
+         sent_at INTEGER NOT NULL
+     ) STRICT;
+     CREATE INDEX sent_message_key ON sent_message (process_query_key);",
 ];
 
 /// Opens or makes the file.

@@ -1,0 +1,288 @@
+//! One text becomes parts that each fit.
+//!
+//! A part ends at the end of a paragraph, else of a line, else of a character. Code that goes on is
+//! closed and opened again in the same way; a table stays whole where it fits into a part of its own,
+//! and else its header comes again.
+
+use std::ops::Range;
+
+use super::lines::{Before, Line, Mark, lines};
+use super::render::GUARD;
+
+/// How a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syntax {
+    /// As it is: nothing means anything.
+    Plain,
+    /// Markdown.
+    Markdown,
+}
+
+/// A part of a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// What to send.
+    pub text: String,
+    /// The bytes of the source that it carries. Around them stands only what keeps code and tables
+    /// whole; between two parts only white space is left out.
+    pub source: Range<usize>,
+}
+
+/// The smallest budget, so that any fence fits with something in it.
+pub const MIN_BUDGET: usize = 2_048;
+
+/// Bytes of a text within a JSON string, escapes counted: what the limits of DingTalk are about.
+pub fn weight(text: &str) -> usize {
+    text.chars().map(of_char).sum()
+}
+
+fn of_char(c: char) -> usize {
+    match c {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        c if c < ' ' => 6,
+        c => c.len_utf8(),
+    }
+}
+
+/// Weight of a line feed.
+const LINE_FEED: usize = 2;
+
+/// Splits a text into parts of at most `budget` [`weight`] each ([`MIN_BUDGET`] at least). Markdown is
+/// that of [`render`](super::render).
+pub fn split(source: &str, budget: usize, syntax: Syntax) -> Vec<Part> {
+    let budget = budget.max(MIN_BUDGET);
+    if weight(source) <= budget {
+        return vec![Part { text: source.to_owned(), source: 0..source.len() }];
+    }
+    let splitter = Splitter { source, lines: lines(source, syntax), budget, syntax };
+    let mut parts = Vec::new();
+    let mut at = splitter.skip_blank(Start { line: 0, byte: 0, prefix: String::new() });
+    while at.line < splitter.lines.len() {
+        let (part, next) = splitter.part(&at);
+        parts.push(part);
+        at = splitter.skip_blank(next);
+    }
+    if parts.is_empty() {
+        // White space only: a message without words, as it was said.
+        parts.push(Part { text: String::new(), source: 0..0 });
+    }
+    parts
+}
+
+struct Splitter<'a> {
+    source: &'a str,
+    lines: Vec<Line<'a>>,
+    budget: usize,
+    syntax: Syntax,
+}
+
+/// Where a part starts.
+struct Start {
+    line: usize,
+    /// Within the line; 0 is its beginning.
+    byte: usize,
+    /// What comes again there.
+    prefix: String,
+}
+
+/// Where a part ends: before this line, or within it.
+struct End {
+    line: usize,
+    byte: usize,
+}
+
+/// An end that fits.
+#[derive(Clone, Copy)]
+struct Fit {
+    line: usize,
+    /// Weight of the part.
+    fill: usize,
+}
+
+impl Splitter<'_> {
+    /// Outside of code a part starts with something to be seen.
+    fn skip_blank(&self, mut at: Start) -> Start {
+        while let Some(line) = self.lines.get(at.line)
+            && line.opener.is_none()
+            && line.text[at.byte..].trim().is_empty()
+        {
+            at = Start { line: at.line + 1, byte: 0, prefix: String::new() };
+        }
+        at
+    }
+
+    /// The part that starts at `at`, and where the next one does.
+    fn part(&self, at: &Start) -> (Part, Start) {
+        let end = self.end(at);
+        let from = self.lines[at.line].start + at.byte;
+        let next = self.start(&end);
+        let to = match self.lines.get(end.line) {
+            None => self.source.len(),
+            Some(line) if end.byte > 0 => line.start + end.byte,
+            Some(line) => line.start - 1,
+        };
+        let suffix = self.suffix(&end);
+        let body = &self.source[from..to];
+        let body = if suffix.is_empty() && end.byte == 0 { body.trim_end() } else { body };
+        let text = format!("{}{body}{suffix}", at.prefix);
+        (Part { text, source: from..from + body.len() }, next)
+    }
+
+    fn end(&self, at: &Start) -> End {
+        let mut used = weight(&at.prefix);
+        let (mut block, mut any) = (None, None);
+        let mut over = at.line;
+        for index in at.line..=self.lines.len() {
+            over = index;
+            if index > at.line {
+                let fill = used + weight(&self.suffix(&End { line: index, byte: 0 }));
+                if fill <= self.budget {
+                    let fit = Fit { line: index, fill };
+                    match self.lines.get(index).map(|line| line.before) {
+                        None => return End { line: index, byte: 0 },
+                        Some(Before::Never) => {}
+                        Some(Before::Block) => (block, any) = (Some(fit), Some(fit)),
+                        Some(_) => any = Some(fit),
+                    }
+                }
+                used += LINE_FEED;
+            }
+            let Some(line) = self.lines.get(index) else { break };
+            let skipped = if index == at.line { at.byte } else { 0 };
+            let line = weight(&line.text[skipped..]);
+            if used + line > self.budget {
+                break;
+            }
+            used += line;
+        }
+        let enough = |fit: Fit| fit.fill >= self.budget / 4;
+        if let Some(fit) = block
+            && (enough(fit) || self.fits_alone(fit.line, |before| before == Before::Block))
+        {
+            return End { line: fit.line, byte: 0 };
+        }
+        if let Some(fit) = any
+            && (enough(fit) || self.fits_alone(fit.line, |before| before != Before::Never))
+        {
+            return End { line: fit.line, byte: 0 };
+        }
+        self.cut(at, over)
+    }
+
+    /// Whether the lines from `first` to the next end of their kind fit into a part of their own.
+    fn fits_alone(&self, first: usize, ends: impl Fn(Before) -> bool) -> bool {
+        let mut used = weight(&self.start(&End { line: first, byte: 0 }).prefix);
+        for (index, line) in self.lines.iter().enumerate().skip(first) {
+            if index > first && ends(line.before) {
+                return used + weight(&self.suffix(&End { line: index, byte: 0 })) <= self.budget;
+            }
+            used += weight(line.text) + LINE_FEED;
+            if used > self.budget {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Ends a part within a line, of `over` or, if there is no room in that, of one before it.
+    fn cut(&self, at: &Start, over: usize) -> End {
+        let mut over = over.min(self.lines.len() - 1);
+        let mut room = self.room(at, over);
+        while over > at.line {
+            let line = &self.lines[over];
+            if line.opener == Some(over) {
+                return End { line: over, byte: 0 };
+            }
+            if room > 0 && !line.closes {
+                break;
+            }
+            over -= 1;
+            room = self.room(at, over);
+        }
+        let text = self.lines[over].text;
+        let first = if over == at.line { at.byte } else { 0 };
+        let (mut byte, mut space) = (first, None);
+        let enough = first + room / 8 * 7;
+        for (offset, c) in text[first..].char_indices() {
+            let next = first + offset + c.len_utf8();
+            // If all of it fits but for what closes it, its last character goes on.
+            let Some(left) = room.checked_sub(of_char(c)).filter(|_| next < text.len()) else {
+                break;
+            };
+            (room, byte) = (left, next);
+            if byte >= enough && (c.is_whitespace() || "。！？；，、".contains(c)) {
+                space = Some(byte);
+            }
+        }
+        End { line: over, byte: space.unwrap_or(byte) }
+    }
+
+    /// Weight that a piece of line `over` may have.
+    fn room(&self, at: &Start, over: usize) -> usize {
+        let before = (at.line..over).map(|index| {
+            let skipped = if index == at.line { at.byte } else { 0 };
+            weight(&self.lines[index].text[skipped..]) + LINE_FEED
+        });
+        let closing = self.lines[over].opener.map_or(0, |opener| weight(&self.closing(opener)));
+        let around = weight(&at.prefix) + before.sum::<usize>() + closing + GUARD.len_utf8();
+        self.budget.saturating_sub(around)
+    }
+
+    fn closing(&self, opener: usize) -> String {
+        let closer = Mark::of(self.lines[opener].text).map(|mark| mark.closer());
+        format!("\n{}", closer.unwrap_or_default())
+    }
+
+    /// What the end of a part needs.
+    fn suffix(&self, end: &End) -> String {
+        let Some(line) = self.lines.get(end.line) else { return String::new() };
+        if end.byte == 0 {
+            return match line.before {
+                Before::Fence(opener) => self.closing(opener),
+                // Only a cut that has no other way ends there.
+                Before::Never => line.opener.map_or_else(String::new, |o| self.closing(o)),
+                Before::Block | Before::Line | Before::Table(_) => String::new(),
+            };
+        }
+        let Some(opener) = line.opener else { return String::new() };
+        let guard =
+            if reads_as_fence(&line.text[..end.byte]) { GUARD.to_string() } else { String::new() };
+        guard + &self.closing(opener)
+    }
+
+    /// Where the next part starts.
+    fn start(&self, end: &End) -> Start {
+        let mut prefix = String::new();
+        if let Some(line) = self.lines.get(end.line) {
+            match (line.before, line.opener) {
+                (Before::Table(header), _) if end.byte == 0 => prefix = self.head(header),
+                (Before::Block, _) if end.byte == 0 => {}
+                (_, Some(opener)) => {
+                    prefix.push_str(self.lines[opener].text);
+                    prefix.push('\n');
+                }
+                _ => {}
+            }
+            if end.byte > 0
+                && self.syntax == Syntax::Markdown
+                && reads_as_fence(&line.text[end.byte..])
+            {
+                prefix.push(GUARD);
+            }
+        }
+        Start { line: end.line, byte: end.byte, prefix }
+    }
+
+    /// The head of a table, unless it is so large that its repetition leaves too little room.
+    fn head(&self, header: usize) -> String {
+        let [header, delimiter] = [header, header + 1].map(|line| self.lines[line].text);
+        let head = format!("{header}\n{delimiter}\n");
+        if weight(&head) <= self.budget / 4 { head } else { String::new() }
+    }
+}
+
+/// Whether a piece of a line could be taken for a fence.
+fn reads_as_fence(piece: &str) -> bool {
+    let piece = piece.trim_start();
+    piece.starts_with("```") || piece.starts_with("~~~")
+}

@@ -1,0 +1,56 @@
+//! What the robot sent and can be quoted.
+
+use rusqlite::{OptionalExtension, Transaction, named_params};
+
+use super::super::SentMessage;
+use crate::credential::ClientId;
+use crate::protocol::{ConversationId, ProcessQueryKey};
+
+pub(super) fn remember(db: &Transaction<'_>, message: &SentMessage) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT INTO sent_message (client_id, process_query_key, conversation_id, text, sent_at)
+         VALUES (:client_id, :key, :conversation_id, :text, :sent_at)",
+    )?
+    .execute(named_params! {
+        ":client_id": message.client_id.as_str(),
+        ":key": message.process_query_key.as_str(),
+        ":conversation_id": message.conversation_id.as_str(),
+        ":text": message.text,
+        ":sent_at": message.sent_at,
+    })?;
+    Ok(())
+}
+
+/// The newest one under a key.
+pub(super) fn find(
+    db: &Transaction<'_>,
+    client_id: &ClientId,
+    key: &ProcessQueryKey,
+) -> rusqlite::Result<Option<SentMessage>> {
+    db.prepare_cached(
+        "SELECT conversation_id, text, sent_at FROM sent_message
+         WHERE process_query_key = :key AND client_id = :client_id ORDER BY id DESC LIMIT 1",
+    )?
+    .query_row(named_params! { ":key": key.as_str(), ":client_id": client_id.as_str() }, |row| {
+        Ok(SentMessage {
+            client_id: client_id.clone(),
+            process_query_key: key.clone(),
+            conversation_id: ConversationId::new(row.get::<_, String>(0)?),
+            text: row.get(1)?,
+            sent_at: row.get(2)?,
+        })
+    })
+    .optional()
+}
+
+/// Forgets some of what was sent before a time, oldest first; returns how many.
+pub(super) fn prune(db: &Transaction<'_>, before: i64, rows: i64) -> rusqlite::Result<usize> {
+    db.execute(
+        "DELETE FROM sent_message WHERE id IN (
+             SELECT id FROM sent_message WHERE id < coalesce(
+                 (SELECT id FROM sent_message WHERE sent_at >= :before ORDER BY id LIMIT 1),
+                 9223372036854775807)
+             ORDER BY id LIMIT :rows)",
+        named_params! { ":before": before, ":rows": rows },
+    )
+}
