@@ -1,11 +1,12 @@
 //! What answers: one turn in, what is to be said out.
 
+pub mod control;
 pub mod echo;
 pub mod none;
+pub mod openai;
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +16,10 @@ use crate::protocol::{
     ConversationId, ConversationType, Media, MsgId, ProcessQueryKey, RobotMessage, SenderStaffId,
 };
 
+pub use control::{Commands, SessionControl, SessionSettings};
 pub use echo::Echo;
 pub use none::Silent;
+pub use openai::OpenAi;
 
 /// One message for the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -221,6 +224,11 @@ pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
     /// Answers one turn through `speaker`; nothing at all is an answer, too. A turn that is to stop is
     /// dropped.
     fn turn(&self, attempt: Attempt, turn: Turn, speaker: Speaker) -> Answer<'_>;
+
+    /// Who understands commands such as `/new`.
+    fn commands(&self) -> Commands<'_> {
+        Commands::Verbatim
+    }
 }
 
 /// Agents that are built in.
@@ -230,14 +238,7 @@ pub enum AgentKind {
     Echo,
     /// Messages are acked, and nothing is said: for measuring.
     None,
-}
-
-impl AgentKind {
-    /// The agent itself.
-    pub fn build(self) -> Arc<dyn Agent> {
-        match self {
-            Self::Echo => Arc::new(Echo),
-            Self::None => Arc::new(Silent),
-        }
-    }
+    /// A model behind any `/v1/chat/completions` endpoint (`OPENAI_BASE_URL`, `OPENAI_MODEL`).
+    #[value(name = "openai")]
+    OpenAi,
 }

@@ -1,6 +1,6 @@
 //! The agent that says what it hears: a first sign of life, and the subject of most tests.
 
-use super::{Agent, Answer, Attempt, Say, Speaker, Turn};
+use super::{Agent, Answer, Attempt, Commands, Say, Speaker, Turn};
 
 /// Answers with the same text, and with the same files.
 #[derive(Debug, Clone, Copy)]
@@ -32,5 +32,9 @@ impl Agent for Echo {
             }
             Ok(())
         })
+    }
+
+    fn commands(&self) -> Commands<'_> {
+        Commands::Ours(None)
     }
 }

@@ -9,15 +9,18 @@ use mock_dingtalk::{App, MockDingtalk};
 use tracing::info;
 use url::Url;
 
+use super::agent::AgentArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::output;
 use super::signals::Signals;
-use crate::agent::AgentKind;
+use crate::agent::Agent;
+use crate::config::ProcessEnvironment;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
+use crate::store::Store;
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::{telemetry, tls};
@@ -27,6 +30,8 @@ pub(super) struct Args {
     /// Send one message as a user, print the robot's answer, and end.
     #[arg(long, value_name = "TEXT")]
     say: Option<String>,
+    #[command(flatten)]
+    agent: AgentArgs,
     /// Where the mock listens, the chat page with it; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -60,9 +65,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         let message = format!("cannot make a temporary directory: {e}; set TMPDIR to another one");
         Failure::new(ExitCode::StateDirectory, message)
     })?;
-    let store = SqliteStore::open(&state_dir.path().join(FILE))?;
-    let mut gateway =
-        Gateway::start(config(&mock, &app, state_dir.path()), Arc::new(store)).await?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.path().join(FILE))?);
+    let client_id = ClientId::new(app.client_id());
+    let agent = args.agent.build(&ProcessEnvironment, &client_id, &store)?;
+    let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
     let work = async {
         match args.say {
             Some(text) => tokio::select! {
@@ -82,8 +88,14 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     outcome
 }
 
-/// Both sides in one process: nothing is read from the environment, no proxy is asked, all is open.
-fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
+/// Both sides in one process: only what the agent needs is read from the environment, no proxy is asked,
+/// all is open.
+fn config(
+    mock: &MockDingtalk,
+    app: &App,
+    agent: Arc<dyn Agent>,
+    state_dir: &Path,
+) -> GatewayConfig {
     let url = Url::parse(mock.url()).expect("the mock's own address is a URL");
     let endpoints = Endpoints { openapi: url.clone(), oapi: url };
     GatewayConfig {
@@ -100,7 +112,7 @@ fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
         },
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
-        agent: AgentKind::Echo.build(),
+        agent,
         state_dir: state_dir.to_owned(),
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,

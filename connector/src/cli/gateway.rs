@@ -7,13 +7,14 @@ use std::time::Duration;
 use clap::Subcommand;
 use tracing::info;
 
+use super::agent::AgentArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::signals::Signals;
-use crate::agent::AgentKind;
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
+use crate::store::Store;
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::{state_dir, telemetry, tls};
@@ -35,9 +36,8 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct RunArgs {
-    /// Who answers.
-    #[arg(long, value_enum, default_value = "echo")]
-    agent: AgentKind,
+    #[command(flatten)]
+    agent: AgentArgs,
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -83,7 +83,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     state_dir::prepare(&state_dir)?;
     let _lock = state_dir::lock(&state_dir)?;
-    let store = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
+    let agent = args.agent.build(&env, &credential.client_id, &store)?;
     let trusted = TrustedHosts::new(&endpoints, args.allow_host);
     let tls = tls_for(&endpoints)?;
     let mut signals = Signals::catch()?;
@@ -91,7 +92,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         client_id = %credential.client_id,
         openapi = %endpoints.openapi,
         state_dir = %state_dir.display(),
-        agent = ?args.agent,
+        agent = ?args.agent.kind,
         dm_policy = ?args.dm_policy,
         group_policy = ?args.group_policy,
         "starting"
@@ -114,7 +115,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             ..SessionConfig::default()
         },
         handshake_timeout: args.handshake_timeout,
-        agent: args.agent.build(),
+        agent,
         state_dir,
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,

@@ -37,6 +37,33 @@ impl<T> Conversations<T> {
         }
     }
 
+    /// Queues an item before all others of its conversation.
+    pub(super) fn push_first(&mut self, conversation: ConversationId, item: T) {
+        let queue = self.waiting.entry(conversation.clone()).or_default();
+        queue.push_front(item);
+        self.waiting_total += 1;
+        if queue.len() == 1 && !self.running.contains(&conversation) {
+            self.ready.push_back(conversation);
+        }
+    }
+
+    /// Takes what waits in a conversation and is `unwanted` out of its queue.
+    pub(super) fn take_out(
+        &mut self,
+        conversation: &ConversationId,
+        unwanted: impl Fn(&T) -> bool,
+    ) -> Vec<T> {
+        let Some(queue) = self.waiting.remove(conversation) else { return Vec::new() };
+        let (out, stay): (Vec<_>, Vec<_>) = queue.into_iter().partition(unwanted);
+        self.waiting_total -= out.len();
+        if stay.is_empty() {
+            self.ready.retain(|ready| ready != conversation);
+        } else {
+            self.waiting.insert(conversation.clone(), stay.into());
+        }
+        out
+    }
+
     /// Takes the next item that may start; its conversation runs until [`finished`](Self::finished).
     pub(super) fn start(&mut self) -> Option<(ConversationId, T)> {
         if self.running.len() >= self.at_once {
@@ -81,6 +108,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_taken_out_never_starts_and_what_comes_first_starts_first() {
+        let mut conversations = Conversations::new(2);
+        let (a, b) = (ConversationId::new("a"), ConversationId::new("b"));
+        for n in 1..=5 {
+            conversations.push(a.clone(), n);
+        }
+        conversations.push(b.clone(), 6);
+        assert_eq!(conversations.start(), Some((a.clone(), 1)));
+        assert_eq!(conversations.take_out(&a, |n| n % 2 == 0), [2, 4]);
+        assert_eq!(conversations.take_out(&b, |_| true), [6]);
+        assert_eq!(conversations.start(), None, "b has nothing left");
+        conversations.push_first(a.clone(), 7);
+        conversations.push_first(b.clone(), 8);
+        assert_eq!(conversations.start(), Some((b, 8)));
+        for n in [7, 3, 5] {
+            conversations.finished(&a);
+            assert_eq!(conversations.start(), Some((a.clone(), n)));
+        }
+        conversations.finished(&a);
+        assert_eq!((conversations.waiting(), conversations.unfinished()), (0, 1));
+    }
 
     proptest! {
         #[test]

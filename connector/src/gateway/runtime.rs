@@ -7,14 +7,15 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 
 use super::DRAIN;
+use super::commands;
 use super::conversations::Conversations;
 use super::intake::{Ids, Intake, Verdict};
-use super::work::{StoreGone, Task, Tools, Work};
+use super::work::{STOPPED, StoreGone, Task, Tools, Work};
 use crate::protocol::{BotMessage, ConversationId};
 use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
 use crate::stream::{Dispatched, FrameRef, StreamHandle};
@@ -34,7 +35,15 @@ pub(super) struct Runtime {
     conversations: Conversations<Work>,
     turns: JoinSet<Result<(), StoreGone>>,
     /// What a running turn belongs to, so that one that panics frees its queue too.
-    turn_of: HashMap<Id, (ConversationId, InboxId)>,
+    turn_of: HashMap<Id, Running>,
+}
+
+/// A running turn.
+struct Running {
+    conversation: ConversationId,
+    message: InboxId,
+    /// Stops it; used once.
+    stop: Option<oneshot::Sender<()>>,
 }
 
 /// How many answers the end found unfinished.
@@ -159,10 +168,7 @@ impl Runtime {
             }
         };
         match task {
-            Ok(task) => {
-                let conversation = message.conversation_id.clone();
-                self.conversations.push(conversation, Work { id, received_at, message, task });
-            }
+            Ok(task) => self.queue(Work { id, received_at, message, task }),
             Err(reason) => drop(self.tools.store.failed(id, reason.to_owned())),
         }
     }
@@ -201,7 +207,7 @@ impl Runtime {
         match outcome {
             Outcome::New(work) => {
                 self.complained = false;
-                self.conversations.push(work.message.conversation_id.clone(), *work);
+                self.queue(*work);
             }
             Outcome::Repeat { ids, failed_keeps, passed: Ok(()) }
                 if failed_keeps == self.failed_keeps =>
@@ -227,11 +233,42 @@ impl Runtime {
         Ok(())
     }
 
+    /// Queues a message. A `/stop` overtakes the queue.
+    fn queue(&mut self, mut work: Work) {
+        let conversation = work.message.conversation_id.clone();
+        if work.is_stop(&*self.tools.agent) {
+            let turns = self.stop(&conversation);
+            info!(turns, %conversation, "turns were stopped by /stop");
+            work.task = Task::Say(commands::stopped(turns));
+            self.conversations.push_first(conversation, work);
+        } else {
+            self.conversations.push(conversation, work);
+        }
+    }
+
+    /// Stops the turn of a conversation, and takes those that wait behind it out of the queue. Returns how
+    /// many there were. That they are finished is queued before anything that `/stop` says.
+    fn stop(&mut self, conversation: &ConversationId) -> usize {
+        let agent = &*self.tools.agent;
+        let waiting = self.conversations.take_out(conversation, |work| work.can_be_stopped(agent));
+        for work in &waiting {
+            drop(self.tools.store.failed(work.id, STOPPED.to_owned()));
+        }
+        let running = self.turn_of.values_mut().filter(|turn| turn.conversation == *conversation);
+        let stopped = running
+            .filter_map(|turn| turn.stop.take())
+            // Nobody hears it any more where all was said already.
+            .filter_map(|stop| stop.send(()).ok())
+            .count();
+        waiting.len() + stopped
+    }
+
     fn start_turns(&mut self) {
         while let Some((conversation, work)) = self.conversations.start() {
             let message = work.id;
-            let id = self.turns.spawn(work.run(self.tools.clone())).id();
-            self.turn_of.insert(id, (conversation, message));
+            let (stop, stopped) = oneshot::channel();
+            let id = self.turns.spawn(work.run(self.tools.clone(), stopped)).id();
+            self.turn_of.insert(id, Running { conversation, message, stop: Some(stop) });
         }
     }
 
@@ -246,7 +283,9 @@ impl Runtime {
             }
             Err(e) => (e.id(), Some(e)),
         };
-        let Some((conversation, message)) = self.turn_of.remove(&id) else { return Ok(()) };
+        let Some(Running { conversation, message, .. }) = self.turn_of.remove(&id) else {
+            return Ok(());
+        };
         if let Some(e) = failure {
             error!(error = %e, "a turn failed; its message gets no answer");
             drop(self.tools.store.failed(message, format!("its turn failed: {e}")));

@@ -6,6 +6,7 @@
 
 mod queries;
 mod schema;
+mod sessions;
 mod writer;
 
 use std::fmt;
@@ -17,7 +18,9 @@ use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
 use self::writer::{Barrier, Job, Work};
+use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
 use super::{InboxId, NewMessage, OutboxId, Pending, Recovered, Said, Store, StoreError};
+use crate::agent::SessionSettings;
 use crate::credential::ClientId;
 
 /// An open file. Dropping it waits until everything queued is durable.
@@ -119,6 +122,39 @@ impl Store for SqliteStore {
     }
 }
 
+impl SessionStore for SqliteStore {
+    fn session(&self, key: &SessionKey) -> Pending<Session> {
+        let key = key.clone();
+        self.work(move |db| sessions::session(db, &key))
+    }
+
+    fn exchanged(
+        &self,
+        key: &SessionKey,
+        exchange: Exchange,
+        tokens: Tokens,
+        limits: HistoryLimits,
+    ) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::exchanged(db, &key, &exchange, tokens, limits))
+    }
+
+    fn summarised(&self, key: &SessionKey, up_to: i64, summary: String) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::summarised(db, &key, up_to, &summary))
+    }
+
+    fn forget(&self, key: &SessionKey) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::forget(db, &key))
+    }
+
+    fn set(&self, key: &SessionKey, settings: SessionSettings) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::set(db, &key, &settings))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +218,7 @@ mod tests {
         std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
         let missing = dir.path().join("a/b");
         for (path, part) in [
-            (&newer, "has schema version 99, and this release knows 2 and older"),
+            (&newer, "has schema version 99, and this release knows 3 and older"),
             (&foreign, "it belongs to another program"),
             (&damaged, "it is left untouched"),
             (&missing, "name another directory with --state-dir"),

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
 mod cli;
+mod commands;
 mod delivery;
 mod dev;
 mod durable;
@@ -9,6 +10,8 @@ mod fetch;
 mod golden;
 mod hostile;
 mod media;
+mod model;
+mod openai;
 mod policy;
 mod reconnect;
 mod refused;

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dingtalk_connector::agent::AgentKind;
+use dingtalk_connector::agent::{Echo, SessionSettings};
 use dingtalk_connector::credential::{ClientId, Credential};
 use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use dingtalk_connector::redact::Secret;
+use dingtalk_connector::store::sessions::{
+    Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens,
+};
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
     InboxId, NewMessage, OutboxId, Pending, Recovered, Said, Store, StoreError,
@@ -84,6 +87,34 @@ impl Store for Moody {
     }
 }
 
+impl SessionStore for Moody {
+    fn session(&self, key: &SessionKey) -> Pending<Session> {
+        self.inner.session(key)
+    }
+
+    fn exchanged(
+        &self,
+        key: &SessionKey,
+        exchange: Exchange,
+        tokens: Tokens,
+        limits: HistoryLimits,
+    ) -> Pending<()> {
+        self.inner.exchanged(key, exchange, tokens, limits)
+    }
+
+    fn summarised(&self, key: &SessionKey, up_to: i64, summary: String) -> Pending<()> {
+        self.inner.summarised(key, up_to, summary)
+    }
+
+    fn forget(&self, key: &SessionKey) -> Pending<()> {
+        self.inner.forget(key)
+    }
+
+    fn set(&self, key: &SessionKey, settings: SessionSettings) -> Pending<()> {
+        self.inner.set(key, settings)
+    }
+}
+
 async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
     let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
     let world = World::with(AppOptions::default().delivery(rules)).await;
@@ -106,7 +137,7 @@ async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
         },
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
-        agent: AgentKind::Echo.build(),
+        agent: Arc::new(Echo),
         state_dir: world.dir.path().to_owned(),
         dm_policy,
         group_policy: GroupPolicy::Open,

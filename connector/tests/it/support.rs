@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use mock_dingtalk::{App, AppOptions, MockDingtalk};
+use mock_dingtalk::{App, AppOptions, ConnectionRow, ConnectionState, MockDingtalk};
 use tempfile::TempDir;
 
 /// How long anything may take that should happen at once.
@@ -55,6 +55,15 @@ impl World {
 
     pub(crate) fn start_command(&self, command: Command) -> Running {
         Running::start(command, self.dir.path())
+    }
+
+    /// Waits until the mock has noticed that a killed program is gone: what goes to a dead connection is
+    /// lost.
+    pub(crate) async fn wait_disconnected(&self) {
+        let ended = |rows: &[ConnectionRow]| {
+            rows.iter().all(|row| row.state == ConnectionState::Closed).then_some(())
+        };
+        self.app.wait_for_connections("the end of all connections", ended).await.unwrap();
     }
 
     /// Starts the program and waits until it is connected and has shown that it answers.
@@ -114,9 +123,14 @@ impl Running {
 
     /// SIGKILL; returns what was logged.
     pub(crate) fn kill(mut self) -> String {
+        self.kill_now();
+        self.log()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill_now(&mut self) {
         self.child.kill().expect("the child can be killed");
         self.child.wait().expect("the child can be waited for");
-        self.log()
     }
 
     pub(crate) fn terminate(&self) {

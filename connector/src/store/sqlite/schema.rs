@@ -38,6 +38,24 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE inbox ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
      UPDATE inbox SET ended = 1
      WHERE finished_at IS NULL AND id IN (SELECT inbox_id FROM outbox);",
+    // 3. What an agent without a memory of its own remembers.
+    "CREATE TABLE session (
+         id INTEGER PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         name TEXT NOT NULL,
+         settings TEXT NOT NULL DEFAULT '{}',
+         summary TEXT,
+         prompt_tokens INTEGER NOT NULL DEFAULT 0,
+         completion_tokens INTEGER NOT NULL DEFAULT 0,
+         UNIQUE (client_id, name)
+     ) STRICT;
+     CREATE TABLE exchange (
+         session_id INTEGER NOT NULL,
+         inbox_id INTEGER NOT NULL,
+         question TEXT NOT NULL,
+         answer TEXT NOT NULL,
+         PRIMARY KEY (session_id, inbox_id)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Opens or makes the file.
