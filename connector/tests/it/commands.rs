@@ -16,7 +16,7 @@ impl Chat {
     async fn new() -> Self {
         let (world, model) = (World::new().await, Model::start().await);
         let running = model.start_gateway(&world, &[]).await;
-        Self { world, model, running: running, answered: 0 }
+        Self { world, model, running, answered: 0 }
     }
 
     /// Says it, and waits for the answer.
