@@ -134,6 +134,12 @@ async fn stop_ends_the_answer_and_empties_the_queue() {
     chat.running.terminate();
     assert_eq!(chat.running.ended().await.code(), Some(0));
     chat.world.wait_disconnected().await;
+    let file = chat.world.dir.path().join("ddingtalk/ddingtalk.sqlite3");
+    let reasons: String = rusqlite::Connection::open(file)
+        .unwrap()
+        .query_row("SELECT group_concat(failure) FROM inbox", (), |row| row.get(0))
+        .unwrap();
+    assert_eq!(reasons, "stopped by /stop,stopped by /stop");
     chat.running = chat.model.start_gateway(&chat.world, &[]).await;
     assert_eq!(chat.say("after").await, "answer 3");
     assert_eq!(chat.asked(), "u:before a:answer 1 u:after");
