@@ -1,27 +1,28 @@
 //! What answers: one turn in, what is to be said out.
 
 pub mod attach;
+pub mod control;
 pub mod echo;
 pub mod none;
+pub mod openai;
 
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use tokio::sync::mpsc;
 
-use crate::link::Desk;
 use crate::markdown::title_of;
 use crate::protocol::{
     ConversationId, ConversationType, Media, MsgId, ProcessQueryKey, RobotMessage, SenderStaffId,
 };
 
 pub use attach::Attach;
+pub use control::{Commands, SessionControl, SessionSettings};
 pub use echo::Echo;
 pub use none::Silent;
+pub use openai::OpenAi;
 
 /// One message for the agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -335,6 +336,11 @@ pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
     fn answers_at_once(&self) -> bool {
         false
     }
+
+    /// Who understands commands such as `/new`.
+    fn commands(&self) -> Commands<'_> {
+        Commands::Verbatim
+    }
 }
 
 /// Who answers.
@@ -344,6 +350,9 @@ pub enum AgentKind {
     Echo,
     /// Messages are acked, and nothing is said: for measuring.
     None,
+    /// A model behind any `/v1/chat/completions` endpoint (`OPENAI_BASE_URL`, `OPENAI_MODEL`).
+    #[value(name = "openai")]
+    OpenAi,
     /// Whatever program opens the agent link.
     Attach,
 }
@@ -354,17 +363,8 @@ impl AgentKind {
         match self {
             Self::Echo => "echo",
             Self::None => "none",
+            Self::OpenAi => "openai",
             Self::Attach => "attach",
-        }
-    }
-
-    /// The agent itself. `desk` is where an attached one gets its turns, and `patience` how long it may
-    /// be silent in one.
-    pub fn build(self, desk: &Arc<Desk>, patience: Duration) -> Arc<dyn Agent> {
-        match self {
-            Self::Attach => Arc::new(Attach::new(Arc::clone(desk), patience)),
-            Self::Echo => Arc::new(Echo),
-            Self::None => Arc::new(Silent),
         }
     }
 }

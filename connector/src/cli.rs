@@ -1,11 +1,13 @@
 //! Command line: definitions and dispatch.
 
+mod agent;
 #[cfg(feature = "dev")]
 mod dev;
 pub mod exit_code;
 mod gateway;
 mod output;
 mod signals;
+mod times;
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +37,9 @@ Environment of `ddingtalk gateway`:
   DINGTALK_OPENAPI_ENDPOINT   default https://api.dingtalk.com
   DINGTALK_OAPI_ENDPOINT      default https://oapi.dingtalk.com
   OPENCLAW_STATE_DIR          its folder `ddingtalk` is the state directory; default ~/.openclaw
+  OPENAI_BASE_URL             agent openai: default https://api.openai.com/v1; /v1 may be left out
+  OPENAI_API_KEY              agent openai: its key; local servers need none
+  OPENAI_MODEL                agent openai: the model
   HTTPS_PROXY, NO_PROXY       proxy for HTTP calls
   SSL_CERT_FILE               CA bundle to trust instead of the system's
   RUST_LOG                    log filter, such as debug

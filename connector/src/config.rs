@@ -101,7 +101,8 @@ pub fn default_state_dir(env: &dyn Environment) -> Result<PathBuf, ConfigError> 
     }
 }
 
-fn required(
+/// A variable that must be set.
+pub(crate) fn required(
     env: &dyn Environment,
     name: &'static str,
     fix: &'static str,
@@ -111,7 +112,12 @@ fn required(
     value.ok_or(ConfigError::Missing { name, fix })
 }
 
-fn endpoint(env: &dyn Environment, name: &'static str, default: &str) -> Result<Url, ConfigError> {
+/// A base URL.
+pub(crate) fn endpoint(
+    env: &dyn Environment,
+    name: &'static str,
+    default: &str,
+) -> Result<Url, ConfigError> {
     let given = env.var(name).filter(|v| !v.trim().is_empty());
     let value = given.as_deref().unwrap_or(default).trim();
     let invalid = |value: String, problem: String| ConfigError::Invalid {

@@ -1,6 +1,7 @@
 //! One robot at work: stream in, conversations in order, agent, replies out.
 
 pub mod access;
+mod commands;
 mod conversations;
 mod dedupe;
 mod deliver;

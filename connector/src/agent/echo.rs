@@ -1,6 +1,6 @@
 //! The agent that says what it hears: a first sign of life, and the subject of most tests.
 
-use super::{Agent, Answer, AttachmentKind, Attempt, Say, Speaker, Turn};
+use super::{Agent, Answer, AttachmentKind, Attempt, Commands, Say, Speaker, Turn};
 
 /// Answers with the same text, and with the same files.
 #[derive(Debug, Clone, Copy)]
@@ -42,5 +42,9 @@ impl Agent for Echo {
 
     fn answers_at_once(&self) -> bool {
         true
+    }
+
+    fn commands(&self) -> Commands<'_> {
+        Commands::Ours(None)
     }
 }

@@ -9,15 +9,19 @@ use mock_dingtalk::{App, MockDingtalk};
 use tracing::info;
 use url::Url;
 
+use super::agent::AgentArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::output;
 use super::signals::Signals;
-use crate::agent::Echo;
+use crate::agent::Agent;
+use crate::config::ProcessEnvironment;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
+use crate::link::{Desk, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
+use crate::store::Store;
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::{telemetry, tls};
@@ -27,6 +31,8 @@ pub(super) struct Args {
     /// Send one message as a user, print the robot's answer, and end.
     #[arg(long, value_name = "TEXT")]
     say: Option<String>,
+    #[command(flatten)]
+    agent: AgentArgs,
     /// Where the mock listens, the chat page with it; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -60,9 +66,16 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         let message = format!("cannot make a temporary directory: {e}; set TMPDIR to another one");
         Failure::new(ExitCode::StateDirectory, message)
     })?;
-    let store = SqliteStore::open(&state_dir.path().join(FILE))?;
-    let mut gateway =
-        Gateway::start(config(&mock, &app, state_dir.path()), Arc::new(store)).await?;
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.path().join(FILE))?);
+    let client_id = ClientId::new(app.client_id());
+    let desk = Desk::new(client_id.clone());
+    let agent = args.agent.build(&ProcessEnvironment, &client_id, &store, &desk)?;
+    let listener = Listener::bind(state_dir.path(), None).await?;
+    info!(link = listener.address(), "agents can attach, and pushes be made");
+    let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
+    let robot =
+        Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), stream: gateway.state() };
+    let link = Server::start(listener, vec![robot]);
     let work = async {
         match args.say {
             Some(text) => tokio::select! {
@@ -79,11 +92,18 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         failure = gateway.failed() => return Err(Failure::new(ExitCode::Failed, failure)),
     };
     signals.or_die(gateway.stop()).await;
+    drop(link);
     outcome
 }
 
-/// Both sides in one process: nothing is read from the environment, no proxy is asked, all is open.
-fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
+/// Both sides in one process: only what the agent needs is read from the environment, no proxy is asked,
+/// all is open.
+fn config(
+    mock: &MockDingtalk,
+    app: &App,
+    agent: Arc<dyn Agent>,
+    state_dir: &Path,
+) -> GatewayConfig {
     let url = Url::parse(mock.url()).expect("the mock's own address is a URL");
     let endpoints = Endpoints { openapi: url.clone(), oapi: url };
     GatewayConfig {
@@ -101,7 +121,7 @@ fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
         },
         session: SessionConfig::default(),
         handshake_timeout: Duration::from_secs(10),
-        agent: Arc::new(Echo),
+        agent,
         state_dir: state_dir.to_owned(),
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,

@@ -8,14 +8,16 @@ use std::time::Duration;
 use clap::Subcommand;
 use tracing::info;
 
+use super::agent::AgentArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::signals::Signals;
-use crate::agent::AgentKind;
+use super::times::duration;
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::link::{Desk, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
+use crate::store::Store;
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::{state_dir, telemetry, tls};
@@ -37,16 +39,12 @@ enum Verb {
 
 #[derive(Debug, clap::Args)]
 struct RunArgs {
-    /// Who answers.
-    #[arg(long, value_enum, default_value = "echo")]
-    agent: AgentKind,
+    #[command(flatten)]
+    agent: AgentArgs,
     /// A loopback address for agents and pushes instead of the socket agent.sock in the state directory; the
     /// token is in agent.json beside it.
     #[arg(long, value_name = "ADDRESS")]
     agent_listen: Option<SocketAddr>,
-    /// Silence of an attached agent after which its turn has failed.
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
-    agent_timeout: Duration,
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -102,17 +100,18 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     state_dir::prepare(&state_dir)?;
     let _lock = state_dir::lock(&state_dir)?;
-    let store = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
+    let desk = Desk::new(credential.client_id.clone());
+    let agent = args.agent.build(&env, &credential.client_id, &store, &desk)?;
     let trusted = TrustedHosts::new(&endpoints, args.allow_host);
     let tls = tls_for(&endpoints)?;
     let listener = Listener::bind(&state_dir, args.agent_listen).await?;
-    let desk = Desk::new(credential.client_id.clone());
     let mut signals = Signals::catch()?;
     info!(
         client_id = %credential.client_id,
         openapi = %endpoints.openapi,
         state_dir = %state_dir.display(),
-        agent = args.agent.name(),
+        agent = args.agent.kind.name(),
         link = listener.address(),
         dm_policy = ?args.dm_policy,
         group_policy = ?args.group_policy,
@@ -137,7 +136,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             ..SessionConfig::default()
         },
         handshake_timeout: args.handshake_timeout,
-        agent: args.agent.build(&desk, args.agent_timeout),
+        agent,
         state_dir,
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,
@@ -146,7 +145,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     let mut gateway = Gateway::start(config, store).await?;
     let robot =
-        Robot { desk, agent: args.agent, pusher: gateway.pusher(), stream: gateway.state() };
+        Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), stream: gateway.state() };
     let link = Server::start(listener, vec![robot]);
     tokio::select! {
         _ = signals.next() => {}
@@ -187,17 +186,6 @@ fn check_times(args: &RunArgs) -> Result<(), Failure> {
              quiet connection would be replaced; give it at least twice that"
         ),
     ))
-}
-
-/// A time such as `4s` or `1m 30s`, from 100 ms to 10 years.
-fn duration(text: &str) -> Result<Duration, String> {
-    const LEAST: Duration = Duration::from_millis(100);
-    const MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
-    match humantime::parse_duration(text) {
-        Ok(time) if (LEAST..=MOST).contains(&time) => Ok(time),
-        Ok(_) => Err("must be from 100ms to 10 years, such as 4s".to_owned()),
-        Err(e) => Err(format!("{e}; give a time such as 4s, 500ms or 30m")),
-    }
 }
 
 /// A host name or address, without scheme and port.

@@ -41,6 +41,13 @@ pub(super) struct Ticket {
     serial: u64,
 }
 
+impl Ticket {
+    /// Where it belongs.
+    pub(super) fn conversation(&self) -> &ConversationId {
+        &self.conversation
+    }
+}
+
 impl<T> Conversations<T> {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
@@ -63,6 +70,34 @@ impl<T> Conversations<T> {
         if queue.len() == 1 && may_start {
             self.ready.push_back(conversation);
         }
+    }
+
+    /// Queues an item before all others of its conversation.
+    pub(super) fn push_first(&mut self, conversation: ConversationId, item: T) {
+        let may_start = self.may_start(&conversation);
+        let queue = self.waiting.entry(conversation.clone()).or_default();
+        queue.push_front(item);
+        self.waiting_total += 1;
+        if queue.len() == 1 && may_start {
+            self.ready.push_back(conversation);
+        }
+    }
+
+    /// Takes what waits in a conversation and is `unwanted` out of its queue.
+    pub(super) fn take_out(
+        &mut self,
+        conversation: &ConversationId,
+        unwanted: impl Fn(&T) -> bool,
+    ) -> Vec<T> {
+        let Some(queue) = self.waiting.remove(conversation) else { return Vec::new() };
+        let (out, stay): (Vec<_>, Vec<_>) = queue.into_iter().partition(unwanted);
+        self.waiting_total -= out.len();
+        if stay.is_empty() {
+            self.ready.retain(|ready| ready != conversation);
+        } else {
+            self.waiting.insert(conversation.clone(), stay.into());
+        }
+        out
     }
 
     /// Takes the next item that may start. The next one of its conversation may do so when this one is
@@ -151,6 +186,32 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_taken_out_never_starts_and_what_comes_first_starts_first() {
+        let mut conversations = Conversations::new(Limits { in_all: 2, of_one: 1 });
+        let (a, b) = (ConversationId::new("a"), ConversationId::new("b"));
+        for n in 1..=5 {
+            conversations.push(a.clone(), n);
+        }
+        conversations.push(b.clone(), 6);
+        let (mut of_a, first) = conversations.start().unwrap();
+        assert_eq!((of_a.conversation(), first), (&a, 1));
+        assert_eq!(conversations.take_out(&a, |n| n % 2 == 0), [2, 4]);
+        assert_eq!(conversations.take_out(&b, |_| true), [6]);
+        assert_eq!(conversations.start(), None, "b has nothing left");
+        conversations.push_first(a.clone(), 7);
+        conversations.push_first(b.clone(), 8);
+        assert_eq!(conversations.start().unwrap().1, 8);
+        for n in [7, 3, 5] {
+            conversations.finished(&of_a);
+            let (ticket, started) = conversations.start().unwrap();
+            assert_eq!((ticket.conversation(), started), (&a, n));
+            of_a = ticket;
+        }
+        conversations.finished(&of_a);
+        assert_eq!((conversations.waiting(), conversations.unfinished()), (0, 1));
+    }
 
     #[derive(Debug, Clone, Copy)]
     enum Step {

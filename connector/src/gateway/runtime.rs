@@ -7,17 +7,18 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tracing::{error, info, warn};
 
 use super::DRAIN;
+use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
 use super::intake::{Ids, Intake, Verdict};
 use super::thinking::{Marked, Thinking};
-use super::work::{Opened, StoreGone, Task, Tools, Work};
+use super::work::{Opened, STOPPED, StoreGone, Task, Tools, Work};
 use crate::agent::Pace;
-use crate::protocol::BotMessage;
+use crate::protocol::{BotMessage, ConversationId};
 use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
 use crate::stream::{Dispatched, FrameRef, StreamHandle};
 use crate::unix_time::now_ms;
@@ -38,9 +39,17 @@ pub(super) struct Runtime {
     /// What goes on beside the turns and holds up none.
     chores: JoinSet<()>,
     /// What a running turn belongs to, so that one that panics frees its queue too.
-    turn_of: HashMap<Id, (Ticket, InboxId)>,
+    turn_of: HashMap<Id, Running>,
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
+}
+
+/// A running turn.
+struct Running {
+    ticket: Ticket,
+    message: InboxId,
+    /// Stops it; used once.
+    stop: Option<oneshot::Sender<()>>,
 }
 
 /// How many answers the end found unfinished.
@@ -178,10 +187,8 @@ impl Runtime {
         };
         match task {
             Ok(task) => {
-                let conversation = message.conversation_id.clone();
                 let thinking = self.think(&message, &task);
-                let work = Work { id, received_at, message, task, thinking };
-                self.conversations.push(conversation, work);
+                self.queue(Work { id, received_at, message, task, thinking });
             }
             Err(reason) => drop(self.tools.store.failed(id, reason.to_owned())),
         }
@@ -225,7 +232,7 @@ impl Runtime {
             Outcome::New(mut work) => {
                 self.complained = false;
                 work.thinking = self.think(&work.message, &work.task);
-                self.conversations.push(work.message.conversation_id.clone(), *work);
+                self.queue(*work);
             }
             Outcome::Repeat { ids, failed_keeps, passed: Ok(()) }
                 if failed_keeps == self.failed_keeps =>
@@ -254,6 +261,7 @@ impl Runtime {
     /// Marks a message that the agent is to answer.
     fn think(&mut self, message: &BotMessage, task: &Task) -> Option<Thinking> {
         let shown = match task {
+            Task::Turn(turn) if commands::of(&*self.tools.agent, turn).is_some() => return None,
             Task::Turn(_) => false,
             Task::Resume { .. } | Task::Send(_) => true,
             Task::Say(_) => return None,
@@ -267,12 +275,44 @@ impl Runtime {
         Some(Thinking::begin(client, marked, shown, &mut self.chores))
     }
 
+    /// Queues a message. A `/stop` overtakes the queue.
+    fn queue(&mut self, mut work: Work) {
+        let conversation = work.message.conversation_id.clone();
+        if work.is_stop(&*self.tools.agent) {
+            let turns = self.stop(&conversation);
+            info!(turns, %conversation, "turns were stopped by /stop");
+            work.task = Task::Say(commands::stopped(turns));
+            self.conversations.push_first(conversation, work);
+        } else {
+            self.conversations.push(conversation, work);
+        }
+    }
+
+    /// Stops the turn of a conversation, and takes those that wait behind it out of the queue. Returns how
+    /// many there were. That they are finished is queued before anything that `/stop` says.
+    fn stop(&mut self, conversation: &ConversationId) -> usize {
+        let agent = &*self.tools.agent;
+        let waiting = self.conversations.take_out(conversation, |work| work.can_be_stopped(agent));
+        for work in &waiting {
+            drop(self.tools.store.failed(work.id, STOPPED.to_owned()));
+        }
+        let running =
+            self.turn_of.values_mut().filter(|turn| turn.ticket.conversation() == conversation);
+        let stopped = running
+            .filter_map(|turn| turn.stop.take())
+            // Nobody hears it any more where all was said already.
+            .filter_map(|stop| stop.send(()).ok())
+            .count();
+        waiting.len() + stopped
+    }
+
     fn start_turns(&mut self) {
         while let Some((ticket, work)) = self.conversations.start() {
             let message = work.id;
             let opened = Opened::new(&self.opened.0, ticket.clone());
-            let id = self.turns.spawn(work.run(self.tools.clone(), opened)).id();
-            self.turn_of.insert(id, (ticket, message));
+            let (stop, stopped) = oneshot::channel();
+            let id = self.turns.spawn(work.run(self.tools.clone(), opened, stopped)).id();
+            self.turn_of.insert(id, Running { ticket, message, stop: Some(stop) });
         }
     }
 
@@ -287,7 +327,9 @@ impl Runtime {
             }
             Err(e) => (e.id(), Some(e)),
         };
-        let Some((ticket, message)) = self.turn_of.remove(&id) else { return Ok(()) };
+        let Some(Running { ticket, message, .. }) = self.turn_of.remove(&id) else {
+            return Ok(());
+        };
         if let Some(e) = failure {
             error!(error = %e, "a turn failed; its message gets no answer");
             drop(self.tools.store.failed(message, format!("its turn failed: {e}")));

@@ -4,9 +4,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+use super::commands;
 use super::conversations::Ticket;
 use super::deliver::{Begun, Part, deliver, deliver_all};
 use super::listen::listen;
@@ -91,40 +92,112 @@ pub(super) struct StoreGone;
 /// Parts of an answer that are kept and wait to be sent, while the agent goes on.
 const AHEAD: usize = 64;
 
+/// The reason that the store keeps of a message whose turn was stopped.
+pub(super) const STOPPED: &str = "stopped by /stop";
+
 impl Work {
-    /// Does it. Whatever is not finished when this is dropped is finished after the next start.
-    pub(super) async fn run(self, tools: Tools, opened: Opened) -> Result<(), StoreGone> {
+    /// Whether it is a `/stop` that the connector answers.
+    pub(super) fn is_stop(&self, agent: &dyn Agent) -> bool {
+        self.turn().and_then(|turn| commands::of(agent, turn)).is_some_and(|ours| ours.is_stop())
+    }
+
+    /// Whether a `/stop` takes it out of the queue: the agent is to answer it.
+    pub(super) fn can_be_stopped(&self, agent: &dyn Agent) -> bool {
+        self.turn().is_some_and(|turn| commands::of(agent, turn).is_none())
+    }
+
+    fn turn(&self) -> Option<&Turn> {
+        match &self.task {
+            Task::Turn(turn) | Task::Resume { turn, .. } => Some(turn),
+            Task::Say(_) | Task::Send(_) => None,
+        }
+    }
+
+    /// Does it. Whatever is not finished when this is dropped is finished after the next start. `stop`
+    /// ends the agent's turn; what it has said is sent.
+    pub(super) async fn run(
+        self,
+        tools: Tools,
+        opened: Opened,
+        stop: oneshot::Receiver<()>,
+    ) -> Result<(), StoreGone> {
         let Self { id, received_at, message, task, thinking: _until_the_end } = self;
         let question = Question { message: &message, received_at };
         let new = |resumed, said, seq| Attempt { turn: TurnId(id.number()), resumed, said, seq };
         let (attempt, turn, earlier) = match task {
             Task::Turn(turn) => (new(false, 0, 0), turn, Vec::new()),
             Task::Resume { turn, parts, said, seq } => (new(true, said, seq), turn, parts),
+            // Nothing is under way that could be stopped.
             Task::Send(parts) => {
+                drop(stop);
                 opened.tell().await;
                 return deliver_all(&tools, &question, id, earlier(parts)).await;
             }
             Task::Say(text) => {
+                drop(stop);
                 opened.tell().await;
-                let says = vec![Say::text(text)];
-                let spoken = Spoken { says, seq: None, begun: true, ended: true };
-                let parts = keep(&tools, id, spoken).await?;
-                return deliver_all(&tools, &question, id, parts).await;
+                return say(&tools, &question, id, text).await;
             }
         };
+        let mut stop = Box::pin(asked(stop));
+        if attempt.said == 0
+            && let Some(command) = commands::of(&*tools.agent, &turn)
+        {
+            let text = tokio::select! {
+                text = command.answer(&turn) => text,
+                () = &mut stop => return fail(&tools, id).await,
+            };
+            drop(stop);
+            return say(&tools, &question, id, text).await;
+        }
         let (kept, parts) = mpsc::channel(AHEAD);
-        let mut listening = pin!(listen(&tools, &message, id, (attempt, *turn), (opened, kept)));
+        let mut listening =
+            Box::pin(listen(&tools, &message, id, (attempt, *turn), (opened, kept)));
         let earlier = self::earlier(earlier);
         let mut delivering = pin!(deliver(&tools, &question, id, earlier, parts));
         tokio::select! {
-            // All is said.
+            // All is said, and nothing is left to be stopped.
             outcome = &mut listening => {
+                drop(stop);
                 outcome?;
                 delivering.await
             }
             // A part could not arrive: what the agent goes on to say makes no sense any more.
             outcome = &mut delivering => outcome,
+            () = &mut stop => {
+                // The agent's future, and the only way to say more.
+                drop(listening);
+                let nothing = Spoken { says: Vec::new(), seq: None, begun: false, ended: true };
+                keep(&tools, id, nothing).await?;
+                delivering.await?;
+                fail(&tools, id).await
+            }
         }
+    }
+}
+
+/// Says one thing.
+async fn say(
+    tools: &Tools,
+    question: &Question<'_>,
+    id: InboxId,
+    text: String,
+) -> Result<(), StoreGone> {
+    let says = vec![Say::text(text)];
+    let parts = keep(tools, id, Spoken { says, seq: None, begun: true, ended: true }).await?;
+    deliver_all(tools, question, id, parts).await
+}
+
+/// The turn was stopped.
+async fn fail(tools: &Tools, id: InboxId) -> Result<(), StoreGone> {
+    keep_trying(|| tools.store.failed(id, STOPPED.to_owned())).await
+}
+
+/// Ready when a turn is to be stopped.
+async fn asked(stop: oneshot::Receiver<()>) {
+    if stop.await.is_err() {
+        // Whoever could have asked is gone, and everything ends in another way.
+        std::future::pending::<()>().await;
     }
 }
 

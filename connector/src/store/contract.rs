@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, Tokens};
 use super::{NewMessage, Recovered, Said, SaidPart, SentMessage, Store, StoreError};
-use crate::agent::Say;
+use crate::agent::{Say, SessionSettings};
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey, RobotMessage};
 
@@ -98,8 +99,10 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     let other = store.recover(&ClientId::new("other"), 0, 9).await.unwrap();
     assert_eq!(other.unfinished.len(), 1);
 
+    drop(store);
     what_is_said_piece_by_piece(&mut open).await;
     what_was_sent_is_found_by_its_key(&mut open).await;
+    what_a_session_remembers(&mut open).await;
 }
 
 async fn what_was_sent_is_found_by_its_key<S: Store>(
@@ -122,6 +125,47 @@ async fn what_was_sent_is_found_by_its_key<S: Store>(
     let none = store.sent_message(&app, &ProcessQueryKey::new("pqk1")).await.unwrap();
     assert_eq!(none, None);
     assert_eq!(store.sent_message(&ClientId::new("other"), &key).await.unwrap(), None);
+}
+
+/// Sessions: kept apart, once per turn, within their limits.
+async fn what_a_session_remembers<S: Store>(open: &mut impl FnMut() -> Result<S, StoreError>) {
+    let key = |app: &str| SessionKey { client_id: ClientId::new(app), name: "s".to_owned() };
+    let (mine, other) = (key("app"), key("other"));
+    let exchange = |turn: i64, length: usize| Exchange {
+        turn,
+        question: "问".repeat(length),
+        answer: "a".repeat(length),
+    };
+    let tokens = Tokens { prompt: 10, completion: 1 };
+    let limits = HistoryLimits { exchanges: 3, bytes: 40 };
+    let store = open().unwrap();
+    assert_eq!(store.session(&mine).await.unwrap(), Session::default());
+    for turn in [4, 7, 7, 9, 12] {
+        store.exchanged(&mine, exchange(turn, 1), tokens, limits).await.unwrap();
+    }
+    let settings = SessionSettings { model: Some("m".to_owned()), ..SessionSettings::default() };
+    store.set(&mine, settings.clone()).await.unwrap();
+    drop(store);
+
+    let store = open().unwrap();
+    let session = store.session(&mine).await.unwrap();
+    let turns = |session: &Session| session.exchanges.iter().map(|e| e.turn).collect::<Vec<_>>();
+    assert_eq!(turns(&session), [7, 9, 12], "three at most, none twice");
+    assert_eq!((session.bytes(), session.settings), (12, settings.clone()));
+    assert_eq!(session.tokens, Tokens { prompt: 40, completion: 4 });
+    // 4 bytes for each character: the newest stays, however long, and what is before it goes.
+    store.exchanged(&mine, exchange(13, 9), tokens, limits).await.unwrap();
+    assert_eq!(turns(&store.session(&mine).await.unwrap()), [12, 13], "40 bytes");
+    store.exchanged(&mine, exchange(14, 11), tokens, limits).await.unwrap();
+    assert_eq!(turns(&store.session(&mine).await.unwrap()), [14]);
+    store.exchanged(&mine, exchange(15, 1), tokens, limits).await.unwrap();
+    store.summarised(&mine, 14, "short".to_owned()).await.unwrap();
+    let session = store.session(&mine).await.unwrap();
+    assert_eq!((turns(&session), session.summary.as_deref()), (vec![15], Some("short")));
+    assert_eq!(store.session(&other).await.unwrap(), Session::default(), "of another app");
+    store.forget(&mine).await.unwrap();
+    let forgotten = Session { settings, ..Session::default() };
+    assert_eq!(store.session(&mine).await.unwrap(), forgotten);
 }
 
 /// A turn that goes on: what it has said is not all.

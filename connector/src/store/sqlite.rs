@@ -7,6 +7,7 @@
 mod queries;
 mod schema;
 mod sent_messages;
+mod sessions;
 mod writer;
 
 use std::fmt;
@@ -18,9 +19,11 @@ use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
 use self::writer::{Barrier, Job, Work};
+use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
 use super::{
     InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
 };
+use crate::agent::SessionSettings;
 use crate::credential::ClientId;
 use crate::protocol::ProcessQueryKey;
 
@@ -133,6 +136,39 @@ impl Store for SqliteStore {
     ) -> Pending<Option<SentMessage>> {
         let (client_id, key) = (client_id.clone(), key.clone());
         self.work(move |db| sent_messages::find(db, &client_id, &key))
+    }
+}
+
+impl SessionStore for SqliteStore {
+    fn session(&self, key: &SessionKey) -> Pending<Session> {
+        let key = key.clone();
+        self.work(move |db| sessions::session(db, &key))
+    }
+
+    fn exchanged(
+        &self,
+        key: &SessionKey,
+        exchange: Exchange,
+        tokens: Tokens,
+        limits: HistoryLimits,
+    ) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::exchanged(db, &key, &exchange, tokens, limits))
+    }
+
+    fn summarised(&self, key: &SessionKey, up_to: i64, summary: String) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::summarised(db, &key, up_to, &summary))
+    }
+
+    fn forget(&self, key: &SessionKey) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::forget(db, &key))
+    }
+
+    fn set(&self, key: &SessionKey, settings: SessionSettings) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::set(db, &key, &settings))
     }
 }
 

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use mock_dingtalk::{
-    Action, AppOptions, ConnectionRow, ConnectionState, ConversationKind, DeliveryRules, Fault,
-    Profile, SaidState, Say, SayConversation, Times, When,
+    Action, AppOptions, ConversationKind, DeliveryRules, Fault, Profile, SaidState, Say,
+    SayConversation, Times, When,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
@@ -57,14 +57,10 @@ impl Talk {
         said.state
     }
 
-    /// Kills it, and waits until the mock has noticed: what goes to a dead connection is lost.
+    /// Kills it, and waits until the mock has noticed.
     async fn kill(&mut self, running: Running) {
         self.counted += running.kill().matches(COUNTED).count();
-        let ended = |rows: &[ConnectionRow]| {
-            rows.iter().all(|row| row.state == ConnectionState::Closed).then_some(())
-        };
-        let app = &self.world.app;
-        app.wait_for_connections("the end of all connections", ended).await.unwrap();
+        self.world.wait_disconnected().await;
     }
 
     fn acked(&self) -> usize {

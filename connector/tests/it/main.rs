@@ -3,6 +3,7 @@
 
 mod answers;
 mod cli;
+mod commands;
 mod defects;
 mod delivery;
 mod dev;
@@ -13,6 +14,8 @@ mod hostile;
 mod link;
 mod link_client;
 mod media;
+mod model;
+mod openai;
 mod pieces;
 mod played;
 mod policy;

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use dingtalk_connector::agent::Echo;
+use dingtalk_connector::agent::{Echo, SessionSettings};
 use dingtalk_connector::credential::ClientId;
 use dingtalk_connector::gateway::access::DmPolicy;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::protocol::ProcessQueryKey;
+use dingtalk_connector::store::sessions::{
+    Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens,
+};
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
     InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
@@ -89,6 +92,34 @@ impl Store for Moody {
         key: &ProcessQueryKey,
     ) -> Pending<Option<SentMessage>> {
         self.inner.sent_message(client_id, key)
+    }
+}
+
+impl SessionStore for Moody {
+    fn session(&self, key: &SessionKey) -> Pending<Session> {
+        self.inner.session(key)
+    }
+
+    fn exchanged(
+        &self,
+        key: &SessionKey,
+        exchange: Exchange,
+        tokens: Tokens,
+        limits: HistoryLimits,
+    ) -> Pending<()> {
+        self.inner.exchanged(key, exchange, tokens, limits)
+    }
+
+    fn summarised(&self, key: &SessionKey, up_to: i64, summary: String) -> Pending<()> {
+        self.inner.summarised(key, up_to, summary)
+    }
+
+    fn forget(&self, key: &SessionKey) -> Pending<()> {
+        self.inner.forget(key)
+    }
+
+    fn set(&self, key: &SessionKey, settings: SessionSettings) -> Pending<()> {
+        self.inner.set(key, settings)
     }
 }
 

@@ -16,7 +16,7 @@ use dingtalk_connector::store::Store;
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::stream::SessionConfig;
 use dingtalk_connector::tls;
-use mock_dingtalk::{App, AppOptions, MockDingtalk};
+use mock_dingtalk::{App, AppOptions, ConnectionRow, ConnectionState, MockDingtalk};
 use tempfile::TempDir;
 use url::Url;
 
@@ -115,6 +115,15 @@ impl World {
         Running::start(command, self.dir.path())
     }
 
+    /// Waits until the mock has noticed that a killed program is gone: what goes to a dead connection is
+    /// lost.
+    pub(crate) async fn wait_disconnected(&self) {
+        let ended = |rows: &[ConnectionRow]| {
+            rows.iter().all(|row| row.state == ConnectionState::Closed).then_some(())
+        };
+        self.app.wait_for_connections("the end of all connections", ended).await.unwrap();
+    }
+
     /// Starts the program and waits until it is connected and has shown that it answers.
     pub(crate) async fn start_proven(&self) -> Running {
         let running = self.start_open();
@@ -172,9 +181,14 @@ impl Running {
 
     /// SIGKILL; returns what was logged.
     pub(crate) fn kill(mut self) -> String {
+        self.kill_now();
+        self.log()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill_now(&mut self) {
         self.child.kill().expect("the child can be killed");
         self.child.wait().expect("the child can be waited for");
-        self.log()
     }
 
     pub(crate) fn terminate(&self) {

@@ -52,6 +52,24 @@ const MIGRATIONS: &[&str] = &[
          sent_at INTEGER NOT NULL
      ) STRICT;
      CREATE INDEX sent_message_key ON sent_message (process_query_key);",
+    // 5. What an agent without a memory of its own remembers.
+    "CREATE TABLE session (
+         id INTEGER PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         name TEXT NOT NULL,
+         settings TEXT NOT NULL DEFAULT '{}',
+         summary TEXT,
+         prompt_tokens INTEGER NOT NULL DEFAULT 0,
+         completion_tokens INTEGER NOT NULL DEFAULT 0,
+         UNIQUE (client_id, name)
+     ) STRICT;
+     CREATE TABLE exchange (
+         session_id INTEGER NOT NULL,
+         inbox_id INTEGER NOT NULL,
+         question TEXT NOT NULL,
+         answer TEXT NOT NULL,
+         PRIMARY KEY (session_id, inbox_id)
+     ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Opens or makes the file.

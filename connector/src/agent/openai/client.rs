@@ -1,0 +1,255 @@
+//! Calls to an OpenAI-compatible endpoint.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Response;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use serde_json::Value;
+use tokio::time::timeout;
+use tracing::warn;
+use url::Url;
+
+use super::completion::{Completion, Reader};
+use super::error::ModelError;
+use super::settings::{OpenAiConfig, Times};
+use super::sse::SseReader;
+use crate::agent::Speaker;
+use crate::backoff::Backoff;
+use crate::redact::Secret;
+
+/// A client for one endpoint.
+#[derive(Debug)]
+pub(super) struct ModelClient {
+    http: reqwest::Client,
+    base_url: Url,
+    api_key: Option<Secret>,
+    times: Times,
+}
+
+/// Tries of a call that has not begun to be answered, the first included.
+const TRIES: u32 = 4;
+/// A server that asks for more patience than this is asked again all the same.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), LONGEST_PAUSE);
+/// Words so far are shown no more often.
+const PARTIAL_EVERY: Duration = Duration::from_millis(100);
+/// Limit for the list of models, and for how an error is explained, in bytes.
+const MAX_BODY: usize = 4 << 20;
+
+impl ModelClient {
+    pub(super) fn new(config: &OpenAiConfig) -> Self {
+        let mut http = reqwest::Client::builder()
+            .tls_backend_preconfigured((*config.tls).clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(config.times.connect)
+            .tcp_nodelay(true)
+            .user_agent(concat!("ddingtalk/", env!("CARGO_PKG_VERSION")));
+        if !config.system_proxy {
+            http = http.no_proxy();
+        }
+        Self {
+            http: http.build().expect("a rustls configuration and constants build a client"),
+            base_url: config.base_url.clone(),
+            api_key: config.api_key.clone(),
+            times: config.times,
+        }
+    }
+
+    /// Host of the endpoint.
+    pub(super) fn host(&self) -> String {
+        self.base_url.host_str().unwrap_or_default().to_owned()
+    }
+
+    /// `POST /chat/completions`, streamed: the words so far are shown by `speaker` as they come.
+    pub(super) async fn complete(
+        &self,
+        body: &Value,
+        speaker: Option<&Speaker>,
+    ) -> Result<Completion, ModelError> {
+        let answered = async {
+            let response =
+                self.patiently(|| self.http.post(self.url("chat/completions")).json(body));
+            self.read(response.await?, speaker).await
+        };
+        let limit = self.times.total;
+        timeout(limit, answered).await.unwrap_or_else(|_| Err(self.silent("all of it", limit)))
+    }
+
+    /// `GET /models`: their ids, in order.
+    pub(super) async fn models(&self) -> Result<Vec<String>, ModelError> {
+        let listed = async {
+            let response = self.send(self.http.get(self.url("models"))).await?;
+            let body = self.whole(response).await?;
+            let list: Value = serde_json::from_slice(&body)
+                .map_err(|e| self.odd(format!("a list of models that is no JSON ({e})")))?;
+            let ids = list["data"].as_array().map(|models| {
+                models.iter().filter_map(|model| model["id"].as_str()).map(str::to_owned)
+            });
+            let mut ids: Vec<_> =
+                ids.ok_or_else(|| self.odd("a list of models without data".to_owned()))?.collect();
+            ids.sort_unstable();
+            ids.dedup();
+            Ok(ids)
+        };
+        let limit = self.times.idle;
+        timeout(limit, listed).await.unwrap_or_else(|_| Err(self.silent("the models", limit)))
+    }
+
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.base_url.clone();
+        url.set_path(&format!("{}/{path}", self.base_url.path()));
+        url
+    }
+
+    /// Asks again what certainly was not begun to be answered.
+    async fn patiently(
+        &self,
+        request: impl Fn() -> reqwest::RequestBuilder,
+    ) -> Result<Response, ModelError> {
+        let mut tries = 1;
+        loop {
+            let e = match self.send(request()).await {
+                Ok(response) => return Ok(response),
+                Err(e) => e,
+            };
+            let Some(asked) = e.retry().filter(|_| tries < TRIES) else { return Err(e) };
+            warn!(tries, "the model is asked again: {e}");
+            let pause = BACKOFF.delay(tries - 1, rand::random());
+            tokio::time::sleep(pause.max(asked.min(LONGEST_PAUSE))).await;
+            tries += 1;
+        }
+    }
+
+    async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<Response, ModelError> {
+        if let Some(key) = &self.api_key {
+            let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
+                .map_err(|_| self.odd("no chance: OPENAI_API_KEY is no header value".to_owned()))?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        let limit = self.times.first;
+        let response = timeout(limit, request.send())
+            .await
+            .map_err(|_| self.silent("an answer's beginning", limit))?
+            .map_err(|e| self.failed(e))?;
+        let status = response.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(response);
+        }
+        let retry_after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|v| v.to_str().ok()?.trim().parse().ok())
+            .map(Duration::from_secs);
+        // What cannot be read explains nothing, and the status is known.
+        let body = timeout(self.times.idle, self.whole(response)).await;
+        let body = body.unwrap_or_else(|_| Ok(Vec::new())).unwrap_or_default();
+        let message = self.explain(&body);
+        Err(ModelError::Status { host: self.host(), status, message, retry_after })
+    }
+
+    async fn read(
+        &self,
+        mut response: Response,
+        speaker: Option<&Speaker>,
+    ) -> Result<Completion, ModelError> {
+        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        // Some servers stream nothing, whatever they are asked for.
+        if kind.is_some_and(|kind| kind.contains("json") && !kind.contains("stream")) {
+            let body = timeout(self.times.first, self.whole(response)).await;
+            let body = body.map_err(|_| self.silent("an answer", self.times.first))??;
+            let mut reader = Reader::default();
+            reader.whole(&body).map_err(|e| self.located(e))?;
+            return reader.end().map_err(|e| self.located(e));
+        }
+        let (mut events, mut reader) = (SseReader::default(), Reader::default());
+        let (mut limit, mut shown) = (self.times.first, None::<Instant>);
+        while !reader.is_done() {
+            let piece = timeout(limit, response.chunk())
+                .await
+                .map_err(|_| self.silent("the rest of an answer", limit))?
+                .map_err(|e| self.failed(e))?;
+            let Some(piece) = piece else { break };
+            limit = self.times.idle;
+            let complete = events.push(&piece);
+            for event in complete.map_err(|_| self.odd("an event without end".to_owned()))? {
+                reader.event(&event).map_err(|e| self.located(e))?;
+            }
+            if let Some(speaker) = speaker
+                && reader.grew()
+                && shown.is_none_or(|at| at.elapsed() >= PARTIAL_EVERY)
+            {
+                speaker.partial(reader.text().to_owned()).await;
+                shown = Some(Instant::now());
+            }
+        }
+        if !reader.is_done()
+            && let Some(event) = events.end()
+        {
+            reader.event(&event).map_err(|e| self.located(e))?;
+        }
+        reader.end().map_err(|e| self.located(e))
+    }
+
+    async fn whole(&self, mut response: Response) -> Result<Vec<u8>, ModelError> {
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|e| self.failed(e))? {
+            if body.len() + piece.len() > MAX_BODY {
+                return Err(self.odd(format!("a body of more than {MAX_BODY} bytes")));
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(body)
+    }
+
+    /// What the server says about a failure, on one line and without the key.
+    fn explain(&self, body: &[u8]) -> String {
+        const CHARACTERS: usize = 300;
+        let json = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        let message = super::completion::error_message(&json["error"])
+            .or_else(|| json["message"].as_str().map(str::to_owned))
+            .unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+        let message = match &self.api_key {
+            Some(key) => message.replace(key.expose(), "***"),
+            None => message,
+        };
+        message.chars().take(CHARACTERS).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    }
+
+    fn located(&self, e: super::completion::Problem) -> ModelError {
+        use super::completion::Problem;
+        match e {
+            Problem::InStream(message) => {
+                let message = self.explain(message.as_bytes());
+                ModelError::InStream { host: self.host(), message }
+            }
+            Problem::Odd(problem) => self.odd(problem),
+            Problem::Empty { finish_reason } => ModelError::Empty { finish_reason },
+            Problem::TooLong { limit } => ModelError::TooLong { limit },
+        }
+    }
+
+    fn failed(&self, e: reqwest::Error) -> ModelError {
+        let (connect, e) = (e.is_connect(), e.without_url());
+        let mut reason = e.to_string();
+        let mut cause = std::error::Error::source(&e);
+        while let Some(e) = cause {
+            reason = e.to_string();
+            cause = e.source();
+        }
+        let host = self.host();
+        if connect {
+            ModelError::Unreachable { host, reason }
+        } else {
+            ModelError::BrokeOff { host, reason }
+        }
+    }
+
+    fn odd(&self, problem: String) -> ModelError {
+        ModelError::Incomprehensible { host: self.host(), problem }
+    }
+
+    fn silent(&self, what: &'static str, limit: Duration) -> ModelError {
+        ModelError::Silent { host: self.host(), what, limit }
+    }
+}

@@ -1,0 +1,84 @@
+//! Which agent answers, from flags and environment.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exit_code::{ExitCode, Failure};
+use super::times::duration;
+use crate::agent::openai::{OpenAiConfig, Times, settings};
+use crate::agent::{Agent, AgentKind, Attach, Echo, OpenAi, Silent};
+use crate::config::Environment;
+use crate::credential::ClientId;
+use crate::link::Desk;
+use crate::store::Store;
+use crate::tls;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct AgentArgs {
+    /// Who answers.
+    #[arg(long = "agent", value_enum, default_value = "echo")]
+    pub(super) kind: AgentKind,
+    /// What the model is told before anything else (agent openai).
+    #[arg(long, value_name = "TEXT", conflicts_with = "openai_system_prompt_file")]
+    openai_system_prompt: Option<String>,
+    /// A file with what the model is told before anything else (agent openai).
+    #[arg(long, value_name = "FILE")]
+    openai_system_prompt_file: Option<PathBuf>,
+    /// Silence of an attached agent after which its turn has failed.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    agent_timeout: Duration,
+}
+
+impl AgentArgs {
+    /// The agent itself. `desk` is where an attached one gets its turns; `store` keeps what it remembers of its conversations with `client_id`.
+    pub(super) fn build(
+        &self,
+        env: &dyn Environment,
+        client_id: &ClientId,
+        store: &Arc<dyn Store>,
+        desk: &Arc<Desk>,
+    ) -> Result<Arc<dyn Agent>, Failure> {
+        Ok(match self.kind {
+            AgentKind::Echo => Arc::new(Echo),
+            AgentKind::None => Arc::new(Silent),
+            AgentKind::Attach => Arc::new(Attach::new(Arc::clone(desk), self.agent_timeout)),
+            AgentKind::OpenAi => {
+                let config = self.openai(env)?;
+                Arc::new(OpenAi::new(config, client_id.clone(), Arc::clone(store)))
+            }
+        })
+    }
+
+    fn openai(&self, env: &dyn Environment) -> Result<OpenAiConfig, Failure> {
+        let base_url = settings::base_url(env)?;
+        let tls = match tls::system_trust() {
+            Ok(tls) => tls,
+            // A local server needs no certificates, which a small image may not have.
+            Err(_) if base_url.scheme() == "http" => tls::no_trust(),
+            Err(e) => return Err(e.into()),
+        };
+        Ok(OpenAiConfig {
+            base_url,
+            api_key: settings::api_key(env),
+            model: settings::model(env)?,
+            system_prompt: self.system_prompt()?,
+            tls,
+            system_proxy: true,
+            times: Times::default(),
+        })
+    }
+
+    fn system_prompt(&self) -> Result<Option<String>, Failure> {
+        let Some(path) = &self.openai_system_prompt_file else {
+            return Ok(self.openai_system_prompt.clone());
+        };
+        std::fs::read_to_string(path).map(Some).map_err(|e| {
+            let message = format!(
+                "--openai-system-prompt-file {} cannot be read: {e}; name a UTF-8 text file",
+                path.display()
+            );
+            Failure::new(ExitCode::Configuration, message)
+        })
+    }
+}

@@ -1,0 +1,14 @@
+//! Times on the command line.
+
+use std::time::Duration;
+
+/// A time such as `4s` or `1m 30s`, from 100 ms to 10 years.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_millis(100);
+    const MOST: Duration = Duration::from_secs(10 * 365 * 24 * 3_600);
+    match humantime::parse_duration(text) {
+        Ok(time) if (LEAST..=MOST).contains(&time) => Ok(time),
+        Ok(_) => Err("must be from 100ms to 10 years, such as 4s".to_owned()),
+        Err(e) => Err(format!("{e}; give a time such as 4s, 500ms or 30m")),
+    }
+}

@@ -1,0 +1,217 @@
+//! A model that plays a script: an OpenAI-compatible endpoint on loopback.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::support::{Running, World, eventually};
+
+/// What it answers a question with.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    /// These pieces, and the end.
+    Words(Vec<String>),
+    /// These pieces, and then nothing for as long as somebody listens.
+    Hold(Vec<String>),
+    /// These bytes, of this type.
+    Raw(&'static str, String),
+    /// A failure, with `Retry-After` if that is given.
+    Refuse(u16, Option<&'static str>, String),
+}
+
+/// A request that came.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) authorization: Option<String>,
+    pub(crate) body: Value,
+}
+
+impl Asked {
+    /// Role and words of each message.
+    pub(crate) fn messages(&self) -> Vec<(String, String)> {
+        let text = |content: &Value| match content {
+            Value::String(text) => text.clone(),
+            parts => parts[0]["text"].as_str().unwrap().to_owned(),
+        };
+        let messages = self.body["messages"].as_array().unwrap();
+        let role = |m: &Value| m["role"].as_str().unwrap().to_owned();
+        messages.iter().map(|m| (role(m), text(&m["content"]))).collect()
+    }
+
+    /// The same, in few letters: `u:hello a:answer 1`.
+    pub(crate) fn talk(&self) -> String {
+        let short = |(role, words): (String, String)| format!("{}:{words}", &role[..1]);
+        self.messages().into_iter().map(short).collect::<Vec<_>>().join(" ")
+    }
+}
+
+#[derive(Debug, Default)]
+struct Stage {
+    script: VecDeque<Reply>,
+    asked: Vec<Asked>,
+    models: Option<Vec<&'static str>>,
+    /// Answers whose listener has left before their end.
+    left: usize,
+}
+
+/// The endpoint; gone when dropped.
+pub(crate) struct Model {
+    url: String,
+    stage: Arc<Mutex<Stage>>,
+    server: JoinHandle<()>,
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Model {
+    /// Without a script it answers `answer 1`, `answer 2`, and so on.
+    pub(crate) async fn start() -> Self {
+        let stage = Arc::new(Mutex::new(Stage::default()));
+        stage.lock().unwrap().models = Some(vec!["small", "Large-2", "tiny"]);
+        let routes = axum::Router::new()
+            .route("/v1/chat/completions", post(complete))
+            .route("/v1/models", get(models))
+            .with_state(Arc::clone(&stage));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+        Self { url, stage, server }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Plays this next.
+    pub(crate) fn next(&self, reply: Reply) {
+        self.stage.lock().unwrap().script.push_back(reply);
+    }
+
+    pub(crate) fn words(&self, words: &[&str]) {
+        self.next(Reply::Words(words.iter().map(|&w| w.to_owned()).collect()));
+    }
+
+    pub(crate) fn hold(&self, words: &[&str]) {
+        self.next(Reply::Hold(words.iter().map(|&w| w.to_owned()).collect()));
+    }
+
+    /// It does not list its models any more.
+    pub(crate) fn hide_models(&self) {
+        self.stage.lock().unwrap().models = None;
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.stage.lock().unwrap().asked.clone()
+    }
+
+    /// Waits until so many questions have come.
+    pub(crate) async fn wait_asked(&self, count: usize) -> Vec<Asked> {
+        let what = || format!("{count} questions; there are {:?}", self.asked());
+        eventually(what, || Some(self.asked()).filter(|asked| asked.len() >= count)).await
+    }
+
+    /// Waits until so many listeners have left before the end.
+    pub(crate) async fn wait_left(&self, count: usize) {
+        let left = || self.stage.lock().unwrap().left;
+        eventually(|| format!("{count} that left"), || (left() >= count).then_some(())).await;
+    }
+
+    /// Starts the program with this model; everybody may talk to it.
+    pub(crate) async fn start_gateway(&self, world: &World, args: &[&str]) -> Running {
+        let open = ["--agent", "openai", "--dm-policy", "open", "--group-policy", "open"];
+        let mut command = world.command(&[&open[..], args].concat());
+        command
+            .env("OPENAI_BASE_URL", self.url())
+            .env("OPENAI_API_KEY", KEY)
+            .env("OPENAI_MODEL", "small");
+        let running = world.start_command(command);
+        world.app.wait_connections(1).await.expect("the connector connects");
+        running
+    }
+}
+
+/// The key that the program is given.
+pub(crate) const KEY: &str = "sk-a-key-that-nobody-may-see";
+
+/// Notices that a stream was dropped before its end.
+struct Listener(Arc<Mutex<Stage>>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().left += 1;
+    }
+}
+
+async fn complete(
+    State(stage): State<Arc<Mutex<Stage>>>,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    let authorization = headers.get(header::AUTHORIZATION).map(|v| v.to_str().unwrap().to_owned());
+    let reply = {
+        let mut stage = stage.lock().unwrap();
+        stage.asked.push(Asked { authorization, body });
+        let answer = format!("answer {}", stage.asked.len());
+        stage.script.pop_front().unwrap_or(Reply::Words(vec![answer]))
+    };
+    let (pieces, held) = match reply {
+        Reply::Words(pieces) => (pieces, false),
+        Reply::Hold(pieces) => (pieces, true),
+        Reply::Raw(kind, body) => return ([(header::CONTENT_TYPE, kind)], body).into_response(),
+        Reply::Refuse(status, retry_after, body) => {
+            let status = StatusCode::from_u16(status).unwrap();
+            let after = retry_after.map(|after| [(header::RETRY_AFTER, after)]);
+            return (status, after.unwrap_or([(header::RETRY_AFTER, "")]), body).into_response();
+        }
+    };
+    let mut events: Vec<String> = pieces
+        .iter()
+        .map(|piece| json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] }))
+        .map(|chunk| format!("data: {chunk}\n\n"))
+        .collect();
+    if !held {
+        let stop = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+        let usage = json!({
+            "choices": [], "usage": { "prompt_tokens": 10, "completion_tokens": 3 },
+        });
+        events.push(format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n"));
+    }
+    let whole = stream::iter(events).map(|event| Ok::<_, Infallible>(Bytes::from(event)));
+    let body = if held {
+        let listener = Listener(stage);
+        let never = stream::once(async move {
+            let _listener = listener;
+            std::future::pending().await
+        });
+        Body::from_stream(whole.chain(never))
+    } else {
+        Body::from_stream(whole)
+    };
+    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+}
+
+async fn models(State(stage): State<Arc<Mutex<Stage>>>) -> Response {
+    match &stage.lock().unwrap().models {
+        Some(models) => {
+            let model = |id: &&str| json!({ "id": id, "object": "model" });
+            let data: Vec<_> = models.iter().map(model).collect();
+            Json(json!({ "object": "list", "data": data })).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
