@@ -1,5 +1,6 @@
 //! Command line: definitions and dispatch.
 
+mod cards;
 #[cfg(feature = "dev")]
 mod dev;
 pub mod exit_code;
@@ -25,7 +26,7 @@ enum Command {
     #[cfg(feature = "dev")]
     Dev(dev::Args),
     /// Connect the robot and keep it connected.
-    Gateway(gateway::Args),
+    Gateway(Box<gateway::Args>),
 }
 
 const ENVIRONMENT: &str = "\
@@ -35,6 +36,8 @@ Environment of `ddingtalk gateway`:
   DINGTALK_OPENAPI_ENDPOINT   default https://api.dingtalk.com
   DINGTALK_OAPI_ENDPOINT      default https://oapi.dingtalk.com
   OPENCLAW_STATE_DIR          its folder `ddingtalk` is the state directory; default ~/.openclaw
+  DINGTALK_CARDS, DINGTALK_CARD_TEMPLATE, DINGTALK_CARD_KEY
+                              the same as --cards, --card-template, --card-key
   HTTPS_PROXY, NO_PROXY       proxy for HTTP calls
   SSL_CERT_FILE               CA bundle to trust instead of the system's
   RUST_LOG                    log filter, such as debug
@@ -53,7 +56,7 @@ pub fn run(cli: Cli) -> ExitCode {
         match cli.command {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
-            Command::Gateway(args) => gateway::run(args).await,
+            Command::Gateway(args) => gateway::run(*args).await,
         }
     });
     // Answers under way had their time; whatever is left must not delay the exit.

@@ -1,6 +1,10 @@
 //! One robot at work: stream in, conversations in order, agent, replies out.
 
 pub mod access;
+mod card;
+mod card_pace;
+mod card_press;
+pub mod cards;
 mod conversations;
 mod dedupe;
 mod deliver;
@@ -23,6 +27,7 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use self::access::{Access, DmPolicy, GroupPolicy};
+use self::cards::{CardConfig, Cards, KNOWN};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::reply::Replier;
@@ -54,6 +59,8 @@ pub struct GatewayConfig {
     pub dm_policy: DmPolicy,
     /// In which groups it answers.
     pub group_policy: GroupPolicy,
+    /// How answers that the agent streams are shown.
+    pub cards: CardConfig,
 }
 
 /// A robot cannot start.
@@ -88,8 +95,8 @@ impl Gateway {
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
         let recovered =
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
+        let kept_cards = store.cards(&client_id, KNOWN).await?;
         let access = Access::new(config.dm_policy, config.group_policy);
-        let intake = Intake::new(client_id, access, &recovered.seen, (Instant::now(), now));
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
             tls: Arc::clone(&config.openapi.tls),
@@ -100,15 +107,22 @@ impl Gateway {
         let stream_config = StreamConfig {
             session: config.session,
             transport,
-            subscriptions: vec![Subscription { kind: "CALLBACK", topic: topic::BOT_MESSAGE }],
+            subscriptions: [topic::BOT_MESSAGE, topic::CARD_CALLBACK]
+                .map(|topic| Subscription { kind: "CALLBACK", topic })
+                .to_vec(),
             seed: rand::random(),
         };
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
-        let tools =
-            Tools { agent: config.agent, media, replier: Arc::new(Replier::new(client)), store };
-        let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         let (deadline, until) = watch::channel(None);
+        let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
+        let cards = Cards::new((caller, kept), config.cards, until.clone(), kept_cards);
+        let cards = Arc::new(cards);
+        let seen = (Instant::now(), now);
+        let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
+        let replier = Arc::new(Replier::new(client));
+        let tools = Tools { agent: config.agent, media, replier, store, cards };
+        let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         Ok(Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) })
     }
 

@@ -6,6 +6,7 @@
 
 pub mod access_token;
 mod answer;
+pub mod card;
 pub mod error;
 pub mod gateway;
 pub mod media;
@@ -17,6 +18,7 @@ pub mod trust;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
@@ -99,9 +101,20 @@ impl OpenApiClient {
         headers: HeaderMap,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
+        self.send(Method::POST, call, url, headers, body).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        call: &'static str,
+        url: Url,
+        headers: HeaderMap,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
         let host = url.host_str().unwrap_or_default().to_owned();
-        let request =
-            self.http.post(url).header("accept", "application/json").headers(headers).json(body);
+        let request = self.http.request(method, url).header("accept", "application/json");
+        let request = request.headers(headers).json(body);
         let response = request.send().await.map_err(|e| OpenApiError::transport(call, &host, e))?;
         answer::read(call, &host, response).await
     }
@@ -113,12 +126,34 @@ impl OpenApiClient {
         path: &str,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
+        self.send_with_token(&Method::POST, call, path, body).await
+    }
+
+    /// PUTs with the access token in its header, likewise.
+    async fn put_with_token(
+        &self,
+        call: &'static str,
+        path: &str,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
+        self.send_with_token(&Method::PUT, call, path, body).await
+    }
+
+    async fn send_with_token(
+        &self,
+        method: &Method,
+        call: &'static str,
+        path: &str,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
+        let send = |token: AccessToken| {
+            self.send(method.clone(), call, self.openapi(path), token.header(), body)
+        };
         let token = self.token_for(call).await?;
-        match self.post(call, self.openapi(path), token.header(), body).await {
+        match send(token.clone()).await {
             Err(e) if e.is_bad_token() => {
                 self.token.forget(&token).await;
-                let token = self.token_for(call).await?;
-                self.post(call, self.openapi(path), token.header(), body).await
+                send(self.token_for(call).await?).await
             }
             outcome => outcome,
         }

@@ -15,6 +15,7 @@ use super::signals::Signals;
 use crate::agent::AgentKind;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
+use crate::gateway::cards::CardConfig;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
@@ -104,6 +105,7 @@ fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
         state_dir: state_dir.to_owned(),
         dm_policy: DmPolicy::Open,
         group_policy: GroupPolicy::Open,
+        cards: CardConfig::default(),
     }
 }
 

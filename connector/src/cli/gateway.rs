@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use tracing::info;
 
+use super::cards::CardArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::signals::Signals;
 use crate::agent::AgentKind;
@@ -47,6 +48,8 @@ struct RunArgs {
     /// In which groups it answers.
     #[arg(long, value_enum, default_value = "allowlist")]
     group_policy: GroupPolicy,
+    #[command(flatten)]
+    cards: CardArgs,
     /// A host, besides DingTalk's, that URLs made by the server may name; may be repeated.
     #[arg(long, value_name = "HOST", value_parser = host)]
     allow_host: Vec<String>,
@@ -118,6 +121,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         state_dir,
         dm_policy: args.dm_policy,
         group_policy: args.group_policy,
+        cards: args.cards.into(),
     };
     let mut gateway = Gateway::start(config, store).await?;
     tokio::select! {

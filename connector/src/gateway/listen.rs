@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::error;
 
 use super::deliver::Part;
@@ -20,7 +20,7 @@ pub(super) async fn listen(
     message: &BotMessage,
     id: InboxId,
     (attempt, mut turn): (Attempt, Turn),
-    kept: mpsc::Sender<Part>,
+    (kept, shown): (mpsc::Sender<Part>, watch::Sender<Option<String>>),
 ) -> Result<(), StoreGone> {
     let robot_code = tools.replier.robot_code(message);
     tools.media.fetch(&robot_code, &mut turn.attachments).await;
@@ -30,10 +30,11 @@ pub(super) async fn listen(
     let mut begun = !attempt.resumed;
     loop {
         let mut parts = Vec::new();
+        let mut partial = None;
         let mut outcome = None;
         tokio::select! {
             biased;
-            Some(utterance) = heard.recv() => parts.extend(words(utterance)),
+            Some(utterance) = heard.recv() => hear(utterance, &mut parts, &mut partial),
             ended = &mut answer => outcome = Some(ended),
         }
         // What else is there already goes to disk with it.
@@ -41,7 +42,7 @@ pub(super) async fn listen(
             outcome = (&mut answer).now_or_never();
         }
         while let Ok(utterance) = heard.try_recv() {
-            parts.extend(words(utterance));
+            hear(utterance, &mut parts, &mut partial);
         }
         if let Some(Err(failure)) = &outcome {
             let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
@@ -57,17 +58,26 @@ pub(super) async fn listen(
             }
             begun = false;
         }
+        // After the parts, whose words they are not.
+        if partial.is_some() {
+            shown.send_replace(partial);
+        }
         if ended {
             return Ok(());
         }
     }
 }
 
-/// What is to be sent of an utterance. Words so far have no place in a message that cannot change.
-fn words(utterance: Utterance) -> Option<Say> {
+/// Sorts an utterance: what is said is to be kept and sent; words so far, of which the newest count, are
+/// shown until it is said.
+fn hear(utterance: Utterance, parts: &mut Vec<Say>, partial: &mut Option<String>) {
     match utterance {
-        Utterance::Say(say) => Some(say),
-        Utterance::Typing | Utterance::Partial(_) => None,
+        Utterance::Say(say) => {
+            parts.push(say);
+            *partial = None;
+        }
+        Utterance::Partial(words) => *partial = Some(words),
+        Utterance::Typing => {}
     }
 }
 

@@ -1,6 +1,6 @@
 //! The loop of one robot: frames are judged, kept and acked, messages queued, turns run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -88,6 +88,8 @@ impl Runtime {
         if !unfinished.is_empty() {
             info!(messages = unfinished.len(), "an earlier process left messages to be answered");
         }
+        let ids: HashSet<InboxId> = unfinished.iter().map(|message| message.id).collect();
+        runtime.tools.cards.keep_only(|message| ids.contains(&message));
         for message in unfinished {
             runtime.resume(message);
         }
@@ -123,10 +125,15 @@ impl Runtime {
             tokio::select! {
                 Some(kept) = self.keeping.next() => self.kept(kept).await?,
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
-                () = &mut end => break,
-                () = &mut at_most => break,
+                () = &mut end => return Ok(self.unanswered()),
+                () = &mut at_most => return Ok(self.unanswered()),
             }
             self.start_turns();
+        }
+        tokio::select! {
+            () = self.tools.cards.settled() => {}
+            () = &mut end => {}
+            () = &mut at_most => {}
         }
         Ok(self.unanswered())
     }
@@ -154,7 +161,7 @@ impl Runtime {
             Err(e) => {
                 // It was understood when it was taken in.
                 error!("a kept message cannot be read: {e}");
-                drop(self.tools.store.failed(id, e.to_string()));
+                self.give_up(id, e.to_string());
                 return;
             }
         };
@@ -163,8 +170,14 @@ impl Runtime {
                 let conversation = message.conversation_id.clone();
                 self.conversations.push(conversation, Work { id, received_at, message, task });
             }
-            Err(reason) => drop(self.tools.store.failed(id, reason.to_owned())),
+            Err(reason) => self.give_up(id, reason.to_owned()),
         }
+    }
+
+    /// A message gets no answer any more.
+    fn give_up(&self, message: InboxId, reason: String) {
+        self.tools.cards.turn_lost(message);
+        drop(self.tools.store.failed(message, reason));
     }
 
     /// Judges a frame. Its ack goes out at once, or when its message is durable.
@@ -251,6 +264,7 @@ impl Runtime {
             error!(error = %e, "a turn failed; its message gets no answer");
             drop(self.tools.store.failed(message, format!("its turn failed: {e}")));
         }
+        self.tools.cards.turn_lost(message);
         self.conversations.finished(&conversation);
         Ok(())
     }

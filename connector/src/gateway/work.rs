@@ -4,9 +4,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::error;
 
+use super::cards::Cards;
 use super::deliver::{Begun, Part, deliver, deliver_all};
 use super::listen::listen;
 use super::media::MediaStore;
@@ -53,6 +54,7 @@ pub(super) struct Tools {
     pub(super) replier: Arc<Replier>,
     pub(super) media: Arc<MediaStore>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) cards: Arc<Cards>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.
@@ -83,9 +85,10 @@ impl Work {
             }
         };
         let (kept, parts) = mpsc::channel(AHEAD);
-        let mut listening = pin!(listen(&tools, &message, id, (attempt, *turn), kept));
+        let (shown, words) = watch::channel(None);
+        let mut listening = pin!(listen(&tools, &message, id, (attempt, *turn), (kept, shown)));
         let earlier = self::earlier(earlier);
-        let mut delivering = pin!(deliver(&tools, &question, id, earlier, parts));
+        let mut delivering = pin!(deliver(&tools, &question, id, earlier, (parts, words)));
         tokio::select! {
             // All is said.
             outcome = &mut listening => {

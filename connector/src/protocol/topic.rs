@@ -6,3 +6,5 @@ pub const PING: &str = "ping";
 pub const DISCONNECT: &str = "disconnect";
 /// CALLBACK: somebody wrote to the robot (机器人收消息).
 pub const BOT_MESSAGE: &str = "/v1.0/im/bot/messages/get";
+/// CALLBACK: somebody pressed something on a card (卡片回调); to be answered within 2 s.
+pub const CARD_CALLBACK: &str = "/v1.0/card/instances/callback";

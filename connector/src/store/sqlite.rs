@@ -4,6 +4,7 @@
 //! once, and then answers all: a commit costs its `fsync` however many messages share it, and nothing
 //! waits for company.
 
+mod cards;
 mod queries;
 mod schema;
 mod writer;
@@ -182,7 +183,7 @@ mod tests {
         std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
         let missing = dir.path().join("a/b");
         for (path, part) in [
-            (&newer, "has schema version 99, and this release knows 2 and older"),
+            (&newer, "has schema version 99, and this release knows 3 and older"),
             (&foreign, "it belongs to another program"),
             (&damaged, "it is left untouched"),
             (&missing, "name another directory with --state-dir"),

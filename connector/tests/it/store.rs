@@ -5,24 +5,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dingtalk_connector::agent::AgentKind;
-use dingtalk_connector::credential::{ClientId, Credential};
-use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
+use dingtalk_connector::credential::ClientId;
+use dingtalk_connector::gateway::access::DmPolicy;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
-use dingtalk_connector::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
-use dingtalk_connector::redact::Secret;
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
-    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, Store, StoreError,
+    CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, OutboxId, Pending, Recovered, Said,
+    Store, StoreError,
 };
-use dingtalk_connector::stream::SessionConfig;
-use dingtalk_connector::tls;
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
 };
 use tokio::sync::watch;
-use url::Url;
 
-use crate::support::{World, eventually};
+use crate::support::{World, eventually, library};
 
 /// How the next messages are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,33 +80,35 @@ impl Store for Moody {
     }
 }
 
+impl CardStore for Moody {
+    fn open_card(&self, card: NewCard) -> Pending<CardId> {
+        self.inner.open_card(card)
+    }
+
+    fn answer_in_card(&self, card: CardId, part: OutboxId) -> Pending<()> {
+        self.inner.answer_in_card(card, part)
+    }
+
+    fn abandon_card(&self, card: CardId) -> Pending<()> {
+        self.inner.abandon_card(card)
+    }
+
+    fn close_card(&self, card: CardId) -> Pending<()> {
+        self.inner.close_card(card)
+    }
+
+    fn cards(&self, client_id: &ClientId, at_most: usize) -> Pending<Vec<KeptCard>> {
+        self.inner.cards(client_id, at_most)
+    }
+}
+
 async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
     let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
     let world = World::with(AppOptions::default().delivery(rules)).await;
     let inner = SqliteStore::open(&world.dir.path().join(FILE)).unwrap();
     let (mood, barriers) = (watch::Sender::new(Mood::Well), AtomicUsize::new(0));
     let store = Arc::new(Moody { inner, mood, barriers, moods: AtomicUsize::new(0) });
-    let url = Url::parse(world.mock.url()).unwrap();
-    let endpoints = Endpoints { openapi: url.clone(), oapi: url };
-    let config = GatewayConfig {
-        openapi: OpenApiConfig {
-            trusted: TrustedHosts::new(&endpoints, []),
-            endpoints,
-            credential: Credential {
-                client_id: ClientId::new(world.app.client_id()),
-                client_secret: Secret::new(world.app.client_secret()),
-            },
-            tls: tls::no_trust(),
-            system_proxy: false,
-            timeout: Duration::from_secs(10),
-        },
-        session: SessionConfig::default(),
-        handshake_timeout: Duration::from_secs(10),
-        agent: AgentKind::Echo.build(),
-        state_dir: world.dir.path().to_owned(),
-        dm_policy,
-        group_policy: GroupPolicy::Open,
-    };
+    let config = GatewayConfig { dm_policy, ..library(&world, AgentKind::Echo.build()) };
     let gateway = Gateway::start(config, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
     world.app.wait_connections(1).await.unwrap();
     (world, store, gateway)

@@ -3,10 +3,21 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dingtalk_connector::agent::Agent;
+use dingtalk_connector::credential::{ClientId, Credential};
+use dingtalk_connector::gateway::GatewayConfig;
+use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
+use dingtalk_connector::gateway::cards::CardConfig;
+use dingtalk_connector::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
+use dingtalk_connector::redact::Secret;
+use dingtalk_connector::stream::SessionConfig;
+use dingtalk_connector::tls;
 use mock_dingtalk::{App, AppOptions, MockDingtalk};
 use tempfile::TempDir;
+use url::Url;
 
 /// How long anything may take that should happen at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,6 +75,32 @@ impl World {
         self.app.say("user0001", "are you there?").await.expect("the app exists");
         self.app.wait_sent(1).await.expect("the connector answers");
         running
+    }
+}
+
+/// The library's settings for a robot that is connected to the mock and that everybody may talk to.
+pub(crate) fn library(world: &World, agent: Arc<dyn Agent>) -> GatewayConfig {
+    let url = Url::parse(world.mock.url()).unwrap();
+    let endpoints = Endpoints { openapi: url.clone(), oapi: url };
+    GatewayConfig {
+        openapi: OpenApiConfig {
+            trusted: TrustedHosts::new(&endpoints, []),
+            endpoints,
+            credential: Credential {
+                client_id: ClientId::new(world.app.client_id()),
+                client_secret: Secret::new(world.app.client_secret()),
+            },
+            tls: tls::no_trust(),
+            system_proxy: false,
+            timeout: Duration::from_secs(10),
+        },
+        session: SessionConfig::default(),
+        handshake_timeout: Duration::from_secs(10),
+        agent,
+        state_dir: world.dir.path().to_owned(),
+        dm_policy: DmPolicy::Open,
+        group_policy: GroupPolicy::Open,
+        cards: CardConfig::default(),
     }
 }
 

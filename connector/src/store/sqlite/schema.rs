@@ -38,6 +38,21 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE inbox ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
      UPDATE inbox SET ended = 1
      WHERE finished_at IS NULL AND id IN (SELECT inbox_id FROM outbox);",
+    // 3. Cards that were begun. `part` is the part of the outbox that is their last words.
+    "CREATE TABLE cards (
+         id INTEGER PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         inbox_id INTEGER NOT NULL,
+         out_track_id TEXT NOT NULL,
+         key TEXT NOT NULL,
+         conversation_id TEXT NOT NULL,
+         in_group INTEGER NOT NULL,
+         part INTEGER,
+         abandoned INTEGER NOT NULL DEFAULT 0,
+         opened_at INTEGER NOT NULL,
+         closed_at INTEGER
+     ) STRICT;
+     CREATE INDEX cards_open ON cards (id) WHERE closed_at IS NULL;",
 ];
 
 /// Opens or makes the file.
