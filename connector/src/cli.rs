@@ -1,6 +1,7 @@
 //! Command line: definitions and dispatch.
 
 mod agent;
+mod cards;
 #[cfg(feature = "dev")]
 mod dev;
 pub mod exit_code;
@@ -40,6 +41,8 @@ Environment of `ddingtalk gateway`:
   OPENAI_BASE_URL             agent openai: default https://api.openai.com/v1; /v1 may be left out
   OPENAI_API_KEY              agent openai: its key; local servers need none
   OPENAI_MODEL                agent openai: the model
+  DINGTALK_CARDS, DINGTALK_CARD_TEMPLATE, DINGTALK_CARD_KEY
+                              the same as --cards, --card-template, --card-key
   HTTPS_PROXY, NO_PROXY       proxy for HTTP calls
   SSL_CERT_FILE               CA bundle to trust instead of the system's
   RUST_LOG                    log filter, such as debug

@@ -1,6 +1,10 @@
 //! One robot at work: stream in, conversations in order, agent, replies out.
 
 pub mod access;
+mod card;
+mod card_pace;
+mod card_press;
+pub mod cards;
 mod commands;
 mod conversations;
 mod dedupe;
@@ -29,6 +33,7 @@ use tokio::task::JoinHandle;
 use tracing::error;
 
 use self::access::{Access, DmPolicy, GroupPolicy};
+use self::cards::{CardConfig, Cards, KNOWN};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::push::Pusher;
@@ -65,12 +70,14 @@ pub struct GatewayConfig {
     pub show_thinking: bool,
     /// Whether messages to people for whom the robot answers are taken, too.
     pub delegate: bool,
+    /// How answers that the agent streams are shown.
+    pub cards: CardConfig,
 }
 
 /// What is asked of the gateway.
 fn subscriptions(delegate: bool) -> Vec<Subscription> {
     let delegate = delegate.then_some(topic::DELEGATE_MESSAGE);
-    let topics = [topic::BOT_MESSAGE].into_iter().chain(delegate);
+    let topics = [topic::BOT_MESSAGE, topic::CARD_CALLBACK].into_iter().chain(delegate);
     topics.map(|topic| Subscription { kind: "CALLBACK", topic }).collect()
 }
 
@@ -107,8 +114,8 @@ impl Gateway {
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
         let recovered =
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
+        let kept_cards = store.cards(&client_id, KNOWN).await?;
         let access = Access::new(config.dm_policy, config.group_policy);
-        let intake = Intake::new(client_id, access, &recovered.seen, (Instant::now(), now));
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
             tls: Arc::clone(&config.openapi.tls),
@@ -124,13 +131,18 @@ impl Gateway {
         };
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
+        let (deadline, until) = watch::channel(None);
+        let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
+        let cards = Cards::new((caller, kept), config.cards, until.clone(), kept_cards);
+        let cards = Arc::new(cards);
+        let seen = (Instant::now(), now);
+        let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
         let thinks = config.show_thinking && !config.agent.answers_at_once();
         let thinker = thinks.then(|| Arc::clone(&client));
         let replier = Arc::new(Replier::new(Arc::clone(&client)));
         let pusher = Arc::new(Pusher::new(client, Arc::clone(&replier)));
-        let tools = Tools { agent: config.agent, media, replier, store, thinker };
+        let tools = Tools { agent: config.agent, media, replier, store, thinker, cards };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
-        let (deadline, until) = watch::channel(None);
         let runtime = tokio::spawn(runtime.run(frames, until));
         Ok(Self { stream, driver, deadline, runtime, pusher })
     }

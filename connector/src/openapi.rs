@@ -7,6 +7,7 @@
 pub mod access_token;
 mod answer;
 mod budget;
+pub mod card;
 pub mod drive;
 pub mod emotion;
 pub mod error;
@@ -22,6 +23,7 @@ pub mod trust;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 use url::Url;
@@ -113,9 +115,20 @@ impl OpenApiClient {
         headers: HeaderMap,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
+        self.send(Method::POST, call, url, headers, body).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        call: &'static str,
+        url: Url,
+        headers: HeaderMap,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
         let host = url.host_str().unwrap_or_default().to_owned();
-        let request =
-            self.http.post(url).header("accept", "application/json").headers(headers).json(body);
+        let request = self.http.request(method, url).header("accept", "application/json");
+        let request = request.headers(headers).json(body);
         let response = request.send().await.map_err(|e| OpenApiError::transport(call, &host, e))?;
         answer::read(call, &host, response).await
     }
@@ -152,24 +165,36 @@ impl OpenApiClient {
         path: &str,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
-        self.post_url_with_token(call, &self.openapi(path), body).await
+        self.send_with_token(&Method::POST, call, &self.openapi(path), body).await
     }
 
-    /// The same, to an address of the OpenAPI host.
-    async fn post_url_with_token(
+    /// PUTs with the access token in its header, likewise.
+    async fn put_with_token(
         &self,
+        call: &'static str,
+        path: &str,
+        body: &(impl serde::Serialize + Sync),
+    ) -> Result<Value, OpenApiError> {
+        self.send_with_token(&Method::PUT, call, &self.openapi(path), body).await
+    }
+
+    async fn send_with_token(
+        &self,
+        method: &Method,
         call: &'static str,
         url: &Url,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
+        let send =
+            |token: AccessToken| self.send(method.clone(), call, url.clone(), token.header(), body);
         let token = self.token_for(call).await?;
         self.governor.admit().await;
-        let outcome = match self.post(call, url.clone(), token.header(), body).await {
+        let outcome = match send(token.clone()).await {
             Err(e) if e.is_bad_token() => {
                 self.token.forget(&token).await;
                 let token = self.token_for(call).await?;
                 self.governor.admit().await;
-                self.post(call, url.clone(), token.header(), body).await
+                send(token).await
             }
             outcome => outcome,
         };

@@ -6,6 +6,7 @@
 
 pub mod ack;
 pub mod bot;
+pub mod card_callback;
 pub mod connection;
 pub mod content;
 pub mod frame;
@@ -17,6 +18,7 @@ pub mod topic;
 
 pub use ack::{Ack, AckCode, EventAckStatus};
 pub use bot::{BotMessage, BotMessageError, ConversationType};
+pub use card_callback::CardCallback;
 pub use connection::{Endpoint, OpenConnectionRequest, Subscription, Ticket};
 pub use content::{Content, DrivePlace, Media, Part, RecordEntry};
 pub use frame::{DataFrame, FrameError, FrameType, Headers};

@@ -6,6 +6,7 @@
 //! Every call queues its work at once, in the order of the calls, and returns a future that is ready
 //! when the work is durable. A caller that drops the future has still done the work.
 
+pub mod cards;
 #[cfg(test)]
 mod contract;
 pub mod sessions;
@@ -19,11 +20,13 @@ use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey};
 
+pub use cards::{CardId, CardState, CardStore, KeptCard, NewCard};
+
 /// Work that is queued; ready when it is durable.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// Where messages and answers are kept.
-pub trait Store: sessions::SessionStore + fmt::Debug + Send + Sync + 'static {
+pub trait Store: sessions::SessionStore + CardStore + fmt::Debug + Send + Sync + 'static {
     /// Everything of an app that is not finished, in the order it came, and what is needed to
     /// recognise messages that come again: the ids of at most the last `seen_at_most` of them, received
     /// since `seen_since`, in milliseconds since 1970 UTC.

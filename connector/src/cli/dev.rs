@@ -17,6 +17,7 @@ use crate::agent::Agent;
 use crate::config::ProcessEnvironment;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
+use crate::gateway::cards::CardConfig;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::link::{Desk, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
@@ -127,6 +128,7 @@ fn config(
         group_policy: GroupPolicy::Open,
         show_thinking: true,
         delegate: true,
+        cards: CardConfig::default(),
     }
 }
 

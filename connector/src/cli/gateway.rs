@@ -9,6 +9,7 @@ use clap::Subcommand;
 use tracing::info;
 
 use super::agent::AgentArgs;
+use super::cards::CardArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::signals::Signals;
 use super::times::duration;
@@ -54,6 +55,8 @@ struct RunArgs {
     /// In which groups it answers.
     #[arg(long, value_enum, default_value = "allowlist")]
     group_policy: GroupPolicy,
+    #[command(flatten)]
+    cards: CardArgs,
     /// A host, besides DingTalk's, that URLs made by the server may name; may be repeated.
     #[arg(long, value_name = "HOST", value_parser = host)]
     allow_host: Vec<String>,
@@ -142,6 +145,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         group_policy: args.group_policy,
         show_thinking: !args.no_thinking,
         delegate: args.delegate,
+        cards: args.cards.into(),
     };
     let mut gateway = Gateway::start(config, store).await?;
     let robot =

@@ -1,8 +1,9 @@
 //! Sends the parts of an answer, one after the other, and records each.
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::{debug, error};
 
+use super::card::{Card, Words};
 use super::reply::{Question, Receipt, ReplyError};
 use super::work::{StoreGone, Tools, keep_trying};
 use crate::agent::Say;
@@ -35,39 +36,44 @@ pub(super) async fn deliver_all(
     parts: Vec<Part>,
 ) -> Result<(), StoreGone> {
     let (_, nothing) = mpsc::channel(1);
-    deliver(tools, question, id, parts, nothing).await
+    let (_, no_words) = watch::channel(None);
+    deliver(tools, question, id, parts, (nothing, no_words)).await
 }
 
-/// Sends `first`, then what comes. Instead of a file that cannot be sent some words go out; any other
+/// Sends `first`, then what comes, and shows the words of the next part meanwhile. Instead of a file that cannot be sent some words go out; any other
 /// part that cannot arrive ends the answer: what comes after it would make no sense.
 pub(super) async fn deliver(
     tools: &Tools,
     question: &Question<'_>,
     id: InboxId,
     first: Vec<Part>,
-    mut kept: mpsc::Receiver<Part>,
+    (mut kept, mut words): (mpsc::Receiver<Part>, Words),
 ) -> Result<(), StoreGone> {
+    let mut card = Card::new((&tools.cards, &tools.replier), question, id);
     let msg_id = question.message.msg_id.as_ref().map(MsgId::as_str);
     let mut first = first.into_iter();
     let mut next = first.next();
     loop {
         let Some(part) = (match next.take() {
             Some(part) => Some(part),
-            None => kept.recv().await,
+            None => card.show_until(&mut words, kept.recv()).await?,
         }) else {
+            card.end();
             return Ok(());
         };
-        match part.begun {
-            Begun::Now => {}
-            Begun::Earlier => {
-                tools.replier.count_possible_duplicate("a restart found it half sent");
-            }
-            Begun::No => keep_trying(|| tools.store.begin(part.id)).await?,
+        if part.begun == Begun::No {
+            keep_trying(|| tools.store.begin(part.id)).await?;
         }
-        match send(tools, question, &part.say).await {
-            Ok(Receipt { via, process_query_key }) => {
-                debug!(msg_id, ?via, "answered");
-                if let Some(key) = process_query_key {
+        let in_card = card.take(&part).await?;
+        if part.begun == Begun::Earlier && !in_card {
+            tools.replier.count_possible_duplicate("a restart found it half sent");
+        }
+        let outcome =
+            if in_card { Ok(None) } else { send(tools, question, &part.say).await.map(Some) };
+        match outcome {
+            Ok(receipt) => {
+                debug!(msg_id, ?receipt, in_card, "answered");
+                if let Some(key) = receipt.and_then(|receipt| receipt.process_query_key) {
                     let sent = SentMessage {
                         client_id: tools.replier.client_id().clone(),
                         process_query_key: key,
@@ -81,12 +87,16 @@ pub(super) async fn deliver(
                 next = first.next().or_else(|| kept.try_recv().ok());
                 keep_trying(|| tools.store.sent(part.id, next.as_ref().map(|next| next.id)))
                     .await?;
+                if in_card {
+                    card.answered();
+                }
                 if let Some(next) = &mut next {
                     next.begun = Begun::Now;
                 }
             }
             Err(e) => {
                 error!(msg_id, "the answer did not arrive: {e}");
+                card.end();
                 let reason = e.to_string();
                 return keep_trying(|| tools.store.failed(id, reason.clone())).await;
             }

@@ -1,11 +1,14 @@
 //! Judges what comes in: is it a message, did it come before, may its sender talk, what is to be done.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tracing::{debug, error, info, warn};
 
 use super::access::{Access, Decision};
+use super::card_press;
+use super::cards::Cards;
 use super::dedupe::Dedupe;
 use super::turn::{self, Reading};
 use super::work::Task;
@@ -42,6 +45,8 @@ pub(super) struct Intake {
     dedupe: Dedupe,
     /// The operator was told that the quota is used up.
     quota_told: bool,
+    /// Where presses come from.
+    cards: Arc<Cards>,
 }
 
 /// How long a message is recognised when it comes again.
@@ -58,6 +63,7 @@ impl Intake {
         access: Access,
         seen: &[Seen],
         (now, now_ms): (Instant, i64),
+        cards: Arc<Cards>,
     ) -> Self {
         let mut dedupe = Dedupe::new(REMEMBERED_FOR, IDS * REMEMBERED);
         for Seen { msg_id, message_id, at } in seen {
@@ -66,7 +72,7 @@ impl Intake {
             let then = now.checked_sub(age).unwrap_or(now);
             dedupe.is_new(msg_id.as_ref(), message_id.as_ref(), then);
         }
-        Self { client_id, access, dedupe, quota_told: false }
+        Self { client_id, access, dedupe, quota_told: false, cards }
     }
 
     /// The ack of a callback that was dealt with.
@@ -80,7 +86,14 @@ impl Intake {
                 if [topic::BOT_MESSAGE, topic::DELEGATE_MESSAGE]
                     .contains(&frame.headers.topic.as_str()) =>
             {
-                self.message(frame, now, now_ms)
+                self.message(frame, &frame.data, now, now_ms)
+            }
+            FrameType::Callback if frame.headers.topic == topic::CARD_CALLBACK => {
+                match card_press::as_message(&frame.data, &self.cards, now_ms) {
+                    Some(data) => self.message(frame, &data, now, now_ms),
+                    // An empty answer: the card stays as it is.
+                    None => Verdict::Ack(Ack::callback(&json!({}))),
+                }
             }
             FrameType::Callback => {
                 debug!(topic = frame.headers.topic, "a callback nobody here handles");
@@ -91,9 +104,10 @@ impl Intake {
         }
     }
 
-    fn message(&mut self, frame: &DataFrame, now: Instant, now_ms: i64) -> Verdict {
+    /// `data` is that of a robot message.
+    fn message(&mut self, frame: &DataFrame, data: &str, now: Instant, now_ms: i64) -> Verdict {
         let message_id = frame.headers.message_id.as_ref();
-        let message = match BotMessage::parse(&frame.data) {
+        let message = match BotMessage::parse(data) {
             Ok(message) => message,
             Err(e) => {
                 let message_id = message_id.map_or("", MessageId::as_str);
@@ -114,7 +128,7 @@ impl Intake {
             message_id: message_id.cloned(),
             conversation_id: message.conversation_id.clone(),
             received_at: now_ms,
-            data: frame.data.clone(),
+            data: data.to_owned(),
         };
         Verdict::Keep(Box::new((new, message, task)))
     }

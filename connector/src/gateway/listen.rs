@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 
 use futures_util::FutureExt;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tracing::error;
 
 use super::deliver::Part;
@@ -23,6 +23,7 @@ pub(super) async fn listen(
     id: InboxId,
     (attempt, mut turn): (Attempt, Turn),
     (opened, kept): (Opened, mpsc::Sender<Part>),
+    shown: watch::Sender<Option<String>>,
 ) -> Result<(), StoreGone> {
     let robot_code = tools.replier.robot_code(message);
     let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
@@ -50,7 +51,7 @@ pub(super) async fn listen(
         while let Ok(utterance) = heard.try_recv() {
             piece.hear(utterance);
         }
-        let Piece { mut says, seq, receipts, outcome } = piece;
+        let Piece { mut says, partial, seq, receipts, outcome } = piece;
         if let Some(Err(failure)) = &outcome {
             let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
             error!(msg_id, "the agent failed: {failure}");
@@ -67,6 +68,10 @@ pub(super) async fn listen(
             }
             begun = false;
         }
+        // After the parts, whose words they are not.
+        if partial.is_some() {
+            shown.send_replace(partial);
+        }
         if ended {
             return Ok(());
         }
@@ -77,6 +82,8 @@ pub(super) async fn listen(
 #[derive(Default)]
 struct Piece {
     says: Vec<Say>,
+    /// The words of what is said next, so far; the newest count.
+    partial: Option<String>,
     /// Of the last event in it.
     seq: Option<u64>,
     receipts: Vec<Receipt>,
@@ -85,12 +92,19 @@ struct Piece {
 }
 
 impl Piece {
-    /// Words so far have no place in a message that cannot change.
+    /// What is said is to be kept and sent; words so far are shown until it is said.
     fn hear(&mut self, utterance: Utterance) {
         match utterance {
-            Utterance::Say(say) => self.says.push(say),
-            Utterance::Typing | Utterance::Partial(_) => {}
+            Utterance::Say(say) => {
+                self.says.push(say);
+                self.partial = None;
+            }
+            Utterance::Partial(words) => self.partial = Some(words),
+            Utterance::Typing => {}
             Utterance::Event(Event { seq, says, end, receipt }) => {
+                if !says.is_empty() {
+                    self.partial = None;
+                }
                 self.says.extend(says);
                 self.seq = Some(seq);
                 self.receipts.push(receipt);

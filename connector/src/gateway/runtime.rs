@@ -1,6 +1,6 @@
 //! The loop of one robot: frames are judged, kept and acked, messages queued, turns run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
@@ -111,6 +111,8 @@ impl Runtime {
         if !unfinished.is_empty() {
             info!(messages = unfinished.len(), "an earlier process left messages to be answered");
         }
+        let ids: HashSet<InboxId> = unfinished.iter().map(|message| message.id).collect();
+        runtime.tools.cards.keep_only(|message| ids.contains(&message));
         for message in unfinished {
             runtime.resume(message);
         }
@@ -150,10 +152,15 @@ impl Runtime {
                 Some(ticket) = self.opened.1.recv() => self.conversations.opened(&ticket),
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
                 Some(_) = self.chores.join_next() => {}
-                () = &mut end => break,
-                () = &mut at_most => break,
+                () = &mut end => return Ok(self.unanswered()),
+                () = &mut at_most => return Ok(self.unanswered()),
             }
             self.start_turns();
+        }
+        tokio::select! {
+            () = self.tools.cards.settled() => {}
+            () = &mut end => {}
+            () = &mut at_most => {}
         }
         Ok(self.unanswered())
     }
@@ -181,7 +188,7 @@ impl Runtime {
             Err(e) => {
                 // It was understood when it was taken in.
                 error!("a kept message cannot be read: {e}");
-                drop(self.tools.store.failed(id, e.to_string()));
+                self.give_up(id, e.to_string());
                 return;
             }
         };
@@ -190,8 +197,14 @@ impl Runtime {
                 let thinking = self.think(&message, &task);
                 self.queue(Work { id, received_at, message, task, thinking });
             }
-            Err(reason) => drop(self.tools.store.failed(id, reason.to_owned())),
+            Err(reason) => self.give_up(id, reason.to_owned()),
         }
+    }
+
+    /// A message gets no answer any more.
+    fn give_up(&self, message: InboxId, reason: String) {
+        self.tools.cards.turn_lost(message);
+        drop(self.tools.store.failed(message, reason));
     }
 
     /// Judges a frame. Its ack goes out at once, or when its message is durable.
@@ -334,6 +347,7 @@ impl Runtime {
             error!(error = %e, "a turn failed; its message gets no answer");
             drop(self.tools.store.failed(message, format!("its turn failed: {e}")));
         }
+        self.tools.cards.turn_lost(message);
         self.conversations.finished(&ticket);
         Ok(())
     }

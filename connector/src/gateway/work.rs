@@ -4,9 +4,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
+use super::cards::Cards;
 use super::commands;
 use super::conversations::Ticket;
 use super::deliver::{Begun, Part, deliver, deliver_all};
@@ -79,6 +80,7 @@ pub(super) struct Tools {
     pub(super) store: Arc<dyn Store>,
     /// With what messages are marked while they are answered, if they are.
     pub(super) thinker: Option<Arc<OpenApiClient>>,
+    pub(super) cards: Arc<Cards>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.
@@ -151,10 +153,11 @@ impl Work {
             return say(&tools, &question, id, text).await;
         }
         let (kept, parts) = mpsc::channel(AHEAD);
-        let mut listening =
-            Box::pin(listen(&tools, &message, id, (attempt, *turn), (opened, kept)));
+        let (shown, words) = watch::channel(None);
+        let listening = listen(&tools, &message, id, (attempt, *turn), (opened, kept), shown);
+        let mut listening = Box::pin(listening);
         let earlier = self::earlier(earlier);
-        let mut delivering = pin!(deliver(&tools, &question, id, earlier, parts));
+        let mut delivering = pin!(deliver(&tools, &question, id, earlier, (parts, words)));
         tokio::select! {
             // All is said, and nothing is left to be stopped.
             outcome = &mut listening => {

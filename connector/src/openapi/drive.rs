@@ -1,6 +1,7 @@
 //! Files of chats as DingTalk's drive (钉盘) has them: what a message names by `spaceId` and `fileId` instead of
 //! a `downloadCode`.
 
+use reqwest::Method;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
@@ -43,7 +44,7 @@ impl OpenApiClient {
             path.extend(["dentries", &place.file_id, "downloadInfos", "query"]);
         }
         url.query_pairs_mut().append_pair("unionId", union_id);
-        let answer = self.post_url_with_token(CALL, &url, &json!({})).await?;
+        let answer = self.send_with_token(&Method::POST, CALL, &url, &json!({})).await?;
         let info = &answer["headerSignatureInfo"];
         let address = info["resourceUrls"][0].as_str().and_then(|url| Url::parse(url).ok());
         let address = address.ok_or_else(|| {

@@ -143,7 +143,8 @@ impl OpenApiError {
     pub fn is_too_fast(&self) -> bool {
         match self {
             Self::Status { status, code, .. } => {
-                *status == 429 || (*status == 403 && code.contains("Qps"))
+                let many = code.contains("Qps") || code.contains("Qpm");
+                *status == 429 || (*status == 403 && many)
             }
             Self::ErrCode { errcode, .. } => matches!(errcode, 90_002 | 90_018),
             _ => false,

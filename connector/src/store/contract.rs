@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, Tokens};
-use super::{NewMessage, Recovered, Said, SaidPart, SentMessage, Store, StoreError};
+use super::{
+    CardState, KeptCard, NewCard, NewMessage, Recovered, Said, SaidPart, SentMessage, Store,
+    StoreError,
+};
 use crate::agent::{Say, SessionSettings};
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey, RobotMessage};
@@ -103,6 +106,7 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     what_is_said_piece_by_piece(&mut open).await;
     what_was_sent_is_found_by_its_key(&mut open).await;
     what_a_session_remembers(&mut open).await;
+    cards_are_kept_until_they_are_final(&mut open).await;
 }
 
 async fn what_was_sent_is_found_by_its_key<S: Store>(
@@ -166,6 +170,51 @@ async fn what_a_session_remembers<S: Store>(open: &mut impl FnMut() -> Result<S,
     store.forget(&mine).await.unwrap();
     let forgotten = Session { settings, ..Session::default() };
     assert_eq!(store.session(&mine).await.unwrap(), forgotten);
+}
+
+/// Cards of one app: closed, by the arrival of their last words too, abandoned, and open.
+async fn cards_are_kept_until_they_are_final<S: Store>(
+    open: &mut impl FnMut() -> Result<S, StoreError>,
+) {
+    let app = ClientId::new("cards");
+    let store = open().unwrap();
+    let message = store.take_in(message("cards", 9)).await.unwrap();
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        let card = NewCard {
+            client_id: if n == 4 { ClientId::new("other") } else { app.clone() },
+            message,
+            out_track_id: format!("card{n}"),
+            key: "msgContent".to_owned(),
+            conversation_id: ConversationId::new("cid"),
+            in_group: n == 1,
+        };
+        ids.push(store.open_card(card).await.unwrap());
+    }
+    let parts = vec![text("a"), text("b")];
+    let parts = store
+        .said(message, Said { parts: whole(parts), seq: None, begun: true, ended: false })
+        .await
+        .unwrap();
+    store.close_card(ids[0]).await.unwrap();
+    store.answer_in_card(ids[1], parts[0]).await.unwrap();
+    store.answer_in_card(ids[2], parts[1]).await.unwrap();
+    store.abandon_card(ids[3]).await.unwrap();
+    drop(store);
+
+    let store = open().unwrap();
+    let states = |cards: Vec<KeptCard>| -> Vec<_> {
+        cards.into_iter().map(|kept| (kept.card.out_track_id, kept.state)).collect()
+    };
+    let named = |n: u8, state| (format!("card{n}"), state);
+    let (kept, gone) = (CardState::Open, CardState::Abandoned);
+    let found = store.cards(&app, 9).await.unwrap();
+    assert!(found[1].card.in_group && found[1].card.message == message);
+    let expected = [named(0, CardState::Closed), named(1, kept), named(2, kept), named(3, gone)];
+    assert_eq!(states(found), expected);
+    store.sent(parts[0], None).await.unwrap();
+    let found = states(store.cards(&app, 0).await.unwrap());
+    assert_eq!(found, [named(2, kept), named(3, gone)], "the last words of 1 have arrived");
 }
 
 /// A turn that goes on: what it has said is not all.

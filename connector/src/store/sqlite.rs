@@ -4,6 +4,7 @@
 //! once, and then answers all: a commit costs its `fsync` however many messages share it, and nothing
 //! waits for company.
 
+mod cards;
 mod queries;
 mod schema;
 mod sent_messages;

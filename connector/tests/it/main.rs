@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
 mod answers;
+mod cards;
 mod cli;
 mod commands;
 mod defects;

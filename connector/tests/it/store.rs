@@ -14,7 +14,8 @@ use dingtalk_connector::store::sessions::{
 };
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
-    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
+    CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, OutboxId, Pending, Recovered, Said,
+    SentMessage, Store, StoreError,
 };
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
@@ -120,6 +121,28 @@ impl SessionStore for Moody {
 
     fn set(&self, key: &SessionKey, settings: SessionSettings) -> Pending<()> {
         self.inner.set(key, settings)
+    }
+}
+
+impl CardStore for Moody {
+    fn open_card(&self, card: NewCard) -> Pending<CardId> {
+        self.inner.open_card(card)
+    }
+
+    fn answer_in_card(&self, card: CardId, part: OutboxId) -> Pending<()> {
+        self.inner.answer_in_card(card, part)
+    }
+
+    fn abandon_card(&self, card: CardId) -> Pending<()> {
+        self.inner.abandon_card(card)
+    }
+
+    fn close_card(&self, card: CardId) -> Pending<()> {
+        self.inner.close_card(card)
+    }
+
+    fn cards(&self, client_id: &ClientId, at_most: usize) -> Pending<Vec<KeptCard>> {
+        self.inner.cards(client_id, at_most)
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use dingtalk_connector::agent::Agent;
 use dingtalk_connector::credential::{ClientId, Credential};
 use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
+use dingtalk_connector::gateway::cards::CardConfig;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use dingtalk_connector::redact::Secret;
@@ -72,6 +73,7 @@ impl World {
             group_policy: GroupPolicy::Open,
             show_thinking: true,
             delegate: true,
+            cards: CardConfig::default(),
         }
     }
 

@@ -204,6 +204,12 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<b
         )
         .optional()?;
     let forgotten = sent_messages::prune(&db, before, PRUNE_ROWS)?;
+    db.execute(
+        "DELETE FROM cards WHERE id IN (
+             SELECT id FROM cards WHERE closed_at IS NOT NULL AND opened_at < :before
+             ORDER BY id LIMIT :rows)",
+        named_params! { ":before": before, ":rows": PRUNE_ROWS },
+    )?;
     let mut removed = 0;
     for statement in [
         "DELETE FROM outbox WHERE inbox_id IN (

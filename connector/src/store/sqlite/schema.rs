@@ -70,6 +70,21 @@ const MIGRATIONS: &[&str] = &[
          answer TEXT NOT NULL,
          PRIMARY KEY (session_id, inbox_id)
      ) STRICT, WITHOUT ROWID;",
+    // 6. Cards that were begun. `part` is the part of the outbox that is their last words.
+    "CREATE TABLE cards (
+         id INTEGER PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         inbox_id INTEGER NOT NULL,
+         out_track_id TEXT NOT NULL,
+         key TEXT NOT NULL,
+         conversation_id TEXT NOT NULL,
+         in_group INTEGER NOT NULL,
+         part INTEGER,
+         abandoned INTEGER NOT NULL DEFAULT 0,
+         opened_at INTEGER NOT NULL,
+         closed_at INTEGER
+     ) STRICT;
+     CREATE INDEX cards_open ON cards (id) WHERE closed_at IS NULL;",
 ];
 
 /// Opens or makes the file.
