@@ -1,10 +1,15 @@
 //! Command line: definitions and dispatch.
 
+mod access;
+mod config;
 #[cfg(feature = "dev")]
 mod dev;
 pub mod exit_code;
 mod gateway;
 mod output;
+mod pairing;
+mod policy;
+mod robots;
 mod signals;
 
 use clap::{Parser, Subcommand};
@@ -26,6 +31,12 @@ enum Command {
     Dev(dev::Args),
     /// Connect the robot and keep it connected.
     Gateway(gateway::Args),
+    /// Strangers who asked to talk to a robot: list, approve, deny.
+    Pairing(pairing::Args),
+    /// Who may talk to a robot.
+    Policy(policy::Args),
+    /// The settings: where they are, whether they hold.
+    Config(config::Args),
 }
 
 const ENVIRONMENT: &str = "\
@@ -35,7 +46,8 @@ Environment of `ddingtalk gateway`:
   DINGTALK_OPENAPI_ENDPOINT   default https://api.dingtalk.com
   DINGTALK_OAPI_ENDPOINT      default https://oapi.dingtalk.com
   OPENCLAW_STATE_DIR          its folder `ddingtalk` is the state directory; default ~/.openclaw
-  HTTPS_PROXY, NO_PROXY       proxy for HTTP calls
+  OPENCLAW_CONFIG_PATH        config file; default openclaw.json in ~/.openclaw
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY   proxy for HTTP calls and the WebSocket
   SSL_CERT_FILE               CA bundle to trust instead of the system's
   RUST_LOG                    log filter, such as debug
 
@@ -54,6 +66,9 @@ pub fn run(cli: Cli) -> ExitCode {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
             Command::Gateway(args) => gateway::run(args).await,
+            Command::Pairing(args) => pairing::run(args).await,
+            Command::Policy(args) => policy::run(args).await,
+            Command::Config(args) => config::run(args),
         }
     });
     // Answers under way had their time; whatever is left must not delay the exit.

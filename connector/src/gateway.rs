@@ -20,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{Instrument, error};
 
-use self::access::{Access, DmPolicy, GroupPolicy};
+use self::access::pairing::Pairing;
+use self::access::{Access, AccessPolicy};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::reply::Replier;
@@ -34,6 +35,7 @@ use crate::protocol::{Subscription, topic};
 use crate::state_dir::StateDirError;
 use crate::store::{Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
+use crate::stream::proxy::Proxies;
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
 use crate::unix_time::now_ms;
 
@@ -50,10 +52,8 @@ pub struct GatewayConfig {
     pub agent: Arc<dyn Agent>,
     /// The prepared state directory.
     pub state_dir: PathBuf,
-    /// Who may talk to the robot alone.
-    pub dm_policy: DmPolicy,
-    /// In which groups it answers.
-    pub group_policy: GroupPolicy,
+    /// Who may talk to the robot.
+    pub access: AccessPolicy,
 }
 
 /// A robot cannot start.
@@ -88,11 +88,13 @@ impl Gateway {
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
         let recovered =
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
-        let access = Access::new(config.dm_policy, config.group_policy);
+        let pairing = Pairing::start(client_id.clone(), Arc::clone(&store)).await?;
+        let access = Access::new(config.access, pairing.people());
         let intake = Intake::new(client_id, access, &recovered.seen, (Instant::now(), now));
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
             tls: Arc::clone(&config.openapi.tls),
+            proxies: if config.openapi.system_proxy { Proxies::system() } else { Proxies::none() },
         };
         let client = Arc::new(OpenApiClient::new(config.openapi));
         let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
@@ -105,11 +107,12 @@ impl Gateway {
         };
         let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
         let stream = Arc::new(stream);
-        let tools =
-            Tools { agent: config.agent, media, replier: Arc::new(Replier::new(client)), store };
+        let replier = Arc::new(Replier::new(client));
+        let tools = Tools { agent: config.agent, media, replier, store, pairing };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         let (deadline, until) = watch::channel(None);
-        Ok(Self { stream, driver, deadline, runtime: tokio::spawn(runtime.run(frames, until)) })
+        let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
+        Ok(Self { stream, driver, deadline, runtime })
     }
 
     /// The connection's state, now and whenever it changes.
@@ -129,6 +132,12 @@ impl Gateway {
         };
         let cause = cause.unwrap_or_else(|| "it ended".to_owned());
         format!("the robot's {part} failed: {cause}")
+    }
+
+    /// Ends what is left of a robot that [`failed`](Self::failed).
+    pub fn abort(self) {
+        self.driver.abort();
+        self.runtime.abort();
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers

@@ -8,6 +8,7 @@
 
 #[cfg(test)]
 mod contract;
+pub mod pairing;
 pub mod sqlite;
 
 use std::fmt;
@@ -22,7 +23,7 @@ use crate::protocol::{ConversationId, MessageId, MsgId};
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// Where messages and answers are kept.
-pub trait Store: fmt::Debug + Send + Sync + 'static {
+pub trait Store: pairing::PairingStore + fmt::Debug + Send + Sync + 'static {
     /// Everything of an app that is not finished, in the order it came, and what is needed to
     /// recognise messages that come again: the ids of at most the last `seen_at_most` of them, received
     /// since `seen_since`, in milliseconds since 1970 UTC.

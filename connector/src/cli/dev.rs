@@ -14,7 +14,7 @@ use super::output;
 use super::signals::Signals;
 use crate::agent::AgentKind;
 use crate::credential::{ClientId, Credential};
-use crate::gateway::access::{DmPolicy, GroupPolicy};
+use crate::gateway::access::AccessPolicy;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
@@ -102,8 +102,7 @@ fn config(mock: &MockDingtalk, app: &App, state_dir: &Path) -> GatewayConfig {
         handshake_timeout: Duration::from_secs(10),
         agent: AgentKind::Echo.build(),
         state_dir: state_dir.to_owned(),
-        dm_policy: DmPolicy::Open,
-        group_policy: GroupPolicy::Open,
+        access: AccessPolicy::open(),
     }
 }
 

@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, warn};
 
 use super::DRAIN;
 use super::conversations::Conversations;
@@ -49,7 +49,7 @@ struct Kept {
 
 enum Outcome {
     New(Box<Work>),
-    NotKept(StoreError, Box<(NewMessage, BotMessage)>),
+    NotKept(StoreError, Box<NewMessage>),
     /// What was queued before a repeat is dealt with. It was judged when `failed_keeps` messages had
     /// failed: as long as no other has, what it repeats is durable.
     Repeat {
@@ -145,8 +145,9 @@ impl Runtime {
         let (message, task) = match BotMessage::parse(&data) {
             Ok(message) if ended => (message, Ok(Task::Send(parts))),
             Ok(message) => {
-                let task = match self.intake.task(&message, Instant::now()) {
+                let task = match self.intake.resumed(&message, Instant::now()) {
                     Some(Task::Turn(turn)) => Ok(Task::Resume { turn, parts, said }),
+                    Some(Task::Pair { .. }) if said > 0 => Err("its sender is not paired any more"),
                     task => task.ok_or("nobody may answer it any more"),
                 };
                 (message, task)
@@ -186,7 +187,7 @@ impl Runtime {
                     let received_at = new.received_at;
                     let outcome = match done.await {
                         Ok(id) => Outcome::New(Box::new(Work { id, received_at, message, task })),
-                        Err(e) => Outcome::NotKept(e, Box::new((new, message))),
+                        Err(e) => Outcome::NotKept(e, Box::new(new)),
                     };
                     Kept { frame, outcome }
                 })
@@ -212,9 +213,8 @@ impl Runtime {
             | Outcome::NotKept(StoreError::Closed, _) => return Err(StoreGone),
             Outcome::Repeat { .. } => return Ok(()),
             Outcome::NotKept(e, not_kept) => {
-                let (new, message) = *not_kept;
                 self.failed_keeps += 1;
-                self.intake.forget(&new, &message);
+                self.intake.forget(&not_kept);
                 if !std::mem::replace(&mut self.complained, true) {
                     error!(
                         "messages cannot be kept and are not acked, so that they come again: {e}"
@@ -230,7 +230,7 @@ impl Runtime {
     fn start_turns(&mut self) {
         while let Some((conversation, work)) = self.conversations.start() {
             let message = work.id;
-            let id = self.turns.spawn(work.run(self.tools.clone())).id();
+            let id = self.turns.spawn(work.run(self.tools.clone()).in_current_span()).id();
             self.turn_of.insert(id, (conversation, message));
         }
     }

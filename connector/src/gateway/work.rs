@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tracing::error;
 
+use super::access::pairing::{Admission, Pairing, Stranger};
 use super::deliver::{Begun, Part, deliver, deliver_all};
 use super::listen::listen;
 use super::media::MediaStore;
@@ -42,6 +43,13 @@ pub(super) enum Task {
     },
     /// This is said, and the agent is not asked.
     Say(String),
+    /// Whether anything is done depends on whether the sender was paired by now.
+    Pair {
+        /// The sender.
+        stranger: Stranger,
+        /// What is done then.
+        then: Option<Box<Task>>,
+    },
     /// The agent had answered before a restart; this is left to be sent.
     Send(Vec<UnsentPart>),
 }
@@ -53,6 +61,7 @@ pub(super) struct Tools {
     pub(super) replier: Arc<Replier>,
     pub(super) media: Arc<MediaStore>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) pairing: Arc<Pairing>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.
@@ -71,6 +80,18 @@ impl Work {
     pub(super) async fn run(self, tools: Tools) -> Result<(), StoreGone> {
         let Self { id, received_at, message, task } = self;
         let question = Question { message: &message, received_at };
+        let task = match task {
+            Task::Pair { stranger, then } => match tools.pairing.ask(&message, &stranger).await? {
+                Admission::Paired => then.map(|task| *task),
+                Admission::Say(hint) => Some(Task::Say(hint)),
+                Admission::Quiet => None,
+            },
+            task => Some(task),
+        };
+        let Some(task) = task else {
+            let nothing = Said { parts: Vec::new(), begun: false, ended: true };
+            return keep(&tools, id, nothing).await.map(drop);
+        };
         let new = |resumed, said| Attempt { turn: TurnId(id.number()), resumed, said };
         let (attempt, turn, earlier) = match task {
             Task::Turn(turn) => (new(false, 0), turn, Vec::new()),
@@ -81,6 +102,8 @@ impl Work {
                 let parts = keep(&tools, id, said).await?;
                 return deliver_all(&tools, &question, id, parts).await;
             }
+            // What a paired person's message asks for is no pairing.
+            Task::Pair { .. } => return Ok(()),
         };
         let (kept, parts) = mpsc::channel(AHEAD);
         let mut listening = pin!(listen(&tools, &message, id, (attempt, *turn), kept));

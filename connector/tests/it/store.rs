@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use dingtalk_connector::agent::AgentKind;
 use dingtalk_connector::credential::{ClientId, Credential};
-use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
+use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use dingtalk_connector::redact::Secret;
+use dingtalk_connector::store::pairing::{
+    Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
+};
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
     InboxId, NewMessage, OutboxId, Pending, Recovered, Said, Store, StoreError,
@@ -84,6 +87,24 @@ impl Store for Moody {
     }
 }
 
+impl PairingStore for Moody {
+    fn paired(&self, client_id: &ClientId) -> Pending<Vec<PairedPerson>> {
+        self.inner.paired(client_id)
+    }
+
+    fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
+        self.inner.ask_pairing(request, now)
+    }
+
+    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>> {
+        self.inner.pairing_requests(now)
+    }
+
+    fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {
+        self.inner.decide_pairing(code, approved, now)
+    }
+}
+
 async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
     let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
     let world = World::with(AppOptions::default().delivery(rules)).await;
@@ -108,8 +129,7 @@ async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
         handshake_timeout: Duration::from_secs(10),
         agent: AgentKind::Echo.build(),
         state_dir: world.dir.path().to_owned(),
-        dm_policy,
-        group_policy: GroupPolicy::Open,
+        access: AccessPolicy { dm: dm_policy, ..AccessPolicy::open() },
     };
     let gateway = Gateway::start(config, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
     world.app.wait_connections(1).await.unwrap();

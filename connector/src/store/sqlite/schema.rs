@@ -38,6 +38,24 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE inbox ADD COLUMN ended INTEGER NOT NULL DEFAULT 0;
      UPDATE inbox SET ended = 1
      WHERE finished_at IS NULL AND id IN (SELECT inbox_id FROM outbox);",
+    // 3. Who may talk to the robot, and who asked to.
+    "CREATE TABLE pairing (
+         code TEXT PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         sender TEXT NOT NULL,
+         nick TEXT,
+         asked_at INTEGER NOT NULL,
+         told_at INTEGER NOT NULL,
+         denied INTEGER NOT NULL,
+         UNIQUE (client_id, sender)
+     ) STRICT;
+     CREATE TABLE paired (
+         client_id TEXT NOT NULL,
+         sender TEXT NOT NULL,
+         nick TEXT,
+         approved_at INTEGER NOT NULL,
+         PRIMARY KEY (client_id, sender)
+     ) STRICT;",
 ];
 
 /// Opens or makes the file.
