@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn who_goes_through_which_proxy() {
         let proxies =
-            proxies("http://u:p@proxy:8080", "plain:3128", "127.0.0.1,.inner.example,[::1]");
+            proxies("http://u:p@proxy:8080", "plain:3128", "127.0.0.1,.inner.example,::1");
         for (authority, tls, expected) in [
             ("api.dingtalk.com:443", true, Some("proxy:8080")),
             ("api.dingtalk.com:80", false, Some("plain:3128")),

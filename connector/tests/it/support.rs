@@ -57,6 +57,21 @@ impl World {
         Running::start(command, self.dir.path())
     }
 
+    /// Writes the section `channels.ddingtalk` of the config file.
+    pub(crate) fn configure(&self, section: &serde_json::Value) {
+        let whole = serde_json::json!({ "channels": { "ddingtalk": section } });
+        std::fs::write(self.dir.path().join("openclaw.json"), whole.to_string())
+            .expect("the config file can be written");
+    }
+
+    /// Starts the program with a section of the config file and no credentials in the environment.
+    pub(crate) fn start_configured(&self, section: &serde_json::Value) -> Running {
+        self.configure(section);
+        let mut command = self.command(&[]);
+        command.env_remove("DINGTALK_CLIENT_ID").env_remove("DINGTALK_CLIENT_SECRET");
+        self.start_command(command)
+    }
+
     /// Starts the program and waits until it is connected and has shown that it answers.
     pub(crate) async fn start_proven(&self) -> Running {
         let running = self.start_open();
@@ -81,7 +96,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command, dir: &Path) -> Self {
+    pub(crate) fn start(mut command: Command, dir: &Path) -> Self {
         let log = dir.join("log.txt");
         let stderr = File::create(&log).expect("the log file can be made");
         if !command.get_envs().any(|(name, _)| name == "RUST_LOG") {
