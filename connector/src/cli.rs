@@ -68,7 +68,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Gateway(args) => gateway::run(args).await,
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,
-            Command::Config(args) => config::run(args),
+            Command::Config(args) => config::run(&args),
         }
     });
     // Answers under way had their time; whatever is left must not delay the exit.

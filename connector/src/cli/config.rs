@@ -22,7 +22,7 @@ enum Verb {
     Validate(AccessArgs),
 }
 
-pub(super) fn run(args: Args) -> Result<(), Failure> {
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
     match args.verb {
         Verb::Path => match file::path(&ProcessEnvironment) {
             Some(path) => output::data(&path.display().to_string()),

@@ -77,13 +77,13 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         return output::data(&json!(rows).to_string());
     }
     for row in rows {
-        let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        let shown = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
         output::data(&format!(
             "{}: {} by {}: {}",
-            text("account"),
-            text("decision"),
-            text("rule"),
-            text("reason"),
+            shown("account"),
+            shown("decision"),
+            shown("rule"),
+            shown("reason"),
         ))?;
     }
     Ok(())

@@ -141,12 +141,11 @@ fn substituted(text: &str, env: &dyn Environment, missing: &mut Vec<String>) -> 
             continue;
         }
         out.push_str(before);
-        match env.var(name) {
-            Some(value) => out.push_str(&value),
-            None => {
-                out.push_str(whole);
-                missing.push(name.to_owned());
-            }
+        if let Some(value) = env.var(name) {
+            out.push_str(&value);
+        } else {
+            out.push_str(whole);
+            missing.push(name.to_owned());
         }
     }
     out + rest

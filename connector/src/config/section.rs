@@ -91,14 +91,12 @@ impl<'a> Section<'a> {
 
     pub(super) fn choice<T: ValueEnum>(&self, key: &str) -> Result<Option<T>, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        match value.as_str().map(|text| T::from_str(text, false)) {
-            Some(Ok(choice)) => Ok(Some(choice)),
-            _ => {
-                let choices = T::value_variants().iter().filter_map(T::to_possible_value);
-                let names: Vec<_> = choices.map(|choice| choice.get_name().to_owned()).collect();
-                Err(self.wrong(key, value, &format!("one of {}", names.join(", "))))
-            }
+        if let Some(Ok(choice)) = value.as_str().map(|text| T::from_str(text, false)) {
+            return Ok(Some(choice));
         }
+        let choices = T::value_variants().iter().filter_map(T::to_possible_value);
+        let names: Vec<_> = choices.map(|choice| choice.get_name().to_owned()).collect();
+        Err(self.wrong(key, value, &format!("one of {}", names.join(", "))))
     }
 
     /// A list of ids; numbers stand for their digits.

@@ -39,7 +39,7 @@ async fn audited(running: &Running, msg_id: &str) -> String {
 #[tokio::test]
 async fn a_stranger_gets_a_code_and_is_answered_once_it_is_approved() {
     let world = World::new().await;
-    let running = world.start(&[]);
+    let mut running = world.start(&[]);
     world.app.wait_connections(1).await.unwrap();
     let said = world.app.say("user0002", "let me in").await.unwrap();
     let sent = world.app.wait_sent(1).await.unwrap();
@@ -77,9 +77,10 @@ async fn a_stranger_gets_a_code_and_is_answered_once_it_is_approved() {
     assert!(stderr.contains(code) && stderr.contains("pairing list"), "{stderr}");
 
     // It survives a restart.
-    running.kill();
-    let _running = world.start(&[]);
-    world.app.wait_connections(1).await.unwrap();
+    running.terminate();
+    assert!(running.ended().await.success());
+    let running = world.start(&[]);
+    running.wait_log("connected to the gateway", 1).await;
     world.app.say("user0002", "still?").await.unwrap();
     assert_eq!(world.app.wait_sent(3).await.unwrap()[2].text, "still?");
 }

@@ -54,8 +54,8 @@ async fn everything_goes_through_the_proxy_by_dingtalks_names() {
         let sent_before = behind.app.sent().unwrap().len();
         let mut command = behind.command();
         command.env(variable, behind.proxy()).env("NO_PROXY", "127.0.0.1,localhost");
-        let running = behind.start(command);
-        behind.app.wait_connections(1).await.unwrap();
+        let mut running = behind.start(command);
+        running.wait_log("connected to the gateway", 1).await;
         behind.app.say("user0001", "through").await.unwrap();
         let sent = behind.app.wait_sent(sent_before + 1).await.unwrap();
         let answer = sent.last().unwrap();
@@ -67,7 +67,9 @@ async fn everything_goes_through_the_proxy_by_dingtalks_names() {
         let media = sent.last().unwrap().media.as_ref().expect("a picture");
         let kept = behind.app.inbound_media(media["mediaId"].as_str().unwrap()).unwrap().unwrap();
         assert_eq!(kept.bytes, picture.bytes);
-        let log = running.kill();
+        running.terminate();
+        assert!(running.ended().await.success());
+        let log = running.log();
         assert!(!log.contains("proxypassword") && !log.contains(behind.app.client_secret()));
     }
 }

@@ -90,10 +90,9 @@ impl Pairing {
         loop {
             tokio::time::sleep(REFRESH).await;
             let Some(pairing) = pairing.upgrade() else { return };
-            match pairing.refresh().await {
-                Err(StoreError::Closed) => return,
-                // Whoever takes messages in says that the store fails.
-                Ok(()) | Err(_) => {}
+            // Of other failures whoever takes messages in speaks.
+            if let Err(StoreError::Closed) = pairing.refresh().await {
+                return;
             }
         }
     }
