@@ -1,12 +1,17 @@
 //! Command line: definitions and dispatch.
 
+mod access;
 mod agent;
 mod cards;
+mod config;
 #[cfg(feature = "dev")]
 mod dev;
 pub mod exit_code;
 mod gateway;
 mod output;
+mod pairing;
+mod policy;
+mod robots;
 mod signals;
 mod times;
 
@@ -29,6 +34,12 @@ enum Command {
     Dev(dev::Args),
     /// Connect the robot and keep it connected.
     Gateway(Box<gateway::Args>),
+    /// Strangers who asked to talk to a robot: list, approve, deny.
+    Pairing(pairing::Args),
+    /// Who may talk to a robot.
+    Policy(policy::Args),
+    /// The settings: where they are, whether they hold.
+    Config(config::Args),
 }
 
 const ENVIRONMENT: &str = "\
@@ -38,12 +49,13 @@ Environment of `ddingtalk gateway`:
   DINGTALK_OPENAPI_ENDPOINT   default https://api.dingtalk.com
   DINGTALK_OAPI_ENDPOINT      default https://oapi.dingtalk.com
   OPENCLAW_STATE_DIR          its folder `ddingtalk` is the state directory; default ~/.openclaw
+  OPENCLAW_CONFIG_PATH        config file; default openclaw.json in ~/.openclaw
   OPENAI_BASE_URL             agent openai: default https://api.openai.com/v1; /v1 may be left out
   OPENAI_API_KEY              agent openai: its key; local servers need none
   OPENAI_MODEL                agent openai: the model
   DINGTALK_CARDS, DINGTALK_CARD_TEMPLATE, DINGTALK_CARD_KEY
                               the same as --cards, --card-template, --card-key
-  HTTPS_PROXY, NO_PROXY       proxy for HTTP calls
+  HTTPS_PROXY, HTTP_PROXY, NO_PROXY   proxy for HTTP calls and the WebSocket
   SSL_CERT_FILE               CA bundle to trust instead of the system's
   RUST_LOG                    log filter, such as debug
 
@@ -62,6 +74,9 @@ pub fn run(cli: Cli) -> ExitCode {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
+            Command::Pairing(args) => pairing::run(args).await,
+            Command::Policy(args) => policy::run(args).await,
+            Command::Config(args) => config::run(&args),
         }
     });
     // Answers under way had their time; whatever is left must not delay the exit.

@@ -1,4 +1,8 @@
-//! From environment and flags to a configuration that holds.
+//! From environment, flags and file to a configuration that holds.
+
+pub mod accounts;
+pub mod file;
+mod section;
 
 use std::path::PathBuf;
 
@@ -58,6 +62,51 @@ pub enum ConfigError {
         problem: String,
         /// What to do.
         fix: String,
+    },
+    /// The config file cannot be used.
+    #[error(
+        "the config file {} {problem}; correct it, or name another one in OPENCLAW_CONFIG_PATH",
+        .path.display()
+    )]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A setting in the config file cannot be used.
+    #[error("{path} in {} is {value}, and must be {allowed}", .file.display())]
+    Setting {
+        /// Its place, such as `channels.ddingtalk.dmPolicy`.
+        path: String,
+        /// The file.
+        file: PathBuf,
+        /// Its value, masked where it is a secret.
+        value: String,
+        /// What would do.
+        allowed: String,
+    },
+    /// A setting that must be in the config file is not.
+    #[error("{path} is missing in {}; add it", .file.display())]
+    MissingSetting {
+        /// Its place.
+        path: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Two accounts have one app, whose messages would go to either of them.
+    #[error(
+        "the accounts {} and {} in {} have the same clientId {client_id}; give each an app of its own, \
+         or disable one",
+        .accounts[0], .accounts[1], .file.display()
+    )]
+    Duplicate {
+        /// The file.
+        file: PathBuf,
+        /// The app.
+        client_id: String,
+        /// Both names.
+        accounts: [String; 2],
     },
 }
 
@@ -151,7 +200,7 @@ mod tests {
 
     use super::*;
 
-    struct Fixed(HashMap<&'static str, &'static str>);
+    pub(super) struct Fixed(pub(super) HashMap<&'static str, &'static str>);
 
     impl Environment for Fixed {
         fn var(&self, name: &str) -> Option<String> {
@@ -159,7 +208,7 @@ mod tests {
         }
     }
 
-    fn env(vars: &[(&'static str, &'static str)]) -> Fixed {
+    pub(super) fn env(vars: &[(&'static str, &'static str)]) -> Fixed {
         Fixed(vars.iter().copied().collect())
     }
 

@@ -30,9 +30,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tracing::error;
+use tracing::{Instrument, error};
 
-use self::access::{Access, DmPolicy, GroupPolicy};
+use self::access::pairing::Pairing;
+use self::access::{Access, AccessPolicy};
 use self::cards::{CardConfig, Cards, KNOWN};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
@@ -46,6 +47,7 @@ use crate::protocol::{Subscription, topic};
 use crate::state_dir::StateDirError;
 use crate::store::{Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
+use crate::stream::proxy::Proxies;
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
 use crate::unix_time::now_ms;
 
@@ -62,10 +64,8 @@ pub struct GatewayConfig {
     pub agent: Arc<dyn Agent>,
     /// The prepared state directory.
     pub state_dir: PathBuf,
-    /// Who may talk to the robot alone.
-    pub dm_policy: DmPolicy,
-    /// In which groups it answers.
-    pub group_policy: GroupPolicy,
+    /// Who may talk to the robot.
+    pub access: AccessPolicy,
     /// Whether messages are marked as "🤔思考中" while they are answered.
     pub show_thinking: bool,
     /// Whether messages to people for whom the robot answers are taken, too.
@@ -115,10 +115,12 @@ impl Gateway {
         let recovered =
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
-        let access = Access::new(config.dm_policy, config.group_policy);
+        let pairing = Pairing::start(client_id.clone(), Arc::clone(&store)).await?;
+        let access = Access::new(config.access, pairing.people());
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
             tls: Arc::clone(&config.openapi.tls),
+            proxies: if config.openapi.system_proxy { Proxies::system() } else { Proxies::none() },
         };
         let client = Arc::new(OpenApiClient::new(config.openapi));
         let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
@@ -141,9 +143,10 @@ impl Gateway {
         let thinker = thinks.then(|| Arc::clone(&client));
         let replier = Arc::new(Replier::new(Arc::clone(&client)));
         let pusher = Arc::new(Pusher::new(client, Arc::clone(&replier)));
-        let tools = Tools { agent: config.agent, media, replier, store, thinker, cards };
+        let agent = config.agent;
+        let tools = Tools { agent, replier, media, store, thinker, cards, pairing };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
-        let runtime = tokio::spawn(runtime.run(frames, until));
+        let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
         Ok(Self { stream, driver, deadline, runtime, pusher })
     }
 
@@ -169,6 +172,12 @@ impl Gateway {
         };
         let cause = cause.unwrap_or_else(|| "it ended".to_owned());
         format!("the robot's {part} failed: {cause}")
+    }
+
+    /// Ends what is left of a robot that [`failed`](Self::failed).
+    pub fn abort(self) {
+        self.driver.abort();
+        self.runtime.abort();
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers

@@ -9,6 +9,7 @@
 pub mod cards;
 #[cfg(test)]
 mod contract;
+pub mod pairing;
 pub mod sessions;
 pub mod sqlite;
 
@@ -26,7 +27,9 @@ pub use cards::{CardId, CardState, CardStore, KeptCard, NewCard};
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
 
 /// Where messages and answers are kept.
-pub trait Store: sessions::SessionStore + CardStore + fmt::Debug + Send + Sync + 'static {
+pub trait Store:
+    sessions::SessionStore + CardStore + pairing::PairingStore + fmt::Debug + Send + Sync + 'static
+{
     /// Everything of an app that is not finished, in the order it came, and what is needed to
     /// recognise messages that come again: the ids of at most the last `seen_at_most` of them, received
     /// since `seen_since`, in milliseconds since 1970 UTC.

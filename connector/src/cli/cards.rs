@@ -2,7 +2,7 @@
 
 use crate::gateway::cards::{CARD_KEY, CARD_TEMPLATE, CardConfig, CardMode};
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct CardArgs {
     /// Whether answers that the agent streams are shown on AI cards.
     #[arg(long, value_enum, default_value = "auto", env = "DINGTALK_CARDS")]

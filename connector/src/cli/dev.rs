@@ -16,7 +16,7 @@ use super::signals::Signals;
 use crate::agent::Agent;
 use crate::config::ProcessEnvironment;
 use crate::credential::{ClientId, Credential};
-use crate::gateway::access::{DmPolicy, GroupPolicy};
+use crate::gateway::access::AccessPolicy;
 use crate::gateway::cards::CardConfig;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::link::{Desk, Listener, Robot, Server};
@@ -124,8 +124,7 @@ fn config(
         handshake_timeout: Duration::from_secs(10),
         agent,
         state_dir: state_dir.to_owned(),
-        dm_policy: DmPolicy::Open,
-        group_policy: GroupPolicy::Open,
+        access: AccessPolicy::open(),
         show_thinking: true,
         delegate: true,
         cards: CardConfig::default(),

@@ -1,20 +1,22 @@
 //! `ddingtalk gateway`: connect the robot and keep it connected.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use tracing::info;
+use tracing::{error, info};
 
+use super::access::{AccessArgs, state_dir};
 use super::agent::AgentArgs;
 use super::cards::CardArgs;
 use super::exit_code::{ExitCode, Failure};
+use super::robots::Robots;
 use super::signals::Signals;
 use super::times::duration;
+use crate::config::accounts::{Account, Accounts, DEFAULT};
 use crate::config::{self, ProcessEnvironment};
-use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::link::{Desk, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
@@ -49,12 +51,8 @@ struct RunArgs {
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Who may talk to the robot alone.
-    #[arg(long, value_enum, default_value = "pairing")]
-    dm_policy: DmPolicy,
-    /// In which groups it answers.
-    #[arg(long, value_enum, default_value = "allowlist")]
-    group_policy: GroupPolicy,
+    #[command(flatten)]
+    access: AccessArgs,
     #[command(flatten)]
     cards: CardArgs,
     /// A host, besides DingTalk's, that URLs made by the server may name; may be repeated.
@@ -94,38 +92,77 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     telemetry::start(args.verbose);
     check_times(&args)?;
-    let env = ProcessEnvironment;
-    let credential = config::credential(&env)?;
-    let endpoints = config::endpoints(&env)?;
-    let state_dir = match args.state_dir {
-        Some(dir) => dir,
-        None => config::default_state_dir(&env)?,
-    };
+    let Accounts { accounts, file, .. } = args.access.accounts()?;
+    let endpoints = config::endpoints(&ProcessEnvironment)?;
+    let state_dir = state_dir(args.state_dir.clone())?;
     state_dir::prepare(&state_dir)?;
     let _lock = state_dir::lock(&state_dir)?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
-    let desk = Desk::new(credential.client_id.clone());
-    let agent = args.agent.build(&env, &credential.client_id, &store, &desk)?;
-    let trusted = TrustedHosts::new(&endpoints, args.allow_host);
     let tls = tls_for(&endpoints)?;
     let listener = Listener::bind(&state_dir, args.agent_listen).await?;
     let mut signals = Signals::catch()?;
+    if let Some(file) = file {
+        info!(accounts = accounts.len(), "the settings are those of {}", file.display());
+    }
+    let mut robots = Robots::new();
+    let mut linked = Vec::new();
+    let alone = accounts.len() == 1;
+    for account in accounts {
+        let span = Robots::span(&account.name, alone);
+        let starting = start(&args, account, &endpoints, &tls, &state_dir, &store);
+        match robots.add(span.clone(), starting).await {
+            Ok(robot) => linked.push(robot),
+            Err(e) if alone => return Err(e),
+            Err(e) => span.in_scope(|| error!("the robot cannot start: {e}")),
+        }
+    }
+    if robots.is_empty() {
+        return Err(Failure::new(ExitCode::Failed, "no account could start; the log says why"));
+    }
+    info!(link = listener.address(), "agents can attach, and pushes be made");
+    let link = Server::start(listener, linked);
+    tokio::select! {
+        _ = signals.next() => {}
+        failure = robots.failed() => return Err(failure),
+    }
+    info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
+    let unfinished = signals.or_die(robots.stop()).await;
+    // Until here agents could finish their answers.
+    drop(link);
+    info!(unfinished, "stopped");
+    Ok(())
+}
+
+/// Starts the robot of one account, which shares nothing with others but the store, by its `clientId`.
+async fn start(
+    args: &RunArgs,
+    account: Account,
+    endpoints: &Endpoints,
+    tls: &Arc<rustls::ClientConfig>,
+    state_dir: &Path,
+    store: &Arc<dyn Store>,
+) -> Result<(Gateway, Robot), Failure> {
+    let Account { name, credential, access } = account;
+    let state_dir =
+        if name == DEFAULT { state_dir.to_owned() } else { state_dir.join("accounts").join(&name) };
+    state_dir::prepare(&state_dir)?;
+    let desk = Desk::new(credential.client_id.clone());
+    let agent = args.agent.build(&ProcessEnvironment, &credential.client_id, store, &desk)?;
     info!(
         client_id = %credential.client_id,
         openapi = %endpoints.openapi,
         state_dir = %state_dir.display(),
         agent = args.agent.kind.name(),
-        link = listener.address(),
-        dm_policy = ?args.dm_policy,
-        group_policy = ?args.group_policy,
+        dm_policy = ?access.dm,
+        group_policy = ?access.group,
         "starting"
     );
     let config = GatewayConfig {
         openapi: OpenApiConfig {
-            endpoints,
+            endpoints: endpoints.clone(),
             credential,
-            trusted,
-            tls,
+            trusted: TrustedHosts::new(endpoints, args.allow_host.iter().cloned()),
+            tls: Arc::clone(tls),
             system_proxy: true,
             timeout: Duration::from_secs(10),
             calls_per_second: args.calls_per_second,
@@ -141,26 +178,15 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         handshake_timeout: args.handshake_timeout,
         agent,
         state_dir,
-        dm_policy: args.dm_policy,
-        group_policy: args.group_policy,
+        access,
         show_thinking: !args.no_thinking,
         delegate: args.delegate,
-        cards: args.cards.into(),
+        cards: args.cards.clone().into(),
     };
-    let mut gateway = Gateway::start(config, store).await?;
+    let gateway = Gateway::start(config, Arc::clone(store)).await?;
     let robot =
         Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), stream: gateway.state() };
-    let link = Server::start(listener, vec![robot]);
-    tokio::select! {
-        _ = signals.next() => {}
-        failure = gateway.failed() => return Err(Failure::new(ExitCode::Failed, failure)),
-    }
-    info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
-    let unfinished = signals.or_die(gateway.stop()).await;
-    // Until here agents could finish their answers.
-    drop(link);
-    info!(unfinished, "stopped");
-    Ok(())
+    Ok((gateway, robot))
 }
 
 /// Trusts what the system trusts. Plain HTTP everywhere needs no CA certificates, which a small image may

@@ -1,17 +1,22 @@
 //! The only place that prints: data on stdout, everything else on stderr.
 #![expect(clippy::print_stderr, reason = "errors of the command line go to stderr")]
 
-#[cfg(feature = "dev")]
 use std::io::{self, Write};
 
+use super::exit_code::{ExitCode, Failure};
+
 /// One line of data. A reader that has gone away is no failure.
-#[cfg(feature = "dev")]
 pub(super) fn line(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match writeln!(stdout, "{text}").and_then(|()| stdout.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         outcome => outcome,
     }
+}
+
+/// One line of data of a command that has nothing else to do.
+pub(super) fn data(text: &str) -> Result<(), Failure> {
+    line(text).map_err(|e| Failure::new(ExitCode::Failed, format!("cannot print: {e}")))
 }
 
 /// Why a command failed.

@@ -1,192 +1,178 @@
 //! Who may talk to the robot. Closed by default.
+//!
+//! [`AccessPolicy`] is the rules and decides by them alone; [`Access`] adds what changes: who was
+//! paired, and how much each person wrote.
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+pub(super) mod audit;
+pub(super) mod pairing;
+pub mod policy;
+pub mod rate;
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use self::pairing::{PairedPeople, Stranger};
+pub use self::policy::{
+    AccessPolicy, AllowList, Chat, Contact, DmPolicy, GroupPolicy, GroupRules, Outcome, Ruling,
+};
+use self::rate::{Rated, SenderRates};
 use crate::protocol::{BotMessage, ConversationType, SenderId, SenderStaffId};
-
-/// Who may talk to the robot alone.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum DmPolicy {
-    /// Those who were paired; others get a hint and no turn.
-    #[default]
-    Pairing,
-    /// Those on the list; others get nothing.
-    Allowlist,
-    /// Everybody who can see the robot.
-    Open,
-    /// Nobody.
-    Disabled,
-}
-
-/// In which groups the robot answers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum GroupPolicy {
-    /// Those on the list.
-    #[default]
-    Allowlist,
-    /// All it is in.
-    Open,
-    /// None.
-    Disabled,
-}
 
 /// What becomes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// A turn for the agent.
     Admit,
-    /// No turn, and a word to the stranger.
-    Hint(String),
-    /// No turn and no word; the reason is for the log.
-    Ignore(&'static str),
+    /// Whether it is a turn depends on the store: the sender may have been paired by now.
+    Pairing(Stranger),
+    /// No turn, and a word to the sender.
+    Say(String),
+    /// No turn and no word.
+    Ignore,
 }
 
-/// Decides, and remembers to whom it gave a hint.
+/// Decides on messages, one after the other.
 #[derive(Debug)]
 pub(super) struct Access {
-    dm: DmPolicy,
-    group: GroupPolicy,
-    hinted: HashMap<Stranger, Instant>,
+    policy: AccessPolicy,
+    paired: Arc<PairedPeople>,
+    rates: Option<SenderRates>,
 }
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Stranger {
-    Staff(SenderStaffId),
-    Sender(SenderId),
-}
-
-/// A stranger is not told again within this time: two robots that hint at each other must fall silent.
-const HINT_PAUSE: Duration = Duration::from_secs(600);
-
-/// Strangers remembered; when more come, those whose pause is over are forgotten, and then no hints
-/// are given until somebody's is.
-const STRANGERS: usize = 10_000;
 
 impl Access {
-    pub(super) fn new(dm: DmPolicy, group: GroupPolicy) -> Self {
-        Self { dm, group, hinted: HashMap::new() }
+    pub(super) fn new(policy: AccessPolicy, paired: Arc<PairedPeople>) -> Self {
+        let rates = policy.rate.map(SenderRates::new);
+        Self { policy, paired, rates }
     }
 
+    /// Decides, and writes the audit line, unless that is left to the pairing.
     pub(super) fn decide(&mut self, message: &BotMessage, now: Instant) -> Decision {
-        if message.is_own() {
-            return Decision::Ignore("it is the robot's own");
+        let mut ruling = if message.is_own() {
+            Ruling::refuse("own", "it is the robot's own")
+        } else {
+            self.policy.rule(&contact(message))
+        };
+        if ruling.outcome == Outcome::Pair {
+            let Some(stranger) = Stranger::of(message) else {
+                audit::refused(message, "dmPolicy=pairing", "its sender is not named");
+                return Decision::Ignore;
+            };
+            if !self.paired.contains(&stranger.id) {
+                return Decision::Pairing(stranger);
+            }
+            ruling = Ruling::admit("dmPolicy=pairing", "the sender was paired");
         }
-        match (&message.conversation_type, self.dm, self.group) {
-            (ConversationType::Direct, DmPolicy::Open, _)
-            | (ConversationType::Group, _, GroupPolicy::Open) => Decision::Admit,
-            (ConversationType::Direct, DmPolicy::Pairing, _) => self.hint(message, now),
-            (ConversationType::Direct, DmPolicy::Allowlist, _) => {
-                Decision::Ignore("the sender is not on the allowlist (dmPolicy allowlist)")
+        if ruling.outcome != Outcome::Admit {
+            audit::refused(message, &ruling.rule, ruling.reason);
+            return Decision::Ignore;
+        }
+        match self.rated(message, now) {
+            Rated::Within => {
+                audit::admitted(message, &ruling.rule, ruling.reason);
+                Decision::Admit
             }
-            (ConversationType::Direct, DmPolicy::Disabled, _) => {
-                Decision::Ignore("direct chats are disabled (dmPolicy disabled)")
-            }
-            (ConversationType::Group, _, GroupPolicy::Allowlist) => {
-                Decision::Ignore("the group is not on the allowlist (groupPolicy allowlist)")
-            }
-            (ConversationType::Group, _, GroupPolicy::Disabled) => {
-                Decision::Ignore("groups are disabled (groupPolicy disabled)")
-            }
-            (ConversationType::Unknown(_), ..) => {
-                Decision::Ignore("its conversationType is neither 1 (direct) nor 2 (group)")
+            Rated::Over { first } => {
+                audit::refused(message, "rateLimit", "the sender writes too much");
+                if first { Decision::Say(TOO_FAST.to_owned()) } else { Decision::Ignore }
             }
         }
     }
 
-    /// A message could not be kept: the hint that its sender was to get is still to be given.
-    pub(super) fn forget(&mut self, message: &BotMessage) {
-        if let Some(stranger) = Stranger::of(message) {
-            self.hinted.remove(&stranger);
-        }
+    /// The same message is judged again after a restart: it is not counted twice.
+    pub(super) fn decide_again(&mut self, message: &BotMessage, now: Instant) -> Decision {
+        let rates = self.rates.take();
+        let decision = self.decide(message, now);
+        self.rates = rates;
+        decision
     }
 
-    fn hint(&mut self, message: &BotMessage, now: Instant) -> Decision {
-        let Some(stranger) = Stranger::of(message) else {
-            return Decision::Ignore("its sender is not named (dmPolicy pairing)");
-        };
-        let recent = |at: &Instant| now.saturating_duration_since(*at) < HINT_PAUSE;
-        if self.hinted.get(&stranger).is_some_and(recent) {
-            return Decision::Ignore(
-                "the sender is not paired, and was told so (dmPolicy pairing)",
-            );
+    fn rated(&mut self, message: &BotMessage, now: Instant) -> Rated {
+        match (&mut self.rates, peer(message)) {
+            (Some(rates), Some(peer)) => rates.take(peer, now),
+            _ => Rated::Within,
         }
-        if self.hinted.len() >= STRANGERS {
-            self.hinted.retain(|_, at| recent(at));
-            if self.hinted.len() >= STRANGERS {
-                return Decision::Ignore("the sender is not paired (dmPolicy pairing)");
-            }
-        }
-        let id = match &stranger {
-            Stranger::Staff(staff) => staff.as_str(),
-            Stranger::Sender(sender) => sender.as_str(),
-        };
-        let hint = format!(
-            "您还未与我配对，请将您的 ID 发给我的管理员：{id}\n\
-             We are not paired yet. Please send your id to whoever runs me: {id}"
-        );
-        self.hinted.insert(stranger, now);
-        Decision::Hint(hint)
     }
 }
 
-impl Stranger {
-    fn of(message: &BotMessage) -> Option<Self> {
-        let staff = message.sender_staff_id.clone().map(Self::Staff);
-        staff.or_else(|| message.sender_id.clone().map(Self::Sender))
+const TOO_FAST: &str =
+    "您发得太快了，请稍后再发。\nYou write too fast for me. Please try again later.";
+
+/// By what a person is known: the userId, else the encrypted id.
+pub(super) fn peer(message: &BotMessage) -> Option<&str> {
+    let staff = message.sender_staff_id.as_ref().map(SenderStaffId::as_str);
+    staff.or_else(|| message.sender_id.as_ref().map(SenderId::as_str))
+}
+
+fn contact(message: &BotMessage) -> Contact<'_> {
+    Contact {
+        staff_id: message.sender_staff_id.as_ref().map(SenderStaffId::as_str),
+        sender_id: message.sender_id.as_ref().map(SenderId::as_str),
+        chat: match &message.conversation_type {
+            ConversationType::Direct => Chat::Direct,
+            ConversationType::Group => Chat::Group {
+                id: message.conversation_id.as_str(),
+                mentioned: message.mentions_robot(),
+            },
+            ConversationType::Unknown(_) => Chat::Unknown,
+        },
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::rate::Rate;
     use super::*;
 
     fn message(json: &serde_json::Value) -> BotMessage {
         let mut whole = serde_json::json!({
-            "conversationId": "cid", "senderId": "$:s", "senderStaffId": "user0001",
-            "chatbotUserId": "$:bot", "msgtype": "text", "text": { "content": "hi" },
+            "conversationId": "cid", "conversationType": "1", "senderId": "$:s",
+            "senderStaffId": "user0001", "chatbotUserId": "$:bot", "msgtype": "text",
+            "text": { "content": "hi" },
         });
         whole.as_object_mut().unwrap().extend(json.as_object().unwrap().clone());
         BotMessage::parse(&whole.to_string()).unwrap()
     }
 
-    #[test]
-    fn policies_decide_as_their_names_say() {
-        let direct = message(&serde_json::json!({ "conversationType": "1" }));
-        let group = message(&serde_json::json!({ "conversationType": "2" }));
-        let unknown = message(&serde_json::json!({ "conversationType": "3" }));
-        let now = Instant::now();
-        for dm in [DmPolicy::Pairing, DmPolicy::Allowlist, DmPolicy::Open, DmPolicy::Disabled] {
-            for policy in [GroupPolicy::Allowlist, GroupPolicy::Open, GroupPolicy::Disabled] {
-                let mut access = Access::new(dm, policy);
-                let decision = access.decide(&direct, now);
-                assert_eq!(decision == Decision::Admit, dm == DmPolicy::Open);
-                assert_eq!(matches!(decision, Decision::Hint(_)), dm == DmPolicy::Pairing);
-                let decision = access.decide(&group, now);
-                assert_eq!(decision == Decision::Admit, policy == GroupPolicy::Open);
-                assert!(!matches!(decision, Decision::Hint(_)), "groups get no hints");
-                assert!(matches!(access.decide(&unknown, now), Decision::Ignore(_)));
-            }
-        }
-    }
-
-    #[test]
-    fn a_stranger_is_told_the_own_id_and_not_told_again_at_once() {
-        let mut access = Access::new(DmPolicy::Pairing, GroupPolicy::Allowlist);
-        let direct = message(&serde_json::json!({ "conversationType": "1" }));
-        let now = Instant::now();
-        let Decision::Hint(hint) = access.decide(&direct, now) else { panic!("a hint is given") };
-        assert!(hint.contains("user0001"), "{hint}");
-        assert!(matches!(access.decide(&direct, now + HINT_PAUSE / 2), Decision::Ignore(_)));
-        assert!(matches!(access.decide(&direct, now + HINT_PAUSE), Decision::Hint(_)));
-        access.forget(&direct);
-        assert!(matches!(access.decide(&direct, now + HINT_PAUSE), Decision::Hint(_)));
+    fn access(policy: AccessPolicy) -> Access {
+        Access::new(policy, Arc::default())
     }
 
     #[test]
     fn the_robots_own_messages_are_ignored_even_when_all_is_open() {
-        let mut access = Access::new(DmPolicy::Open, GroupPolicy::Open);
-        let own = message(&serde_json::json!({ "conversationType": "1", "senderId": "$:bot" }));
-        assert!(matches!(access.decide(&own, Instant::now()), Decision::Ignore(_)));
+        let mut access = access(AccessPolicy::open());
+        let own = message(&serde_json::json!({ "senderId": "$:bot" }));
+        assert_eq!(access.decide(&own, Instant::now()), Decision::Ignore);
+    }
+
+    #[test]
+    fn who_was_paired_is_admitted_and_others_are_asked_about() {
+        let mut access = access(AccessPolicy::default());
+        let direct = message(&serde_json::json!({}));
+        let now = Instant::now();
+        let Decision::Pairing(stranger) = access.decide(&direct, now) else { panic!("a stranger") };
+        assert_eq!(stranger.id, "user0001");
+        access.paired.replace(["user0001".to_owned()].into());
+        assert_eq!(access.decide(&direct, now), Decision::Admit);
+        let outsider = message(&serde_json::json!({ "senderStaffId": "" }));
+        let Decision::Pairing(stranger) = access.decide(&outsider, now) else { panic!("too") };
+        assert_eq!(stranger.id, "$:s");
+        let nobody = message(&serde_json::json!({ "senderStaffId": "", "senderId": "" }));
+        assert_eq!(access.decide(&nobody, now), Decision::Ignore);
+    }
+
+    #[test]
+    fn who_writes_too_much_is_told_once_and_a_restart_counts_nothing_twice() {
+        let rate = Rate { messages: 1, per: Duration::from_secs(60) };
+        let mut access = access(AccessPolicy { rate: Some(rate), ..AccessPolicy::open() });
+        let direct = message(&serde_json::json!({}));
+        let now = Instant::now();
+        assert_eq!(access.decide(&direct, now), Decision::Admit);
+        assert!(matches!(access.decide(&direct, now), Decision::Say(_)));
+        assert_eq!(access.decide(&direct, now), Decision::Ignore);
+        assert_eq!(access.decide_again(&direct, now), Decision::Admit);
+        let other = message(&serde_json::json!({ "senderStaffId": "user0002" }));
+        assert_eq!(access.decide(&other, now), Decision::Admit);
     }
 }

@@ -14,8 +14,7 @@ use super::turn::{self, Reading};
 use super::work::Task;
 use crate::credential::ClientId;
 use crate::protocol::{
-    Ack, AckCode, BotMessage, DataFrame, EventAckStatus, FrameType, MessageId, MsgId,
-    SenderStaffId, topic,
+    Ack, AckCode, BotMessage, DataFrame, EventAckStatus, FrameType, MessageId, MsgId, topic,
 };
 use crate::store::{NewMessage, Seen};
 
@@ -121,7 +120,10 @@ impl Intake {
             let message_id = message_id.cloned();
             return Verdict::Repeat(Ids { msg_id: message.msg_id, message_id });
         }
-        let Some(task) = self.task(&message, now) else { return Verdict::Ack(Self::accepted()) };
+        let decision = self.access.decide(&message, now);
+        let Some(task) = self.task(&message, decision) else {
+            return Verdict::Ack(Self::accepted());
+        };
         let new = NewMessage {
             client_id: self.client_id.clone(),
             msg_id: message.msg_id.clone(),
@@ -133,25 +135,33 @@ impl Intake {
         Verdict::Keep(Box::new((new, message, task)))
     }
 
+    /// What a message asks for that an earlier process kept; `None` if nothing is to be done any more.
+    pub(super) fn resumed(&mut self, message: &BotMessage, now: Instant) -> Option<Task> {
+        let decision = self.access.decide_again(message, now);
+        self.task(message, decision)
+    }
+
     /// What a message asks for; `None` if nothing is to be done.
-    pub(super) fn task(&mut self, message: &BotMessage, now: Instant) -> Option<Task> {
-        match (self.access.decide(message, now), turn::read(message)) {
-            (Decision::Ignore(reason), _) => {
-                info!(
-                    conversation_id = %message.conversation_id,
-                    sender = message.sender_staff_id.as_ref().map(SenderStaffId::as_str),
-                    "a message gets no answer: {reason}"
-                );
-                None
+    fn task(&mut self, message: &BotMessage, decision: Decision) -> Option<Task> {
+        match decision {
+            Decision::Ignore => None,
+            Decision::Say(word) => Some(Task::Say(word)),
+            Decision::Admit => self.admitted(message),
+            Decision::Pairing(stranger) => {
+                Some(Task::Pair { stranger, then: self.admitted(message).map(Box::new) })
             }
-            (Decision::Hint(hint), _) => Some(Task::Say(hint)),
-            (Decision::Admit, Reading::Turn(mut turn)) => {
-                // Whoever may talk may command, as long as nothing finer is configured.
+        }
+    }
+
+    fn admitted(&mut self, message: &BotMessage) -> Option<Task> {
+        match turn::read(message) {
+            Reading::Turn(mut turn) => {
+                // Whoever may talk may command.
                 turn.command_authorized = true;
                 Some(Task::Turn(turn))
             }
-            (Decision::Admit, Reading::Nothing) => None,
-            (Decision::Admit, Reading::QuotaExhausted) => {
+            Reading::Nothing => None,
+            Reading::QuotaExhausted => {
                 if !std::mem::replace(&mut self.quota_told, true) {
                     error!(
                         "DingTalk withholds what people write: the organisation's monthly quota of \
@@ -160,16 +170,13 @@ impl Intake {
                 }
                 None
             }
-            (Decision::Admit, Reading::Unreadable(msgtype)) => {
-                Some(Task::Say(cannot_read(&msgtype)))
-            }
+            Reading::Unreadable(msgtype) => Some(Task::Say(cannot_read(&msgtype))),
         }
     }
 
     /// A message could not be kept: when it comes again it is new.
-    pub(super) fn forget(&mut self, kept: &NewMessage, message: &BotMessage) {
+    pub(super) fn forget(&mut self, kept: &NewMessage) {
         self.dedupe.forget(kept.msg_id.as_ref(), kept.message_id.as_ref());
-        self.access.forget(message);
     }
 
     /// What a repeat repeats is durable: its own ids are recognised from now on, too.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use futures_util::{StreamExt, stream};
 use reqwest::header::HeaderMap;
 use tokio::sync::{Semaphore, mpsc};
-use tracing::warn;
+use tracing::{Instrument, warn};
 
 use super::media_dir::{CAP, MediaDir, Written};
 use crate::agent::{Attachment, Missing};
@@ -51,7 +51,7 @@ impl MediaStore {
         let dir = MediaDir::open(state_dir.join("media"))?;
         let fetches = Semaphore::new(AT_ONCE);
         let store = Arc::new(Self { client, dir, fetches, since_clean: AtomicU64::new(0) });
-        tokio::spawn(Self::keep_clean(Arc::downgrade(&store)));
+        tokio::spawn(Self::keep_clean(Arc::downgrade(&store)).in_current_span());
         Ok(store)
     }
 

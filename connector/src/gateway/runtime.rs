@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{Id, JoinError, JoinSet};
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, warn};
 
 use super::DRAIN;
 use super::commands;
@@ -64,7 +64,7 @@ struct Kept {
 
 enum Outcome {
     New(Box<Work>),
-    NotKept(StoreError, Box<(NewMessage, BotMessage)>),
+    NotKept(StoreError, Box<NewMessage>),
     /// What was queued before a repeat is dealt with. It was judged when `failed_keeps` messages had
     /// failed: as long as no other has, what it repeats is durable.
     Repeat {
@@ -179,8 +179,9 @@ impl Runtime {
         let (message, task) = match BotMessage::parse(&data) {
             Ok(message) if ended => (message, Ok(Task::Send(parts))),
             Ok(message) => {
-                let task = match self.intake.task(&message, Instant::now()) {
+                let task = match self.intake.resumed(&message, Instant::now()) {
                     Some(Task::Turn(turn)) => Ok(Task::Resume { turn, parts, said, seq }),
+                    Some(Task::Pair { .. }) if said > 0 => Err("its sender is not paired any more"),
                     task => task.ok_or("nobody may answer it any more"),
                 };
                 (message, task)
@@ -229,7 +230,7 @@ impl Runtime {
                             let work = Work { id, received_at, message, task, thinking: None };
                             Outcome::New(Box::new(work))
                         }
-                        Err(e) => Outcome::NotKept(e, Box::new((new, message))),
+                        Err(e) => Outcome::NotKept(e, Box::new(new)),
                     };
                     Kept { frame, outcome }
                 })
@@ -256,9 +257,8 @@ impl Runtime {
             | Outcome::NotKept(StoreError::Closed, _) => return Err(StoreGone),
             Outcome::Repeat { .. } => return Ok(()),
             Outcome::NotKept(e, not_kept) => {
-                let (new, message) = *not_kept;
                 self.failed_keeps += 1;
-                self.intake.forget(&new, &message);
+                self.intake.forget(&not_kept);
                 if !std::mem::replace(&mut self.complained, true) {
                     error!(
                         "messages cannot be kept and are not acked, so that they come again: {e}"
@@ -277,7 +277,7 @@ impl Runtime {
             Task::Turn(turn) if commands::of(&*self.tools.agent, turn).is_some() => return None,
             Task::Turn(_) => false,
             Task::Resume { .. } | Task::Send(_) => true,
-            Task::Say(_) => return None,
+            Task::Say(_) | Task::Pair { .. } => return None,
         };
         let client = self.tools.thinker.as_ref()?;
         let marked = Marked {
@@ -324,7 +324,8 @@ impl Runtime {
             let message = work.id;
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();
-            let id = self.turns.spawn(work.run(self.tools.clone(), opened, stopped)).id();
+            let run = work.run(self.tools.clone(), opened, stopped).in_current_span();
+            let id = self.turns.spawn(run).id();
             self.turn_of.insert(id, Running { ticket, message, stop: Some(stop) });
         }
     }

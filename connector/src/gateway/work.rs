@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
+use super::access::pairing::{Admission, Pairing, Stranger};
 use super::cards::Cards;
 use super::commands;
 use super::conversations::Ticket;
@@ -52,6 +53,13 @@ pub(super) enum Task {
     },
     /// This is said, and the agent is not asked.
     Say(String),
+    /// Whether anything is done depends on whether the sender was paired by now.
+    Pair {
+        /// The sender.
+        stranger: Stranger,
+        /// What is done then.
+        then: Option<Box<Task>>,
+    },
     /// The agent had answered before a restart; this is left to be sent.
     Send(Vec<UnsentPart>),
 }
@@ -81,6 +89,7 @@ pub(super) struct Tools {
     /// With what messages are marked while they are answered, if they are.
     pub(super) thinker: Option<Arc<OpenApiClient>>,
     pub(super) cards: Arc<Cards>,
+    pub(super) pairing: Arc<Pairing>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.
@@ -111,7 +120,7 @@ impl Work {
     fn turn(&self) -> Option<&Turn> {
         match &self.task {
             Task::Turn(turn) | Task::Resume { turn, .. } => Some(turn),
-            Task::Say(_) | Task::Send(_) => None,
+            Task::Say(_) | Task::Pair { .. } | Task::Send(_) => None,
         }
     }
 
@@ -125,6 +134,18 @@ impl Work {
     ) -> Result<(), StoreGone> {
         let Self { id, received_at, message, task, thinking: _until_the_end } = self;
         let question = Question { message: &message, received_at };
+        let task = match task {
+            Task::Pair { stranger, then } => match tools.pairing.ask(&message, &stranger).await? {
+                Admission::Paired => then.map(|task| *task),
+                Admission::Say(hint) => Some(Task::Say(hint)),
+                Admission::Quiet => None,
+            },
+            task => Some(task),
+        };
+        let Some(task) = task else {
+            let nothing = Spoken { says: Vec::new(), seq: None, begun: false, ended: true };
+            return keep(&tools, id, nothing).await.map(drop);
+        };
         let new = |resumed, said, seq| Attempt { turn: TurnId(id.number()), resumed, said, seq };
         let (attempt, turn, earlier) = match task {
             Task::Turn(turn) => (new(false, 0, 0), turn, Vec::new()),
@@ -140,6 +161,8 @@ impl Work {
                 opened.tell().await;
                 return say(&tools, &question, id, text).await;
             }
+            // What a paired person's message asks for is no pairing.
+            Task::Pair { .. } => return Ok(()),
         };
         let mut stop = Box::pin(asked(stop));
         if attempt.said == 0

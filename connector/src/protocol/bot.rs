@@ -30,6 +30,10 @@ pub struct BotMessage {
     pub sender_nick: Option<String>,
     /// Encrypted id of the robot itself.
     pub chatbot_user_id: Option<SenderId>,
+    /// `isInAtList`: whether the robot was mentioned; groups only, and not in every real sample.
+    pub is_in_at_list: Option<bool>,
+    /// `dingtalkId` of everybody who was mentioned (`atUsers`).
+    pub at_users: Vec<SenderId>,
     /// Code of the robot that was written to.
     pub robot_code: Option<RobotCode>,
     /// Where an answer may be posted without a token.
@@ -95,6 +99,8 @@ impl BotMessage {
             sender_staff_id: present(wire.sender_staff_id).map(SenderStaffId::new),
             sender_nick: present(wire.sender_nick),
             chatbot_user_id: present(wire.chatbot_user_id).map(SenderId::new),
+            is_in_at_list: wire.is_in_at_list.as_deref().and_then(|flag| flag.parse().ok()),
+            at_users: at_users(message.get("atUsers")),
             robot_code: present(wire.robot_code).map(RobotCode::new),
             session_webhook: wire.session_webhook.and_then(|u| Url::parse(&u).ok()),
             session_webhook_expired_time: wire.session_webhook_expired_time,
@@ -108,6 +114,14 @@ impl BotMessage {
     pub fn is_own(&self) -> bool {
         self.sender_id.is_some() && self.sender_id == self.chatbot_user_id
     }
+
+    /// Whether the robot was mentioned. DingTalk hands group messages to a robot when they mention it,
+    /// so that one which does not say is taken for one that does.
+    pub fn mentions_robot(&self) -> bool {
+        let listed =
+            self.chatbot_user_id.as_ref().is_some_and(|robot| self.at_users.contains(robot));
+        listed || self.is_in_at_list.unwrap_or(true)
+    }
 }
 
 impl From<String> for ConversationType {
@@ -118,6 +132,11 @@ impl From<String> for ConversationType {
             _ => Self::Unknown(value),
         }
     }
+}
+
+fn at_users(list: Option<&Value>) -> Vec<SenderId> {
+    let id = |user: &Value| user.get("dingtalkId").and_then(lenient::scalar).map(SenderId::new);
+    list.and_then(Value::as_array).into_iter().flatten().filter_map(id).collect()
 }
 
 /// An empty string stands for an absent one on this wire.
@@ -144,6 +163,8 @@ struct Wire {
     sender_nick: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     chatbot_user_id: Option<String>,
+    #[serde(default, deserialize_with = "lenient::text")]
+    is_in_at_list: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
     robot_code: Option<String>,
     #[serde(default, deserialize_with = "lenient::text")]
@@ -204,6 +225,21 @@ mod tests {
         ] {
             let data = format!(r#"{{"conversationId":"c","conversationType":{json}}}"#);
             assert_eq!(BotMessage::parse(&data).unwrap().conversation_type, expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_mention_is_found_in_either_place_and_only_denied_in_words() {
+        for (json, expected) in [
+            ("", true),
+            (r#","isInAtList":true"#, true),
+            (r#","isInAtList":false"#, false),
+            (r#","isInAtList":"false""#, false),
+            (r#","isInAtList":false,"chatbotUserId":"b","atUsers":[{"dingtalkId":"b"}]"#, true),
+            (r#","isInAtList":false,"chatbotUserId":"b","atUsers":[{"dingtalkId":"c"}, 7]"#, false),
+        ] {
+            let message = BotMessage::parse(&format!(r#"{{"conversationId":"c"{json}}}"#)).unwrap();
+            assert_eq!(message.mentions_robot(), expected, "{json}");
         }
     }
 

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use super::pairing::{
+    Asked, CODE_LENGTH, CODE_LETTERS, CODE_LIFE_MS, PairingRequest, TELL_PAUSE_MS,
+};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, Tokens};
 use super::{
     CardState, KeptCard, NewCard, NewMessage, Recovered, Said, SaidPart, SentMessage, Store,
@@ -107,6 +110,7 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     what_was_sent_is_found_by_its_key(&mut open).await;
     what_a_session_remembers(&mut open).await;
     cards_are_kept_until_they_are_final(&mut open).await;
+    strangers_are_paired(&mut open).await;
 }
 
 async fn what_was_sent_is_found_by_its_key<S: Store>(
@@ -260,4 +264,48 @@ async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result
     assert_eq!(store.recover(&app, 0, 9).await.unwrap().unfinished.len(), 1);
     store.said(id, piece(Vec::new(), None, true)).await.unwrap();
     assert!(store.recover(&app, 0, 9).await.unwrap().unfinished.is_empty());
+}
+
+/// Codes are made, told again after a pause, run out, and are approved or denied, by another opener too.
+async fn strangers_are_paired<S: Store>(open: &mut impl FnMut() -> Result<S, StoreError>) {
+    let app = ClientId::new("app");
+    let (gateway, tool) = (open().unwrap(), open().unwrap());
+    let request = |sender: &str| PairingRequest {
+        client_id: app.clone(),
+        sender: sender.to_owned(),
+        nick: Some("Nick".to_owned()),
+    };
+    let ask = async |sender: &str, now| gateway.ask_pairing(request(sender), now).await.unwrap();
+    let code = |asked| match asked {
+        Asked::Tell { code } => code,
+        asked => panic!("no code: {asked:?}"),
+    };
+    let first = code(ask("a", 0).await);
+    assert_eq!(first.len(), CODE_LENGTH);
+    assert!(first.bytes().all(|letter| CODE_LETTERS.contains(&letter)), "{first}");
+    assert_eq!(ask("a", TELL_PAUSE_MS - 1).await, Asked::Told);
+    assert_eq!(code(ask("a", TELL_PAUSE_MS).await), first, "the same code again");
+    let (second, _third) = (code(ask("b", 1).await), code(ask("c", 2).await));
+    assert_eq!(ask("d", 3).await, Asked::Full);
+    let other = PairingRequest { client_id: ClientId::new("other"), ..request("a") };
+    assert!(matches!(gateway.ask_pairing(other, 3).await, Ok(Asked::Tell { .. })), "each app");
+
+    let waiting = tool.pairing_requests(3).await.unwrap();
+    assert_eq!(waiting.len(), 4);
+    assert_eq!((&waiting[0].code, waiting[0].asked_at), (&first, 0));
+    assert_eq!(waiting[0].request, request("a"));
+    let decided = tool.decide_pairing(first.clone(), true, 5).await.unwrap();
+    assert_eq!(decided.as_ref(), Some(&waiting[0]));
+    assert_eq!(tool.decide_pairing(first, true, 5).await.unwrap(), None, "once");
+    assert_eq!(ask("a", 5).await, Asked::Paired);
+    let paired = gateway.paired(&app).await.unwrap();
+    assert_eq!((paired.len(), paired[0].sender.as_str(), paired[0].approved_at), (1, "a", 5));
+    assert!(gateway.paired(&ClientId::new("other")).await.unwrap().is_empty());
+
+    assert!(tool.decide_pairing(second, false, 5).await.unwrap().is_some());
+    assert_eq!(ask("b", CODE_LIFE_MS).await, Asked::Denied);
+    let fresh = code(ask("b", CODE_LIFE_MS + 1).await);
+    let end = CODE_LIFE_MS + 1 + CODE_LIFE_MS;
+    assert_eq!(tool.decide_pairing(fresh.clone(), true, end).await.unwrap(), None, "run out");
+    assert!(tool.decide_pairing(fresh, true, end - 1).await.unwrap().is_some());
 }

@@ -5,6 +5,7 @@
 //! waits for company.
 
 mod cards;
+mod pairing;
 mod queries;
 mod schema;
 mod sent_messages;
@@ -20,6 +21,7 @@ use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
 use self::writer::{Barrier, Job, Work};
+use super::pairing::{Asked, PairedPerson, PairingRequest, PairingStore, Waiting};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
 use super::{
     InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
@@ -173,6 +175,25 @@ impl SessionStore for SqliteStore {
     }
 }
 
+impl PairingStore for SqliteStore {
+    fn paired(&self, client_id: &ClientId) -> Pending<Vec<PairedPerson>> {
+        let client_id = client_id.clone();
+        self.work(move |db| pairing::paired(db, &client_id))
+    }
+
+    fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
+        self.work(move |db| pairing::ask(db, &request, now))
+    }
+
+    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>> {
+        self.work(move |db| pairing::requests(db, now))
+    }
+
+    fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {
+        self.work(move |db| pairing::decide(db, &code, approved, now))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,7 +257,7 @@ mod tests {
         std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
         let missing = dir.path().join("a/b");
         for (path, part) in [
-            (&newer, "has schema version 99, and this release knows 3 and older"),
+            (&newer, "has schema version 99, and this release knows 7 and older"),
             (&foreign, "it belongs to another program"),
             (&damaged, "it is left untouched"),
             (&missing, "name another directory with --state-dir"),

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, warn};
 
 use super::session::{
     FrameRef, Generation, Input, Malformed, Moment, Note, OpenFailure, Outage, Output, Session,
@@ -116,7 +116,7 @@ pub fn start(
         progress: progress_queue,
         stop: Arc::clone(&stop),
     };
-    let task = tokio::spawn(driver.run(inbox, frames));
+    let task = tokio::spawn(driver.run(inbox, frames).in_current_span());
     (StreamHandle { acks, state, stop }, frame_queue, task)
 }
 
@@ -320,10 +320,11 @@ impl Driver {
         work: impl Future<Output = Progress> + Send + 'static,
     ) {
         let progress = self.progress.clone();
-        let task = self.tasks.spawn(async move {
+        let attempt = async move {
             // The driver may be gone; then nobody needs to know.
             let _ = progress.send(work.await).await;
-        });
+        };
+        let task = self.tasks.spawn(attempt.in_current_span());
         self.attempts.insert(generation, task);
     }
 

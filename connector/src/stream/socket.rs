@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
+use tracing::Instrument;
 
 use super::driver::Batch;
 use super::session::{CloseReason, Generation};
@@ -42,8 +43,9 @@ impl SocketHandle {
     ) -> Self {
         let (outgoing, queue) = mpsc::channel(OUTGOING);
         let (failed, failure) = oneshot::channel();
-        let reader = tasks.spawn(read(generation, reader, batches.clone(), failure));
-        let writer = tasks.spawn(write(writer, queue, failed));
+        let reader =
+            tasks.spawn(read(generation, reader, batches.clone(), failure).in_current_span());
+        let writer = tasks.spawn(write(writer, queue, failed).in_current_span());
         Self { outgoing, reader, writer }
     }
 

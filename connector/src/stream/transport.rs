@@ -15,6 +15,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketCon
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::Url;
 
+use super::proxy::{Proxies, Proxy};
 use super::session::CloseReason;
 use crate::protocol::Endpoint;
 
@@ -25,6 +26,8 @@ pub struct TransportConfig {
     pub handshake_timeout: Duration,
     /// TLS for `wss`.
     pub tls: Arc<rustls::ClientConfig>,
+    /// Proxies that may lie between.
+    pub proxies: Proxies,
 }
 
 /// Why no connection stands.
@@ -38,6 +41,16 @@ pub enum ConnectError {
         host: String,
         /// Cause.
         source: std::io::Error,
+    },
+    /// The proxy on the way does not lead there.
+    #[error("the proxy {proxy} does not lead to {host}: {reason}")]
+    Proxy {
+        /// Host and port of the proxy.
+        proxy: String,
+        /// Host and port.
+        host: String,
+        /// Cause.
+        reason: String,
     },
     /// TLS failed: an untrusted certificate, a wrong name, or no TLS at all.
     #[error("TLS with {host} failed: {source}")]
@@ -147,24 +160,14 @@ async fn dial(
     let authority = format!("{host}:{port}");
     // An IPv6 host stands in brackets in a URL, and without them in an address.
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let tcp = async {
-        let tcp = connect_any(bare, port).await?;
-        // An ack must not wait for the ack of the ack before it.
-        tcp.set_nodelay(true)?;
-        Ok(tcp)
+    let is_tls = url.scheme() == "wss";
+    let mut stream = match config.proxies.to(&authority, is_tls) {
+        None => tcp(bare, port, &authority).await?,
+        Some(proxy) => through(&proxy, &authority, config).await?,
     };
-    let tcp = tcp.await.map_err(|source| ConnectError::Tcp { host: authority.clone(), source })?;
-    let stream: Box<dyn Stream> = if url.scheme() == "wss" {
-        let tls = async {
-            let name = rustls::pki_types::ServerName::try_from(bare.to_owned())
-                .map_err(std::io::Error::other)?;
-            TlsConnector::from(Arc::clone(&config.tls)).connect(name, tcp).await
-        };
-        let source = |source| ConnectError::Tls { host: authority.clone(), source };
-        Box::new(tls.await.map_err(source)?)
-    } else {
-        Box::new(tcp)
-    };
+    if is_tls {
+        stream = tls(stream, bare, &authority, config).await?;
+    }
     let websocket = WebSocketConfig::default()
         .read_buffer_size(BUFFER)
         .write_buffer_size(BUFFER)
@@ -188,6 +191,50 @@ async fn dial(
             reason: "the endpoint is no usable WebSocket URL".to_owned(),
         }),
         Err(e) => Err(ConnectError::Handshake { host: authority, reason: e.to_string() }),
+    }
+}
+
+async fn tcp(host: &str, port: u16, authority: &str) -> Result<Box<dyn Stream>, ConnectError> {
+    let connect = async {
+        let tcp = connect_any(host, port).await?;
+        // An ack must not wait for the ack of the ack before it.
+        tcp.set_nodelay(true)?;
+        Ok(Box::new(tcp) as Box<dyn Stream>)
+    };
+    connect.await.map_err(|source| ConnectError::Tcp { host: authority.to_owned(), source })
+}
+
+async fn tls(
+    stream: Box<dyn Stream>,
+    host: &str,
+    authority: &str,
+    config: &TransportConfig,
+) -> Result<Box<dyn Stream>, ConnectError> {
+    let connect = async {
+        let name = rustls::pki_types::ServerName::try_from(host.to_owned())
+            .map_err(std::io::Error::other)?;
+        let stream = TlsConnector::from(Arc::clone(&config.tls)).connect(name, stream).await?;
+        Ok(Box::new(stream) as Box<dyn Stream>)
+    };
+    connect.await.map_err(|source| ConnectError::Tls { host: authority.to_owned(), source })
+}
+
+/// A tunnel to `authority`.
+async fn through(
+    proxy: &Proxy,
+    authority: &str,
+    config: &TransportConfig,
+) -> Result<Box<dyn Stream>, ConnectError> {
+    let of_proxy = proxy.authority();
+    let mut stream = tcp(proxy.host(), proxy.port(), &of_proxy).await?;
+    if proxy.is_tls() {
+        stream = tls(stream, proxy.host(), &of_proxy, config).await?;
+    }
+    match proxy.tunnel(&mut stream, authority).await {
+        Ok(()) => Ok(stream),
+        Err(reason) => {
+            Err(ConnectError::Proxy { proxy: of_proxy, host: authority.to_owned(), reason })
+        }
     }
 }
 

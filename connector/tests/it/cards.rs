@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dingtalk_connector::agent::{Agent, Answer, Attempt, Say, Speaker, Turn};
-use dingtalk_connector::gateway::access::DmPolicy;
+use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::cards::CardConfig;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::protocol::RobotMessage;
@@ -415,7 +415,8 @@ async fn a_card_whose_message_is_not_answered_any_more_is_final() {
     let doomed = Doomed::start(&stage).await;
     stage.stream("half of").await;
     doomed.kill().await;
-    let config = GatewayConfig { dm_policy: DmPolicy::Disabled, ..stage.config() };
+    let access = AccessPolicy { dm: DmPolicy::Disabled, ..AccessPolicy::open() };
+    let config = GatewayConfig { access, ..stage.config() };
     let gateway = stage.start_with(config).await;
     let card = stage.wait_row(|row| row.finished).await;
     assert!(card.text.contains("interrupted"), "{}", card.text);

@@ -1,6 +1,7 @@
 //! The connector over real sockets: mostly the program itself, against the mock.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
+mod accounts;
 mod answers;
 mod cards;
 mod cli;
@@ -20,6 +21,7 @@ mod openai;
 mod pieces;
 mod played;
 mod policy;
+mod proxy;
 mod push;
 mod recall;
 mod reconnect;

@@ -1,17 +1,114 @@
 //! Who is answered.
 
-use crate::support::World;
+use serde_json::{Value, json};
+
+use crate::support::{Running, World, program};
+
+/// Starts with a config file of one app and these settings; echo answers.
+async fn start_with(settings: Value) -> (World, Running) {
+    let world = World::new().await;
+    let mut section = json!({
+        "clientId": world.app.client_id(),
+        "clientSecret": world.app.client_secret(),
+    });
+    section.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
+    let running = world.start_configured(&section);
+    world.app.wait_connections(1).await.unwrap();
+    (world, running)
+}
+
+/// Runs a command beside the robot; returns its exit code and what it printed.
+fn tool(world: &World, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = program().args(args).env("OPENCLAW_STATE_DIR", world.dir.path()).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn waiting(world: &World) -> Vec<Value> {
+    let (code, stdout, stderr) = tool(world, &["pairing", "list", "--json"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    serde_json::from_str(&stdout).unwrap()
+}
+
+/// The audit line of a message, once it is there.
+async fn audited(running: &Running, msg_id: &str) -> String {
+    let lines = running.wait_log(&format!("msg_id=\"{msg_id}\""), 1).await;
+    lines.into_iter().find(|line| line.contains("access: ")).unwrap()
+}
 
 #[tokio::test]
-async fn under_pairing_a_stranger_gets_a_hint_and_no_turn() {
+async fn a_stranger_gets_a_code_and_is_answered_once_it_is_approved() {
     let world = World::new().await;
-    let _running = world.start(&[]);
+    let mut running = world.start(&[]);
     world.app.wait_connections(1).await.unwrap();
-    world.app.say("user0002", "let me in").await.unwrap();
+    let said = world.app.say("user0002", "let me in").await.unwrap();
     let sent = world.app.wait_sent(1).await.unwrap();
-    assert!(sent[0].text.contains("user0002"), "{}", sent[0].text);
+    let rows = waiting(&world);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    let code = rows[0]["code"].as_str().unwrap();
+    assert_eq!(rows[0]["sender"], "user0002");
+    assert_eq!(rows[0]["clientId"], world.app.client_id());
+    for part in [code, "user0002", "ddingtalk pairing approve", "配对码", "1 hour"] {
+        assert!(sent[0].text.contains(part), "{}", sent[0].text);
+    }
     assert!(!sent[0].text.contains("let me in"), "the agent was not asked: {}", sent[0].text);
     world.app.wait_acked(1).await.unwrap();
+    let line = audited(&running, &said.msg_id).await;
+    for part in
+        ["decision=\"refuse\"", "rule=\"dmPolicy=pairing\"", "sender=\"user0002\"", "chat=cid"]
+    {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert!(!running.log().contains("let me in"), "no words are logged");
+
+    // Not told twice, and not answered; told apart from others by the order in one chat.
+    world.app.say("user0002", "hello?").await.unwrap();
+    running.wait_log("and has a code", 1).await;
+    let (status, stdout, _) = tool(&world, &["pairing", "approve", &code.to_lowercase()]);
+    assert_eq!((status, stdout.starts_with("approved: user0002")), (Some(0), true), "{stdout}");
+    let said = world.app.say("user0002", "and now?").await.unwrap();
+    let sent = world.app.wait_sent(2).await.unwrap();
+    assert_eq!((sent.len(), sent[1].text.as_str()), (2, "and now?"));
+    let line = audited(&running, &said.msg_id).await;
+    assert!(line.contains("decision=\"admit\""), "{line}");
+    assert!(waiting(&world).is_empty());
+    let (status, _, stderr) = tool(&world, &["pairing", "approve", code]);
+    assert_eq!(status, Some(1));
+    assert!(stderr.contains(code) && stderr.contains("pairing list"), "{stderr}");
+
+    // It survives a restart.
+    running.terminate();
+    assert!(running.ended().await.success());
+    let running = world.start(&[]);
+    running.wait_log("connected to the gateway", 1).await;
+    world.app.say("user0002", "still?").await.unwrap();
+    assert_eq!(world.app.wait_sent(3).await.unwrap()[2].text, "still?");
+}
+
+#[tokio::test]
+async fn who_is_denied_hears_nothing_more_and_the_fourth_stranger_gets_no_code() {
+    let world = World::new().await;
+    let running = world.start(&[]);
+    world.app.wait_connections(1).await.unwrap();
+    for (n, user) in ["user0001", "user0002", "user0003"].into_iter().enumerate() {
+        world.app.say(user, "me").await.unwrap();
+        world.app.wait_sent(n + 1).await.unwrap();
+    }
+    world.app.say("user0004", "me too").await.unwrap();
+    running.wait_log("as many wait as may", 1).await;
+    let rows = waiting(&world);
+    assert_eq!(rows.len(), 3, "{rows:?}");
+    let (status, stdout, _) =
+        tool(&world, &["pairing", "deny", rows[0]["code"].as_str().unwrap(), "--json"]);
+    assert_eq!(status, Some(0));
+    let denied: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&denied["sender"], &denied["decision"]), (&json!("user0001"), &json!("denied")));
+    world.app.say("user0001", "please").await.unwrap();
+    running.wait_log("the sender's request was denied", 1).await;
+    // The place is free again.
+    world.app.say("user0004", "me too").await.unwrap();
+    let sent = world.app.wait_sent(4).await.unwrap();
+    assert!(sent[3].text.contains("user0004"), "{}", sent[3].text);
 }
 
 #[tokio::test]
@@ -26,6 +123,120 @@ async fn a_group_that_is_not_allowed_gets_nothing() {
     let sent = world.app.wait_sent(1).await.unwrap();
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].text, "sentinel");
+}
+
+#[tokio::test]
+async fn the_allowlist_admits_those_on_it_and_nobody_else() {
+    let settings = json!({ "dmPolicy": "allowlist", "allowFrom": ["user0001"] });
+    let (world, running) = start_with(settings).await;
+    world.app.say("user0002", "not me").await.unwrap();
+    running.wait_log("the sender is not on the allowlist", 1).await;
+    world.app.say("user0001", "me").await.unwrap();
+    let sent = world.app.wait_sent(1).await.unwrap();
+    assert_eq!((sent.len(), sent[0].text.as_str()), (1, "me"));
+}
+
+#[tokio::test]
+async fn in_a_listed_group_those_are_answered_who_are_listed() {
+    let world = World::new().await;
+    let team = world.app.say_in_group("user0001", "Team", "before").await.unwrap().conversation_id;
+    let section = json!({
+        "clientId": world.app.client_id(),
+        "clientSecret": world.app.client_secret(),
+        "groups": { (team): { "allowFrom": ["user0001"] } },
+    });
+    let running = world.start_configured(&section);
+    world.app.wait_connections(1).await.unwrap();
+    world.app.say_in_group("user0002", "Team", "not me").await.unwrap();
+    running.wait_log("the sender is not on the group's allowlist", 1).await;
+    world.app.say_in_group("user0001", "Other", "not here").await.unwrap();
+    running.wait_log("the group is not on the allowlist", 1).await;
+    world.app.say_in_group("user0001", "Team", "here").await.unwrap();
+    let sent = world.app.wait_sent(1).await.unwrap();
+    assert_eq!((sent.len(), sent[0].text.as_str()), (1, "here"));
+}
+
+/// A group message as the gateway pushes it, the robot mentioned or not.
+fn group_frame(n: u32, mentioned: bool) -> String {
+    let data = json!({
+        "conversationId": "cidQuiet==", "conversationType": "2", "conversationTitle": "Quiet",
+        "msgId": format!("msgQuiet{n}"), "senderStaffId": "user0001", "senderId": "$:x",
+        "chatbotUserId": "$:bot", "isInAtList": mentioned, "msgtype": "text",
+        "text": { "content": "psst" },
+    });
+    let headers = json!({
+        "topic": "/v1.0/im/bot/messages/get", "messageId": format!("frameQuiet{n}"),
+        "contentType": "application/json", "time": "1",
+    });
+    json!({ "specVersion": "1.0", "type": "CALLBACK", "headers": headers, "data": data.to_string() })
+        .to_string()
+}
+
+#[tokio::test]
+async fn a_group_message_without_a_mention_is_left_unless_that_is_asked_for() {
+    let (world, running) = start_with(json!({ "groupPolicy": "open" })).await;
+    world.app.push_raw(&group_frame(1, false)).unwrap();
+    assert!(audited(&running, "msgQuiet1").await.contains("rule=\"requireMention\""));
+    world.app.push_raw(&group_frame(2, true)).unwrap();
+    assert!(audited(&running, "msgQuiet2").await.contains("decision=\"admit\""));
+    running.kill();
+    let settings = json!({ "groupPolicy": "open", "groups": { "*": { "requireMention": false } } });
+    let (world, running) = start_with(settings).await;
+    world.app.push_raw(&group_frame(3, false)).unwrap();
+    assert!(audited(&running, "msgQuiet3").await.contains("decision=\"admit\""));
+}
+
+#[tokio::test]
+async fn who_writes_too_much_is_told_once() {
+    let settings = json!({ "dmPolicy": "open", "rateLimit": { "messages": 2, "seconds": 3600 } });
+    let (world, running) = start_with(settings).await;
+    for n in 0..5 {
+        world.app.say("user0001", &n.to_string()).await.unwrap();
+    }
+    running.wait_log("the sender writes too much", 3).await;
+    world.app.say("user0002", "another").await.unwrap();
+    let sent = world.app.wait_sent(4).await.unwrap();
+    let told = sent.iter().filter(|row| row.text.contains("too fast")).count();
+    assert_eq!((sent.len(), told), (4, 1));
+}
+
+#[tokio::test]
+async fn a_policy_can_be_tried_without_a_robot() {
+    let world = World::new().await;
+    let section = json!({
+        "clientId": "dingA", "clientSecret": "s3cr3t", "allowFrom": ["user0001"],
+        "groups": { "cidA==": {} }, "accounts": { "open": {
+            "clientId": "dingB", "clientSecret": "s3cr3t", "dmPolicy": "open" } },
+    });
+    world.configure(&section);
+    let test = |args: &[&str]| {
+        let args = [&["policy", "test", "--json", "--user"], args].concat();
+        let (code, stdout, stderr) = tool(&world, &args);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(!stdout.contains("s3cr3t") && !stderr.contains("s3cr3t"));
+        let rows: Vec<Value> = serde_json::from_str(&stdout).unwrap();
+        let row = |row: &Value| {
+            let text = |key: &str| row[key].as_str().unwrap().to_owned();
+            format!("{} {} {}", text("account"), text("decision"), text("rule"))
+        };
+        rows.iter().map(row).collect::<Vec<_>>().join(", ")
+    };
+    let default = |args: &[&str]| test(&[args, &["--account", "default"]].concat());
+    assert_eq!(test(&["user0001"]), "default admit allowFrom, open admit dmPolicy=open");
+    assert_eq!(default(&["user0002"]), "default pair dmPolicy=pairing");
+    assert_eq!(
+        default(&["user0002", "--dm-policy", "disabled"]),
+        "default refuse dmPolicy=disabled"
+    );
+    assert_eq!(default(&["user0002", "--chat", "cidB=="]), "default refuse groupPolicy=allowlist");
+    assert_eq!(default(&["user0002", "--chat", "cidA=="]), "default refuse requireMention");
+    assert_eq!(
+        default(&["user0002", "--chat", "cidA==", "--mentioned"]),
+        "default admit groups.cidA=="
+    );
+    let (code, _, stderr) = tool(&world, &["policy", "test", "--user", "x", "--account", "none"]);
+    assert_eq!(code, Some(10));
+    assert!(stderr.contains("default, open"), "{stderr}");
 }
 
 #[tokio::test]

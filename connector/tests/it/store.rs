@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use dingtalk_connector::agent::{Echo, SessionSettings};
 use dingtalk_connector::credential::ClientId;
-use dingtalk_connector::gateway::access::DmPolicy;
+use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::protocol::ProcessQueryKey;
+use dingtalk_connector::store::pairing::{
+    Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
+};
 use dingtalk_connector::store::sessions::{
     Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens,
 };
@@ -146,13 +149,32 @@ impl CardStore for Moody {
     }
 }
 
+impl PairingStore for Moody {
+    fn paired(&self, client_id: &ClientId) -> Pending<Vec<PairedPerson>> {
+        self.inner.paired(client_id)
+    }
+
+    fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
+        self.inner.ask_pairing(request, now)
+    }
+
+    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>> {
+        self.inner.pairing_requests(now)
+    }
+
+    fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {
+        self.inner.decide_pairing(code, approved, now)
+    }
+}
+
 async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
     let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
     let world = World::with(AppOptions::default().delivery(rules)).await;
     let inner = SqliteStore::open(&world.dir.path().join(FILE)).unwrap();
     let (mood, barriers) = (watch::Sender::new(Mood::Well), AtomicUsize::new(0));
     let store = Arc::new(Moody { inner, mood, barriers, moods: AtomicUsize::new(0) });
-    let settings = GatewayConfig { dm_policy, ..world.gateway_config(Arc::new(Echo)) };
+    let access = AccessPolicy { dm: dm_policy, ..AccessPolicy::open() };
+    let settings = GatewayConfig { access, ..world.gateway_config(Arc::new(Echo)) };
     let gateway = Gateway::start(settings, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
     world.app.wait_connections(1).await.unwrap();
     (world, store, gateway)

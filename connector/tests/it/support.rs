@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use dingtalk_connector::agent::Agent;
 use dingtalk_connector::credential::{ClientId, Credential};
-use dingtalk_connector::gateway::access::{DmPolicy, GroupPolicy};
+use dingtalk_connector::gateway::access::AccessPolicy;
 use dingtalk_connector::gateway::cards::CardConfig;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
@@ -69,8 +69,7 @@ impl World {
             handshake_timeout: Duration::from_secs(10),
             agent,
             state_dir: self.dir.path().to_owned(),
-            dm_policy: DmPolicy::Open,
-            group_policy: GroupPolicy::Open,
+            access: AccessPolicy::open(),
             show_thinking: true,
             delegate: true,
             cards: CardConfig::default(),
@@ -126,6 +125,21 @@ impl World {
         self.app.wait_for_connections("the end of all connections", ended).await.unwrap();
     }
 
+    /// Writes the section `channels.ddingtalk` of the config file.
+    pub(crate) fn configure(&self, section: &serde_json::Value) {
+        let whole = serde_json::json!({ "channels": { "ddingtalk": section } });
+        std::fs::write(self.dir.path().join("openclaw.json"), whole.to_string())
+            .expect("the config file can be written");
+    }
+
+    /// Starts the program with a section of the config file and no credentials in the environment.
+    pub(crate) fn start_configured(&self, section: &serde_json::Value) -> Running {
+        self.configure(section);
+        let mut command = self.command(&[]);
+        command.env_remove("DINGTALK_CLIENT_ID").env_remove("DINGTALK_CLIENT_SECRET");
+        self.start_command(command)
+    }
+
     /// Starts the program and waits until it is connected and has shown that it answers.
     pub(crate) async fn start_proven(&self) -> Running {
         let running = self.start_open();
@@ -150,7 +164,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command, dir: &Path) -> Self {
+    pub(crate) fn start(mut command: Command, dir: &Path) -> Self {
         let log = dir.join("log.txt");
         let stderr = File::create(&log).expect("the log file can be made");
         if !command.get_envs().any(|(name, _)| name == "RUST_LOG") {

@@ -85,6 +85,24 @@ const MIGRATIONS: &[&str] = &[
          closed_at INTEGER
      ) STRICT;
      CREATE INDEX cards_open ON cards (id) WHERE closed_at IS NULL;",
+    // 7. Who may talk to the robot, and who asked to.
+    "CREATE TABLE pairing (
+         code TEXT PRIMARY KEY,
+         client_id TEXT NOT NULL,
+         sender TEXT NOT NULL,
+         nick TEXT,
+         asked_at INTEGER NOT NULL,
+         told_at INTEGER NOT NULL,
+         denied INTEGER NOT NULL,
+         UNIQUE (client_id, sender)
+     ) STRICT;
+     CREATE TABLE paired (
+         client_id TEXT NOT NULL,
+         sender TEXT NOT NULL,
+         nick TEXT,
+         approved_at INTEGER NOT NULL,
+         PRIMARY KEY (client_id, sender)
+     ) STRICT;",
 ];
 
 /// Opens or makes the file.

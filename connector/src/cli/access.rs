@@ -1,0 +1,51 @@
+//! What the commands share that judge by the configuration: flags, accounts, the store.
+
+use std::path::{Path, PathBuf};
+
+use tracing::warn;
+
+use super::exit_code::Failure;
+use crate::config::accounts::{Accounts, Overrides};
+use crate::config::{self, ProcessEnvironment};
+use crate::gateway::access::{DmPolicy, GroupPolicy};
+use crate::store::sqlite::{FILE, SqliteStore};
+
+/// Flags that win over the config file, for every account.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct AccessArgs {
+    /// Who may talk to the robot alone [default: as the config file says, else pairing].
+    #[arg(long, value_enum)]
+    dm_policy: Option<DmPolicy>,
+    /// In which groups it answers [default: as the config file says, else allowlist].
+    #[arg(long, value_enum)]
+    group_policy: Option<GroupPolicy>,
+}
+
+impl AccessArgs {
+    /// Reads the accounts; what is odd goes to the log.
+    pub(super) fn accounts(self) -> Result<Accounts, Failure> {
+        let overrides = Overrides { dm_policy: self.dm_policy, group_policy: self.group_policy };
+        let accounts = Accounts::load(&ProcessEnvironment, overrides)?;
+        for warning in &accounts.warnings {
+            warn!("{warning}");
+        }
+        Ok(accounts)
+    }
+}
+
+/// The directory that the flag names, or the usual one.
+pub(super) fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    match flag {
+        Some(dir) => Ok(dir),
+        None => Ok(config::default_state_dir(&ProcessEnvironment)?),
+    }
+}
+
+/// The store, which a robot may be working with; `None` where there was none yet.
+pub(super) fn existing_store(state_dir: &Path) -> Result<Option<SqliteStore>, Failure> {
+    let file = state_dir.join(FILE);
+    if !file.exists() {
+        return Ok(None);
+    }
+    Ok(Some(SqliteStore::open(&file)?))
+}

@@ -1,0 +1,128 @@
+//! `ddingtalk pairing`: strangers who asked to talk to a robot. Works while the robot runs.
+
+use std::path::PathBuf;
+use std::time::{Duration, UNIX_EPOCH};
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::access::{existing_store, state_dir};
+use super::exit_code::{ExitCode, Failure};
+use super::output;
+use crate::store::pairing::{CODE_LIFE_MS, PairingStore, Waiting};
+use crate::unix_time::now_ms;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Who waits, with which code.
+    List(Common),
+    /// Let the stranger with this code in, from the next message on.
+    Approve(Code),
+    /// Turn the stranger with this code away; there is no other code for an hour.
+    Deny(Code),
+}
+
+#[derive(Debug, clap::Args)]
+struct Common {
+    /// State directory of the robot.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Code {
+    /// The code that the stranger was told.
+    #[arg(value_name = "CODE")]
+    code: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    match args.verb {
+        Verb::List(common) => list(common).await,
+        Verb::Approve(Code { code, common }) => decide(&code, true, common).await,
+        Verb::Deny(Code { code, common }) => decide(&code, false, common).await,
+    }
+}
+
+async fn list(common: Common) -> Result<(), Failure> {
+    let requests = match existing_store(&state_dir(common.state_dir)?)? {
+        Some(store) => store.pairing_requests(now_ms()).await?,
+        None => Vec::new(),
+    };
+    if common.json {
+        let rows: Vec<_> = requests.iter().map(row).collect();
+        return output::data(&json!(rows).to_string());
+    }
+    if requests.is_empty() {
+        return output::data("nobody waits");
+    }
+    for waiting in &requests {
+        let request = &waiting.request;
+        output::data(&format!(
+            "{}  {}  {}  until {}  {}",
+            waiting.code,
+            request.sender,
+            request.nick.as_deref().map_or("-".to_owned(), printable),
+            time(waiting.asked_at.saturating_add(CODE_LIFE_MS)),
+            request.client_id,
+        ))?;
+    }
+    Ok(())
+}
+
+async fn decide(code: &str, approved: bool, common: Common) -> Result<(), Failure> {
+    let code = code.trim().to_ascii_uppercase();
+    let decided = match existing_store(&state_dir(common.state_dir)?)? {
+        Some(store) => store.decide_pairing(code.clone(), approved, now_ms()).await?,
+        None => None,
+    };
+    let Some(waiting) = decided else {
+        return Err(Failure::new(
+            ExitCode::Failed,
+            format!(
+                "nobody waits with the code {code:?}; it may have run out, or belong to another state \
+                 directory: see `ddingtalk pairing list`"
+            ),
+        ));
+    };
+    let decision = if approved { "approved" } else { "denied" };
+    if common.json {
+        let mut row = row(&waiting);
+        row["decision"] = decision.into();
+        return output::data(&row.to_string());
+    }
+    let nick = waiting.request.nick.as_deref().map(|nick| format!(" ({})", printable(nick)));
+    output::data(&format!("{decision}: {}{}", waiting.request.sender, nick.unwrap_or_default()))
+}
+
+fn row(waiting: &Waiting) -> serde_json::Value {
+    json!({
+        "code": waiting.code,
+        "sender": waiting.request.sender,
+        "senderNick": waiting.request.nick,
+        "clientId": waiting.request.client_id.as_str(),
+        "askedAt": waiting.asked_at,
+        "expiresAt": waiting.asked_at.saturating_add(CODE_LIFE_MS),
+    })
+}
+
+/// A name that people chose themselves must not move the cursor.
+fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).collect()
+}
+
+fn time(unix_ms: i64) -> humantime::Rfc3339Timestamp {
+    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since)
+}

@@ -1,0 +1,111 @@
+//! `ddingtalk policy test`: what would become of a message, and by which setting. Needs no running robot.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::access::{AccessArgs, existing_store, state_dir};
+use super::exit_code::{ExitCode, Failure};
+use super::output;
+use crate::config::accounts::Account;
+use crate::gateway::access::{Chat, Contact, Outcome};
+use crate::store::pairing::PairingStore;
+use crate::telemetry;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Say what would become of a message.
+    Test(Test),
+}
+
+#[derive(Debug, clap::Args)]
+struct Test {
+    /// Who writes: a userId, or the encrypted id of somebody without one.
+    #[arg(long, value_name = "ID")]
+    user: String,
+    /// In which group (its conversationId); a direct chat if not given.
+    #[arg(long, value_name = "ID")]
+    chat: Option<String>,
+    /// The robot is mentioned.
+    #[arg(long, requires = "chat")]
+    mentioned: bool,
+    /// Of which account; of all if not given.
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    #[command(flatten)]
+    access: AccessArgs,
+    /// State directory of the robot, where those stand who were paired.
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(args: Args) -> Result<(), Failure> {
+    let Verb::Test(test) = args.verb;
+    telemetry::start(false);
+    let mut accounts = test.access.accounts()?.accounts;
+    if let Some(name) = &test.account {
+        let names: Vec<_> = accounts.iter().map(|account| account.name.clone()).collect();
+        accounts.retain(|account| account.name == *name);
+        if accounts.is_empty() {
+            return Err(Failure::new(
+                ExitCode::Configuration,
+                format!("--account is {name:?}, which is none of {}", names.join(", ")),
+            ));
+        }
+    }
+    let store = existing_store(&state_dir(test.state_dir.clone())?)?;
+    let mut rows = Vec::new();
+    for account in &accounts {
+        let paired = match &store {
+            Some(store) => store.paired(&account.credential.client_id).await?,
+            None => Vec::new(),
+        };
+        let is_paired = paired.iter().any(|person| person.sender == test.user);
+        rows.push(verdict(&test, account, is_paired));
+    }
+    if test.json {
+        return output::data(&json!(rows).to_string());
+    }
+    for row in rows {
+        let shown = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+        output::data(&format!(
+            "{}: {} by {}: {}",
+            shown("account"),
+            shown("decision"),
+            shown("rule"),
+            shown("reason"),
+        ))?;
+    }
+    Ok(())
+}
+
+fn verdict(test: &Test, account: &Account, is_paired: bool) -> serde_json::Value {
+    let user = Some(test.user.as_str());
+    let chat = test
+        .chat
+        .as_deref()
+        .map_or(Chat::Direct, |id| Chat::Group { id, mentioned: test.mentioned });
+    let ruling = account.access.rule(&Contact { staff_id: user, sender_id: None, chat });
+    let (decision, reason) = match ruling.outcome {
+        Outcome::Admit => ("admit", ruling.reason),
+        Outcome::Pair if is_paired => ("admit", "the sender was paired"),
+        Outcome::Pair => ("pair", "the sender gets a code and no answer"),
+        Outcome::Refuse => ("refuse", ruling.reason),
+    };
+    json!({
+        "account": account.name,
+        "decision": decision,
+        "rule": ruling.rule,
+        "reason": reason,
+    })
+}
