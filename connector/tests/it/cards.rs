@@ -305,14 +305,18 @@ async fn an_answer_that_its_card_does_not_take_is_a_message_and_the_card_says_so
 }
 
 #[tokio::test]
-async fn an_answer_that_is_too_long_for_a_card_is_a_message() {
+async fn an_answer_that_is_too_long_for_a_card_goes_on_in_messages() {
     let stage = Stage::new().await;
     let gateway = stage.start().await;
     stage.stream("so far").await;
     let long = "long ".repeat(3_100);
     stage.partial(&long);
     stage.say(long.trim());
-    stage.message_and_final_card(long.trim()).await;
+    let rest = stage.wait_row(|row| row.via != "card").await;
+    let begun = stage.wait_row(|row| row.via == "card" && row.finished).await;
+    let words = |text: &str| text.split_whitespace().count();
+    assert_eq!(words(&begun.text) + words(&rest.text), words(&long));
+    assert_eq!(stage.world.app.sent().unwrap().len(), 2);
     assert_eq!(gateway.stop().await, 0);
 }
 

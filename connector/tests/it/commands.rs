@@ -215,7 +215,7 @@ async fn a_stranger_commands_nothing() {
     for text in ["/status", "/stop", "/models"] {
         world.app.say("user0001", text).await.unwrap();
     }
-    running.wait_log("a message gets no answer", 3).await;
+    running.wait_log("decision=\"refuse\"", 3).await;
     assert!(world.app.sent().unwrap().is_empty());
 }
 
