@@ -1,6 +1,6 @@
 //! Who may talk to the robot. Closed by default.
 //!
-//! [`AccessPolicy`] is the rules and decides by them alone; [`Access`] adds what changes: who was
+//! [`AccessPolicy`] is the rules and decides by them alone; `Access` adds what changes: who was
 //! paired, and how much each person wrote.
 
 pub(super) mod audit;

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::Uri;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio_tungstenite::tungstenite::http::Uri;
 
 /// Which proxy leads where.
 #[derive(Clone, Default)]

@@ -89,9 +89,11 @@ pub enum Action {
     LoseFirst,
     /// Answers to frames count only in the exact shape of the protocol page.
     RequireShape,
-    /// The upgrade succeeds, and the connection ends at once. Only with [`When::Upgrade`].
+    /// The upgrade succeeds, and the connection ends at once. Only with
+    /// [`When::Upgrade`](super::When::Upgrade).
     AcceptThenCut(Cut),
-    /// A fatal TLS alert, `handshake_failure`. Only with [`When::TlsHandshake`].
+    /// A fatal TLS alert, `handshake_failure`. Only with
+    /// [`When::TlsHandshake`](super::When::TlsHandshake).
     Alert,
 }
 

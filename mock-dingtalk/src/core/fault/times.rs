@@ -31,7 +31,8 @@ pub enum Times {
 pub enum Happening {
     /// `connections/open` has handed out a ticket.
     Opened,
-    /// A connection has opened. A rule for [`When::Connected`] still acts on that one.
+    /// A connection has opened. A rule for
+    /// [`When::Connected`](super::When::Connected) still acts on that one.
     Connected,
     /// A push was acknowledged for the first time.
     Acked,

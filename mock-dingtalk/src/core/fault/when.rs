@@ -23,7 +23,8 @@ pub enum When {
     Frame(FrameSelector),
     /// A connection that has just opened.
     Connected,
-    /// What a bot answers to a frame. Only with [`Action::RequireShape`].
+    /// What a bot answers to a frame. Only with
+    /// [`Action::RequireShape`](super::Action::RequireShape).
     Ack,
     /// A TCP connection has been accepted. Nobody knows yet whose it is, so this is a fault of the
     /// whole mock: see `MockDingtalk::tcp_fault`.
