@@ -8,6 +8,7 @@ pub mod openai;
 
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -244,13 +245,25 @@ pub struct Event {
     pub receipt: Receipt,
 }
 
-/// Hears once that an event is kept. When it is dropped before, the event was not kept.
+/// Hears once what became of an event. When it is dropped before, the event was not kept.
 #[derive(Debug, Clone)]
-pub struct Receipt(mpsc::Sender<()>);
+pub struct Receipt(mpsc::Sender<Taken>);
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is kept.
+    Kept,
+    /// It is not, since much was said already; it may come again.
+    TooMany {
+        /// Not before this time has passed.
+        retry_after: Duration,
+    },
+}
 
 impl Receipt {
     /// One, and where it is heard.
-    pub fn new() -> (Self, mpsc::Receiver<()>) {
+    pub fn new() -> (Self, mpsc::Receiver<Taken>) {
         let (receipt, heard) = mpsc::channel(1);
         (Self(receipt), heard)
     }
@@ -258,7 +271,12 @@ impl Receipt {
     /// The event is kept.
     pub fn give(self) {
         // Whoever asked may be gone: its repeat is recognised.
-        let _ = self.0.try_send(());
+        let _ = self.0.try_send(Taken::Kept);
+    }
+
+    /// Too much was said already.
+    pub fn refuse(self, retry_after: Duration) {
+        let _ = self.0.try_send(Taken::TooMany { retry_after });
     }
 }
 

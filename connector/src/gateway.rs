@@ -1,6 +1,7 @@
 //! One robot at work: stream in, conversations in order, agent, replies out.
 
 pub mod access;
+mod call_count;
 mod card;
 mod card_pace;
 mod card_press;
@@ -19,9 +20,11 @@ pub mod push;
 mod quotes;
 mod reply;
 mod runtime;
+mod send_limit;
 mod thinking;
 mod turn;
 mod upload;
+pub mod vitals;
 mod work;
 
 use std::path::PathBuf;
@@ -34,12 +37,14 @@ use tracing::{Instrument, error};
 
 use self::access::pairing::Pairing;
 use self::access::{Access, AccessPolicy};
+use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::push::Pusher;
 use self::reply::Replier;
 use self::runtime::Runtime;
+use self::vitals::Vitals;
 use self::work::{StoreGone, Tools};
 use crate::agent::Agent;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
@@ -100,6 +105,8 @@ pub struct Gateway {
     deadline: watch::Sender<Option<Instant>>,
     runtime: JoinHandle<Result<runtime::Unanswered, StoreGone>>,
     pusher: Arc<Pusher>,
+    vitals: Arc<Vitals>,
+    calls: CallCount,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
@@ -123,6 +130,7 @@ impl Gateway {
             proxies: if config.openapi.system_proxy { Proxies::system() } else { Proxies::none() },
         };
         let client = Arc::new(OpenApiClient::new(config.openapi));
+        let calls = CallCount::start(Arc::clone(&client), Arc::clone(&store)).await?;
         let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
             .map_err(|e| StateDirError::not_writable(&config.state_dir, e))?;
         let stream_config = StreamConfig {
@@ -142,17 +150,26 @@ impl Gateway {
         let thinks = config.show_thinking && !config.agent.answers_at_once();
         let thinker = thinks.then(|| Arc::clone(&client));
         let replier = Arc::new(Replier::new(Arc::clone(&client)));
-        let pusher = Arc::new(Pusher::new(client, Arc::clone(&replier)));
+        let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
+        let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards));
+        let pusher = Arc::new(pusher);
+        let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
+        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), stream.state());
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
-        Ok(Self { stream, driver, deadline, runtime, pusher })
+        Ok(Self { stream, driver, deadline, runtime, pusher, vitals, calls })
     }
 
     /// Sends messages that answer nothing.
     pub fn pusher(&self) -> Arc<Pusher> {
         Arc::clone(&self.pusher)
+    }
+
+    /// Looks at it.
+    pub fn vitals(&self) -> Arc<Vitals> {
+        Arc::clone(&self.vitals)
     }
 
     /// The connection's state, now and whenever it changes.
@@ -185,7 +202,9 @@ impl Gateway {
     pub async fn stop(self) -> usize {
         self.deadline.send_replace(Some(Instant::now() + DRAIN));
         self.stream.stop();
-        match self.runtime.await {
+        let ended = self.runtime.await;
+        self.calls.end().await;
+        match ended {
             Ok(Ok(unanswered)) => unanswered.0,
             Ok(Err(gone)) => {
                 error!("the robot's runtime failed: {gone}");

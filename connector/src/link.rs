@@ -13,6 +13,7 @@
 //! `turns` is what is known of the open turns, without IO; `desk` puts it behind a lock and moves lines and
 //! events; `server` speaks HTTP.
 
+mod body;
 mod desk;
 mod event;
 mod fields;
@@ -20,6 +21,7 @@ mod line;
 mod listener;
 mod message;
 mod server;
+mod status;
 mod turns;
 
 pub use desk::Desk;

@@ -226,6 +226,11 @@ impl OpenApiClient {
         self.governor.report()
     }
 
+    /// Counts calls that earlier processes made in a [month](CallBudget::month).
+    pub fn add_calls(&self, month: i64, calls: u64) {
+        self.governor.add(month, calls);
+    }
+
     /// A token for a call, whose failure means that the call was never made.
     async fn token_for(&self, call: &'static str) -> Result<AccessToken, OpenApiError> {
         let no_token = |cause| OpenApiError::NoToken { call, cause: Box::new(cause) };

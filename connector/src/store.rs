@@ -6,10 +6,12 @@
 //! Every call queues its work at once, in the order of the calls, and returns a future that is ready
 //! when the work is durable. A caller that drops the future has still done the work.
 
+pub mod calls;
 pub mod cards;
 #[cfg(test)]
 mod contract;
 pub mod pairing;
+pub mod pushes;
 pub mod sessions;
 pub mod sqlite;
 
@@ -28,7 +30,15 @@ pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>
 
 /// Where messages and answers are kept.
 pub trait Store:
-    sessions::SessionStore + CardStore + pairing::PairingStore + fmt::Debug + Send + Sync + 'static
+    sessions::SessionStore
+    + CardStore
+    + pairing::PairingStore
+    + calls::CallStore
+    + pushes::PushStore
+    + fmt::Debug
+    + Send
+    + Sync
+    + 'static
 {
     /// Everything of an app that is not finished, in the order it came, and what is needed to
     /// recognise messages that come again: the ids of at most the last `seen_at_most` of them, received

@@ -75,7 +75,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     info!(link = listener.address(), "agents can attach, and pushes be made");
     let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
     let robot =
-        Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), stream: gateway.state() };
+        Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), vitals: gateway.vitals() };
     let link = Server::start(listener, vec![robot]);
     let work = async {
         match args.say {

@@ -185,7 +185,7 @@ async fn start(
     };
     let gateway = Gateway::start(config, Arc::clone(store)).await?;
     let robot =
-        Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), stream: gateway.state() };
+        Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), vitals: gateway.vitals() };
     Ok((gateway, robot))
 }
 

@@ -212,6 +212,11 @@ impl Cards {
         }
     }
 
+    /// How many wait for their last words.
+    pub(super) fn count_open(&self) -> usize {
+        lock(&self.open).len()
+    }
+
     /// The card that an earlier process left open for a message.
     pub(super) fn left_open(&self, message: InboxId) -> Option<KeptCard> {
         lock(&self.open).remove(&message)

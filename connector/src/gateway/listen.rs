@@ -2,17 +2,21 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
-use tracing::error;
+use tracing::{error, warn};
 
 use super::deliver::Part;
 use super::media::Asker;
+use super::push::Target;
 use super::quotes;
+use super::reply::Replier;
+use super::send_limit::{Allowance, messages};
 use super::work::{Opened, Spoken, StoreGone, Tools, keep};
 use crate::agent::{Agent, AgentError, Attempt, Event, Receipt, Say, Speaker, Turn, Utterance};
-use crate::protocol::{BotMessage, MsgId};
+use crate::protocol::{BotMessage, ConversationType, MsgId};
 use crate::store::InboxId;
 
 /// Lets the agent answer, from the files that came with the message to the end of its turn. An agent
@@ -29,35 +33,47 @@ pub(super) async fn listen(
     let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
     tools.media.fetch(&asker, &mut turn.attachments).await;
     quotes::fill(tools, &mut turn).await;
+    let mut meter = Meter::new(&tools.replier, message, attempt.said);
     let (speaker, mut heard) = Speaker::new();
     let mut answer = pin!(answer(&*tools.agent, attempt, turn, speaker));
-    let mut first = (&mut answer).now_or_never();
+    let mut outcome = (&mut answer).now_or_never();
+    let mut held = None;
     opened.tell().await;
     // Of the first piece it is certain that nothing else is being sent.
     let mut begun = !attempt.resumed;
     loop {
-        let mut piece = Piece { outcome: first.take(), ..Piece::default() };
-        if piece.outcome.is_none() {
-            tokio::select! {
-                biased;
-                Some(utterance) = heard.recv() => piece.hear(utterance),
-                ended = &mut answer => piece.outcome = Some(ended),
+        let mut piece = Piece { outcome: outcome.take(), ..Piece::default() };
+        match held.take() {
+            Some(say) => {
+                meter.wait_for(&say).await;
+                piece.say(say);
             }
+            None if piece.outcome.is_none() => tokio::select! {
+                biased;
+                Some(utterance) = heard.recv() => held = piece.hear(utterance, &mut meter),
+                ended = &mut answer => piece.outcome = Some(ended),
+            },
+            None => {}
         }
-        // What else is there already goes to disk with it.
+        // What else is there already goes to disk with it, up to what has to wait.
         if piece.outcome.is_none() {
             piece.outcome = (&mut answer).now_or_never();
         }
-        while let Ok(utterance) = heard.try_recv() {
-            piece.hear(utterance);
+        while held.is_none()
+            && let Ok(utterance) = heard.try_recv()
+        {
+            held = piece.hear(utterance, &mut meter);
         }
-        let Piece { mut says, partial, seq, receipts, outcome } = piece;
-        if let Some(Err(failure)) = &outcome {
+        if held.is_some() {
+            outcome = piece.outcome.take();
+        }
+        let Piece { mut says, partial, seq, receipts, outcome: ending } = piece;
+        if let Some(Err(failure)) = &ending {
             let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
             error!(msg_id, "the agent failed: {failure}");
             says.push(Say::text(FAILED));
         }
-        let ended = outcome.is_some();
+        let ended = ending.is_some();
         if ended || seq.is_some() || !says.is_empty() {
             begun &= !says.is_empty();
             let parts = keep(tools, id, Spoken { says, seq, begun, ended }).await?;
@@ -92,16 +108,26 @@ struct Piece {
 }
 
 impl Piece {
-    /// What is said is to be kept and sent; words so far are shown until it is said.
-    fn hear(&mut self, utterance: Utterance) {
+    fn say(&mut self, say: Say) {
+        self.says.push(say);
+        self.partial = None;
+    }
+
+    /// What is said is to be kept and sent; words so far are shown until it is said. An event that says too
+    /// much is refused; anything else that does is returned, and has to wait.
+    fn hear(&mut self, utterance: Utterance, meter: &mut Meter<'_>) -> Option<Say> {
         match utterance {
-            Utterance::Say(say) => {
-                self.says.push(say);
-                self.partial = None;
-            }
+            Utterance::Say(say) => match meter.take(std::slice::from_ref(&say)) {
+                Ok(()) => self.say(say),
+                Err(_) => return Some(say),
+            },
             Utterance::Partial(words) => self.partial = Some(words),
             Utterance::Typing => {}
             Utterance::Event(Event { seq, says, end, receipt }) => {
+                if let Err(retry_after) = meter.take(&says) {
+                    receipt.refuse(retry_after);
+                    return None;
+                }
                 if !says.is_empty() {
                     self.partial = None;
                 }
@@ -110,6 +136,43 @@ impl Piece {
                 self.receipts.push(receipt);
                 self.outcome = self.outcome.take().or(end);
             }
+        }
+        None
+    }
+}
+
+/// How much is said in a turn: an agent that loops must not flood a chat.
+struct Meter<'a> {
+    replier: &'a Replier,
+    recipient: Target,
+    allowance: Allowance,
+    warned: bool,
+}
+
+impl<'a> Meter<'a> {
+    fn new(replier: &'a Replier, message: &BotMessage, said: u64) -> Self {
+        let chat = || Target::Chat(message.conversation_id.clone());
+        let recipient = match (&message.conversation_type, &message.sender_staff_id) {
+            (ConversationType::Direct, Some(user)) => Target::User(user.clone()),
+            _ => chat(),
+        };
+        Self { replier, recipient, allowance: Allowance::new(said), warned: false }
+    }
+
+    fn take(&mut self, says: &[Say]) -> Result<(), Duration> {
+        let mut limit = self.replier.send_limit();
+        let (recipient, count) = (&self.recipient, messages(says));
+        let taken = self.allowance.take(&mut limit, recipient, count, Instant::now());
+        drop(limit);
+        if taken.is_err() && !std::mem::replace(&mut self.warned, true) {
+            warn!(%recipient, "an agent says very much in one turn, and has to wait; does it loop?");
+        }
+        taken
+    }
+
+    async fn wait_for(&mut self, say: &Say) {
+        while let Err(wait) = self.take(std::slice::from_ref(say)) {
+            tokio::time::sleep(wait).await;
         }
     }
 }

@@ -3,52 +3,78 @@
 //! A push is sent while its caller waits, and each recipient gets an outcome of its own. What fails is tried
 //! a few times and then reported: nothing is left to be sent later.
 
-mod limit;
+mod card;
 mod once;
+mod send;
 mod target;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::{info, warn};
+use serde::{Deserialize, Serialize};
+use tracing::{error, info, warn};
 
 pub use self::target::{Target, TargetError};
 
-use self::limit::SendLimit;
-use self::once::Once;
-use super::persist::{Failing, persist};
+use self::once::{Once, digest};
+use super::cards::Cards;
+use super::parts::parts;
+use super::persist::{Failing, Prospect};
 use super::reply::{Replier, ReplyError};
 use super::upload;
 use crate::agent::Say;
 use crate::openapi::{OpenApiClient, OpenApiError};
-use crate::protocol::{ConversationId, RobotCode, RobotMessage, SenderStaffId};
+use crate::protocol::{RobotCode, RobotMessage};
+use crate::store::Store;
 
 /// What is to be sent, and to whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
     /// At most [`RECIPIENTS`]; each gets it once.
     pub to: Vec<Target>,
-    /// One message or file.
-    pub say: Say,
+    /// What each gets.
+    pub what: What,
     /// A push with the key of an earlier one is not sent again.
     pub key: Option<String>,
 }
 
+/// One thing that is pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum What {
+    /// A message, of any length, or a file.
+    Say(Say),
+    /// An AI card with this Markdown, finished. At most [`CARD`] bytes. Where the app may not use cards it is
+    /// a message.
+    Card(String),
+}
+
 /// Recipients of one push.
 pub const RECIPIENTS: usize = 1_000;
-/// People that one call of `batchSend` reaches.
-const BATCH: usize = 20;
-/// `msgParam` has so many bytes at most.
-const MSG_PARAM: usize = 15_000;
+/// Words of a card, in bytes: as for cards that answer.
+pub const CARD: usize = 15_000;
 
 /// What became of a push at one recipient.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The recipient.
+    pub to: Target,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// `processQueryKey` of each message that arrived, in order: for recall and read status, for 24 h. A card
+    /// has none.
+    pub process_query_keys: Vec<String>,
+    /// How many messages it is; a long text is several.
+    pub parts: usize,
+}
+
+/// How a push ended at one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// DingTalk took it.
+    /// DingTalk took all of it.
     Delivered {
-        /// Names the message for recall and read status, for 24 h.
-        process_query_key: String,
+        /// Names the card, where it is one.
+        out_track_id: Option<String>,
     },
     /// DingTalk does not know the recipient, or it may not see the robot.
     Invalid,
@@ -77,123 +103,103 @@ pub enum PushError {
     /// The push with this key is being sent.
     #[error("key is {0:?}, whose message is being sent; ask again in a moment")]
     UnderWay(String),
-    /// It has more bytes than DingTalk takes.
-    #[error("the message has {0} bytes as msgParam; give at most {MSG_PARAM}")]
+    /// The process ended while the push with this key was being sent.
+    #[error(
+        "key is {0:?}, whose message a restart interrupted, so that it may have arrived; give another key to send it again"
+    )]
+    Interrupted(String),
+    /// The key cannot be kept.
+    #[error("the key cannot be kept, and nothing was sent: {0}")]
+    NotKept(String),
+    /// A card has more bytes than DingTalk takes.
+    #[error("card has {0} bytes; give at most {CARD}, or markdown, which is sent in parts")]
     TooLong(usize),
 }
 
 /// What became of it, recipient by recipient.
-pub type Outcomes = Vec<(Target, Outcome)>;
+pub type Deliveries = Vec<Delivery>;
 
 /// Sends pushes of one robot.
 #[derive(Debug)]
 pub struct Pusher {
     client: Arc<OpenApiClient>,
     replier: Arc<Replier>,
-    limit: Mutex<SendLimit>,
-    once: Mutex<Once>,
+    store: Arc<dyn Store>,
+    cards: Arc<Cards>,
+    once: Once,
 }
 
 impl Pusher {
-    pub(super) fn new(client: Arc<OpenApiClient>, replier: Arc<Replier>) -> Self {
-        let (limit, once) = (Mutex::new(SendLimit::default()), Mutex::default());
-        Self { client, replier, limit, once }
+    pub(super) fn new(
+        client: Arc<OpenApiClient>,
+        replier: Arc<Replier>,
+        store: Arc<dyn Store>,
+        cards: Arc<Cards>,
+    ) -> Self {
+        let once = Once::new(client.credential().client_id.clone(), Arc::clone(&store));
+        Self { client, replier, store, cards, once }
     }
 
     /// Sends. To be run to its end, so that the outcome is known to whoever asks again by the same key;
-    /// keys are remembered as long as the process lives, the last 1,024 of them.
-    pub async fn push(&self, push: Push) -> Result<Outcomes, PushError> {
-        if let Say::Message(message) = &push.say {
-            let length = message.msg_param().len();
-            if length > MSG_PARAM {
-                return Err(PushError::TooLong(length));
-            }
+    /// keys are remembered for 7 days.
+    pub async fn push(&self, push: Push) -> Result<Deliveries, PushError> {
+        if let What::Card(text) = &push.what
+            && text.len() > CARD
+        {
+            return Err(PushError::TooLong(text.len()));
         }
         let Some(key) = push.key.clone() else { return Ok(self.send(push).await) };
-        if let Some(outcomes) = locked(&self.once).begin(&push)? {
-            return Ok(outcomes);
-        }
-        let outcomes = self.send(push).await;
-        locked(&self.once).end(&key, outcomes.clone());
-        Ok(outcomes)
+        let digest = digest(&push);
+        let under_way = match self.once.begin(key, digest).await? {
+            once::Begun::Before(deliveries) => return Ok(deliveries),
+            once::Begun::Now(under_way) => under_way,
+        };
+        let deliveries = self.send(push).await;
+        under_way.end(&deliveries).await;
+        Ok(deliveries)
     }
 
-    async fn send(&self, Push { to, say, .. }: Push) -> Outcomes {
-        let mut outcomes = Vec::with_capacity(to.len());
-        let (mut people, mut groups) = (Vec::new(), Vec::new());
+    async fn send(&self, Push { to, what, .. }: Push) -> Deliveries {
         let mut known = HashSet::new();
-        for target in to.into_iter().filter(|target| known.insert(target.clone())) {
-            let allowed = locked(&self.limit).take(&target, Instant::now());
-            match (allowed, target) {
-                (Err(retry_after), target) => {
-                    warn!(%target, "a push is refused: too many to one recipient; does an agent loop?");
-                    outcomes.push((target, Outcome::Limited { retry_after }));
-                }
-                (Ok(()), Target::User(user)) => people.push(user),
-                (Ok(()), Target::Chat(group)) => groups.push(group),
-            }
-        }
-        if people.is_empty() && groups.is_empty() {
-            return outcomes;
-        }
-        let message = match self.message(say).await {
-            Ok(message) => message,
-            Err(failed) => {
-                let people = people.into_iter().map(Target::User);
-                let all = people.chain(groups.into_iter().map(Target::Chat));
-                outcomes.extend(all.map(|target| (target, failed.clone())));
-                return outcomes;
-            }
+        let to: Vec<_> = to.into_iter().filter(|target| known.insert(target.clone())).collect();
+        let (messages, card) = match what {
+            What::Say(say) => (parts(say), None),
+            What::Card(text) => (Vec::new(), Some(text)),
         };
-        for batch in people.chunks(BATCH) {
-            outcomes.extend(self.send_to_people(batch, &message).await);
+        let count = messages.len().max(1);
+        let (mut deliveries, mut allowed) = (Vec::with_capacity(to.len()), Vec::new());
+        for target in to {
+            match self.replier.send_limit().take(&target, count, Instant::now()) {
+                Ok(()) => allowed.push(target),
+                Err(retry_after) => {
+                    warn!(%target, "a push is refused: too many to one recipient; does an agent loop?");
+                    let outcome = Outcome::Limited { retry_after };
+                    deliveries.push(Delivery::none(target, outcome, count));
+                }
+            }
         }
-        for group in groups {
-            let outcome = self.send_to_group(&group, &message).await;
-            outcomes.push((Target::Chat(group), outcome));
+        if !allowed.is_empty() {
+            deliveries.extend(match card {
+                Some(text) => self.send_cards(allowed, &text).await,
+                None => self.send_messages(allowed, messages).await,
+            });
         }
-        let delivered =
-            outcomes.iter().filter(|(_, o)| matches!(o, Outcome::Delivered { .. })).count();
-        info!(delivered, of = outcomes.len(), "pushed");
-        outcomes
+        let delivered = deliveries.iter().filter(|d| d.is_delivered()).count();
+        info!(delivered, of = deliveries.len(), "pushed");
+        deliveries
     }
 
     /// A file is uploaded once, for all.
-    async fn message(&self, say: Say) -> Result<RobotMessage, Outcome> {
-        let uploaded = upload::message(&self.client, NOW, &say).await;
+    async fn message(&self, say: &Say) -> Result<RobotMessage, Outcome> {
+        let uploaded = upload::message(&self.client, NOW, say).await;
         uploaded.map_err(|e| {
             let reason = match e {
                 ReplyError::File { problem, detail, .. } => format!("{problem}: {detail}"),
                 e => e.to_string(),
             };
+            error!("a push cannot be sent: {reason}");
             Outcome::Failed { reason, may_have_arrived: false }
         })
-    }
-
-    async fn send_to_people(&self, batch: &[SenderStaffId], message: &RobotMessage) -> Outcomes {
-        let robot_code = self.robot_code();
-        let send = || self.client.batch_send(&robot_code, batch, message);
-        let outcome = persist(NOW, send, |e| self.repeats(e)).await;
-        let of = |user: &SenderStaffId| match &outcome {
-            Err(e) => failed(e),
-            Ok(done) if done.invalid_staff_ids.iter().any(|id| id == user.as_str()) => {
-                Outcome::Invalid
-            }
-            Ok(done) if done.flow_controlled_staff_ids.iter().any(|id| id == user.as_str()) => {
-                Outcome::FlowControlled
-            }
-            Ok(done) => Outcome::Delivered { process_query_key: done.process_query_key.clone() },
-        };
-        batch.iter().map(|user| (Target::User(user.clone()), of(user))).collect()
-    }
-
-    async fn send_to_group(&self, group: &ConversationId, message: &RobotMessage) -> Outcome {
-        let robot_code = self.robot_code();
-        let send = || self.client.group_send(&robot_code, group, message);
-        match persist(NOW, send, |e| self.repeats(e)).await {
-            Ok(process_query_key) => Outcome::Delivered { process_query_key },
-            Err(e) => failed(&e),
-        }
     }
 
     fn repeats(&self, e: &OpenApiError) {
@@ -205,16 +211,21 @@ impl Pusher {
     }
 }
 
+impl Delivery {
+    fn none(to: Target, outcome: Outcome, parts: usize) -> Self {
+        Self { to, outcome, process_query_keys: Vec::new(), parts }
+    }
+
+    /// Whether all of it arrived.
+    pub fn is_delivered(&self) -> bool {
+        matches!(self.outcome, Outcome::Delivered { .. })
+    }
+}
+
 /// A push answers nothing, so that nothing of it is young enough to wait for a day: a few tries are all.
 const NOW: i64 = 0;
 
 fn failed(e: &OpenApiError) -> Outcome {
-    use super::persist::Prospect;
     let may_have_arrived = e.prospect() == Prospect::Unclear;
     Outcome::Failed { reason: e.to_string(), may_have_arrived }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // Nothing is left half done by a panic within.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

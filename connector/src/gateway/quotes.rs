@@ -7,14 +7,33 @@ use tracing::warn;
 
 use super::work::Tools;
 use crate::agent::Turn;
+use crate::protocol::{ConversationId, ConversationType, SenderStaffId};
+
+/// Where a push to people is remembered: the ids of their chats are not known, and they share one key.
+pub(super) fn people(users: &[SenderStaffId]) -> ConversationId {
+    let names: Vec<_> = users.iter().map(|user| format!("user:{user}")).collect();
+    ConversationId::new(names.join("\n"))
+}
+
+/// Whether something was sent to where it is quoted: what others were told is nobody's business.
+fn is_here(turn: &Turn, sent_to: &ConversationId) -> bool {
+    let pushed_to = |user: &SenderStaffId| {
+        let name = format!("user:{user}");
+        sent_to.as_str().lines().any(|line| line == name)
+    };
+    *sent_to == turn.conversation_id
+        || turn.conversation_type == ConversationType::Direct
+            && turn.sender_staff_id.as_ref().is_some_and(pushed_to)
+}
 
 /// Puts the robot's own words where a quote came without any.
 pub(super) async fn fill(tools: &Tools, turn: &mut Turn) {
-    let mut next = turn.quote.as_mut();
+    let Some(mut quoted) = turn.quote.take() else { return };
+    let mut next = Some(&mut quoted);
     while let Some(quote) = next {
         if let Some(key) = quote.process_query_key.as_ref().filter(|_| quote.text.is_empty()) {
             match tools.store.sent_message(tools.replier.client_id(), key).await {
-                Ok(Some(sent)) if sent.conversation_id == turn.conversation_id => {
+                Ok(Some(sent)) if is_here(turn, &sent.conversation_id) => {
                     quote.text = sent.text;
                 }
                 Ok(_) => {}
@@ -24,4 +43,5 @@ pub(super) async fn fill(tools: &Tools, turn: &mut Turn) {
         }
         next = quote.quote.as_deref_mut();
     }
+    turn.quote = Some(quoted);
 }

@@ -1,12 +1,13 @@
 //! Brings an answer to where the question came from.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tracing::warn;
 
 use super::persist::{Failing, Prospect, persist};
+use super::send_limit::SendLimit;
 use super::upload;
 use crate::agent::Say;
 use crate::credential::ClientId;
@@ -21,6 +22,7 @@ use crate::protocol::{
 pub(super) struct Replier {
     client: Arc<OpenApiClient>,
     possible_duplicates: AtomicU64,
+    limit: Mutex<SendLimit>,
 }
 
 /// A message that is answered.
@@ -157,7 +159,7 @@ const WEBHOOK_MARGIN: Duration = Duration::from_secs(5 * 60);
 
 impl Replier {
     pub(super) fn new(client: Arc<OpenApiClient>) -> Self {
-        Self { client, possible_duplicates: AtomicU64::new(0) }
+        Self { client, possible_duplicates: AtomicU64::new(0), limit: Mutex::default() }
     }
 
     /// The app that answers.
@@ -246,6 +248,17 @@ impl Replier {
     {
         let count = |e: &ReplyError| self.count_possible_duplicate(&e.to_string());
         persist(question.received_at, send, count).await
+    }
+
+    /// Sends that were repeated although they may have arrived.
+    pub(super) fn possible_duplicates(&self) -> u64 {
+        self.possible_duplicates.load(Ordering::Relaxed)
+    }
+
+    /// What each recipient got.
+    pub(super) fn send_limit(&self) -> MutexGuard<'_, SendLimit> {
+        // Nothing is left half done by a panic within.
+        self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a send that is repeated although it may have arrived.

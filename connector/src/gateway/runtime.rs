@@ -16,6 +16,7 @@ use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
 use super::intake::{Ids, Intake, Verdict};
 use super::thinking::{Marked, Thinking};
+use super::vitals::Queue;
 use super::work::{Opened, STOPPED, StoreGone, Task, Tools, Work};
 use crate::agent::Pace;
 use crate::protocol::{BotMessage, ConversationId};
@@ -35,6 +36,8 @@ pub(super) struct Runtime {
     /// The store has failed, and that has been said.
     complained: bool,
     conversations: Conversations<Work>,
+    /// What is told of them.
+    queue: Arc<Queue>,
     turns: JoinSet<Result<(), StoreGone>>,
     /// What goes on beside the turns and holds up none.
     chores: JoinSet<()>,
@@ -103,6 +106,7 @@ impl Runtime {
             failed_keeps: 0,
             complained: false,
             conversations: Conversations::new(Limits { in_all: AT_ONCE, of_one }),
+            queue: Arc::default(),
             turns: JoinSet::new(),
             chores: JoinSet::new(),
             turn_of: HashMap::new(),
@@ -117,6 +121,11 @@ impl Runtime {
             runtime.resume(message);
         }
         runtime
+    }
+
+    /// How much waits and runs, now and later.
+    pub(super) fn depth(&self) -> Arc<Queue> {
+        Arc::clone(&self.queue)
     }
 
     /// Works until the stream has ended and every answer is out, or until the `deadline` that the stop
@@ -328,6 +337,8 @@ impl Runtime {
             let id = self.turns.spawn(run).id();
             self.turn_of.insert(id, Running { ticket, message, stop: Some(stop) });
         }
+        let waiting = self.conversations.waiting();
+        self.queue.set(waiting, self.conversations.unfinished() - waiting);
     }
 
     fn turn_ended(

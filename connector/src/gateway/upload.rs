@@ -110,13 +110,24 @@ impl Upload<'_> {
 /// Reads a file that DingTalk would take.
 fn read_file(path: &Path, limit: usize) -> Result<Bytes, (FileProblem, String)> {
     let unreadable = |e: std::io::Error| (FileProblem::Unreadable, e.to_string());
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
+    // Opening a pipe would wait for somebody who writes to it, and a device has no end.
+    let file_type = |metadata: std::fs::Metadata| match metadata.is_file() {
+        true => Ok(metadata.len()),
+        false => Err((FileProblem::Unreadable, "it is no regular file".to_owned())),
+    };
+    file_type(std::fs::metadata(path).map_err(unreadable)?)?;
+    let file = std::fs::File::open(path).map_err(unreadable)?;
+    let length = file_type(file.metadata().map_err(unreadable)?)?;
     if length > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err((FileProblem::TooLarge, format!("{length} bytes, of at most {limit}")));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    // It may grow meanwhile.
+    let most = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(most).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > limit {
+        return Err((FileProblem::TooLarge, format!("more than {limit} bytes")));
+    }
     if bytes.is_empty() {
         return Err((FileProblem::Empty, "0 bytes".to_owned()));
     }
@@ -139,5 +150,21 @@ mod tests {
         // More than any memory holds: its length is asked for first.
         file.set_len(1 << 40).unwrap();
         assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::TooLarge);
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        for path in [&pipe, &link, Path::new("/dev/zero"), dir.path()] {
+            let (problem, detail) = read_file(path, 5).unwrap_err();
+            assert_eq!(
+                (problem, detail.as_str()),
+                (FileProblem::Unreadable, "it is no regular file")
+            );
+        }
     }
 }

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::event::{Posted, What};
 use super::line::Line;
 use super::turns::{Judgement, Turns};
-use crate::agent::{AgentError, Attempt, Event, Receipt, Speaker, Turn, TurnId};
+use crate::agent::{AgentError, Attempt, Event, Receipt, Speaker, Taken, Turn, TurnId};
 use crate::credential::ClientId;
 
 /// The open turns of one robot, and the agent that is attached to it, if there is one.
@@ -130,7 +130,10 @@ impl Desk {
                 door.speaker.partial(text).await;
                 true
             }
-            What::Say(says) => door.report(seq, says, None).await,
+            What::Say(says) => match door.report(seq, says, None).await {
+                Some(Taken::TooMany { retry_after }) => return Judgement::TooMany { retry_after },
+                taken => taken.is_some(),
+            },
             What::Error(message) => self.end(&door, id, seq, Err(AgentError(message))).await,
             What::Done => self.end(&door, id, seq, Ok(())).await,
         };
@@ -145,7 +148,7 @@ impl Desk {
 
     async fn end(&self, door: &Door, id: TurnId, seq: u64, end: Result<(), AgentError>) -> bool {
         self.state().turns.ending(id, true);
-        let kept = door.report(seq, Vec::new(), Some(end)).await;
+        let kept = door.report(seq, Vec::new(), Some(end)).await == Some(Taken::Kept);
         if !kept {
             self.state().turns.ending(id, false);
         }
@@ -191,16 +194,16 @@ impl State {
 }
 
 impl Door {
-    /// Reports something that must be kept; false if the turn is over, and it was not.
+    /// Reports something that must be kept; `None` if the turn is over, and it was not.
     async fn report(
         &self,
         seq: u64,
         says: Vec<crate::agent::Say>,
         end: Option<Result<(), AgentError>>,
-    ) -> bool {
+    ) -> Option<Taken> {
         let (receipt, mut kept) = Receipt::new();
         self.speaker.report(Event { seq, says, end, receipt }).await;
-        kept.recv().await.is_some()
+        kept.recv().await
     }
 }
 
@@ -222,10 +225,16 @@ impl Opened {
                 () = tokio::time::sleep_until(last + patience) => {}
                 Ok(()) = self.news.changed() => continue,
             }
-            // An event that has to wait, for the disk or for what was said before it, is no silence.
-            if self.door.one_at_a_time.try_lock().is_ok() || self.news.changed().await.is_err() {
+            // Both may be true when the process was held up.
+            if self.news.has_changed().unwrap_or(false) {
+                continue;
+            }
+            // An event that has to wait, for the disk or for what was said before it, is no silence. It may
+            // be a repeat, which is no news.
+            if self.door.one_at_a_time.try_lock().is_ok() {
                 return;
             }
+            drop(self.door.one_at_a_time.lock().await);
         }
     }
 }
@@ -257,5 +266,41 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         self.desk.detach(self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use super::*;
+    use crate::protocol::{ConversationId, ConversationType};
+
+    #[tokio::test]
+    async fn a_repeat_that_came_when_patience_ended_does_not_keep_a_silent_turn_open() {
+        let turn = Turn {
+            msg_id: None,
+            command_authorized: false,
+            conversation_id: ConversationId::new("cid"),
+            conversation_type: ConversationType::Direct,
+            conversation_title: None,
+            sender_staff_id: None,
+            sender_nick: None,
+            text: "hi".to_owned(),
+            has_words: true,
+            attachments: Vec::new(),
+            quote: None,
+        };
+        let desk = Desk::new(ClientId::new("app"));
+        let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0, seq: 0 };
+        let opened = desk.open(attempt, turn, Speaker::new().0);
+        let door = Arc::clone(&opened.door);
+        let judged = door.one_at_a_time.lock().await;
+        let mut silence = pin!(opened.silence(Duration::from_millis(1)));
+        let early = tokio::time::timeout(Duration::from_millis(50), &mut silence).await;
+        assert!(early.is_err(), "an event is being dealt with");
+        // It was a repeat: nothing is heard of it.
+        drop(judged);
+        tokio::time::timeout(Duration::from_secs(20), silence).await.expect("it is silent");
     }
 }

@@ -5,12 +5,14 @@ use serde_json::{Value, json};
 use super::event::{file, words};
 use super::fields::{BadField, Fields};
 use crate::agent::{AttachmentKind, Say};
-use crate::gateway::push::{Outcome, Outcomes, Push, RECIPIENTS, Target, TargetError};
+use crate::gateway::push::{
+    Deliveries, Delivery, Outcome, Push, RECIPIENTS, Target, TargetError, What,
+};
 use crate::protocol::RobotMessage;
 
 /// The longest `key`, in bytes.
 const KEY: usize = 256;
-const ONE_OF: &str = "exactly one of text, markdown, image, file";
+const ONE_OF: &str = "exactly one of text, markdown, card, image, file";
 
 fn shown_as(kind: AttachmentKind, say: Say) -> Say {
     match say {
@@ -19,19 +21,20 @@ fn shown_as(kind: AttachmentKind, say: Say) -> Say {
     }
 }
 
-/// Reads `{"to", "text" | "markdown" | "image" | "file", "key"?, "clientId"?}`; returns the `clientId`, too.
+/// Reads `{"to", "text" | "markdown" | "card" | "image" | "file", "key"?, "clientId"?}`; returns the `clientId`, too.
 pub(super) fn parse(body: &[u8]) -> Result<(Option<String>, Push), BadField> {
     let mut fields = Fields::body(body)?;
     let to = targets(fields.take("to").as_ref())?;
     let given = [
-        fields.text("text")?.map(|text| Ok(Say::text(text))),
-        fields.take("markdown").map(markdown),
-        fields
-            .take("image")
-            .map(|value| file(value, "image").map(|say| shown_as(AttachmentKind::Picture, say))),
-        fields
-            .take("file")
-            .map(|value| file(value, "file").map(|say| shown_as(AttachmentKind::File, say))),
+        fields.text("text")?.map(|text| Ok(Say::text(text)).map(What::Say)),
+        fields.take("markdown").map(|value| markdown(value).map(What::Say)),
+        fields.text("card")?.map(|text| Ok(What::Card(text))),
+        fields.take("image").map(|value| {
+            file(value, "image").map(|say| shown_as(AttachmentKind::Picture, say)).map(What::Say)
+        }),
+        fields.take("file").map(|value| {
+            file(value, "file").map(|say| shown_as(AttachmentKind::File, say)).map(What::Say)
+        }),
     ];
     let key = fields.text("key")?;
     if let Some(long) = key.as_ref().filter(|key| key.len() > KEY) {
@@ -41,14 +44,14 @@ pub(super) fn parse(body: &[u8]) -> Result<(Option<String>, Push), BadField> {
     let client_id = fields.text("clientId")?;
     fields.end()?;
     let mut given = given.into_iter().flatten();
-    let (Some(say), None) = (given.next(), given.next()) else {
+    let (Some(what), None) = (given.next(), given.next()) else {
         return Err(BadField {
             field: "the message".to_owned(),
             value: "none or more than one".to_owned(),
             allowed: ONE_OF.to_owned(),
         });
     };
-    Ok((client_id, Push { to, say: say?, key }))
+    Ok((client_id, Push { to, what: what?, key }))
 }
 
 /// `"…"` or `{"title"?, "text"}`.
@@ -96,28 +99,37 @@ fn targets(value: Option<&Value>) -> Result<Vec<Target>, BadField> {
 }
 
 /// The answer.
-pub(super) fn results(outcomes: &Outcomes) -> Value {
-    let results: Vec<_> =
-        outcomes.iter().map(|(target, outcome)| result(target, outcome)).collect();
+pub(super) fn results(deliveries: &Deliveries) -> Value {
+    let results: Vec<_> = deliveries.iter().map(result).collect();
     json!({ "v": 1, "results": results })
 }
 
-fn result(target: &Target, outcome: &Outcome) -> Value {
-    let to = target.to_string();
-    match outcome {
-        Outcome::Delivered { process_query_key } => {
-            json!({ "to": to, "status": "delivered", "processQueryKey": process_query_key })
+fn result(delivery: &Delivery) -> Value {
+    let Delivery { to, outcome, process_query_keys: keys, parts } = delivery;
+    let mut row = match outcome {
+        Outcome::Delivered { out_track_id: Some(id) } => {
+            json!({ "status": "delivered", "outTrackId": id })
         }
-        Outcome::Invalid => json!({ "to": to, "status": "invalid" }),
-        Outcome::FlowControlled => json!({ "to": to, "status": "flowControlled" }),
+        Outcome::Delivered { out_track_id: None } => json!({ "status": "delivered" }),
+        Outcome::Invalid => json!({ "status": "invalid" }),
+        Outcome::FlowControlled => json!({ "status": "flowControlled" }),
         Outcome::Limited { retry_after } => {
             let milliseconds = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
-            json!({ "to": to, "status": "limited", "retryAfterMs": milliseconds })
+            // Told to wait for less, it would come too early.
+            json!({ "status": "limited", "retryAfterMs": milliseconds.saturating_add(1) })
         }
-        Outcome::Failed { reason, may_have_arrived } => json!({
-            "to": to, "status": "failed", "reason": reason, "mayHaveArrived": may_have_arrived,
-        }),
+        Outcome::Failed { reason, may_have_arrived } => {
+            json!({ "status": "failed", "reason": reason, "mayHaveArrived": may_have_arrived })
+        }
+    };
+    row["to"] = to.to_string().into();
+    if let Some(key) = keys.first() {
+        row["processQueryKey"] = key.as_str().into();
     }
+    if *parts > 1 {
+        row["parts"] = json!({ "of": parts, "arrived": keys.len(), "processQueryKeys": keys });
+    }
+    row
 }
 
 #[cfg(test)]
@@ -143,11 +155,11 @@ mod tests {
             ),
             (
                 json!({ "to": "a" }),
-                "the message is none or more than one; give exactly one of text, markdown, image, file",
+                "the message is none or more than one; give exactly one of text, markdown, card, image, file",
             ),
             (
                 json!({ "to": "a", "text": "x", "image": { "path": "/x.png" } }),
-                "the message is none or more than one; give exactly one of text, markdown, image, file",
+                "the message is none or more than one; give exactly one of text, markdown, card, image, file",
             ),
             (json!({ "to": "a", "image": "/x.png" }), r#"image is "/x.png"; give an object"#),
             (
@@ -155,8 +167,8 @@ mod tests {
                 "markdown.text is missing; give a text, not empty",
             ),
             (
-                json!({ "to": "a", "text": "x", "card": {} }),
-                "card is {}; give only v, to, text, markdown, image, file, key, clientId",
+                json!({ "to": "a", "text": "x", "cart": {} }),
+                "cart is {}; give only v, to, text, markdown, card, image, file, key, clientId",
             ),
         ] {
             assert_eq!(parse(body.to_string().as_bytes()).unwrap_err().to_string(), problem);
@@ -168,7 +180,7 @@ mod tests {
         fn no_body_panics(body in proptest::collection::vec(any::<u8>(), 0..200), text in ".*") {
             let _ = parse(&body);
             for value in [json!(text), json!({ "path": text, "text": text }), json!([text]), json!(1)] {
-                for name in ["text", "markdown", "image", "file", &text] {
+                for name in ["text", "markdown", "card", "image", "file", &text] {
                     let _ = parse(json!({ "to": value, name: value, "key": text }).to_string().as_bytes());
                 }
             }

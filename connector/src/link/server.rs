@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -15,19 +14,20 @@ use axum::routing::{get, post};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
+use super::body;
 use super::desk::{Attached, Desk};
 use super::event::{Posted, What};
 use super::fields::BadField;
 use super::listener::{Listener, Socket};
 use super::message;
+use super::status::status;
 use super::turns::Judgement;
 use crate::agent::{AgentKind, Say, TurnId};
-use crate::gateway::push::{PushError, Pusher};
+use crate::gateway::push::{PushError, Pusher, What as Pushed};
+use crate::gateway::vitals::Vitals;
 use crate::redact::Secret;
-use crate::stream::StreamState;
 
 /// A robot that the link speaks for.
 #[derive(Debug)]
@@ -38,8 +38,8 @@ pub struct Robot {
     pub agent: AgentKind,
     /// Sends its pushes.
     pub pusher: Arc<Pusher>,
-    /// Its connection.
-    pub stream: watch::Receiver<StreamState>,
+    /// How it is doing.
+    pub vitals: Arc<Vitals>,
 }
 
 /// The running link; it ends when this is dropped.
@@ -48,9 +48,6 @@ pub struct Server {
     task: JoinHandle<()>,
     file: PathBuf,
 }
-
-/// The largest body, in bytes.
-const MAX_BODY: usize = 1 << 20;
 
 impl Server {
     /// Serves `robots`, of which there is at least one.
@@ -69,7 +66,6 @@ impl Server {
             .method_not_allowed_fallback(async || {
                 Refusal(StatusCode::METHOD_NOT_ALLOWED, PATHS.to_owned())
             })
-            .layer(DefaultBodyLimit::max(MAX_BODY))
             .with_state(Arc::new(robots));
         let task = match socket {
             Socket::Unix(listener) => tokio::spawn(async move {
@@ -101,7 +97,7 @@ const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/eve
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";
 
-type Robots = State<Arc<Vec<Robot>>>;
+pub(super) type Robots = State<Arc<Vec<Robot>>>;
 
 /// Lets through whoever has the token.
 async fn bearer(State(token): State<Arc<Secret>>, request: Request, next: Next) -> Response {
@@ -126,7 +122,7 @@ struct Which {
 
 /// A request that is not carried out; the sentence says what would be.
 #[derive(Debug)]
-struct Refusal(StatusCode, String);
+pub(super) struct Refusal(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -144,7 +140,10 @@ impl From<PushError> for Refusal {
     fn from(e: PushError) -> Self {
         let status = match e {
             PushError::TooLong(_) => StatusCode::BAD_REQUEST,
-            PushError::KeyReused(_) | PushError::UnderWay(_) => StatusCode::CONFLICT,
+            PushError::NotKept(_) => StatusCode::SERVICE_UNAVAILABLE,
+            PushError::KeyReused(_) | PushError::UnderWay(_) | PushError::Interrupted(_) => {
+                StatusCode::CONFLICT
+            }
         };
         Self(status, e.to_string())
     }
@@ -179,10 +178,10 @@ async fn events(
     State(robots): Robots,
     Path(id): Path<String>,
     Query(which): Query<Which>,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Answer {
     let robot = find(&robots, which.client_id.as_deref())?;
-    let posted = Posted::parse(&read(body)?)?;
+    let posted = Posted::parse(&body::read(body).await?)?;
     if let What::Say(says) = &posted.what {
         check_files(says)?;
     }
@@ -211,6 +210,14 @@ fn judged(judgement: Judgement, seq: u64) -> Answer {
             let problem = format!("the turn was offered again; give attempt {attempt}, or none");
             conflict(&problem, "attempt", attempt)
         }
+        Judgement::TooMany { retry_after } => {
+            let problem =
+                "much was said in this turn already; post the event again after retryAfterMs";
+            // Told to wait for less, it would come too early.
+            let wait = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX).saturating_add(1);
+            let body = json!({ "v": 1, "error": problem, "retryAfterMs": wait });
+            Ok(answer(StatusCode::TOO_MANY_REQUESTS, &body))
+        }
         Judgement::Ended => over("the turn has ended"),
         Judgement::Unknown => {
             over("no such turn is open: it has ended, or its id is not one of GET /v1/agent/turns")
@@ -218,39 +225,16 @@ fn judged(judgement: Judgement, seq: u64) -> Answer {
     }
 }
 
-async fn messages(State(robots): Robots, body: Result<Bytes, BytesRejection>) -> Answer {
-    let (client_id, push) = message::parse(&read(body)?)?;
+async fn messages(State(robots): Robots, body: Body) -> Answer {
+    let (client_id, push) = message::parse(&body::read(body).await?)?;
     let robot = find(&robots, client_id.as_deref())?;
-    check_files(std::slice::from_ref(&push.say))?;
+    if let Pushed::Say(say) = &push.what {
+        check_files(std::slice::from_ref(say))?;
+    }
     let pusher = Arc::clone(&robot.pusher);
     // As above: a push that was begun has an outcome, whoever waits for it.
-    let outcomes = tokio::spawn(async move { pusher.push(push).await }).await??;
-    Ok(answer(StatusCode::OK, &message::results(&outcomes)))
-}
-
-async fn status(State(robots): Robots) -> Response {
-    let robots: Vec<_> = robots
-        .iter()
-        .map(|robot| {
-            let (attached, open) = robot.desk.summary();
-            let stream = match &*robot.stream.borrow() {
-                StreamState::Waiting { .. } => "waiting",
-                StreamState::Opening { .. } => "opening",
-                StreamState::Connecting { .. } => "connecting",
-                StreamState::Connected { .. } => "connected",
-                StreamState::Stopped => "stopped",
-            };
-            json!({
-                "clientId": robot.desk.client_id().as_str(),
-                "agent": robot.agent.name(),
-                "stream": stream,
-                "attached": attached,
-                "openTurns": open,
-            })
-        })
-        .collect();
-    let version = env!("CARGO_PKG_VERSION");
-    answer(StatusCode::OK, &json!({ "v": 1, "version": version, "robots": robots }))
+    let deliveries = tokio::spawn(async move { pusher.push(push).await }).await??;
+    Ok(answer(StatusCode::OK, &message::results(&deliveries)))
 }
 
 /// The robot that is meant: the named one, or the only one.
@@ -266,28 +250,19 @@ fn find<'a>(robots: &'a [Robot], client_id: Option<&str>) -> Result<&'a Robot, R
     Err(Refusal(StatusCode::BAD_REQUEST, problem))
 }
 
-fn read(body: Result<Bytes, BytesRejection>) -> Result<Bytes, Refusal> {
-    body.map_err(|e| match e.status() {
-        status @ StatusCode::PAYLOAD_TOO_LARGE => {
-            Refusal(status, format!("the body is too large; give at most {MAX_BODY} bytes"))
-        }
-        status => Refusal(status, e.body_text()),
-    })
-}
-
-/// A file that is not there is told at once to whoever named it.
+/// A file that is not there is told at once to whoever named it; so is what is no file, such as a pipe.
 fn check_files(says: &[Say]) -> Result<(), Refusal> {
     let missing = says.iter().find_map(|say| match say {
         Say::File { path, .. } if !path.is_file() => Some(path),
         _ => None,
     });
     missing.map_or(Ok(()), |path| {
-        let problem = format!("path is {:?}; give a file that is there", path.display());
+        let problem = format!("path is {:?}; give a regular file that is there", path.display());
         Err(Refusal(StatusCode::BAD_REQUEST, problem))
     })
 }
 
-fn answer(status: StatusCode, body: &Value) -> Response {
+pub(super) fn answer(status: StatusCode, body: &Value) -> Response {
     let kind = [(header::CONTENT_TYPE, "application/json")];
     (status, kind, format!("{body}\n")).into_response()
 }

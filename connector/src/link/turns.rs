@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::agent::{Attempt, Turn, TurnId};
 
@@ -53,6 +54,11 @@ pub(super) enum Judgement {
     Stale {
         /// The `attempt` of the last offer.
         attempt: u64,
+    },
+    /// Much was said in the turn already.
+    TooMany {
+        /// It may be said when this time has passed.
+        retry_after: Duration,
     },
     /// The turn has ended.
     Ended,

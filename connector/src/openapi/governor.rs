@@ -35,8 +35,11 @@ pub struct CallBudget {
     pub limit: u32,
     /// Whether refusals of DingTalk's hold calls back.
     pub strained: bool,
-    /// Calls of this process since the month began, in Chinese time. DingTalk counts an organisation's calls of
-    /// a month (standard edition: 5,000; 调用量).
+    /// Numbers the months of Chinese time.
+    pub month: i64,
+    /// Calls since the month began, those of earlier processes included as far as they are
+    /// [known](super::OpenApiClient::add_calls). DingTalk counts an organisation's calls of a month (standard
+    /// edition: 5,000; 调用量).
     pub calls_this_month: u64,
     /// Calls that DingTalk refused for being too many.
     pub refusals: u64,
@@ -102,12 +105,22 @@ impl Governor {
 
     pub(super) fn report(&self) -> CallBudget {
         let state = self.state();
+        let month = month(now_ms());
         CallBudget {
             limit: state.budget.limit(),
             strained: state.budget.is_strained(),
-            calls_this_month: if state.month == month(now_ms()) { state.calls } else { 0 },
+            month,
+            calls_this_month: if state.month == month { state.calls } else { 0 },
             refusals: state.refusals,
             spared: state.spared,
+        }
+    }
+
+    /// Calls of a month that earlier processes made.
+    pub(super) fn add(&self, month: i64, calls: u64) {
+        let mut state = self.state();
+        if state.month == month {
+            state.calls = state.calls.saturating_add(calls);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::pairing::{
     Asked, CODE_LENGTH, CODE_LETTERS, CODE_LIFE_MS, PairingRequest, TELL_PAUSE_MS,
 };
+use super::pushes::{KEY_LIFE_MS, KeptPush, NewPush};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, Tokens};
 use super::{
     CardState, KeptCard, NewCard, NewMessage, Recovered, Said, SaidPart, SentMessage, Store,
@@ -308,4 +309,38 @@ async fn strangers_are_paired<S: Store>(open: &mut impl FnMut() -> Result<S, Sto
     let end = CODE_LIFE_MS + 1 + CODE_LIFE_MS;
     assert_eq!(tool.decide_pairing(fresh.clone(), true, end).await.unwrap(), None, "run out");
     assert!(tool.decide_pairing(fresh, true, end - 1).await.unwrap().is_some());
+}
+
+/// Counts never fall, and belong to one app and month; keys are kept for a week.
+pub(super) async fn calls_and_keys_are_kept<S: Store>(open: impl Fn() -> Result<S, StoreError>) {
+    let (app, other) = (ClientId::new("app"), ClientId::new("other"));
+    let store = open().unwrap();
+    assert_eq!(store.calls(&app, 7).await.unwrap(), 0);
+    for (calls, kept) in [(5, 5), (9, 9), (3, 9)] {
+        store.keep_calls(&app, 7, calls).await.unwrap();
+        assert_eq!(store.calls(&app, 7).await.unwrap(), kept);
+    }
+    assert_eq!(store.calls(&other, 7).await.unwrap(), 0);
+    store.keep_calls(&other, 8, 1).await.unwrap();
+    assert_eq!(store.calls(&app, 7).await.unwrap(), 9, "other apps are left alone");
+    store.keep_calls(&app, 8, 2).await.unwrap();
+    assert_eq!((store.calls(&app, 7).await.unwrap(), store.calls(&app, 8).await.unwrap()), (0, 2));
+
+    let push = |client_id: &ClientId, digest: &str, at| NewPush {
+        client_id: client_id.clone(),
+        key: "k".to_owned(),
+        digest: digest.to_owned(),
+        at,
+    };
+    let kept = |outcomes: Option<&str>| {
+        Some(KeptPush { digest: "a".to_owned(), outcomes: outcomes.map(str::to_owned) })
+    };
+    assert_eq!(store.begin_push(push(&app, "a", 1)).await.unwrap(), None);
+    assert_eq!(store.begin_push(push(&app, "b", 2)).await.unwrap(), kept(None));
+    assert_eq!(store.begin_push(push(&other, "b", 2)).await.unwrap(), None);
+    store.end_push(&app, "k", "done".to_owned()).await.unwrap();
+    drop(store);
+    let store = open().unwrap();
+    assert_eq!(store.begin_push(push(&app, "b", KEY_LIFE_MS)).await.unwrap(), kept(Some("done")));
+    assert_eq!(store.begin_push(push(&app, "b", KEY_LIFE_MS + 1)).await.unwrap(), None);
 }

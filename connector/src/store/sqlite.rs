@@ -4,8 +4,10 @@
 //! once, and then answers all: a commit costs its `fsync` however many messages share it, and nothing
 //! waits for company.
 
+mod calls;
 mod cards;
 mod pairing;
+mod pushes;
 mod queries;
 mod schema;
 mod sent_messages;
@@ -207,6 +209,12 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn calls_and_keys_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        contract::calls_and_keys_are_kept(|| SqliteStore::open(&dir.path().join(FILE))).await;
+    }
+
+    #[tokio::test]
     async fn the_file_is_private() {
         use std::os::unix::fs::PermissionsExt;
         let dir = tempfile::tempdir().unwrap();
@@ -257,7 +265,7 @@ mod tests {
         std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
         let missing = dir.path().join("a/b");
         for (path, part) in [
-            (&newer, "has schema version 99, and this release knows 7 and older"),
+            (&newer, "has schema version 99, and this release knows 8 and older"),
             (&foreign, "it belongs to another program"),
             (&damaged, "it is left untouched"),
             (&missing, "name another directory with --state-dir"),

@@ -358,7 +358,7 @@ async fn wrong_requests_are_told_what_would_be_right() {
             400,
             r#"type is "say"; give one of typing"#,
         ),
-        (&events, missing, 400, r#"path is "/no/such/file"; give a file that is there"#),
+        (&events, missing, 400, r#"path is "/no/such/file"; give a regular file that is there"#),
         ("/v1/agent/turns/none/events", block(1, "x"), 409, "no such turn is open"),
         ("/v1/agent/turns/99999/events", block(1, "x"), 409, "no such turn is open"),
         (
@@ -375,9 +375,9 @@ async fn wrong_requests_are_told_what_would_be_right() {
         ),
         (
             "/v1/messages",
-            json!({ "to": "a", "text": "x".repeat(15_000) }),
+            json!({ "to": "a", "card": "x".repeat(15_001) }),
             400,
-            "give at most 15000",
+            "card has 15001 bytes; give at most 15000",
         ),
         ("/v2", json!({}), 404, "there is GET /v1/agent/turns"),
         ("/v1/status", json!({}), 405, "there is GET /v1/agent/turns"),
@@ -386,9 +386,10 @@ async fn wrong_requests_are_told_what_would_be_right() {
         assert_eq!(found, status, "{path} {answer}");
         assert!(answer["error"].as_str().unwrap().contains(part), "{path} {answer}");
     }
-    // It is not read to its end, so that the answer may be lost with what was still on its way.
-    if let Some((status, answer)) = link.post_raw(&events, &vec![b' '; 2 << 20]).await {
+    for path in [&events, "/v1/messages"] {
+        let (status, answer) = link.post_raw(path, &vec![b' '; 7 << 20]).await.expect("an answer");
         assert_eq!(status, 413, "{answer}");
+        assert_eq!(answer["error"], "the body is too large; give at most 1048576 bytes");
     }
     assert_eq!(link.get("/v1/health").await, (200, json!({ "v": 1, "ok": true })));
     // None of it counted.

@@ -14,6 +14,7 @@ mod fetch;
 mod golden;
 mod hostile;
 mod link;
+mod link_abuse;
 mod link_client;
 mod media;
 mod model;

@@ -1,11 +1,13 @@
 //! Pushes over the link: each recipient gets the message, or an outcome that says why not.
 
-use mock_dingtalk::{Action, ErrorBody, Fault, Sample, When};
+use mock_dingtalk::{Action, ErrorBody, Fault, Quote, Sample, When};
 use serde_json::{Value, json};
 
 use crate::link_client::Link;
 use crate::support::{Running, World};
 
+const CREATE_CARD: &str = "/v1.0/card/instances/createAndDeliver";
+const STREAM_CARD: &str = "/v1.0/card/streaming";
 const BATCH_SEND: &str = "/v1.0/robot/oToMessages/batchSend";
 
 async fn start() -> (World, Running, Link) {
@@ -157,4 +159,109 @@ async fn what_dingtalk_cannot_take_for_now_is_tried_again_and_a_refusal_is_repor
         assert_eq!((&row["status"], &row["mayHaveArrived"]), (&json!("failed"), &json!(false)));
         assert!(row["reason"].as_str().unwrap().contains("invalidParameter.robotCode"), "{row}");
     }
+}
+
+#[tokio::test]
+async fn a_card_is_shown_finished_to_people_and_groups() {
+    let (world, _running, link) = start().await;
+    let group = world.app.say_in_group("user0001", "Team", "hi").await.unwrap().conversation_id;
+    // A call that may have arrived is repeated without a second card.
+    let path = When::Path(CREATE_CARD.to_owned());
+    world.app.fault(Fault::once(path, Action::Status(503, ErrorBody::Html))).unwrap();
+    let to = json!(["user0001", format!("chat:{group}"), "chat:cidNone=="]);
+    let results = push(&link, json!({ "to": to, "card": "**it runs**" })).await;
+    let states: Vec<_> = results.iter().map(|row| row["status"].as_str().unwrap()).collect();
+    assert_eq!(states, ["delivered", "delivered", "failed"], "{results:?}");
+    assert_ne!(results[0]["outTrackId"], results[1]["outTrackId"]);
+    let sent = world.app.wait_sent(2).await.unwrap();
+    let shown: Vec<_> = sent
+        .iter()
+        .map(|row| (row.via, row.to.as_str(), row.text.as_str(), row.finished))
+        .collect();
+    let card = |to| ("card", to, "**it runs**", true);
+    assert_eq!(shown, [card("user0001"), card(&group)]);
+}
+
+#[tokio::test]
+async fn where_cards_are_refused_it_is_markdown_and_one_that_stays_unfinished_is_told() {
+    let (world, _running, link) = start().await;
+    let path = When::Path(STREAM_CARD.to_owned());
+    world.app.fault(Fault::always(path, Action::code(400, "invalid", "no"))).unwrap();
+    let results = push(&link, json!({ "to": "user0001", "card": "**one**" })).await;
+    assert_eq!(results[0]["status"], "delivered", "the other way: {results:?}");
+    let path = When::Path("/v1.0/card/instances".to_owned());
+    world.app.fault(Fault::always(path, Action::code(400, "invalid", "no"))).unwrap();
+    let results = push(&link, json!({ "to": "user0001", "card": "**two**" })).await;
+    let outcome = (&results[0]["status"], &results[0]["mayHaveArrived"]);
+    assert_eq!(outcome, (&json!("failed"), &json!(true)));
+    let denied = Action::code(403, "Forbidden.AccessDenied.AccessTokenPermissionDenied", "no");
+    world.app.fault(Fault::always(When::Path(CREATE_CARD.to_owned()), denied)).unwrap();
+    let results = push(&link, json!({ "to": ["user0001", "user0002"], "card": "**three**" })).await;
+    assert!(results.iter().all(|row| row["status"] == "delivered"), "{results:?}");
+    assert_eq!(results[0]["processQueryKey"], results[1]["processQueryKey"], "one message");
+    let sent = world.app.wait_sent(4).await.unwrap();
+    assert!(sent[2..].iter().all(|row| row.via != "card" && row.text == "**three**"));
+}
+
+#[tokio::test]
+async fn a_long_text_goes_in_parts_in_order_and_what_arrived_is_told() {
+    let (world, _running, link) = start().await;
+    let group = world.app.say_in_group("user0001", "Team", "hi").await.unwrap().conversation_id;
+    let lines: Vec<_> = (0..4_000).map(|n| format!("* line {n}")).collect();
+    let body = json!({ "to": ["user0001", format!("chat:{group}")], "markdown": lines.join("\n") });
+    let results = push(&link, body).await;
+    let count = usize::try_from(results[0]["parts"]["of"].as_u64().unwrap()).unwrap();
+    assert!((3..6).contains(&count), "{count}");
+    let sent = world.app.wait_sent(count * 2).await.unwrap();
+    for (row, to) in results.iter().zip(["user0001", group.as_str()]) {
+        assert_eq!(
+            (&row["status"], &row["parts"]["arrived"]),
+            (&json!("delivered"), &json!(count))
+        );
+        assert_eq!(row["parts"]["processQueryKeys"].as_array().unwrap().len(), count);
+        let got = sent.iter().filter(|row| row.to == to);
+        let got: Vec<_> = got.flat_map(|row| row.text.lines().map(str::to_owned)).collect();
+        assert_eq!(got.iter().filter(|line| line.starts_with("* line")).count(), lines.len());
+        assert!(got.iter().filter(|line| line.starts_with("* line")).eq(&lines), "order");
+    }
+    // The second part fails: what is behind it does not go out.
+    let nth = When::Path(BATCH_SEND.to_owned());
+    let (status, answer) = {
+        let refused = Action::code(400, "invalidParameter", "no");
+        world.app.fault(Fault::always(nth, refused)).unwrap();
+        link.post("/v1/messages", &json!({ "to": "user0002", "text": "x".repeat(40_000) })).await
+    };
+    assert_eq!(status, 200);
+    let row = &answer["results"][0];
+    assert_eq!((&row["status"], &row["parts"]["arrived"]), (&json!("failed"), &json!(0)), "{row}");
+    assert_eq!(world.app.sent().unwrap().len(), count * 2);
+}
+
+#[tokio::test]
+async fn a_quote_of_a_push_brings_its_words_to_those_who_got_it() {
+    let world = World::new().await;
+    let _running = world.start(&["--agent", "attach", "--dm-policy", "open"]);
+    world.app.wait_connections(1).await.unwrap();
+    let link = Link::of(&world);
+    let mut turns = link.attach().await;
+    let results = push(&link, json!({ "to": ["user0001", "user0002"], "text": "the plan" })).await;
+    let key = results[0]["processQueryKey"].as_str().unwrap();
+    for (user, words) in [("user0002", "the plan"), ("user0003", "")] {
+        world.app.say_quoting(user, "what?", Quote::of_robot(key)).await.unwrap();
+        let turn = turns.turn().await;
+        assert_eq!(turn["quote"]["text"].as_str().unwrap_or_default(), words, "{turn}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_known_after_a_kill() {
+    let (world, mut running, link) = start().await;
+    let hello = json!({ "to": "user0001", "text": "hello", "key": "k" });
+    let first = push(&link, hello.clone()).await;
+    running.kill_now();
+    world.wait_disconnected().await;
+    let _running = world.start(&["--agent", "none", "--dm-policy", "open"]);
+    world.app.wait_connections(1).await.unwrap();
+    assert_eq!(push(&link, hello).await, first);
+    assert_eq!(world.app.sent().unwrap().len(), 1);
 }

@@ -9,9 +9,11 @@ use dingtalk_connector::credential::ClientId;
 use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::protocol::ProcessQueryKey;
+use dingtalk_connector::store::calls::CallStore;
 use dingtalk_connector::store::pairing::{
     Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
 };
+use dingtalk_connector::store::pushes::{KeptPush, NewPush, PushStore};
 use dingtalk_connector::store::sessions::{
     Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens,
 };
@@ -164,6 +166,26 @@ impl PairingStore for Moody {
 
     fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {
         self.inner.decide_pairing(code, approved, now)
+    }
+}
+
+impl CallStore for Moody {
+    fn calls(&self, client_id: &ClientId, month: i64) -> Pending<u64> {
+        self.inner.calls(client_id, month)
+    }
+
+    fn keep_calls(&self, client_id: &ClientId, month: i64, calls: u64) -> Pending<()> {
+        self.inner.keep_calls(client_id, month, calls)
+    }
+}
+
+impl PushStore for Moody {
+    fn begin_push(&self, push: NewPush) -> Pending<Option<KeptPush>> {
+        self.inner.begin_push(push)
+    }
+
+    fn end_push(&self, client_id: &ClientId, key: &str, outcomes: String) -> Pending<()> {
+        self.inner.end_push(client_id, key, outcomes)
     }
 }
 

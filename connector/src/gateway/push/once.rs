@@ -1,74 +1,149 @@
-//! Keys by which a caller that asks again is recognised.
+//! Keys by which a caller that asks again is recognised, after a restart too.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Outcomes, Push, PushError};
+use tracing::error;
 
-/// Keys that are remembered.
-const KEYS: usize = 1_024;
+use super::{Deliveries, Push, PushError, Target};
+use crate::credential::ClientId;
+use crate::store::Store;
+use crate::store::pushes::NewPush;
+use crate::unix_time::now_ms;
 
-/// What was pushed under which key. Pure.
-#[derive(Debug, Default)]
+/// What was pushed under which key.
+#[derive(Debug)]
 pub(super) struct Once {
-    pushes: HashMap<String, (Push, Option<Outcomes>)>,
-    /// Oldest first.
-    order: VecDeque<String>,
+    client_id: ClientId,
+    store: Arc<dyn Store>,
+    /// Keys whose messages are being sent.
+    sending: Mutex<HashSet<String>>,
+}
+
+/// Whether a push is to be sent.
+#[derive(Debug)]
+pub(super) enum Begun<'a> {
+    Now(UnderWay<'a>),
+    /// It was, and this became of it.
+    Before(Deliveries),
+}
+
+/// A push that is being sent.
+#[derive(Debug)]
+pub(super) struct UnderWay<'a> {
+    once: &'a Once,
+    key: String,
 }
 
 impl Once {
-    /// A push with a key is to be sent, unless it was: then its outcome is returned.
-    pub(super) fn begin(&mut self, push: &Push) -> Result<Option<Outcomes>, PushError> {
-        let Some(key) = &push.key else { return Ok(None) };
-        match self.pushes.get(key) {
-            Some((earlier, _)) if earlier != push => Err(PushError::KeyReused(key.clone())),
-            Some((_, Some(outcomes))) => Ok(Some(outcomes.clone())),
-            Some((_, None)) => Err(PushError::UnderWay(key.clone())),
-            None => {
-                if self.order.len() >= KEYS
-                    && let Some(oldest) = self.order.pop_front()
-                {
-                    self.pushes.remove(&oldest);
-                }
-                self.order.push_back(key.clone());
-                self.pushes.insert(key.clone(), (push.clone(), None));
-                Ok(None)
-            }
+    pub(super) fn new(client_id: ClientId, store: Arc<dyn Store>) -> Self {
+        Self { client_id, store, sending: Mutex::default() }
+    }
+
+    /// A push with a key is to be sent, unless it was.
+    pub(super) async fn begin(&self, key: String, digest: String) -> Result<Begun<'_>, PushError> {
+        // Before the store is asked: of two that ask together one is second.
+        let first = self.sending().insert(key.clone());
+        let under_way = first.then(|| UnderWay { once: self, key: key.clone() });
+        let push = NewPush {
+            client_id: self.client_id.clone(),
+            key: key.clone(),
+            digest: digest.clone(),
+            at: now_ms(),
+        };
+        let kept = self.store.begin_push(push).await;
+        match (kept.map_err(|e| PushError::NotKept(e.to_string()))?, under_way) {
+            (Some(kept), _) if kept.digest != digest => Err(PushError::KeyReused(key)),
+            (Some(kept), under_way) => match (kept.outcomes, under_way) {
+                (Some(outcomes), _) => serde_json::from_str(&outcomes)
+                    .map(Begun::Before)
+                    .map_err(|e| PushError::NotKept(e.to_string())),
+                (None, None) => Err(PushError::UnderWay(key)),
+                (None, Some(_)) => Err(PushError::Interrupted(key)),
+            },
+            (None, Some(under_way)) => Ok(Begun::Now(under_way)),
+            // It has just ended, or could not be kept.
+            (None, None) => Err(PushError::UnderWay(key)),
         }
     }
 
+    fn sending(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay<'_> {
     /// It was sent.
-    pub(super) fn end(&mut self, key: &str, outcomes: Outcomes) {
-        if let Some((_, known)) = self.pushes.get_mut(key) {
-            *known = Some(outcomes);
+    pub(super) async fn end(self, deliveries: &Deliveries) {
+        let outcomes = serde_json::to_string(deliveries).unwrap_or_default();
+        let kept = self.once.store.end_push(&self.once.client_id, &self.key, outcomes).await;
+        if let Err(e) = kept {
+            error!("what became of a push cannot be kept; its key counts as interrupted: {e}");
         }
     }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.once.sending().remove(&self.key);
+    }
+}
+
+/// Tells one push from another: FNV-1a, which stays the same from release to release. Callers have no
+/// reason to make two alike.
+pub(super) fn digest(Push { to, what, .. }: &Push) -> String {
+    let to: Vec<_> = to.iter().map(Target::to_string).collect();
+    let text = serde_json::json!([to, what]).to_string();
+    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+    format!("{hash:016x}-{}", text.len())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Outcome;
+    use super::super::{Delivery, Outcome, What};
     use super::*;
     use crate::agent::Say;
+    use crate::store::sqlite::SqliteStore;
 
-    fn push(key: String, text: &str) -> Push {
-        Push { to: vec!["u".parse().unwrap()], say: Say::text(text), key: Some(key) }
-    }
-
-    #[test]
-    fn a_key_is_sent_once_and_names_one_message() {
-        let mut once = Once::default();
-        let hello = push("k".to_owned(), "hello");
-        assert_eq!(once.begin(&hello), Ok(None));
-        assert_eq!(once.begin(&hello), Err(PushError::UnderWay("k".to_owned())));
-        let outcomes = vec![(hello.to[0].clone(), Outcome::Invalid)];
-        once.end("k", outcomes.clone());
-        assert_eq!(once.begin(&hello), Ok(Some(outcomes)));
-        let other = push("k".to_owned(), "other");
-        assert_eq!(once.begin(&other), Err(PushError::KeyReused("k".to_owned())));
-        for n in 0..KEYS {
-            assert_eq!(once.begin(&push(format!("more {n}"), "x")), Ok(None));
-        }
-        assert_eq!(once.begin(&other), Ok(None), "old keys are forgotten");
-        assert_eq!((once.order.len(), once.pushes.len()), (KEYS, KEYS));
+    #[tokio::test]
+    async fn a_key_is_sent_once_and_names_one_message_across_restarts() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = || {
+            let store = Arc::new(SqliteStore::open(&dir.path().join("s")).unwrap());
+            Once::new(ClientId::new("app"), store)
+        };
+        let push = |text: &str| {
+            let to = vec!["u".parse().unwrap()];
+            digest(&Push { to, what: What::Say(Say::text(text)), key: None })
+        };
+        let (hello, other) = (push("hello"), push("other"));
+        let ask = async |once: &Once, key: &str, digest: &String| match once
+            .begin(key.to_owned(), digest.clone())
+            .await?
+        {
+            Begun::Now(under_way) => {
+                std::mem::forget(under_way);
+                Ok(None)
+            }
+            Begun::Before(deliveries) => Ok(Some(deliveries)),
+        };
+        let once = open();
+        let Begun::Now(under_way) = once.begin("k".to_owned(), hello.clone()).await.unwrap() else {
+            panic!("it was never sent");
+        };
+        assert_eq!(ask(&once, "k", &hello).await, Err(PushError::UnderWay("k".to_owned())));
+        let deliveries = vec![Delivery::none("u".parse().unwrap(), Outcome::Invalid, 1)];
+        under_way.end(&deliveries).await;
+        // This one the process does not live to end.
+        assert_eq!(ask(&once, "cut off", &hello).await, Ok(None));
+        drop(once);
+        let once = open();
+        assert_eq!(ask(&once, "k", &hello).await, Ok(Some(deliveries)));
+        assert_eq!(ask(&once, "k", &other).await, Err(PushError::KeyReused("k".to_owned())));
+        let cut_off = PushError::Interrupted("cut off".to_owned());
+        assert_eq!(ask(&once, "cut off", &hello).await, Err(cut_off.clone()));
+        assert_eq!(ask(&once, "cut off", &hello).await, Err(cut_off), "for good");
+        assert_eq!(ask(&once, "new", &other).await, Ok(None));
     }
 }

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::protocol::{ConversationId, SenderStaffId};
 
 /// A recipient.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub enum Target {
     /// A person, in the direct chat with the robot.
     User(SenderStaffId),
@@ -40,6 +43,20 @@ impl std::str::FromStr for Target {
             "chat" => Ok(Self::Chat(ConversationId::new(id))),
             _ => Err(TargetError),
         }
+    }
+}
+
+impl TryFrom<String> for Target {
+    type Error = TargetError;
+
+    fn try_from(text: String) -> Result<Self, TargetError> {
+        text.parse()
+    }
+}
+
+impl From<Target> for String {
+    fn from(target: Target) -> Self {
+        target.to_string()
     }
 }
 

@@ -103,6 +103,22 @@ const MIGRATIONS: &[&str] = &[
          approved_at INTEGER NOT NULL,
          PRIMARY KEY (client_id, sender)
      ) STRICT;",
+    // 8. Calls of a month, and keys of pushes.
+    "CREATE TABLE calls (
+         client_id TEXT NOT NULL,
+         month INTEGER NOT NULL,
+         calls INTEGER NOT NULL,
+         PRIMARY KEY (client_id, month)
+     ) STRICT, WITHOUT ROWID;
+     CREATE TABLE push (
+         client_id TEXT NOT NULL,
+         key TEXT NOT NULL,
+         digest TEXT NOT NULL,
+         outcomes TEXT,
+         begun_at INTEGER NOT NULL,
+         PRIMARY KEY (client_id, key)
+     ) STRICT;
+     CREATE INDEX push_age ON push (begun_at);",
 ];
 
 /// Opens or makes the file.

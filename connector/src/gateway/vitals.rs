@@ -1,0 +1,134 @@
+//! How a robot is doing, for whoever asks.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use super::cards::Cards;
+use super::reply::Replier;
+use crate::openapi::{CallBudget, OpenApiClient};
+use crate::stream::StreamState;
+use crate::unix_time::now_ms;
+
+/// Looks at a robot at work.
+#[derive(Debug)]
+pub struct Vitals {
+    client: Arc<OpenApiClient>,
+    replier: Arc<Replier>,
+    cards: Arc<Cards>,
+    queue: Arc<Queue>,
+    connection: Arc<Mutex<Connection>>,
+}
+
+/// A robot as it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Its connection.
+    pub connection: Connection,
+    /// Messages whose turn has not begun.
+    pub waiting: usize,
+    /// Messages whose turn has begun, and is not over.
+    pub running: usize,
+    /// Its calls.
+    pub calls: CallBudget,
+    /// Sends since the start that were repeated although they may have arrived.
+    pub possible_duplicates: u64,
+    /// Cards that wait for their last words.
+    pub open_cards: usize,
+}
+
+/// A connection, or the lack of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// `waiting`, `opening`, `connecting`, `connected` or `stopped`.
+    pub state: &'static str,
+    /// Since when there has been one, or none, in milliseconds since 1970 UTC.
+    pub since: i64,
+}
+
+impl Connection {
+    fn of(state: &StreamState, since: i64) -> Self {
+        let state = match state {
+            StreamState::Waiting { .. } => "waiting",
+            StreamState::Opening { .. } => "opening",
+            StreamState::Connecting { .. } => "connecting",
+            StreamState::Connected { .. } => CONNECTED,
+            StreamState::Stopped => "stopped",
+        };
+        Self { state, since }
+    }
+
+    /// Tries to connect are one outage; a connection that takes the place of another is a new one.
+    fn next(self, state: &StreamState, now: i64) -> Self {
+        let next = Self::of(state, now);
+        let goes_on = next.state != CONNECTED && self.state != CONNECTED;
+        if goes_on { Self { since: self.since, ..next } } else { next }
+    }
+}
+
+const CONNECTED: &str = "connected";
+
+/// How many messages wait, and how many turns run.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    waiting: AtomicUsize,
+    running: AtomicUsize,
+}
+
+impl Queue {
+    pub(super) fn set(&self, waiting: usize, running: usize) {
+        self.waiting.store(waiting, Ordering::Relaxed);
+        self.running.store(running, Ordering::Relaxed);
+    }
+}
+
+impl Vitals {
+    /// Watches as long as the stream lives.
+    pub(super) fn watch(
+        client: Arc<OpenApiClient>,
+        replier: Arc<Replier>,
+        cards: Arc<Cards>,
+        queue: Arc<Queue>,
+        mut stream: watch::Receiver<StreamState>,
+    ) -> Arc<Self> {
+        let first = Connection::of(&stream.borrow_and_update(), now_ms());
+        let connection = Arc::new(Mutex::new(first));
+        let seen = Arc::clone(&connection);
+        tokio::spawn(async move {
+            while stream.changed().await.is_ok() {
+                let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+                *seen = seen.next(&stream.borrow_and_update(), now_ms());
+            }
+        });
+        Arc::new(Self { client, replier, cards, queue, connection })
+    }
+
+    /// The robot as it is now.
+    pub fn report(&self) -> Report {
+        Report {
+            connection: *self.connection.lock().unwrap_or_else(PoisonError::into_inner),
+            waiting: self.queue.waiting.load(Ordering::Relaxed),
+            running: self.queue.running.load(Ordering::Relaxed),
+            calls: self.client.call_budget(),
+            possible_duplicates: self.replier.possible_duplicates(),
+            open_cards: self.cards.count_open(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_is_as_old_as_its_first_state() {
+        let down = Connection::of(&StreamState::Opening { attempt: 0 }, 1);
+        let down = down.next(&StreamState::Connecting { attempt: 0 }, 2);
+        assert_eq!(down, Connection { state: "connecting", since: 1 });
+        let ended = down.next(&StreamState::Stopped, 3);
+        assert_eq!(ended, Connection { state: "stopped", since: 1 });
+        let up = Connection { state: CONNECTED, since: 4 };
+        assert_eq!(up.next(&StreamState::Opening { attempt: 0 }, 5).since, 5);
+    }
+}
