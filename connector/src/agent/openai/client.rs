@@ -1,12 +1,13 @@
 //! Calls to an OpenAI-compatible endpoint.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{info, warn};
 use url::Url;
 
 use super::completion::{Completion, Reader};
@@ -24,6 +25,8 @@ pub(super) struct ModelClient {
     base_url: Url,
     api_key: Option<Secret>,
     times: Times,
+    /// The endpoint refuses `stream_options`.
+    no_stream_options: AtomicBool,
 }
 
 /// Tries of a call that has not begun to be answered, the first included.
@@ -52,6 +55,7 @@ impl ModelClient {
             base_url: config.base_url.clone(),
             api_key: config.api_key.clone(),
             times: config.times,
+            no_stream_options: AtomicBool::new(false),
         }
     }
 
@@ -63,13 +67,12 @@ impl ModelClient {
     /// `POST /chat/completions`, streamed: the words so far are shown by `speaker` as they come.
     pub(super) async fn complete(
         &self,
-        body: &Value,
+        body: Value,
         speaker: Option<&Speaker>,
     ) -> Result<Completion, ModelError> {
         let answered = async {
-            let response =
-                self.patiently(|| self.http.post(self.url("chat/completions")).json(body));
-            self.read(response.await?, speaker).await
+            let response = self.begin(body).await?;
+            self.read(response, speaker).await
         };
         let limit = self.times.total;
         timeout(limit, answered).await.unwrap_or_else(|_| Err(self.silent("all of it", limit)))
@@ -101,14 +104,35 @@ impl ModelClient {
         url
     }
 
+    /// Asks for the tokens used, too, unless the endpoint takes no such question.
+    async fn begin(&self, mut body: Value) -> Result<Response, ModelError> {
+        if self.no_stream_options.load(Ordering::Relaxed) {
+            return self.patiently(&body).await;
+        }
+        body["stream_options"] = json!({ "include_usage": true });
+        let asked = self.patiently(&body).await;
+        let Err(ModelError::Status { status: 400 | 422, message, .. }) = &asked else {
+            return asked;
+        };
+        if let Some(body) = body.as_object_mut() {
+            body.remove("stream_options");
+        }
+        let bare = self.patiently(&body).await;
+        if bare.is_ok() {
+            info!(
+                "the endpoint refuses stream_options, and is not asked for tokens again: {message}"
+            );
+            self.no_stream_options.store(true, Ordering::Relaxed);
+        }
+        bare
+    }
+
     /// Asks again what certainly was not begun to be answered.
-    async fn patiently(
-        &self,
-        request: impl Fn() -> reqwest::RequestBuilder,
-    ) -> Result<Response, ModelError> {
+    async fn patiently(&self, body: &Value) -> Result<Response, ModelError> {
         let mut tries = 1;
         loop {
-            let e = match self.send(request()).await {
+            let request = self.http.post(self.url("chat/completions")).json(body);
+            let e = match self.send(request).await {
                 Ok(response) => return Ok(response),
                 Err(e) => e,
             };
@@ -176,10 +200,10 @@ impl ModelClient {
                 reader.event(&event).map_err(|e| self.located(e))?;
             }
             if let Some(speaker) = speaker
-                && reader.grew()
                 && shown.is_none_or(|at| at.elapsed() >= PARTIAL_EVERY)
+                && let Some(words) = reader.news()
             {
-                speaker.partial(reader.text().to_owned()).await;
+                speaker.partial(words).await;
                 shown = Some(Instant::now());
             }
         }
@@ -224,7 +248,9 @@ impl ModelClient {
                 ModelError::InStream { host: self.host(), message }
             }
             Problem::Odd(problem) => self.odd(problem),
-            Problem::Empty { finish_reason } => ModelError::Empty { finish_reason },
+            Problem::Empty { finish_reason } => {
+                ModelError::Empty { finish_reason: self.explain(finish_reason.as_bytes()) }
+            }
             Problem::TooLong { limit } => ModelError::TooLong { limit },
         }
     }

@@ -103,6 +103,10 @@ const MIGRATIONS: &[&str] = &[
          approved_at INTEGER NOT NULL,
          PRIMARY KEY (client_id, sender)
      ) STRICT;",
+    // 8. Sessions end when nothing is added to them for long, and what was never said is not remembered.
+    "ALTER TABLE session ADD COLUMN touched_at INTEGER NOT NULL DEFAULT 0;
+     UPDATE session SET touched_at = unixepoch() * 1000;
+     CREATE INDEX exchange_of_message ON exchange (inbox_id);",
 ];
 
 /// Opens or makes the file.
