@@ -5,6 +5,7 @@
 //! crash finds it; a turn that ends without an answer leaves nothing. Pictures go with their own
 //! question only.
 
+mod body;
 mod client;
 mod completion;
 mod error;

@@ -4,16 +4,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Response;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 use tracing::{info, warn};
-use url::Url;
+use url::{Host, Url};
 
+use super::body::Body;
 use super::completion::{Completion, Reader};
 use super::error::ModelError;
 use super::settings::{OpenAiConfig, Times};
-use super::sse::SseReader;
 use crate::agent::Speaker;
 use crate::backoff::Backoff;
 use crate::redact::Secret;
@@ -47,7 +47,8 @@ impl ModelClient {
             .connect_timeout(config.times.connect)
             .tcp_nodelay(true)
             .user_agent(concat!("ddingtalk/", env!("CARGO_PKG_VERSION")));
-        if !config.system_proxy {
+        // A proxy of the network's knows nothing of a model on this machine.
+        if !config.system_proxy || is_local(&config.base_url) {
             http = http.no_proxy();
         }
         Self {
@@ -177,16 +178,7 @@ impl ModelClient {
         mut response: Response,
         speaker: Option<&Speaker>,
     ) -> Result<Completion, ModelError> {
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        // Some servers stream nothing, whatever they are asked for.
-        if kind.is_some_and(|kind| kind.contains("json") && !kind.contains("stream")) {
-            let body = timeout(self.times.first, self.whole(response)).await;
-            let body = body.map_err(|_| self.silent("an answer", self.times.first))??;
-            let mut reader = Reader::default();
-            reader.whole(&body).map_err(|e| self.located(e))?;
-            return reader.end().map_err(|e| self.located(e));
-        }
-        let (mut events, mut reader) = (SseReader::default(), Reader::default());
+        let (mut body, mut reader) = (Body::default(), Reader::default());
         let (mut limit, mut shown) = (self.times.first, None::<Instant>);
         while !reader.is_done() {
             let piece = timeout(limit, response.chunk())
@@ -195,10 +187,7 @@ impl ModelClient {
                 .map_err(|e| self.failed(e))?;
             let Some(piece) = piece else { break };
             limit = self.times.idle;
-            let complete = events.push(&piece);
-            for event in complete.map_err(|_| self.odd("an event without end".to_owned()))? {
-                reader.event(&event).map_err(|e| self.located(e))?;
-            }
+            body.push(&piece, &mut reader).map_err(|e| self.located(e))?;
             if let Some(speaker) = speaker
                 && shown.is_none_or(|at| at.elapsed() >= PARTIAL_EVERY)
                 && let Some(words) = reader.news()
@@ -207,11 +196,7 @@ impl ModelClient {
                 shown = Some(Instant::now());
             }
         }
-        if !reader.is_done()
-            && let Some(event) = events.end()
-        {
-            reader.event(&event).map_err(|e| self.located(e))?;
-        }
+        body.end(&mut reader).map_err(|e| self.located(e))?;
         reader.end().map_err(|e| self.located(e))
     }
 
@@ -277,5 +262,14 @@ impl ModelClient {
 
     fn silent(&self, what: &'static str, limit: Duration) -> ModelError {
         ModelError::Silent { host: self.host(), what, limit }
+    }
+}
+
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }

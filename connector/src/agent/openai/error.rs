@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ModelError {
     #[error(
-        "the model's endpoint {host} cannot be reached ({reason}); check OPENAI_BASE_URL and the network"
+        "the model's endpoint {host} cannot be reached ({reason}); check OPENAI_BASE_URL, the network, and the proxy if one is set"
     )]
     Unreachable { host: String, reason: String },
     #[error("the model's endpoint {host} broke off ({reason})")]
