@@ -5,10 +5,12 @@
 //! crash finds it; a turn that ends without an answer leaves nothing. Pictures go with their own
 //! question only.
 
+mod body;
 mod client;
 mod completion;
 mod error;
 mod prompt;
+mod reasoning;
 mod sessions;
 pub mod settings;
 mod sse;
@@ -16,9 +18,10 @@ mod sse;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tracing::error;
 
 use self::client::ModelClient;
-use self::completion::Completion;
+use self::completion::{Completion, Ending};
 use self::error::ModelError;
 use self::prompt::Prompt;
 pub use self::settings::{OpenAiConfig, Times};
@@ -77,8 +80,16 @@ impl<S: SessionStore + ?Sized> OpenAi<S> {
             session.settings.think,
             &messages(self.system_prompt.as_deref(), &session, &prompt),
         );
-        let whole = self.client.complete(&body, Some(speaker)).await.map_err(|e| failed(&e))?;
-        let answer = if whole.cut_off { whole.text.clone() + CUT_OFF } else { whole.text.clone() };
+        let whole = match self.client.complete(body, Some(speaker)).await {
+            Ok(whole) => whole,
+            Err(e) => {
+                let Some(words) = e.for_people() else { return Err(failed(&e)) };
+                error!(turn = number, "the model did not answer: {e}");
+                speaker.say(Say::text(words)).await;
+                return Ok(());
+            }
+        };
+        let answer = whole.text.clone() + ending(whole.ending);
         let exchange = Exchange { turn: number, question: prompt.text, answer: answer.clone() };
         self.store
             .exchanged(&key, exchange, whole.tokens, HISTORY)
@@ -100,8 +111,14 @@ impl<S: SessionStore + std::fmt::Debug + Send + Sync + ?Sized + 'static> Agent f
     }
 }
 
-/// What stands below an answer that was cut off.
-const CUT_OFF: &str = "\n\n…（回答达到长度上限 / cut off at the model's limit）";
+/// What stands below an answer that is not whole.
+fn ending(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Whole => "",
+        Ending::CutOff => "\n\n…（回答达到长度上限 / cut off at the model's limit）",
+        Ending::Filtered => "\n\n…（回答被内容过滤截断 / cut off by the model's content filter）",
+    }
+}
 
 fn usage_line(settings: &SessionSettings, model: &str, whole: &Completion) -> String {
     let tokens = whole.tokens;
@@ -119,7 +136,6 @@ fn request(model: &str, think: Think, messages: &[Value]) -> Value {
         "model": model,
         "messages": messages,
         "stream": true,
-        "stream_options": { "include_usage": true },
     });
     if think != Think::Off {
         body["reasoning_effort"] = word(&think).into();

@@ -25,6 +25,15 @@ pub(super) struct AgentArgs {
     /// A file with what the model is told before anything else (agent openai).
     #[arg(long, value_name = "FILE")]
     openai_system_prompt_file: Option<PathBuf>,
+    /// Time until the model's answer begins (agent openai).
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = duration)]
+    openai_first_byte_timeout: Duration,
+    /// Time between two pieces of the model's answer (agent openai).
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
+    openai_idle_timeout: Duration,
+    /// Time for the model's whole answer (agent openai).
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = duration)]
+    openai_total_timeout: Duration,
     /// Silence of an attached agent after which its turn has failed.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     agent_timeout: Duration,
@@ -65,7 +74,12 @@ impl AgentArgs {
             system_prompt: self.system_prompt()?,
             tls,
             system_proxy: true,
-            times: Times::default(),
+            times: Times {
+                first: self.openai_first_byte_timeout,
+                idle: self.openai_idle_timeout,
+                total: self.openai_total_timeout,
+                ..Times::default()
+            },
         })
     }
 

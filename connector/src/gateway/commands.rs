@@ -1,7 +1,9 @@
 //! Commands such as `/new`, for agents that have none of their own.
 //!
 //! They mean what they mean in OpenClaw. A command is a whole message; who may not talk to the robot
-//! never gets here. All but `/stop` wait for their turn like any other message.
+//! never gets here. `/stop` overtakes the queue and ends what runs. What only tells something, and at once,
+//! waits for no turn either: `/status`, `/whoami`, `/help` and `/commands`. All others change or need the
+//! session, and wait like any other message.
 
 mod answers;
 mod parse;
@@ -13,6 +15,7 @@ use self::answers::{FAILED, Lines, both};
 use self::parse::{Command, Name, Parsed};
 use crate::agent::control::{Compacted, Think, UsageLine};
 use crate::agent::{Agent, AgentError, Commands, SessionControl, Turn};
+use crate::protocol::SenderId;
 
 /// A command that is the connector's to answer.
 pub(super) struct Ours<'a> {
@@ -23,8 +26,7 @@ pub(super) struct Ours<'a> {
 /// The command of a turn, if it is one and the agent has none of its own.
 pub(super) fn of<'a>(agent: &'a dyn Agent, turn: &Turn) -> Option<Ours<'a>> {
     let Commands::Ours(control) = agent.commands() else { return None };
-    // What comes with files is more than a command.
-    let parsed = turn.attachments.is_empty().then(|| parse::parse(turn)).flatten()?;
+    let parsed = parse::parse(turn)?;
     Some(Ours { parsed, control })
 }
 
@@ -34,8 +36,14 @@ impl Ours<'_> {
         matches!(self.parsed, Parsed::Command(Command { name: Name::Stop, .. }))
     }
 
-    /// Does it, and answers it. It may come again after a crash, and then does no more.
-    pub(super) async fn answer(&self, turn: &Turn) -> String {
+    /// Whether it is answered beside the turn that runs, in order with its like.
+    pub(super) fn is_aside(&self) -> bool {
+        let Parsed::Command(Command { name, .. }) = &self.parsed else { return false };
+        matches!(name, Name::Help | Name::Commands | Name::Status | Name::Whoami)
+    }
+
+    /// Does it, and answers it. It may come again after a crash, and then does no more. `sender` wrote it.
+    pub(super) async fn answer(&self, turn: &Turn, sender: Option<&SenderId>) -> String {
         let command = match &self.parsed {
             Parsed::Command(command) => command,
             Parsed::TooMuch(name) => return answers::takes_nothing(*name),
@@ -43,7 +51,7 @@ impl Ours<'_> {
         let answered = match (command.name, self.control) {
             (Name::Help, _) => Ok(answers::help()),
             (Name::Commands, _) => Ok(answers::commands()),
-            (Name::Whoami, _) => Ok(answers::whoami(turn)),
+            (Name::Whoami, _) => Ok(answers::whoami(turn, sender)),
             // It stopped what there was when it came.
             (Name::Stop, _) => Ok(stopped(0)),
             (Name::Status, None) => Ok(answers::bare_status()),
@@ -87,13 +95,15 @@ async fn controlled(
             ),
         },
         Name::Models => {
-            answers::models(&control.models().await?, &control.status(turn).await?.model)
+            answers::models(&control.models().await?, &control.status(turn).await?.model, words)
         }
         Name::Model => match words {
             "" => answers::model(&control.status(turn).await?.model),
-            "list" => answers::models(&control.models().await?, &control.status(turn).await?.model),
+            list if list.eq_ignore_ascii_case("list") => {
+                answers::models(&control.models().await?, &control.status(turn).await?.model, "")
+            }
             words => {
-                let wanted = (words != "default").then_some(words);
+                let wanted = (!words.eq_ignore_ascii_case("default")).then_some(words);
                 answers::choice(words, &control.choose(turn, wanted).await?)
             }
         },

@@ -297,7 +297,7 @@ impl Runtime {
         Some(Thinking::begin(client, marked, shown, &mut self.chores))
     }
 
-    /// Queues a message. A `/stop` overtakes the queue.
+    /// Queues a message. A `/stop` overtakes the queue, and so does what waits for no turn.
     fn queue(&mut self, mut work: Work) {
         let conversation = work.message.conversation_id.clone();
         if work.is_stop(&*self.tools.agent) {
@@ -305,6 +305,10 @@ impl Runtime {
             info!(turns, %conversation, "turns were stopped by /stop");
             work.task = Task::Say(commands::stopped(turns));
             self.conversations.push_first(conversation, work);
+        } else if work.is_aside(&*self.tools.agent) {
+            // A queue of its own, which no `/stop` empties: no conversation is named with a blank.
+            let beside = ConversationId::new(format!("{conversation} asides"));
+            self.conversations.push(beside, work);
         } else {
             self.conversations.push(conversation, work);
         }

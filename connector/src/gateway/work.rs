@@ -112,6 +112,11 @@ impl Work {
         self.turn().and_then(|turn| commands::of(agent, turn)).is_some_and(|ours| ours.is_stop())
     }
 
+    /// Whether it is a command that is answered beside the turn that runs.
+    pub(super) fn is_aside(&self, agent: &dyn Agent) -> bool {
+        self.turn().and_then(|turn| commands::of(agent, turn)).is_some_and(|ours| ours.is_aside())
+    }
+
     /// Whether a `/stop` takes it out of the queue: the agent is to answer it.
     pub(super) fn can_be_stopped(&self, agent: &dyn Agent) -> bool {
         self.turn().is_some_and(|turn| commands::of(agent, turn).is_none())
@@ -169,7 +174,7 @@ impl Work {
             && let Some(command) = commands::of(&*tools.agent, &turn)
         {
             let text = tokio::select! {
-                text = command.answer(&turn) => text,
+                text = command.answer(&turn, message.sender_id.as_ref()) => text,
                 () = &mut stop => return fail(&tools, id).await,
             };
             drop(stop);

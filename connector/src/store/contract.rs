@@ -172,9 +172,34 @@ async fn what_a_session_remembers<S: Store>(open: &mut impl FnMut() -> Result<S,
     let session = store.session(&mine).await.unwrap();
     assert_eq!((turns(&session), session.summary.as_deref()), (vec![15], Some("short")));
     assert_eq!(store.session(&other).await.unwrap(), Session::default(), "of another app");
+    // What a summary cost counts, too.
+    store.used(&mine, tokens).await.unwrap();
+    assert_eq!(store.session(&mine).await.unwrap().tokens, Tokens { prompt: 80, completion: 8 });
+    unsaid_answers_are_forgotten(&store).await;
     store.forget(&mine).await.unwrap();
     let forgotten = Session { settings, ..Session::default() };
     assert_eq!(store.session(&mine).await.unwrap(), forgotten);
+}
+
+/// A stop may come between the keeping of an exchange and its saying.
+async fn unsaid_answers_are_forgotten<S: Store>(store: &S) {
+    let key = SessionKey { client_id: ClientId::new("unsaid"), name: "s".to_owned() };
+    let limits = HistoryLimits { exchanges: 9, bytes: 900 };
+    let mut said = Vec::new();
+    for arrives in [true, false] {
+        let id = store.take_in(message("unsaid", 20)).await.unwrap();
+        let (question, answer) = ("q".to_owned(), "a".to_owned());
+        let exchange = Exchange { turn: id.number(), question, answer };
+        store.exchanged(&key, exchange, Tokens::default(), limits).await.unwrap();
+        let parts = store.said(id, all(vec![text("a"), text("b")])).await.unwrap();
+        if arrives {
+            store.sent(parts[0], Some(parts[1])).await.unwrap();
+            said.push(id.number());
+        }
+        store.failed(id, "stopped".to_owned()).await.unwrap();
+    }
+    let session = store.session(&key).await.unwrap();
+    assert_eq!(session.exchanges.iter().map(|e| e.turn).collect::<Vec<_>>(), said);
 }
 
 /// Cards of one app: closed, by the arrival of their last words too, abandoned, and open.

@@ -1,7 +1,9 @@
 //! What an agent remembers of its conversations, for agents that have no memory of their own.
 //!
 //! A question is kept together with its answer and under its turn, before the answer is said: a crash
-//! leaves both or neither, and a turn that comes again finds what it had answered.
+//! leaves both or neither, and a turn that comes again finds what it had answered. One whose message
+//! [failed](super::Store::failed) before any of its answer went out is forgotten, and so is a session, with
+//! its settings, that nothing was added to for 30 days.
 
 use super::Pending;
 use crate::agent::SessionSettings;
@@ -25,6 +27,9 @@ pub trait SessionStore {
     /// Puts a summary in the place of the exchanges up to that of turn `up_to`, and of the summary
     /// before it.
     fn summarised(&self, key: &SessionKey, up_to: i64, summary: String) -> Pending<()>;
+
+    /// Counts tokens that were used without an answer to keep.
+    fn used(&self, key: &SessionKey, tokens: Tokens) -> Pending<()>;
 
     /// Forgets what was said; the settings stay.
     fn forget(&self, key: &SessionKey) -> Pending<()>;

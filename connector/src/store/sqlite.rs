@@ -166,6 +166,11 @@ impl SessionStore for SqliteStore {
         self.work(move |db| sessions::summarised(db, &key, up_to, &summary))
     }
 
+    fn used(&self, key: &SessionKey, tokens: Tokens) -> Pending<()> {
+        let key = key.clone();
+        self.work(move |db| sessions::used(db, &key, tokens))
+    }
+
     fn forget(&self, key: &SessionKey) -> Pending<()> {
         let key = key.clone();
         self.work(move |db| sessions::forget(db, &key))
@@ -265,7 +270,7 @@ mod tests {
         std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
         let missing = dir.path().join("a/b");
         for (path, part) in [
-            (&newer, "has schema version 99, and this release knows 8 and older"),
+            (&newer, "has schema version 99, and this release knows "),
             (&foreign, "it belongs to another program"),
             (&damaged, "it is left untouched"),
             (&missing, "name another directory with --state-dir"),

@@ -61,6 +61,9 @@ async fn models_are_listed_chosen_and_kept_over_a_restart() {
     assert!(chat.say("/model").await.contains("small"));
     let unknown = chat.say("/model huge").await;
     assert!(unknown.contains("There is no model \"huge\""), "{unknown}");
+    let some = chat.say("/models LARGE").await;
+    assert!(some.contains("models (1)") && some.contains("- Large-2\n"), "{some}");
+    assert!(chat.say("/models huge").await.contains("No model has \"huge\""));
     assert!(chat.say("/model large-2").await.contains("Model of this session: Large-2."));
     chat.say("/think high").await;
     chat.say("/new").await;
@@ -78,6 +81,8 @@ async fn models_are_listed_chosen_and_kept_over_a_restart() {
     assert_eq!((&asked["model"], asked.get("reasoning_effort")), (&"small".into(), None));
     chat.model.hide_models();
     assert!(chat.say("/model anything").await.contains("unchecked"));
+    let long = chat.say(&format!("/model {}", "x".repeat(5_000))).await;
+    assert!(long.contains("There is no model") && long.len() < 400, "{long}");
     assert!(chat.say("/models").await.contains("The command failed"));
     assert!(chat.say("/model default").await.contains("session: small."));
     chat.say("hello").await;
@@ -104,9 +109,12 @@ async fn compact_really_shortens_the_history() {
     assert!(asked.starts_with("s:Summary of the conversation so far:\nwe spoke of x u:2 "));
     assert!(asked.ends_with("u:and?") && !asked.contains("hello"));
     assert!(chat.say("/status").await.contains("with summary"));
+    // Six answers and a summary, which cost tokens, too.
+    assert!(chat.say("/usage").await.starts_with("令牌 tokens: ↑70 ↓21\n"));
     // A summary that is longer than what it stands for changes nothing.
     chat.model.words(&[&"y".repeat(20_000)]);
     assert!(chat.say("/compact").await.contains("nothing was changed"));
+    assert!(chat.say("/用量").await.starts_with("令牌 tokens: ↑80 ↓24\n"));
     chat.say("still?").await;
     assert!(chat.asked().contains("we spoke of x"));
     // A model that fails changes nothing either.
@@ -122,13 +130,10 @@ async fn stop_ends_the_answer_and_empties_the_queue() {
     chat.world.app.say("user0001", "long").await.unwrap();
     chat.model.wait_asked(2).await;
     chat.world.app.say("user0001", "waits").await.unwrap();
-    chat.world.app.say("user0001", "/whoami").await.unwrap();
-    chat.world.app.wait_acked(4).await.unwrap();
+    chat.world.app.wait_acked(3).await.unwrap();
     let stopped = chat.say("/stop").await;
     assert!(stopped.ends_with("Stopped (2 messages)."), "{stopped}");
     chat.model.wait_left(1).await;
-    // A command that waited is no turn of the agent's.
-    assert!(chat.answer().await.contains("user0001"));
     assert!(chat.say("/stop").await.ends_with("Nothing to stop."));
     // A restart resumes nothing of it.
     chat.running.terminate();
@@ -144,6 +149,42 @@ async fn stop_ends_the_answer_and_empties_the_queue() {
     assert_eq!(chat.say("after").await, "answer 3");
     assert_eq!(chat.asked(), "u:before a:answer 1 u:after");
     assert!(!chat.running.log().contains("an earlier process left"));
+}
+
+#[tokio::test]
+async fn what_only_tells_something_waits_for_no_turn_and_what_changes_the_session_does() {
+    let mut chat = Chat::new().await;
+    chat.say("before").await;
+    chat.model.hold(&["half"]);
+    chat.world.app.say("user0001", "long").await.unwrap();
+    chat.model.wait_asked(2).await;
+    chat.world.app.say("user0001", "waits").await.unwrap();
+    for text in ["/new", "/status", "/whoami", "/help", "/commands", "／状态 \n"] {
+        chat.world.app.say("user0001", text).await.unwrap();
+    }
+    for part in ["history: 1 ", "ID: user0001", "All commands", "/compact [", "history: 1 "] {
+        let answer = chat.answer().await;
+        assert!(answer.contains(part), "{answer}");
+    }
+    assert!(chat.say("/stop").await.ends_with("Stopped (2 messages)."));
+    assert!(chat.answer().await.ends_with("New session started."), "it waited");
+    chat.say("after").await;
+    assert_eq!(chat.asked(), "u:after");
+}
+
+#[tokio::test]
+async fn whoami_shows_ids_as_rules_and_pushes_take_them() {
+    let mut chat = Chat::new().await;
+    chat.world.app.say("Manager_X", "/whoami").await.unwrap();
+    let alone = chat.answer().await;
+    for line in ["ID: Manager_X", "allowFrom: user:Manager_X", "push target: user:Manager_X"] {
+        assert!(alone.contains(line), "{alone}");
+    }
+    chat.world.app.say_in_group("Manager_X", "Team", "/id").await.unwrap();
+    let group = chat.answer().await;
+    let sent = chat.world.app.wait_sent(2).await.unwrap();
+    let target = format!("this group: chat:{}", sent[1].conversation_id);
+    assert!(group.contains(&target), "{group} has no {target}");
 }
 
 #[tokio::test]
@@ -189,7 +230,7 @@ async fn other_commands_answer_and_other_words_go_to_the_model() {
     assert!(chat.say("/help").await.contains("/commands"));
     let all = chat.say("/commands").await;
     assert_eq!(all.lines().count(), 12);
-    assert!(all.contains("/whoami (/id)") && all.contains("/think [off|"), "{all}");
+    assert!(all.contains("/whoami (/id, /我是谁)") && all.contains("/think [off|"), "{all}");
     assert!(chat.say("/id").await.starts_with("ID: user0001\n"));
     assert!(chat.say("/think: loud").await.contains("it takes off, minimal, low, medium"));
     assert!(chat.say("/think").await.contains("Thinking: off."));

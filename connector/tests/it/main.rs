@@ -19,6 +19,7 @@ mod link_client;
 mod media;
 mod model;
 mod openai;
+mod openai_faults;
 mod pieces;
 mod played;
 mod policy;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -24,6 +25,14 @@ pub(crate) enum Reply {
     Words(Vec<String>),
     /// These pieces, and then nothing for as long as somebody listens.
     Hold(Vec<String>),
+    /// Not even a status, for as long as somebody listens.
+    Never,
+    /// Comments, for as long as somebody listens.
+    Trickle,
+    /// These pieces of an event stream.
+    Bytes(Vec<Vec<u8>>),
+    /// It is elsewhere.
+    Redirect(String),
     /// These bytes, of this type.
     Raw(&'static str, String),
     /// A failure, with `Retry-After` if that is given.
@@ -148,6 +157,8 @@ impl Model {
 /// The key that the program is given.
 pub(crate) const KEY: &str = "sk-a-key-that-nobody-may-see";
 
+const EVENT_STREAM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/event-stream")];
+
 /// Notices that a stream was dropped before its end.
 struct Listener(Arc<Mutex<Stage>>);
 
@@ -172,6 +183,24 @@ async fn complete(
     let (pieces, held) = match reply {
         Reply::Words(pieces) => (pieces, false),
         Reply::Hold(pieces) => (pieces, true),
+        Reply::Never => {
+            let _listener = Listener(stage);
+            return std::future::pending().await;
+        }
+        Reply::Trickle => {
+            let comments = stream::unfold(Listener(stage), |listener| async {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Some((Ok::<_, Infallible>(Bytes::from(": wait\n\n")), listener))
+            });
+            return (EVENT_STREAM, Body::from_stream(comments)).into_response();
+        }
+        Reply::Bytes(pieces) => {
+            let pieces = pieces.into_iter().map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
+            return (EVENT_STREAM, Body::from_stream(stream::iter(pieces))).into_response();
+        }
+        Reply::Redirect(url) => {
+            return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, url)]).into_response();
+        }
         Reply::Raw(kind, body) => return ([(header::CONTENT_TYPE, kind)], body).into_response(),
         Reply::Refuse(status, retry_after, body) => {
             let status = StatusCode::from_u16(status).unwrap();
@@ -202,7 +231,7 @@ async fn complete(
     } else {
         Body::from_stream(whole)
     };
-    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+    (EVENT_STREAM, body).into_response()
 }
 
 async fn models(State(stage): State<Arc<Mutex<Stage>>>) -> Response {

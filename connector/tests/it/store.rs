@@ -116,6 +116,10 @@ impl SessionStore for Moody {
         self.inner.exchanged(key, exchange, tokens, limits)
     }
 
+    fn used(&self, key: &SessionKey, tokens: Tokens) -> Pending<()> {
+        self.inner.used(key, tokens)
+    }
+
     fn summarised(&self, key: &SessionKey, up_to: i64, summary: String) -> Pending<()> {
         self.inner.summarised(key, up_to, summary)
     }

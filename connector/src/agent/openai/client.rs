@@ -1,18 +1,19 @@
 //! Calls to an OpenAI-compatible endpoint.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::Response;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use serde_json::Value;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
+use serde_json::{Value, json};
 use tokio::time::timeout;
-use tracing::warn;
-use url::Url;
+use tracing::{info, warn};
+use url::{Host, Url};
 
+use super::body::Body;
 use super::completion::{Completion, Reader};
 use super::error::ModelError;
 use super::settings::{OpenAiConfig, Times};
-use super::sse::SseReader;
 use crate::agent::Speaker;
 use crate::backoff::Backoff;
 use crate::redact::Secret;
@@ -24,6 +25,8 @@ pub(super) struct ModelClient {
     base_url: Url,
     api_key: Option<Secret>,
     times: Times,
+    /// The endpoint refuses `stream_options`.
+    no_stream_options: AtomicBool,
 }
 
 /// Tries of a call that has not begun to be answered, the first included.
@@ -44,7 +47,8 @@ impl ModelClient {
             .connect_timeout(config.times.connect)
             .tcp_nodelay(true)
             .user_agent(concat!("ddingtalk/", env!("CARGO_PKG_VERSION")));
-        if !config.system_proxy {
+        // A proxy of the network's knows nothing of a model on this machine.
+        if !config.system_proxy || is_local(&config.base_url) {
             http = http.no_proxy();
         }
         Self {
@@ -52,6 +56,7 @@ impl ModelClient {
             base_url: config.base_url.clone(),
             api_key: config.api_key.clone(),
             times: config.times,
+            no_stream_options: AtomicBool::new(false),
         }
     }
 
@@ -63,13 +68,12 @@ impl ModelClient {
     /// `POST /chat/completions`, streamed: the words so far are shown by `speaker` as they come.
     pub(super) async fn complete(
         &self,
-        body: &Value,
+        body: Value,
         speaker: Option<&Speaker>,
     ) -> Result<Completion, ModelError> {
         let answered = async {
-            let response =
-                self.patiently(|| self.http.post(self.url("chat/completions")).json(body));
-            self.read(response.await?, speaker).await
+            let response = self.begin(body).await?;
+            self.read(response, speaker).await
         };
         let limit = self.times.total;
         timeout(limit, answered).await.unwrap_or_else(|_| Err(self.silent("all of it", limit)))
@@ -101,14 +105,35 @@ impl ModelClient {
         url
     }
 
+    /// Asks for the tokens used, too, unless the endpoint takes no such question.
+    async fn begin(&self, mut body: Value) -> Result<Response, ModelError> {
+        if self.no_stream_options.load(Ordering::Relaxed) {
+            return self.patiently(&body).await;
+        }
+        body["stream_options"] = json!({ "include_usage": true });
+        let asked = self.patiently(&body).await;
+        let Err(ModelError::Status { status: 400 | 422, message, .. }) = &asked else {
+            return asked;
+        };
+        if let Some(body) = body.as_object_mut() {
+            body.remove("stream_options");
+        }
+        let bare = self.patiently(&body).await;
+        if bare.is_ok() {
+            info!(
+                "the endpoint refuses stream_options, and is not asked for tokens again: {message}"
+            );
+            self.no_stream_options.store(true, Ordering::Relaxed);
+        }
+        bare
+    }
+
     /// Asks again what certainly was not begun to be answered.
-    async fn patiently(
-        &self,
-        request: impl Fn() -> reqwest::RequestBuilder,
-    ) -> Result<Response, ModelError> {
+    async fn patiently(&self, body: &Value) -> Result<Response, ModelError> {
         let mut tries = 1;
         loop {
-            let e = match self.send(request()).await {
+            let request = self.http.post(self.url("chat/completions")).json(body);
+            let e = match self.send(request).await {
                 Ok(response) => return Ok(response),
                 Err(e) => e,
             };
@@ -153,16 +178,7 @@ impl ModelClient {
         mut response: Response,
         speaker: Option<&Speaker>,
     ) -> Result<Completion, ModelError> {
-        let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        // Some servers stream nothing, whatever they are asked for.
-        if kind.is_some_and(|kind| kind.contains("json") && !kind.contains("stream")) {
-            let body = timeout(self.times.first, self.whole(response)).await;
-            let body = body.map_err(|_| self.silent("an answer", self.times.first))??;
-            let mut reader = Reader::default();
-            reader.whole(&body).map_err(|e| self.located(e))?;
-            return reader.end().map_err(|e| self.located(e));
-        }
-        let (mut events, mut reader) = (SseReader::default(), Reader::default());
+        let (mut body, mut reader) = (Body::default(), Reader::default());
         let (mut limit, mut shown) = (self.times.first, None::<Instant>);
         while !reader.is_done() {
             let piece = timeout(limit, response.chunk())
@@ -171,23 +187,16 @@ impl ModelClient {
                 .map_err(|e| self.failed(e))?;
             let Some(piece) = piece else { break };
             limit = self.times.idle;
-            let complete = events.push(&piece);
-            for event in complete.map_err(|_| self.odd("an event without end".to_owned()))? {
-                reader.event(&event).map_err(|e| self.located(e))?;
-            }
+            body.push(&piece, &mut reader).map_err(|e| self.located(e))?;
             if let Some(speaker) = speaker
-                && reader.grew()
                 && shown.is_none_or(|at| at.elapsed() >= PARTIAL_EVERY)
+                && let Some(words) = reader.news()
             {
-                speaker.partial(reader.text().to_owned()).await;
+                speaker.partial(words).await;
                 shown = Some(Instant::now());
             }
         }
-        if !reader.is_done()
-            && let Some(event) = events.end()
-        {
-            reader.event(&event).map_err(|e| self.located(e))?;
-        }
+        body.end(&mut reader).map_err(|e| self.located(e))?;
         reader.end().map_err(|e| self.located(e))
     }
 
@@ -224,7 +233,9 @@ impl ModelClient {
                 ModelError::InStream { host: self.host(), message }
             }
             Problem::Odd(problem) => self.odd(problem),
-            Problem::Empty { finish_reason } => ModelError::Empty { finish_reason },
+            Problem::Empty { finish_reason } => {
+                ModelError::Empty { finish_reason: self.explain(finish_reason.as_bytes()) }
+            }
             Problem::TooLong { limit } => ModelError::TooLong { limit },
         }
     }
@@ -251,5 +262,14 @@ impl ModelClient {
 
     fn silent(&self, what: &'static str, limit: Duration) -> ModelError {
         ModelError::Silent { host: self.host(), what, limit }
+    }
+}
+
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::reasoning;
 use crate::store::sessions::Tokens;
 
 /// A whole answer.
@@ -9,8 +10,18 @@ use crate::store::sessions::Tokens;
 pub(super) struct Completion {
     pub(super) text: String,
     pub(super) tokens: Tokens,
-    /// The model was cut off at a limit of its length.
-    pub(super) cut_off: bool,
+    pub(super) ending: Ending,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// As the model wanted.
+    Whole,
+    /// At a limit of its length.
+    CutOff,
+    /// At a filter of the endpoint's.
+    Filtered,
 }
 
 /// What is wrong with an answer.
@@ -25,8 +36,10 @@ pub(super) enum Problem {
 /// Reads `chat.completion.chunk` objects.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
+    /// All that was written, with what the model thought aloud.
     text: String,
-    seen: usize,
+    /// Length of the answer that was shown last, in bytes.
+    shown: usize,
     tokens: Tokens,
     finish_reason: Option<String>,
     done: bool,
@@ -36,14 +49,11 @@ pub(super) struct Reader {
 const LONGEST: usize = 1 << 20;
 
 impl Reader {
-    /// The words so far.
-    pub(super) fn text(&self) -> &str {
-        &self.text
-    }
-
-    /// Whether there are more words than at the last call.
-    pub(super) fn grew(&mut self) -> bool {
-        std::mem::replace(&mut self.seen, self.text.len()) < self.text.len()
+    /// The answer so far, if it is another one than at the last call.
+    pub(super) fn news(&mut self) -> Option<String> {
+        let answer = reasoning::answer(&self.text, false);
+        let before = std::mem::replace(&mut self.shown, answer.len());
+        (before != answer.len() && !answer.trim().is_empty()).then(|| answer.to_owned())
     }
 
     /// `[DONE]` has come.
@@ -75,14 +85,20 @@ impl Reader {
         if let Some(message) = error_message(&json["error"]) {
             return Err(Problem::InStream(message));
         }
+        // Some servers have a form of their own for errors.
+        if let (None, Some(message)) = (json.get("choices"), json["message"].as_str()) {
+            return Err(Problem::InStream(message.to_owned()));
+        }
         let choice = &json["choices"][0];
-        match choice.get(part).or_else(|| choice.get("message")).map(|words| &words["content"]) {
-            Some(Value::String(words)) => self.text.push_str(words),
-            // Some servers answer in parts, as questions may be asked.
-            Some(Value::Array(parts)) => {
-                parts.iter().filter_map(|p| p["text"].as_str()).for_each(|t| self.text.push_str(t));
+        if let Some(delta) = choice.get(part).filter(|delta| !delta.is_null()) {
+            add_words(&mut self.text, delta);
+        } else if let Some(message) = choice.get("message") {
+            // All of it, once more or at once.
+            let mut whole = String::new();
+            add_words(&mut whole, message);
+            if !whole.is_empty() {
+                self.text = whole;
             }
-            _ => {}
         }
         if self.text.len() > LONGEST {
             return Err(Problem::TooLong { limit: LONGEST });
@@ -100,12 +116,34 @@ impl Reader {
 
     /// Nothing follows. Servers that leave out `[DONE]` are believed.
     pub(super) fn end(self) -> Result<Completion, Problem> {
-        if self.text.trim().is_empty() {
+        let answer = reasoning::answer(&self.text, true);
+        if answer.trim().is_empty() {
             let finish_reason = self.finish_reason.unwrap_or_else(|| "none".to_owned());
             return Err(Problem::Empty { finish_reason });
         }
-        let cut_off = self.finish_reason.as_deref() == Some("length");
-        Ok(Completion { text: self.text, tokens: self.tokens, cut_off })
+        let ending = match self.finish_reason.as_deref() {
+            Some("length") => Ending::CutOff,
+            Some("content_filter") => Ending::Filtered,
+            _ => Ending::Whole,
+        };
+        Ok(Completion { text: answer.to_owned(), tokens: self.tokens, ending })
+    }
+}
+
+/// Adds the words of a `delta` or a `message`. A refusal is an answer; `reasoning_content` is none.
+fn add_words(text: &mut String, message: &Value) {
+    match &message["content"] {
+        Value::String(words) => text.push_str(words),
+        // Some servers answer in parts, as questions may be asked.
+        Value::Array(parts) => parts
+            .iter()
+            .filter(|part| matches!(part["type"].as_str(), None | Some("text")))
+            .filter_map(|part| part["text"].as_str())
+            .for_each(|words| text.push_str(words)),
+        _ => {}
+    }
+    if let Some(refusal) = message["refusal"].as_str() {
+        text.push_str(refusal);
     }
 }
 
@@ -147,15 +185,18 @@ mod tests {
         let (a, b, late) = (delta("你"), delta("好"), delta("too late"));
         let whole = read(&[&role, &a, &b, &stop, &usage, "[DONE]", &late]).unwrap();
         let tokens = Tokens { prompt: 7, completion: 2 };
-        assert_eq!(whole, Completion { text: "你好".to_owned(), tokens, cut_off: true });
+        let expected = Completion { text: "你好".to_owned(), tokens, ending: Ending::CutOff };
+        assert_eq!(whole, expected);
         let bare = read(&[&a, "", &b]).unwrap();
-        assert_eq!((bare.text.as_str(), bare.cut_off), ("你好", false));
+        assert_eq!((bare.text.as_str(), bare.ending), ("你好", Ending::Whole));
     }
 
     #[test]
     fn what_is_no_answer_is_told_apart() {
         let error = json!({ "error": { "message": "overloaded", "type": "x" } }).to_string();
         assert_eq!(read(&[&delta("a"), &error]), Err(Problem::InStream("overloaded".to_owned())));
+        let own = r#"{"code":"InvalidParameter","message":"no such model"}"#;
+        assert_eq!(read(&[own]), Err(Problem::InStream("no such model".to_owned())));
         let filtered = json!({ "choices": [{ "finish_reason": "content_filter" }] }).to_string();
         let empty = |reason: &str| Err(Problem::Empty { finish_reason: reason.to_owned() });
         assert_eq!(read(&[&filtered, "[DONE]"]), empty("content_filter"));
@@ -163,6 +204,36 @@ mod tests {
         assert!(matches!(read(&["<html>"]), Err(Problem::Odd(_))));
         let long = delta(&"x".repeat(LONGEST / 2 + 1));
         assert_eq!(read(&[&long, &long]), Err(Problem::TooLong { limit: LONGEST }));
+    }
+
+    #[test]
+    fn thoughts_are_no_answer_and_tools_and_repeats_do_no_harm() {
+        let event = |delta: Value| json!({ "choices": [{ "delta": delta }] }).to_string();
+        let thought =
+            event(json!({ "content": null, "reasoning_content": "hm", "reasoning": "hm" }));
+        let tool = event(json!({ "tool_calls": [{ "index": 0, "function": { "name": "f" } }] }));
+        let parts = event(json!({ "content": [
+            { "type": "thinking", "thinking": [{ "type": "text", "text": "hm" }], "text": "hm" },
+            { "type": "text", "text": "yes" },
+        ] }));
+        let whole = json!({ "choices": [{ "message": { "content": "yes" } }] }).to_string();
+        assert_eq!(read(&[&thought, &tool, &parts, &whole]).unwrap().text, "yes");
+        let empty = Err(Problem::Empty { finish_reason: "none".to_owned() });
+        assert_eq!(read(&[&thought, &tool]), empty);
+        assert_eq!(read(&[&event(json!({ "refusal": "I cannot" }))]).unwrap().text, "I cannot");
+        for odd in ["null", "[]", "7", "{}", "{\"choices\":7}", "{\"choices\":[{\"delta\":[]}]}"] {
+            assert_eq!(read(&[odd, &delta("a")]).unwrap().text, "a", "{odd}");
+        }
+        let mut reader = Reader::default();
+        let mut news = |piece: &str| {
+            reader.event(&delta(piece)).unwrap();
+            reader.news()
+        };
+        for piece in ["<", "thi", "nk>hm", "</think", ">", "\n\n"] {
+            assert_eq!(news(piece), None, "{piece}");
+        }
+        assert_eq!(news("yes"), Some("yes".to_owned()));
+        assert_eq!(news(""), None);
     }
 
     #[test]

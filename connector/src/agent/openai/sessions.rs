@@ -3,6 +3,7 @@
 use serde_json::json;
 use tracing::warn;
 
+use super::completion::Ending;
 use super::{OpenAi, failed, not_kept, remembered, request};
 use crate::agent::control::{
     Choice, Compacted, Controlled, SessionControl, SessionSettings, SessionStatus, Think, UsageLine,
@@ -13,6 +14,9 @@ use crate::store::sessions::{Session, SessionKey, SessionStore};
 
 /// Exchanges that stay as they are when what was before them becomes a summary.
 const STAY: usize = 2;
+
+/// The longest name of a model, in bytes.
+const LONGEST_NAME: usize = 200;
 
 const SUMMARISE: &str = "Summarise our conversation so far for yourself, in its language, so that you \
     can go on without it: facts, names, numbers, decisions, open questions. Be brief. Give the summary \
@@ -58,7 +62,13 @@ impl<S: SessionStore + ?Sized> OpenAi<S> {
         messages.push(json!({ "role": "user", "content": format!("{SUMMARISE}{wish}") }));
         let model = session.settings.model.as_deref().unwrap_or(&self.model);
         let body = request(model, session.settings.think, &messages);
-        let summary = self.client.complete(&body, None).await.map_err(|e| failed(&e))?.text;
+        let whole = self.client.complete(body, None).await.map_err(|e| failed(&e))?;
+        self.store.used(&self.key(turn), whole.tokens).await.map_err(|e| not_kept(&e))?;
+        // Half a summary would forget the other half.
+        if whole.ending != Ending::Whole {
+            return Ok(Compacted::NoGain);
+        }
+        let summary = whole.text;
         let before = session.bytes();
         let after = Session {
             summary: Some(summary.clone()),
@@ -79,6 +89,10 @@ impl<S: SessionStore + ?Sized> OpenAi<S> {
             self.change(turn, |settings| settings.model = None).await?;
             return Ok(Choice::Chosen(self.model.clone()));
         };
+        // No model has such a name, and an endpoint without a list would be asked for it each time.
+        if wanted.len() > LONGEST_NAME || wanted.contains(char::is_control) {
+            return Ok(Choice::Unknown);
+        }
         let choice = match self.client.models().await {
             Ok(models) => {
                 let same = |model: &&String| model.eq_ignore_ascii_case(wanted);

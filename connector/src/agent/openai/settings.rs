@@ -34,7 +34,7 @@ pub struct OpenAiConfig {
     pub times: Times,
 }
 
-/// Limits of one answer.
+/// Limits of one answer; each can be set on the command line, but for that of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
     /// Until there is a connection. Default 10 s.

@@ -3,7 +3,7 @@
 use super::parse::Name;
 use crate::agent::Turn;
 use crate::agent::control::{Choice, SessionStatus, Think, UsageLine, word};
-use crate::protocol::{ConversationType, SenderStaffId};
+use crate::protocol::{ConversationType, SenderId, SenderStaffId};
 
 /// A command failed, and the log says why.
 pub(super) const FAILED: &str = "命令执行失败，原因见日志\n\
@@ -71,7 +71,7 @@ fn about(name: Name) -> (&'static str, &'static str, &'static str) {
         Name::Reset => ("", "重置会话", "forget the session"),
         Name::Compact => (" [WHAT MATTERS]", "压缩会话历史", "shorten the history to a summary"),
         Name::Stop => ("", "停止回答并清空排队", "stop the answer and what waits"),
-        Name::Models => ("", "可用模型", "the models there are"),
+        Name::Models => (" [PART OF NAME]", "可用模型", "the models there are"),
         Name::Model => (" [NAME|default]", "查看或切换模型", "show or change the model"),
         Name::Think => {
             (" [off|minimal|low|medium|high|xhigh]", "思考强度", "how hard the model thinks")
@@ -80,16 +80,24 @@ fn about(name: Name) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-pub(super) fn whoami(turn: &Turn) -> String {
-    let unknown = "?";
-    let id = turn.sender_staff_id.as_ref().map_or(unknown, SenderStaffId::as_str);
-    let nick = turn.sender_nick.as_deref().unwrap_or(unknown);
-    let chat = match turn.conversation_type {
-        ConversationType::Direct => "单聊 direct",
-        ConversationType::Group => "群聊 group",
-        ConversationType::Unknown(_) => unknown,
-    };
-    format!("ID: {id}\n昵称 name: {nick}\n{chat}: {}", turn.conversation_id)
+/// Ids, as access rules and pushes take them: their case counts.
+pub(super) fn whoami(turn: &Turn, sender: Option<&SenderId>) -> String {
+    let staff_id = turn.sender_staff_id.as_ref().map(SenderStaffId::as_str);
+    let id = staff_id.or(sender.map(SenderId::as_str)).unwrap_or("?");
+    let nick = turn.sender_nick.as_deref().unwrap_or("?");
+    let mut lines = vec![
+        format!("ID: {id}"),
+        format!("昵称 name: {}", nick.replace(char::is_control, " ")),
+        format!("白名单 allowFrom: user:{id}"),
+    ];
+    // Pushes know people of the organisation only.
+    lines.extend(staff_id.map(|id| format!("推送目标 push target: user:{id}")));
+    let chat = &turn.conversation_id;
+    lines.push(match turn.conversation_type {
+        ConversationType::Group => format!("本群 this group: chat:{chat}"),
+        _ => format!("单聊 direct chat: {chat}"),
+    });
+    lines.join("\n")
 }
 
 pub(super) fn bare_status() -> String {
@@ -143,6 +151,7 @@ pub(super) fn think(think: Think) -> String {
 pub(super) fn levels<T: clap::ValueEnum>(name: Name, given: &str) -> String {
     let levels: Vec<_> = T::value_variants().iter().map(word).collect();
     let (levels, name) = (levels.join(", "), name.word());
+    let given = short(given);
     both(
         &format!("/{name} 没有“{given}”，可选：{levels}"),
         &format!("/{name} knows no \"{given}\"; it takes {levels}."),
@@ -152,9 +161,20 @@ pub(super) fn levels<T: clap::ValueEnum>(name: Name, given: &str) -> String {
 /// Models shown at most.
 const SHOWN: usize = 100;
 
-pub(super) fn models(models: &[String], current: &str) -> String {
-    let line = |model: &String| {
-        let mark = if model == current { " ✓" } else { "" };
+/// The models with `part` in their names, in whatever case.
+pub(super) fn models(models: &[String], current: &str, part: &str) -> String {
+    let wanted = part.to_lowercase();
+    let models: Vec<_> =
+        models.iter().filter(|model| model.to_lowercase().contains(&wanted)).collect();
+    if models.is_empty() && !wanted.is_empty() {
+        let part = short(part);
+        return both(
+            &format!("没有名称含“{part}”的模型，全部见 /models"),
+            &format!("No model has \"{part}\" in its name; /models lists all."),
+        );
+    }
+    let line = |model: &&String| {
+        let mark = if *model == current { " ✓" } else { "" };
         format!("- {model}{mark}")
     };
     let mut lines = vec![format!("模型 models ({}):", models.len())];
@@ -173,7 +193,18 @@ pub(super) fn model(current: &str) -> String {
     )
 }
 
+/// What somebody wrote, as it is quoted back.
+fn short(words: &str) -> String {
+    const CHARACTERS: usize = 60;
+    let mut short: String = words.chars().take(CHARACTERS).collect();
+    if short.len() < words.len() {
+        short.push('…');
+    }
+    short.replace(char::is_control, " ")
+}
+
 pub(super) fn choice(wanted: &str, choice: &Choice) -> String {
+    let wanted = short(wanted);
     match choice {
         Choice::Chosen(model) => {
             both(&format!("本会话的模型：{model}"), &format!("Model of this session: {model}."))

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use tracing::error;
 
 use super::super::{InboxId, NewMessage, OutboxId, Recovered, Said, Seen, Unfinished, UnsentPart};
-use super::sent_messages;
+use super::{sent_messages, sessions};
 use crate::credential::ClientId;
 use crate::protocol::{MessageId, MsgId};
 use crate::unix_time::now_ms;
@@ -88,6 +88,7 @@ pub(super) fn sent(
 }
 
 pub(super) fn failed(db: &Transaction<'_>, message: InboxId, reason: &str) -> rusqlite::Result<()> {
+    sessions::unsaid(db, message.0)?;
     finish(db, message, reason)
 }
 
@@ -196,13 +197,15 @@ fn seen(
 pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<bool> {
     let before = now.saturating_sub(KEEP_MS);
     let db = connection.transaction()?;
-    let young: Option<i64> = db
-        .query_row(
-            "SELECT id FROM inbox WHERE received_at >= :before ORDER BY id LIMIT 1",
-            named_params! { ":before": before },
-            |row| row.get(0),
-        )
-        .optional()?;
+    // The newest stays whatever its age: without it, ids that sessions still name would be given again.
+    let young: Option<i64> = db.query_row(
+        "SELECT coalesce(
+             (SELECT id FROM inbox WHERE received_at >= :before ORDER BY id LIMIT 1),
+             (SELECT max(id) FROM inbox))",
+        named_params! { ":before": before },
+        |row| row.get(0),
+    )?;
+    let ended = sessions::prune(&db, now, PRUNE_ROWS)?;
     let forgotten = sent_messages::prune(&db, before, PRUNE_ROWS)?;
     db.execute(
         "DELETE FROM cards WHERE id IN (
@@ -219,12 +222,12 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<b
              SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young
              ORDER BY id LIMIT :rows)",
     ] {
-        let young = young.unwrap_or(i64::MAX);
         let params = named_params! { ":young": young, ":rows": PRUNE_ROWS };
         removed = db.execute(statement, params)?;
     }
     db.commit()?;
-    Ok(i64::try_from(removed.max(forgotten)).is_ok_and(|messages| messages >= PRUNE_ROWS))
+    Ok(i64::try_from(removed.max(forgotten).max(ended))
+        .is_ok_and(|messages| messages >= PRUNE_ROWS))
 }
 
 #[cfg(test)]
@@ -253,5 +256,51 @@ mod tests {
         assert!(!prune(&mut db, now).unwrap());
         let left: i64 = db.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0)).unwrap();
         assert_eq!(left, 2, "the unfinished one and the young one");
+    }
+
+    #[test]
+    fn an_id_is_never_given_twice() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut db, 0).unwrap();
+        let insert = |db: &Connection| -> i64 {
+            db.query_row(
+                "INSERT INTO inbox (client_id, conversation_id, received_at, finished_at, data)
+                 VALUES ('app', 'cid', 1, 1, '') RETURNING id",
+                (),
+                |row| row.get(0),
+            )
+            .unwrap()
+        };
+        insert(&db);
+        let last = insert(&db);
+        // Nobody wrote for long, and the program was started again.
+        assert!(!prune(&mut db, 10 * KEEP_MS).unwrap());
+        let left: i64 = db.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0)).unwrap();
+        assert_eq!(left, 1);
+        let next = insert(&db);
+        assert!(next > last, "{next}");
+    }
+
+    #[test]
+    fn a_session_ends_when_nothing_is_added_to_it_for_long() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut db, 0).unwrap();
+        let now = 2 * sessions::KEEP_MS;
+        db.execute_batch(&format!(
+            "INSERT INTO session (id, client_id, name, touched_at)
+             VALUES (1, 'app', 'old', {}), (2, 'app', 'young', {});
+             INSERT INTO exchange VALUES (1, 1, 'q', 'a'), (2, 2, 'q', 'a');",
+            now - sessions::KEEP_MS - 1,
+            now - sessions::KEEP_MS,
+        ))
+        .unwrap();
+        prune(&mut db, now).unwrap();
+        for table in [
+            "SELECT group_concat(id) FROM session",
+            "SELECT group_concat(session_id) FROM exchange",
+        ] {
+            let left: String = db.query_row(table, (), |row| row.get(0)).unwrap();
+            assert_eq!(left, "2", "{table}");
+        }
     }
 }

@@ -119,6 +119,10 @@ const MIGRATIONS: &[&str] = &[
          PRIMARY KEY (client_id, key)
      ) STRICT;
      CREATE INDEX push_age ON push (begun_at);",
+    // 9. Sessions end when nothing is added to them for long, and what was never said is not remembered.
+    "ALTER TABLE session ADD COLUMN touched_at INTEGER NOT NULL DEFAULT 0;
+     UPDATE session SET touched_at = unixepoch() * 1000;
+     CREATE INDEX exchange_of_message ON exchange (inbox_id);",
 ];
 
 /// Opens or makes the file.

@@ -5,6 +5,7 @@ use rusqlite::{Error, OptionalExtension, Row, Transaction, named_params};
 
 use super::super::sessions::{Exchange, HistoryLimits, Session, SessionKey, Tokens};
 use crate::agent::SessionSettings;
+use crate::unix_time::now_ms;
 
 pub(super) fn session(db: &Transaction<'_>, key: &SessionKey) -> rusqlite::Result<Session> {
     let found = db
@@ -61,16 +62,7 @@ pub(super) fn exchanged(
     if inserted == 0 {
         return Ok(());
     }
-    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-    db.prepare_cached(
-        "UPDATE session SET prompt_tokens = prompt_tokens + :prompt,
-             completion_tokens = completion_tokens + :completion WHERE id = :id",
-    )?
-    .execute(named_params! {
-        ":id": id,
-        ":prompt": count(tokens.prompt),
-        ":completion": count(tokens.completion),
-    })?;
+    count(db, id, tokens)?;
     let limit = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     db.prepare_cached(
         "DELETE FROM exchange WHERE session_id = :id AND inbox_id IN (
@@ -104,6 +96,53 @@ pub(super) fn summarised(
     Ok(())
 }
 
+pub(super) fn used(db: &Transaction<'_>, key: &SessionKey, tokens: Tokens) -> rusqlite::Result<()> {
+    let id = id_of(db, key)?;
+    count(db, id, tokens)
+}
+
+fn count(db: &Transaction<'_>, session: i64, tokens: Tokens) -> rusqlite::Result<()> {
+    let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    db.prepare_cached(
+        "UPDATE session SET prompt_tokens = prompt_tokens + :prompt,
+             completion_tokens = completion_tokens + :completion WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":id": session,
+        ":prompt": count(tokens.prompt),
+        ":completion": count(tokens.completion),
+    })?;
+    Ok(())
+}
+
+/// Forgets the exchange of a turn if nobody saw any of its answer.
+pub(super) fn unsaid(db: &Transaction<'_>, turn: i64) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "DELETE FROM exchange WHERE inbox_id = :turn AND NOT EXISTS (
+             SELECT 1 FROM outbox WHERE inbox_id = :turn AND sent_at IS NOT NULL)",
+    )?
+    .execute(named_params! { ":turn": turn })?;
+    Ok(())
+}
+
+/// Sessions end when nothing was added to them for so long.
+pub(super) const KEEP_MS: i64 = 30 * 24 * 3_600 * 1_000;
+
+/// Ends some of the sessions that nothing was added to for long; returns how many.
+pub(super) fn prune(db: &Transaction<'_>, now: i64, rows: i64) -> rusqlite::Result<usize> {
+    let before = now.saturating_sub(KEEP_MS);
+    let mut ended = 0;
+    for statement in [
+        "DELETE FROM exchange WHERE session_id IN (
+             SELECT id FROM session WHERE touched_at < :before ORDER BY id LIMIT :rows)",
+        "DELETE FROM session WHERE id IN (
+             SELECT id FROM session WHERE touched_at < :before ORDER BY id LIMIT :rows)",
+    ] {
+        ended = db.execute(statement, named_params! { ":before": before, ":rows": rows })?;
+    }
+    Ok(ended)
+}
+
 pub(super) fn forget(db: &Transaction<'_>, key: &SessionKey) -> rusqlite::Result<()> {
     let id = id_of(db, key)?;
     db.prepare_cached("DELETE FROM exchange WHERE session_id = :id")?
@@ -129,13 +168,18 @@ pub(super) fn set(
     Ok(())
 }
 
-/// The row of a session, made if there is none.
+/// The row of a session to which something is added; made if there is none.
 fn id_of(db: &Transaction<'_>, key: &SessionKey) -> rusqlite::Result<i64> {
     db.prepare_cached(
-        "INSERT INTO session (client_id, name) VALUES (:client_id, :name)
-         ON CONFLICT (client_id, name) DO UPDATE SET name = excluded.name RETURNING id",
+        "INSERT INTO session (client_id, name, touched_at) VALUES (:client_id, :name, :now)
+         ON CONFLICT (client_id, name) DO UPDATE SET touched_at = excluded.touched_at RETURNING id",
     )?
-    .query_row(named_params! { ":client_id": key.client_id.as_str(), ":name": key.name }, |row| {
-        row.get(0)
-    })
+    .query_row(
+        named_params! {
+            ":client_id": key.client_id.as_str(),
+            ":name": key.name,
+            ":now": now_ms(),
+        },
+        |row| row.get(0),
+    )
 }
