@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument, error};
 
 use self::access::pairing::Pairing;
-use self::access::{Access, AccessPolicy};
+use self::access::{Access, AccessPolicy, DmPolicy};
 use self::cards::{CardConfig, Cards, KNOWN};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
@@ -115,7 +115,8 @@ impl Gateway {
         let recovered =
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
-        let pairing = Pairing::start(client_id.clone(), Arc::clone(&store)).await?;
+        let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
+        let pairs = config.access.dm == DmPolicy::Pairing;
         let access = Access::new(config.access, pairing.people());
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
@@ -143,6 +144,7 @@ impl Gateway {
         let thinker = thinks.then(|| Arc::clone(&client));
         let replier = Arc::new(Replier::new(Arc::clone(&client)));
         let pusher = Arc::new(Pusher::new(client, Arc::clone(&replier)));
+        pairing.keep_fresh(pairs.then(|| Arc::clone(&pusher)));
         let agent = config.agent;
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);

@@ -24,4 +24,4 @@ mod turns;
 
 pub use desk::Desk;
 pub use listener::{Listener, ListenerError};
-pub use server::{Robot, Server};
+pub use server::{Linked, Robot, Server};

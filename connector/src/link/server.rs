@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -42,6 +42,31 @@ pub struct Robot {
     pub stream: watch::Receiver<StreamState>,
 }
 
+/// The robots of a link: each may be started again.
+#[derive(Debug, Default)]
+pub struct Linked(Mutex<Vec<Arc<Robot>>>);
+
+impl Linked {
+    /// Of these robots.
+    pub fn new(robots: Vec<Robot>) -> Self {
+        Self(Mutex::new(robots.into_iter().map(Arc::new).collect()))
+    }
+
+    /// Adds a robot, in the place of an earlier one of its app.
+    pub fn put(&self, robot: Robot) {
+        let mut robots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let robot = Arc::new(robot);
+        match robots.iter_mut().find(|old| old.desk.client_id() == robot.desk.client_id()) {
+            Some(old) => *old = robot,
+            None => robots.push(robot),
+        }
+    }
+
+    fn all(&self) -> Vec<Arc<Robot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The running link; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -53,8 +78,8 @@ pub struct Server {
 const MAX_BODY: usize = 1 << 20;
 
 impl Server {
-    /// Serves `robots`, of which there is at least one.
-    pub fn start(listener: Listener, robots: Vec<Robot>) -> Self {
+    /// Serves `robots`, and those that come.
+    pub fn start(listener: Listener, robots: Arc<Linked>) -> Self {
         let Listener { socket, file } = listener;
         let routes = Router::new()
             .route("/v1/agent/turns", get(turns))
@@ -70,7 +95,7 @@ impl Server {
                 Refusal(StatusCode::METHOD_NOT_ALLOWED, PATHS.to_owned())
             })
             .layer(DefaultBodyLimit::max(MAX_BODY))
-            .with_state(Arc::new(robots));
+            .with_state(robots);
         let task = match socket {
             Socket::Unix(listener) => tokio::spawn(async move {
                 // It goes on after errors of single connections, and ends with this task.
@@ -101,7 +126,7 @@ const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/eve
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";
 
-type Robots = State<Arc<Vec<Robot>>>;
+type Robots = State<Arc<Linked>>;
 
 /// Lets through whoever has the token.
 async fn bearer(State(token): State<Arc<Secret>>, request: Request, next: Next) -> Response {
@@ -230,6 +255,7 @@ async fn messages(State(robots): Robots, body: Result<Bytes, BytesRejection>) ->
 
 async fn status(State(robots): Robots) -> Response {
     let robots: Vec<_> = robots
+        .all()
         .iter()
         .map(|robot| {
             let (attached, open) = robot.desk.summary();
@@ -254,11 +280,13 @@ async fn status(State(robots): Robots) -> Response {
 }
 
 /// The robot that is meant: the named one, or the only one.
-fn find<'a>(robots: &'a [Robot], client_id: Option<&str>) -> Result<&'a Robot, Refusal> {
-    let named = |robot: &&Robot| client_id.is_none_or(|id| robot.desk.client_id().as_str() == id);
+fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {
+    let robots = robots.all();
+    let named =
+        |robot: &&Arc<Robot>| client_id.is_none_or(|id| robot.desk.client_id().as_str() == id);
     let mut found = robots.iter().filter(named);
     if let (Some(robot), None) = (found.next(), found.next()) {
-        return Ok(robot);
+        return Ok(Arc::clone(robot));
     }
     let ids: Vec<_> = robots.iter().map(|robot| robot.desk.client_id().as_str()).collect();
     let given = client_id.map_or_else(|| "missing".to_owned(), |id| format!("{id:?}"));

@@ -181,6 +181,23 @@ impl PairingStore for SqliteStore {
         self.work(move |db| pairing::paired(db, &client_id))
     }
 
+    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>> {
+        self.work(pairing::everybody)
+    }
+
+    fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool> {
+        let client_id = client_id.clone();
+        self.work(move |db| pairing::take_telling(db, &client_id, &sender))
+    }
+
+    fn revoke_pairing(
+        &self,
+        sender: String,
+        client_id: Option<ClientId>,
+    ) -> Pending<Vec<PairedPerson>> {
+        self.work(move |db| pairing::revoke(db, &sender, client_id.as_ref()))
+    }
+
     fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
         self.work(move |db| pairing::ask(db, &request, now))
     }
@@ -257,7 +274,7 @@ mod tests {
         std::fs::write(&damaged, "this is no database. ".repeat(500)).unwrap();
         let missing = dir.path().join("a/b");
         for (path, part) in [
-            (&newer, "has schema version 99, and this release knows 7 and older"),
+            (&newer, "has schema version 99, and this release knows 8 and older"),
             (&foreign, "it belongs to another program"),
             (&damaged, "it is left untouched"),
             (&missing, "name another directory with --state-dir"),

@@ -103,6 +103,8 @@ const MIGRATIONS: &[&str] = &[
          approved_at INTEGER NOT NULL,
          PRIMARY KEY (client_id, sender)
      ) STRICT;",
+    // 8. Who is to be told of a pairing. Of the earlier ones nobody is.
+    "ALTER TABLE paired ADD COLUMN told INTEGER NOT NULL DEFAULT 1;",
 ];
 
 /// Opens or makes the file.
