@@ -364,3 +364,22 @@ async fn agent_none_acks_and_says_nothing() {
     assert!(running.ended().await.success());
     assert!(world.app.sent().unwrap().is_empty());
 }
+
+#[tokio::test]
+async fn a_database_that_is_held_for_a_moment_is_waited_for_and_then_named() {
+    let world = World::new().await;
+    let running = world.start(&[]);
+    world.app.wait_connections(1).await.unwrap();
+    world.app.say("user0001", "me").await.unwrap();
+    world.app.wait_sent(1).await.unwrap();
+    let code = waiting(&world)[0]["code"].as_str().unwrap().to_owned();
+    running.kill();
+    let file = world.dir.path().join("ddingtalk/ddingtalk.sqlite3");
+    let db = rusqlite::Connection::open(file).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (status, _, stderr) = tool(&world, &["pairing", "approve", &code]);
+    assert_eq!(status, Some(11), "{stderr}");
+    assert!(stderr.contains("locked"), "{stderr}");
+    db.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(tool(&world, &["pairing", "approve", &code]).0, Some(0));
+}
