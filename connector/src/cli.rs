@@ -34,7 +34,7 @@ enum Command {
     Dev(dev::Args),
     /// Connect the robot and keep it connected.
     Gateway(Box<gateway::Args>),
-    /// Strangers who asked to talk to a robot: list, approve, deny.
+    /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
     Pairing(pairing::Args),
     /// Who may talk to a robot.
     Policy(policy::Args),

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod file;
+mod nesting;
 mod section;
 
 use std::path::PathBuf;
@@ -125,6 +126,7 @@ pub fn credential(env: &dyn Environment) -> Result<Credential, ConfigError> {
     Ok(Credential {
         client_id: ClientId::new(client_id),
         client_secret: Secret::new(client_secret),
+        place: format!("{CLIENT_ID} and {CLIENT_SECRET}"),
     })
 }
 

@@ -31,4 +31,6 @@ pub struct Credential {
     pub client_id: ClientId,
     /// Secret half; goes into the bodies of `connections/open` and `oauth2/accessToken` only.
     pub client_secret: Secret,
+    /// Where a person finds both settings, for errors.
+    pub place: String,
 }

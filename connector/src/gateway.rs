@@ -36,7 +36,7 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument, error};
 
 use self::access::pairing::Pairing;
-use self::access::{Access, AccessPolicy};
+use self::access::{Access, AccessPolicy, DmPolicy};
 use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
@@ -122,7 +122,8 @@ impl Gateway {
         let recovered =
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
-        let pairing = Pairing::start(client_id.clone(), Arc::clone(&store)).await?;
+        let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
+        let pairs = config.access.dm == DmPolicy::Pairing;
         let access = Access::new(config.access, pairing.people());
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
@@ -153,6 +154,7 @@ impl Gateway {
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards));
         let pusher = Arc::new(pusher);
+        pairing.keep_fresh(pairs.then(|| Arc::clone(&pusher)));
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing };

@@ -20,10 +20,11 @@ mod fields;
 mod line;
 mod listener;
 mod message;
+mod metrics;
 mod server;
 mod status;
 mod turns;
 
 pub use desk::Desk;
 pub use listener::{Listener, ListenerError};
-pub use server::{Robot, Server};
+pub use server::{Linked, Robot, Server};

@@ -16,9 +16,9 @@ use crate::tls;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AgentArgs {
-    /// Who answers.
-    #[arg(long = "agent", value_enum, default_value = "echo")]
-    pub(super) kind: AgentKind,
+    /// Who answers [default: as the config file says, else echo].
+    #[arg(long = "agent", value_enum)]
+    kind: Option<AgentKind>,
     /// What the model is told before anything else (agent openai).
     #[arg(long, value_name = "TEXT", conflicts_with = "openai_system_prompt_file")]
     openai_system_prompt: Option<String>,
@@ -40,15 +40,22 @@ pub(super) struct AgentArgs {
 }
 
 impl AgentArgs {
-    /// The agent itself. `desk` is where an attached one gets its turns; `store` keeps what it remembers of its conversations with `client_id`.
+    /// Who answers an account for which the file says so, or does not.
+    pub(super) fn kind(&self, in_file: Option<AgentKind>) -> AgentKind {
+        self.kind.or(in_file).unwrap_or(AgentKind::Echo)
+    }
+
+    /// The agent itself. `desk` is where an attached one gets its turns; `store` keeps what it remembers of
+    /// its conversations with `client_id`.
     pub(super) fn build(
         &self,
+        kind: AgentKind,
         env: &dyn Environment,
         client_id: &ClientId,
         store: &Arc<dyn Store>,
         desk: &Arc<Desk>,
     ) -> Result<Arc<dyn Agent>, Failure> {
-        Ok(match self.kind {
+        Ok(match kind {
             AgentKind::Echo => Arc::new(Echo),
             AgentKind::None => Arc::new(Silent),
             AgentKind::Attach => Arc::new(Attach::new(Arc::clone(desk), self.agent_timeout)),

@@ -19,7 +19,7 @@ use crate::credential::{ClientId, Credential};
 use crate::gateway::access::AccessPolicy;
 use crate::gateway::cards::CardConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::link::{Desk, Listener, Robot, Server};
+use crate::link::{Desk, Linked, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
 use crate::store::Store;
@@ -70,13 +70,13 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.path().join(FILE))?);
     let client_id = ClientId::new(app.client_id());
     let desk = Desk::new(client_id.clone());
-    let agent = args.agent.build(&ProcessEnvironment, &client_id, &store, &desk)?;
+    let kind = args.agent.kind(None);
+    let agent = args.agent.build(kind, &ProcessEnvironment, &client_id, &store, &desk)?;
     let listener = Listener::bind(state_dir.path(), None).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
     let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
-    let robot =
-        Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), vitals: gateway.vitals() };
-    let link = Server::start(listener, vec![robot]);
+    let robot = Robot { desk, agent: kind, pusher: gateway.pusher(), vitals: gateway.vitals() };
+    let link = Server::start(listener, Arc::new(Linked::new(vec![robot])));
     let work = async {
         match args.say {
             Some(text) => tokio::select! {
@@ -114,6 +114,7 @@ fn config(
             credential: Credential {
                 client_id: ClientId::new(app.client_id()),
                 client_secret: Secret::new(app.client_secret()),
+                place: "the mock".to_owned(),
             },
             tls: tls::no_trust(),
             system_proxy: false,

@@ -1,27 +1,27 @@
 //! `ddingtalk gateway`: connect the robot and keep it connected.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use tracing::{error, info};
+use tracing::{Instrument, error, info};
 
 use super::access::{AccessArgs, state_dir};
 use super::agent::AgentArgs;
 use super::cards::CardArgs;
 use super::exit_code::{ExitCode, Failure};
-use super::robots::Robots;
+use super::robots::{Maker, Robots};
 use super::signals::Signals;
 use super::times::duration;
 use crate::config::accounts::{Account, Accounts, DEFAULT};
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::link::{Desk, Listener, Robot, Server};
+use crate::link::{Desk, Linked, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
-use crate::store::Store;
 use crate::store::sqlite::{FILE, SqliteStore};
+use crate::store::{Store, StoreError};
 use crate::stream::SessionConfig;
 use crate::{state_dir, telemetry, tls};
 
@@ -104,23 +104,31 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if let Some(file) = file {
         info!(accounts = accounts.len(), "the settings are those of {}", file.display());
     }
+    let linked = Arc::new(Linked::default());
+    let shared = Arc::new(Shared { args, endpoints, tls, state_dir, store, linked });
     let mut robots = Robots::new();
-    let mut linked = Vec::new();
     let alone = accounts.len() == 1;
+    let mut at_work = 0;
     for account in accounts {
         let span = Robots::span(&account.name, alone);
-        let starting = start(&args, account, &endpoints, &tls, &state_dir, &store);
-        match robots.add(span.clone(), starting).await {
-            Ok(robot) => linked.push(robot),
+        let desk = Desk::new(account.credential.client_id.clone());
+        let maker = OneRobot { shared: Arc::clone(&shared), account, desk };
+        let first = match maker.start().instrument(span.clone()).await {
+            Ok(gateway) => Some(gateway),
             Err(e) if alone => return Err(e),
-            Err(e) => span.in_scope(|| error!("the robot cannot start: {e}")),
-        }
+            Err(e) => {
+                span.in_scope(|| error!("the robot cannot start, and is tried again: {e}"));
+                None
+            }
+        };
+        at_work += usize::from(first.is_some());
+        robots.keep(span, maker, first);
     }
-    if robots.is_empty() {
+    if at_work == 0 {
         return Err(Failure::new(ExitCode::Failed, "no account could start; the log says why"));
     }
     info!(link = listener.address(), "agents can attach, and pushes be made");
-    let link = Server::start(listener, linked);
+    let link = Server::start(listener, Arc::clone(&shared.linked));
     tokio::select! {
         _ = signals.next() => {}
         failure = robots.failed() => return Err(failure),
@@ -133,60 +141,84 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts the robot of one account, which shares nothing with others but the store, by its `clientId`.
-async fn start(
-    args: &RunArgs,
+/// What the robots share.
+struct Shared {
+    args: RunArgs,
+    endpoints: Endpoints,
+    tls: Arc<rustls::ClientConfig>,
+    state_dir: PathBuf,
+    store: Arc<dyn Store>,
+    linked: Arc<Linked>,
+}
+
+/// The robot of one account, which shares nothing with others but the store, by its `clientId`.
+struct OneRobot {
+    shared: Arc<Shared>,
     account: Account,
-    endpoints: &Endpoints,
-    tls: &Arc<rustls::ClientConfig>,
-    state_dir: &Path,
-    store: &Arc<dyn Store>,
-) -> Result<(Gateway, Robot), Failure> {
-    let Account { name, credential, access } = account;
-    let state_dir =
-        if name == DEFAULT { state_dir.to_owned() } else { state_dir.join("accounts").join(&name) };
-    state_dir::prepare(&state_dir)?;
-    let desk = Desk::new(credential.client_id.clone());
-    let agent = args.agent.build(&ProcessEnvironment, &credential.client_id, store, &desk)?;
-    info!(
-        client_id = %credential.client_id,
-        openapi = %endpoints.openapi,
-        state_dir = %state_dir.display(),
-        agent = args.agent.kind.name(),
-        dm_policy = ?access.dm,
-        group_policy = ?access.group,
-        "starting"
-    );
-    let config = GatewayConfig {
-        openapi: OpenApiConfig {
-            endpoints: endpoints.clone(),
-            credential,
-            trusted: TrustedHosts::new(endpoints, args.allow_host.iter().cloned()),
-            tls: Arc::clone(tls),
-            system_proxy: true,
-            timeout: Duration::from_secs(10),
-            calls_per_second: args.calls_per_second,
-        },
-        session: SessionConfig {
-            ping_interval: args.ping_interval,
-            suspect_after: args.suspect_after,
-            renew_after: args.renew_after,
-            // The transport's own limit speaks first, since it knows what it waited for.
-            connect_timeout: args.handshake_timeout + Duration::from_secs(5),
-            ..SessionConfig::default()
-        },
-        handshake_timeout: args.handshake_timeout,
-        agent,
-        state_dir,
-        access,
-        show_thinking: !args.no_thinking,
-        delegate: args.delegate,
-        cards: args.cards.clone().into(),
-    };
-    let gateway = Gateway::start(config, Arc::clone(store)).await?;
-    let robot =
-        Robot { desk, agent: args.agent.kind, pusher: gateway.pusher(), vitals: gateway.vitals() };
-    Ok((gateway, robot))
+    /// An agent that is attached stays so when the robot is started again.
+    desk: Arc<Desk>,
+}
+
+impl Maker for OneRobot {
+    type Robot = Gateway;
+
+    async fn start(&self) -> Result<Gateway, Failure> {
+        let Shared { args, endpoints, tls, state_dir, store, linked } = &*self.shared;
+        let Account { name, credential, access, agent } = self.account.clone();
+        let state_dir = match name.as_str() {
+            DEFAULT => state_dir.clone(),
+            name => state_dir.join("accounts").join(name),
+        };
+        state_dir::prepare(&state_dir)?;
+        let kind = args.agent.kind(agent);
+        let desk = Arc::clone(&self.desk);
+        let agent =
+            args.agent.build(kind, &ProcessEnvironment, &credential.client_id, store, &desk)?;
+        info!(
+            client_id = %credential.client_id,
+            openapi = %endpoints.openapi,
+            state_dir = %state_dir.display(),
+            agent = kind.name(),
+            dm_policy = ?access.dm,
+            group_policy = ?access.group,
+            "starting"
+        );
+        let config = GatewayConfig {
+            openapi: OpenApiConfig {
+                endpoints: endpoints.clone(),
+                credential,
+                trusted: TrustedHosts::new(endpoints, args.allow_host.iter().cloned()),
+                tls: Arc::clone(tls),
+                system_proxy: true,
+                timeout: Duration::from_secs(10),
+                calls_per_second: args.calls_per_second,
+            },
+            session: SessionConfig {
+                ping_interval: args.ping_interval,
+                suspect_after: args.suspect_after,
+                renew_after: args.renew_after,
+                // The transport's own limit speaks first, since it knows what it waited for.
+                connect_timeout: args.handshake_timeout + Duration::from_secs(5),
+                ..SessionConfig::default()
+            },
+            handshake_timeout: args.handshake_timeout,
+            agent,
+            state_dir,
+            access,
+            show_thinking: !args.no_thinking,
+            delegate: args.delegate,
+            cards: args.cards.clone().into(),
+        };
+        let gateway = Gateway::start(config, Arc::clone(store)).await?;
+        let (pusher, vitals) = (gateway.pusher(), gateway.vitals());
+        linked.put(Robot { desk, agent: kind, pusher, vitals });
+        Ok(gateway)
+    }
+
+    /// Without the store nothing can be kept, whatever is started.
+    async fn is_hopeless(&self) -> bool {
+        self.shared.store.barrier().await == Err(StoreError::Closed)
+    }
 }
 
 /// Trusts what the system trusts. Plain HTTP everywhere needs no CA certificates, which a small image may

@@ -9,7 +9,8 @@ use serde_json::json;
 use super::access::{existing_store, state_dir};
 use super::exit_code::{ExitCode, Failure};
 use super::output;
-use crate::store::pairing::{CODE_LIFE_MS, PairingStore, Waiting};
+use crate::credential::ClientId;
+use crate::store::pairing::{CODE_LIFE_MS, PairedPerson, PairingStore, Waiting};
 use crate::unix_time::now_ms;
 
 #[derive(Debug, clap::Args)]
@@ -20,12 +21,14 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Who waits, with which code.
+    /// Who waits, with which code, and who is paired.
     List(Common),
     /// Let the stranger with this code in, from the next message on.
     Approve(Code),
     /// Turn the stranger with this code away; there is no other code for an hour.
     Deny(Code),
+    /// End the pairing of a person, who is a stranger again within a second.
+    Revoke(Person),
 }
 
 #[derive(Debug, clap::Args)]
@@ -47,25 +50,39 @@ struct Code {
     common: Common,
 }
 
+#[derive(Debug, clap::Args)]
+struct Person {
+    /// The userId, or the encrypted id of somebody without one.
+    #[arg(value_name = "USER")]
+    user: String,
+    /// With this app only; with all if not given.
+    #[arg(long, value_name = "ID")]
+    client_id: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
         Verb::List(common) => list(common).await,
         Verb::Approve(Code { code, common }) => decide(&code, true, common).await,
         Verb::Deny(Code { code, common }) => decide(&code, false, common).await,
+        Verb::Revoke(person) => revoke(person).await,
     }
 }
 
 async fn list(common: Common) -> Result<(), Failure> {
-    let requests = match existing_store(&state_dir(common.state_dir)?)? {
-        Some(store) => store.pairing_requests(now_ms()).await?,
-        None => Vec::new(),
+    let (requests, paired) = match existing_store(&state_dir(common.state_dir)?)? {
+        Some(store) => (store.pairing_requests(now_ms()).await?, store.everybody_paired().await?),
+        None => (Vec::new(), Vec::new()),
     };
     if common.json {
-        let rows: Vec<_> = requests.iter().map(row).collect();
-        return output::data(&json!(rows).to_string());
+        let waiting: Vec<_> = requests.iter().map(row).collect();
+        let paired: Vec<_> = paired.iter().map(person_row).collect();
+        return output::data(&json!({ "waiting": waiting, "paired": paired }).to_string());
     }
     if requests.is_empty() {
-        return output::data("nobody waits");
+        output::data("nobody waits")?;
     }
     for waiting in &requests {
         let request = &waiting.request;
@@ -73,10 +90,46 @@ async fn list(common: Common) -> Result<(), Failure> {
             "{}  {}  {}  until {}  {}",
             waiting.code,
             request.sender,
-            request.nick.as_deref().map_or("-".to_owned(), printable),
+            shown(request.nick.as_deref()),
             time(waiting.asked_at.saturating_add(CODE_LIFE_MS)),
             request.client_id,
         ))?;
+    }
+    for person in &paired {
+        output::data(&format!(
+            "paired    {}  {}  since {}  {}",
+            person.sender,
+            shown(person.nick.as_deref()),
+            time(person.approved_at),
+            person.client_id,
+        ))?;
+    }
+    Ok(())
+}
+
+async fn revoke(Person { user, client_id, common }: Person) -> Result<(), Failure> {
+    let user = user.trim().to_owned();
+    let client_id = client_id.map(ClientId::new);
+    let revoked = match existing_store(&state_dir(common.state_dir)?)? {
+        Some(store) => store.revoke_pairing(user.clone(), client_id).await?,
+        None => Vec::new(),
+    };
+    if revoked.is_empty() {
+        return Err(Failure::new(
+            ExitCode::Failed,
+            format!(
+                "nobody with the id {user:?} is paired; see `ddingtalk pairing list`, and allowFrom in the \
+                 config file"
+            ),
+        ));
+    }
+    if common.json {
+        let rows: Vec<_> = revoked.iter().map(person_row).collect();
+        return output::data(&json!(rows).to_string());
+    }
+    for person in &revoked {
+        let nick = shown(person.nick.as_deref());
+        output::data(&format!("revoked: {} ({nick}) of {}", person.sender, person.client_id))?;
     }
     Ok(())
 }
@@ -117,9 +170,24 @@ fn row(waiting: &Waiting) -> serde_json::Value {
     })
 }
 
+fn person_row(person: &PairedPerson) -> serde_json::Value {
+    json!({
+        "sender": person.sender,
+        "senderNick": person.nick,
+        "clientId": person.client_id.as_str(),
+        "approvedAt": person.approved_at,
+    })
+}
+
+fn shown(nick: Option<&str>) -> String {
+    nick.map_or("-".to_owned(), printable)
+}
+
 /// A name that people chose themselves must not move the cursor.
 fn printable(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).collect()
+    // Marks of direction would change what stands around it.
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    name.chars().filter(|c| !c.is_control() && !turns(*c)).collect()
 }
 
 fn time(unix_ms: i64) -> humantime::Rfc3339Timestamp {

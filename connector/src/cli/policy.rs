@@ -30,6 +30,9 @@ struct Test {
     /// Who writes: a userId, or the encrypted id of somebody without one.
     #[arg(long, value_name = "ID")]
     user: String,
+    /// The same person's encrypted id (senderId), if lists name it.
+    #[arg(long, value_name = "ID")]
+    sender_id: Option<String>,
     /// In which group (its conversationId); a direct chat if not given.
     #[arg(long, value_name = "ID")]
     chat: Option<String>,
@@ -95,10 +98,10 @@ fn verdict(test: &Test, account: &Account, is_paired: bool) -> serde_json::Value
         .chat
         .as_deref()
         .map_or(Chat::Direct, |id| Chat::Group { id, mentioned: test.mentioned });
-    let ruling = account.access.rule(&Contact { staff_id: user, sender_id: None, chat });
+    let contact = Contact { staff_id: user, sender_id: test.sender_id.as_deref(), chat };
+    let ruling = account.access.rule(&contact).knowing(is_paired);
     let (decision, reason) = match ruling.outcome {
         Outcome::Admit => ("admit", ruling.reason),
-        Outcome::Pair if is_paired => ("admit", "the sender was paired"),
         Outcome::Pair => ("pair", "the sender gets a code and no answer"),
         Outcome::Refuse => ("refuse", ruling.reason),
     };

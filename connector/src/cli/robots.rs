@@ -1,25 +1,64 @@
-//! The robots of one process: each has its own gateway, and none ends with another.
+//! The robots of one process: each has its own gateway, and none ends with another. One that fails is
+//! started again.
 
-use std::pin::Pin;
+use std::time::{Duration, Instant};
 
-use futures_util::future::{join_all, select_all};
-use tracing::{Instrument, Span, error, error_span};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{Instrument, Span, error, error_span, info};
 
 use super::exit_code::{ExitCode, Failure};
+use crate::backoff::Backoff;
 use crate::gateway::Gateway;
-use crate::link;
+
+/// Pauses before a robot is started again.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+/// A robot that worked for so long has the shortest pause again.
+const STABLE: Duration = Duration::from_secs(60);
+
+/// What is started, watched and stopped.
+pub(super) trait Work: Send + 'static {
+    /// Waits for an end that nobody asked for.
+    fn failed(&mut self) -> impl Future<Output = String> + Send;
+    /// Ends what is left then.
+    fn abort(self);
+    /// Ends in order; returns how many answers are unfinished.
+    fn stop(self) -> impl Future<Output = usize> + Send;
+}
+
+impl Work for Gateway {
+    fn failed(&mut self) -> impl Future<Output = String> + Send {
+        Self::failed(self)
+    }
+
+    fn abort(self) {
+        Self::abort(self);
+    }
+
+    fn stop(self) -> impl Future<Output = usize> + Send {
+        Self::stop(self)
+    }
+}
+
+/// How robots are made.
+pub(super) trait Maker: Send + 'static {
+    type Robot: Work;
+    /// Makes one more.
+    fn start(&self) -> impl Future<Output = Result<Self::Robot, Failure>> + Send;
+    /// Whether no start can succeed any more.
+    fn is_hopeless(&self) -> impl Future<Output = bool> + Send;
+}
 
 /// Robots at work.
-pub(super) struct Robots(Vec<Robot>);
-
-struct Robot {
-    gateway: Gateway,
-    span: Span,
+pub(super) struct Robots {
+    tasks: JoinSet<Result<usize, Failure>>,
+    stop: watch::Sender<bool>,
+    pauses: Backoff,
 }
 
 impl Robots {
     pub(super) fn new() -> Self {
-        Self(Vec::new())
+        Self { tasks: JoinSet::new(), stop: watch::Sender::new(false), pauses: PAUSES }
     }
 
     /// The span of an account's log lines; a robot that is alone needs none.
@@ -27,42 +66,182 @@ impl Robots {
         if alone { Span::none() } else { error_span!("account", name = account) }
     }
 
-    /// Starts one more; returns what the agent link needs of it.
-    pub(super) async fn add(
-        &mut self,
-        span: Span,
-        starting: impl Future<Output = Result<(Gateway, link::Robot), Failure>>,
-    ) -> Result<link::Robot, Failure> {
-        let (gateway, linked) = starting.instrument(span.clone()).await?;
-        self.0.push(Robot { gateway, span });
-        Ok(linked)
+    /// Keeps a robot at work, which `first` is or, if its start failed, will be.
+    pub(super) fn keep<M: Maker>(&mut self, span: Span, maker: M, first: Option<M::Robot>) {
+        let task = keep(maker, first, self.pauses, self.stop.subscribe());
+        self.tasks.spawn(task.instrument(span));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Waits until none is left, and says how the last one failed. A process that lives on without any
-    /// would look well to everybody.
+    /// Waits until nothing can go on, and says why. A process that lives on without any robot would
+    /// look well to everybody.
     pub(super) async fn failed(&mut self) -> Failure {
-        loop {
-            let ends = self.0.iter_mut().map(|robot| {
-                Box::pin(robot.gateway.failed())
-                    as Pin<Box<dyn Future<Output = String> + Send + '_>>
-            });
-            let (failure, index, _) = select_all(ends).await;
-            let Robot { gateway, span } = self.0.swap_remove(index);
-            gateway.abort();
-            if self.0.is_empty() {
-                return Failure::new(ExitCode::Failed, failure);
-            }
-            span.in_scope(|| error!("{failure}; the other accounts go on"));
+        match self.tasks.join_next().await {
+            Some(Ok(Err(failure))) => failure,
+            Some(Err(e)) => Failure::new(ExitCode::Failed, format!("a robot failed: {e}")),
+            Some(Ok(Ok(_))) | None => Failure::new(ExitCode::Failed, "no robot is left"),
         }
     }
 
     /// Stops all at the same time; returns how many answers are unfinished.
     pub(super) async fn stop(self) -> usize {
-        let stops = self.0.into_iter().map(|robot| robot.gateway.stop().instrument(robot.span));
-        join_all(stops).await.into_iter().sum()
+        self.stop.send_replace(true);
+        self.tasks.join_all().await.into_iter().flatten().sum()
+    }
+}
+
+async fn keep<M: Maker>(
+    maker: M,
+    first: Option<M::Robot>,
+    pauses: Backoff,
+    mut stop: watch::Receiver<bool>,
+) -> Result<usize, Failure> {
+    let mut failures = 0_u32;
+    let mut at_work = first;
+    loop {
+        let failure = match at_work.take() {
+            Some(mut robot) => {
+                let since = Instant::now();
+                let failure = tokio::select! {
+                    failure = robot.failed() => failure,
+                    () = stopped(&mut stop) => return Ok(robot.stop().await),
+                };
+                robot.abort();
+                if since.elapsed() >= STABLE {
+                    failures = 0;
+                }
+                Some(failure)
+            }
+            // That was said.
+            None => None,
+        };
+        if maker.is_hopeless().await {
+            let failure = failure.unwrap_or_else(|| "the robot cannot start".to_owned());
+            return Err(Failure::new(ExitCode::Failed, failure));
+        }
+        let pause = pauses.delay(failures, rand::random());
+        failures = failures.saturating_add(1);
+        if let Some(failure) = failure {
+            error!(delay_ms = pause.as_millis(), "{failure}; the robot is started again");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stopped(&mut stop) => return Ok(0),
+        }
+        match maker.start().await {
+            Ok(robot) => {
+                info!("the robot was started again");
+                at_work = Some(robot);
+            }
+            Err(e) => error!("the robot cannot start, and is tried again: {e}"),
+        }
+    }
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // Whoever could have asked is gone: the same.
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use super::*;
+
+    /// Robots that fail at once, until the one with the number `lasts`.
+    #[derive(Clone, Default)]
+    struct Fragile {
+        lasts: usize,
+        fails_to_start: bool,
+        hopeless_after: Option<usize>,
+        starts: Arc<AtomicUsize>,
+        aborted: Arc<AtomicUsize>,
+        up: Option<watch::Sender<usize>>,
+    }
+
+    struct Robot(usize, Fragile);
+
+    impl Work for Robot {
+        async fn failed(&mut self) -> String {
+            if self.0 < self.1.lasts {
+                return format!("robot {} failed", self.0);
+            }
+            if let Some(up) = &self.1.up {
+                up.send_replace(self.0);
+            }
+            std::future::pending().await
+        }
+
+        fn abort(self) {
+            self.1.aborted.fetch_add(1, SeqCst);
+        }
+
+        async fn stop(self) -> usize {
+            7
+        }
+    }
+
+    impl Maker for Fragile {
+        type Robot = Robot;
+
+        async fn start(&self) -> Result<Robot, Failure> {
+            let number = self.starts.fetch_add(1, SeqCst) + 1;
+            if self.fails_to_start && number < self.lasts {
+                return Err(Failure::new(ExitCode::Failed, "no"));
+            }
+            Ok(Robot(number, self.clone()))
+        }
+
+        async fn is_hopeless(&self) -> bool {
+            self.hopeless_after.is_some_and(|n| self.starts.load(SeqCst) >= n)
+        }
+    }
+
+    fn robots() -> Robots {
+        let pauses = Backoff::new(Duration::from_millis(1), Duration::from_millis(4));
+        Robots { pauses, ..Robots::new() }
+    }
+
+    #[tokio::test]
+    async fn a_robot_that_fails_or_cannot_start_is_started_until_it_lasts_and_its_neighbour_goes_on()
+     {
+        for fails_to_start in [false, true] {
+            let up = watch::Sender::new(0);
+            let fragile =
+                Fragile { lasts: 5, fails_to_start, up: Some(up.clone()), ..Fragile::default() };
+            let mut robots = robots();
+            let neighbour = Fragile::default();
+            let robot = neighbour.start().await.ok();
+            robots.keep(Span::none(), neighbour.clone(), robot);
+            robots.keep(Span::none(), fragile.clone(), None);
+            up.subscribe().wait_for(|number| *number == 5).await.unwrap();
+            assert_eq!(fragile.starts.load(SeqCst), 5);
+            assert_eq!(fragile.aborted.load(SeqCst), if fails_to_start { 0 } else { 4 });
+            assert_eq!(robots.stop().await, 14, "both were at work");
+            assert_eq!(neighbour.starts.load(SeqCst), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_started_where_there_is_no_hope() {
+        let fragile = Fragile { lasts: 9, hopeless_after: Some(3), ..Fragile::default() };
+        let mut robots = robots();
+        robots.keep(Span::none(), fragile.clone(), None);
+        assert_eq!(robots.failed().await.to_string(), "robot 3 failed");
+        assert_eq!(fragile.starts.load(SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_a_pause() {
+        let mut robots = Robots::new();
+        let fragile = Fragile { lasts: 1_000, ..Fragile::default() };
+        robots.keep(
+            Span::none(),
+            fragile,
+            Some(Robot(0, Fragile { lasts: 9, ..Fragile::default() })),
+        );
+        tokio::task::yield_now().await;
+        assert_eq!(robots.stop().await, 0);
     }
 }

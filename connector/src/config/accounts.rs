@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::section::Section;
+use super::section::{Section, Source, kind};
 use super::{CLIENT_ID, CLIENT_SECRET, ConfigError, Environment, file};
+use crate::agent::AgentKind;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::rate::Rate;
 use crate::gateway::access::{AccessPolicy, AllowList, DmPolicy, GroupPolicy, GroupRules};
@@ -35,6 +36,8 @@ pub struct Account {
     pub credential: Credential,
     /// Who may talk to it.
     pub access: AccessPolicy,
+    /// Who answers, where the file says so.
+    pub agent: Option<AgentKind>,
 }
 
 /// All robots.
@@ -49,7 +52,8 @@ pub struct Accounts {
 }
 
 /// Keys of the section, of an account, and of a group; and those that OpenClaw itself has there.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
+    "agent",
     "enabled",
     "clientId",
     "clientSecret",
@@ -100,58 +104,71 @@ impl Accounts {
             name: DEFAULT.to_owned(),
             credential: super::credential(env)?,
             access: AccessPolicy::default(),
+            agent: None,
         };
         Ok(Self { accounts: vec![account], file: None, warnings: Vec::new() })
     }
 
     fn from_file(env: &dyn Environment, path: PathBuf) -> Result<Self, ConfigError> {
-        let mut whole = file::read(&path)?;
-        let section = whole.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
+        let file::Whole { mut value, mut warnings } = file::read(&path)?;
+        let section = value.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
         let Some(section) = section else {
-            return Ok(Self { file: Some(path), ..Self::from_environment(env)? });
+            return Ok(Self { file: Some(path), warnings, ..Self::from_environment(env)? });
         };
-        let mut missing = Vec::new();
-        file::substitute(section, env, &mut missing);
-        let warning =
-            |name| format!("${{{name}}} in {} is not set, and stays as it is", path.display());
-        let warnings = RefCell::new(missing.into_iter().map(warning).collect());
-        let accounts = match section {
-            Value::Object(map) => read(env, &path, map, &warnings)?,
-            value => {
-                return Err(ConfigError::Setting {
-                    path: "channels.ddingtalk".to_owned(),
-                    file: path,
-                    value: if value.is_string() { "a text".to_owned() } else { value.to_string() },
-                    allowed: "an object { … }".to_owned(),
-                });
-            }
+        let mut variables = file::Variables::default();
+        file::substitute(section, env, &mut variables);
+        for name in variables.missing {
+            warnings
+                .push(format!("${{{name}}} in {} is not set, and stays as it is", path.display()));
+        }
+        let mut hidden = variables.values;
+        secrets(section, &mut hidden);
+        hidden.retain(|text| !text.is_empty());
+        let source = Source { file: &path, warnings: RefCell::new(warnings), hidden };
+        let Value::Object(map) = section else {
+            return Err(ConfigError::Setting {
+                path: SECTION.to_owned(),
+                file: path.clone(),
+                value: kind(section).to_owned(),
+                allowed: "an object { … }".to_owned(),
+            });
         };
-        Ok(Self { accounts, file: Some(path), warnings: warnings.into_inner() })
+        let accounts = read(env, &source, map)?;
+        let warnings = source.warnings.into_inner();
+        Ok(Self { accounts, file: Some(path), warnings })
+    }
+}
+
+const SECTION: &str = "channels.ddingtalk";
+
+/// Texts that are secrets by their name.
+fn secrets(value: &Value, found: &mut Vec<String>) {
+    let Value::Object(map) = value else { return };
+    for (key, value) in map {
+        match value {
+            Value::String(text) if key == "clientSecret" => found.push(text.trim().to_owned()),
+            value => secrets(value, found),
+        }
     }
 }
 
 fn read(
     env: &dyn Environment,
-    file: &Path,
+    source: &Source<'_>,
     map: &Map<String, Value>,
-    warnings: &RefCell<Vec<String>>,
 ) -> Result<Vec<Account>, ConfigError> {
-    let top = Section { file, path: "channels.ddingtalk".to_owned(), map, warnings };
+    let top = Section { source, path: SECTION.to_owned(), map, inherited: None };
     top.expect_keys(&[&SETTINGS[..], &["accounts", "rateLimit"]].concat(), &OPENCLAWS);
-    let disabled = |path: String| ConfigError::Setting {
-        path,
-        file: file.to_owned(),
-        value: "false".to_owned(),
-        allowed: "true for a robot to run".to_owned(),
-    };
+    let disabled = |key: &str| top.refuse(key, "false".to_owned(), "true for a robot to run");
     if top.flag("enabled")? == Some(false) {
-        return Err(disabled(top.path_of("enabled")));
+        return Err(disabled("enabled"));
     }
     let named = top.sections("accounts")?;
     let has = |key: &str| map.get(key).is_some_and(|value| !value.is_null());
     let mut accounts = Vec::new();
     // The environment's app is the default account, and so is the one at the top.
-    let at_top = has("clientId") || env.var(CLIENT_ID).is_some() || named.is_empty();
+    let in_env = env.var(CLIENT_ID).is_some_and(|id| !id.trim().is_empty());
+    let at_top = has("clientId") || has("clientSecret") || in_env || named.is_empty();
     if at_top && named.iter().all(|(name, _)| *name != DEFAULT) {
         accounts.push(account(DEFAULT, &top, credential(&top, Some(env))?)?);
     }
@@ -160,7 +177,7 @@ fn read(
         if !is_name(name) {
             return Err(ConfigError::Setting {
                 path: own.path.clone(),
-                file: file.to_owned(),
+                file: source.file.to_owned(),
                 value: format!("named {name:?}"),
                 allowed: "named with 1 to 32 letters, digits, - and _".to_owned(),
             });
@@ -177,14 +194,15 @@ fn read(
             merged.remove("clientSecret");
         }
         merged.extend(own.map.clone());
-        let section = own.at(own.path.clone(), &merged);
+        let inherited = Some((SECTION, own.map));
+        let section = Section { source, path: own.path.clone(), map: &merged, inherited };
         let env = (*name == DEFAULT).then_some(env);
         accounts.push(account(name, &section, credential(&section, env)?)?);
     }
     if accounts.is_empty() {
-        return Err(disabled(top.path_of("accounts.*.enabled")));
+        return Err(disabled("accounts.*.enabled"));
     }
-    no_app_twice(file, &accounts)?;
+    no_app_twice(source.file, &accounts)?;
     Ok(accounts)
 }
 
@@ -211,24 +229,29 @@ fn credential(
     section: &Section<'_>,
     env: Option<&dyn Environment>,
 ) -> Result<Credential, ConfigError> {
+    // Value and place.
     let one = |key: &'static str, variable: &str| {
         let from_env = env.and_then(|env| env.var(variable)).map(|value| value.trim().to_owned());
         if let Some(value) = from_env.filter(|value| !value.is_empty()) {
-            return Ok(value);
+            return Ok((value, variable.to_owned()));
         }
+        let path = section.path_of(key);
         let value = section.text(key)?.ok_or_else(|| ConfigError::MissingSetting {
-            path: section.path_of(key),
-            file: section.file.to_owned(),
+            path: path.clone(),
+            file: section.source.file.to_owned(),
         })?;
         if value.contains("${") {
             let shown = Value::String(value);
             return Err(section.wrong(key, &shown, "made of variables that are set"));
         }
-        Ok(value)
+        Ok((value, format!("{path} in {}", section.source.file.display())))
     };
+    let (client_id, id_place) = one("clientId", CLIENT_ID)?;
+    let (client_secret, secret_place) = one("clientSecret", CLIENT_SECRET)?;
     Ok(Credential {
-        client_id: ClientId::new(one("clientId", CLIENT_ID)?),
-        client_secret: Secret::new(one("clientSecret", CLIENT_SECRET)?),
+        client_id: ClientId::new(client_id),
+        client_secret: Secret::new(client_secret),
+        place: format!("{id_place} and {secret_place}"),
     })
 }
 
@@ -237,15 +260,23 @@ fn account(
     section: &Section<'_>,
     credential: Credential,
 ) -> Result<Account, ConfigError> {
-    let list = |key: &str| Ok(AllowList::new(section.ids(key)?.unwrap_or_default()));
+    let list = |key: &str| Ok(section.ids(key)?.map(AllowList::new));
     let mut access = AccessPolicy {
         dm: section.choice("dmPolicy")?.unwrap_or_default(),
-        allow_from: list("allowFrom")?,
+        allow_from: list("allowFrom")?.unwrap_or_default(),
         group: section.choice("groupPolicy")?.unwrap_or_default(),
         group_allow_from: list("groupAllowFrom")?,
         require_mention: section.flag("requireMention")?,
         ..AccessPolicy::default()
     };
+    if access.dm == DmPolicy::Open && !access.allow_from.is_empty() && !access.allow_from.is_all() {
+        let (open, list) = (section.path_of("dmPolicy"), section.path_of("allowFrom"));
+        let file = section.source.file.display();
+        section.source.warn(format!(
+            "{list} in {file} keeps nobody out, since {open} is open; for those on the list alone make it \
+             allowlist, else add \"*\""
+        ));
+    }
     for (id, group) in section.sections("groups")? {
         group.expect_keys(&GROUP, &OPENCLAWS_GROUP);
         let rules = GroupRules {
@@ -253,31 +284,37 @@ fn account(
             require_mention: group.flag("requireMention")?,
             allow_from: group.ids("allowFrom")?.map(AllowList::new),
         };
-        access.groups.insert(id.to_owned(), rules);
+        access.groups.insert(id.trim().to_owned(), rules);
     }
     if let Some(rate) = section.section("rateLimit")? {
         rate.expect_keys(&["messages", "seconds"], &[]);
         let needed = |key: &str| {
             rate.count(key)?.ok_or_else(|| ConfigError::MissingSetting {
                 path: rate.path_of(key),
-                file: rate.file.to_owned(),
+                file: rate.source.file.to_owned(),
             })
         };
         let per = Duration::from_secs(needed("seconds")?.into());
         access.rate = Some(Rate { messages: needed("messages")?, per });
     }
-    Ok(Account { name: name.to_owned(), credential, access })
+    let agent = section.choice("agent")?;
+    Ok(Account { name: name.to_owned(), credential, access, agent })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::OPENCLAW_STATE_DIR;
     use super::super::tests::env;
     use super::*;
 
     fn load(text: &str, vars: &[(&'static str, &'static str)]) -> Result<Accounts, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("openclaw.json"), text).unwrap();
+        let path = dir.path().join("openclaw.json");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
         let mut env = env(vars);
         let state = dir.path().to_str().unwrap().to_owned();
         env.0.insert(OPENCLAW_STATE_DIR, Box::leak(state.into_boxed_str()));
@@ -296,7 +333,7 @@ mod tests {
             "{APP} dmPolicy: 'allowlist', allowFrom: ['anna', 17], groupPolicy: 'open',
              groupAllowFrom: ['ben'], requireMention: false, rateLimit: {{ messages: 5, seconds: 60 }},
              groups: {{ 'cidA==': {{ enabled: false, requireMention: true, allowFrom: ['*'] }} }},
-             name: 'Our robot', streaming: {{}},"
+             agent: 'none', name: 'Our robot', streaming: {{}},"
         ))
         .unwrap();
         assert_eq!(read.warnings, Vec::<String>::new());
@@ -313,12 +350,113 @@ mod tests {
             dm: DmPolicy::Allowlist,
             allow_from: list(&["anna", "17"]),
             group: GroupPolicy::Open,
-            group_allow_from: list(&["ben"]),
+            group_allow_from: Some(list(&["ben"])),
             groups: [("cidA==".to_owned(), group)].into(),
             require_mention: Some(false),
             rate: Some(Rate { messages: 5, per: Duration::from_secs(60) }),
         };
         assert_eq!(account.access, expected);
+        assert_eq!(account.agent, Some(AgentKind::None));
+        assert!(account.credential.place.starts_with("channels.ddingtalk.clientId in /"));
+    }
+
+    #[test]
+    fn what_an_account_has_from_the_section_is_named_there() {
+        let sales = "accounts: { sales: { clientId: 'dingB', clientSecret: 'b' } }";
+        for (text, path) in [
+            ("dmPolicy: 'opn'", "channels.ddingtalk.dmPolicy in "),
+            ("groups: { c: { enabled: 7 } }", "channels.ddingtalk.groups.c.enabled in "),
+            ("allowFrom: [{}]", "channels.ddingtalk.allowFrom[0] in "),
+        ] {
+            let message = section(&format!("{text}, {sales}")).unwrap_err().to_string();
+            assert!(message.starts_with(path), "{message}");
+        }
+        let own =
+            section("accounts: { sales: { clientId: 'dingB', clientSecret: 'b', dmPolicy: 1 } }");
+        let message = own.unwrap_err().to_string();
+        assert!(message.starts_with("channels.ddingtalk.accounts.sales.dmPolicy in "), "{message}");
+        let odd = section(&format!("{APP} groups: {{ c: {{ colour: 1 }} }}, {sales}")).unwrap();
+        assert_eq!(odd.warnings.iter().filter(|w| w.contains("colour")).count(), 1, "{odd:?}");
+    }
+
+    #[test]
+    fn an_empty_variable_is_no_app_and_half_an_app_is_none() {
+        let text = "{ channels: { ddingtalk: { accounts: { a: { clientId: 'dingA', clientSecret: 'a' } } } } }";
+        let read = load(text, &[(CLIENT_ID, " ")]).unwrap();
+        assert_eq!(read.accounts.len(), 1);
+        let half = "clientSecret: 'x', accounts: { a: { clientId: 'dingA', clientSecret: 'a' } }";
+        let message = section(half).unwrap_err().to_string();
+        assert!(message.contains("channels.ddingtalk.clientId is missing"), "{message}");
+    }
+
+    #[test]
+    fn an_open_robot_with_an_allowlist_is_warned_of() {
+        let warnings = |text: &str| section(&format!("{APP} {text}")).unwrap().warnings;
+        let odd = warnings("dmPolicy: 'open', allowFrom: ['anna']");
+        assert!(odd.len() == 1 && odd[0].contains("channels.ddingtalk.allowFrom"), "{odd:?}");
+        for fine in ["dmPolicy: 'open'", "dmPolicy: 'open', allowFrom: ['anna', '*']"] {
+            assert_eq!(warnings(fine), Vec::<String>::new(), "{fine}");
+        }
+    }
+
+    fn any_json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            prop::sample::select(vec![
+                "",
+                " ",
+                "*",
+                "open",
+                "allowlist",
+                "anna",
+                "${SECRET}",
+                "${N}"
+            ])
+            .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 5, |inner| {
+            let keys: Vec<_> = SETTINGS
+                .iter()
+                .chain(&GROUP)
+                .chain(&["accounts", "rateLimit", "default"])
+                .collect();
+            let key = prop::sample::select(keys).prop_map(|key| (*key).to_owned());
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map(key, inner, 0..6)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_anywhere_panics_or_shows_a_secret(sections in prop::collection::vec(any_json(), 1..3)) {
+            let mut whole = serde_json::json!({
+                "clientId": "dingA", "clientSecret": "${SECRET}", "accounts": { "a": {} }
+            });
+            for section in &sections {
+                if let Value::Object(map) = section {
+                    whole.as_object_mut().unwrap().extend(map.clone());
+                }
+            }
+            let text = serde_json::json!({ "channels": { "ddingtalk": whole } }).to_string();
+            match load(&text, &[("SECRET", "s3cr3t")]) {
+                Ok(read) => {
+                    prop_assert!(!read.accounts.is_empty());
+                    let shown = format!("{:?}", read.warnings);
+                    prop_assert!(!shown.contains("s3cr3t"), "{}", shown);
+                }
+                Err(e) => {
+                    let message = e.to_string();
+                    prop_assert!(message.contains("ddingtalk") || message.contains("clientId"), "{}", message);
+                    prop_assert!(!message.contains("s3cr3t"), "{}", message);
+                }
+            }
+        }
     }
 
     #[test]
@@ -354,7 +492,22 @@ mod tests {
             ),
             ("allowFrom: 'anna'", "channels.ddingtalk.allowFrom|\"anna\"|a list of ids"),
             ("groups: { cid: { enabled: 'no' } }", "groups.cid.enabled|\"no\"|true or false"),
-            ("groups: []", "ddingtalk.groups|[]|an object"),
+            ("groups: []", "ddingtalk.groups|a list|an object"),
+            ("allowFrom: ['anna', 12.5]", "channels.ddingtalk.allowFrom[1]|12.5|an id in quotes"),
+            ("groupAllowFrom: [' ']", "channels.ddingtalk.groupAllowFrom[0]|an id in quotes"),
+            (
+                "allowFrom: [123456789012345678901]",
+                "channels.ddingtalk.allowFrom[0]|an id in quotes",
+            ),
+            ("accounts: { a: 's3cr3t' }", "accounts.a|a text|an object"),
+            ("rateLimit: 's3cr3t'", "channels.ddingtalk.rateLimit|a text|an object"),
+            (
+                "clientId: { clientSecret: 's3cr3t' }",
+                "channels.ddingtalk.clientId|an object|a text",
+            ),
+            ("dmPolicy: 'x${SECRET}'", "channels.ddingtalk.dmPolicy|***|pairing"),
+            ("groupPolicy: ['s3cr3t']", "channels.ddingtalk.groupPolicy|a list|open"),
+            ("agent: 'claude'", "channels.ddingtalk.agent|claude|echo"),
             ("rateLimit: { messages: 0, seconds: 1 }", "rateLimit.messages|0|at least 1"),
             ("rateLimit: { messages: 1 }", "rateLimit.seconds|is missing"),
             ("enabled: false", "channels.ddingtalk.enabled|false"),

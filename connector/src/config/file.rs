@@ -1,9 +1,13 @@
 //! OpenClaw's config file: JSON5, with `$include` and `${VARIABLE}`.
 
+use std::fs::{File, Metadata};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use json5::ErrorCode;
 use serde_json::{Map, Value};
 
+use super::nesting::{DEEPEST, too_deep};
 use super::{ConfigError, Environment, OPENCLAW_STATE_DIR};
 
 /// Names the file instead of `~/.openclaw/openclaw.json`.
@@ -11,6 +15,8 @@ pub const OPENCLAW_CONFIG_PATH: &str = "OPENCLAW_CONFIG_PATH";
 
 /// Files that include each other at most so deep, as with OpenClaw.
 const DEPTH: usize = 10;
+/// Files that are read at most: ten levels of them can be very many.
+const FILES: usize = 100;
 /// Bytes of a file; a longer one is no config.
 const LONGEST: u64 = 8 << 20;
 
@@ -23,34 +29,156 @@ pub fn path(env: &dyn Environment) -> Option<PathBuf> {
         .or_else(|| set("HOME").map(|home| home.join(".openclaw").join("openclaw.json")))
 }
 
-/// Reads a file and what it includes. Variables are not looked at yet.
-pub(super) fn read(path: &Path) -> Result<Value, ConfigError> {
-    included(path, 1)
+/// A file with all that it includes. Variables are not looked at yet.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) value: Value,
+    /// What is odd about the files, one sentence each.
+    pub(super) warnings: Vec<String>,
 }
 
-fn included(path: &Path, depth: usize) -> Result<Value, ConfigError> {
-    let problem = |problem: String| ConfigError::File { path: path.to_owned(), problem };
-    let length =
-        std::fs::metadata(path).map_err(|e| problem(format!("cannot be read: {e}")))?.len();
-    if length > LONGEST {
-        return Err(problem(format!("has {length} bytes, more than {LONGEST}")));
+/// Reads a file and what it includes.
+pub(super) fn read(path: &Path) -> Result<Whole, ConfigError> {
+    let mut reader = Reader::default();
+    let value = reader.file(path, 1)?;
+    Ok(Whole { value, warnings: reader.warnings })
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    files: usize,
+    warnings: Vec<String>,
+}
+
+impl Reader {
+    fn file(&mut self, path: &Path, depth: usize) -> Result<Value, ConfigError> {
+        let problem = |problem: String| ConfigError::File { path: path.to_owned(), problem };
+        let unreadable = |e: std::io::Error| problem(format!("cannot be read: {e}"));
+        self.files += 1;
+        if self.files > FILES {
+            return Err(problem(format!("is one of more than {FILES} files that are included")));
+        }
+        let file = File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
+        let mut text = String::new();
+        // A pipe or device does not know its length.
+        file.take(LONGEST + 1).read_to_string(&mut text).map_err(unreadable)?;
+        if text.len() as u64 > LONGEST {
+            return Err(problem(format!("has more than {LONGEST} bytes")));
+        }
+        // Some editors put a byte order mark before the text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if let Some(line) = too_deep(text) {
+            return Err(problem(format!("is nested more than {DEEPEST} deep in line {line}")));
+        }
+        let value: Value = json5::from_str(text).map_err(|e| problem(no_json5(&e)))?;
+        if is_open_to_others(&metadata) && holds_secret(&value) {
+            self.warnings.push(format!(
+                "{0} holds a clientSecret, and other users of this machine may read it; chmod 600 {0}, or \
+                 put ${{VARIABLE}} in the secret's place",
+                path.display()
+            ));
+        }
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let included = resolve(value, &mut |name| {
+            if depth >= DEPTH {
+                return Err(problem(format!("includes {name} more than {DEPTH} files deep")));
+            }
+            self.file(&folder.join(name), depth + 1)
+        });
+        included.map_err(|e| match e {
+            Include::Failed(e) => e,
+            Include::Wrong => {
+                problem("has an $include that is neither a file name nor a list of them".to_owned())
+            }
+        })
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|e| problem(format!("cannot be read: {e}")))?;
-    let value: Value = json5::from_str(&text).map_err(|e| problem(format!("is no JSON5: {e}")))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    resolve(value, &|name| {
-        if depth >= DEPTH {
-            return Err(problem(format!("includes {name} more than {DEPTH} files deep")));
+}
+
+/// Where and why, without a word of the file, in which secrets stand.
+fn no_json5(e: &json5::Error) -> String {
+    let at = e
+        .position()
+        .map_or(String::new(), |at| format!(" in line {}, column {}", at.line + 1, at.column + 1));
+    let why = match e.code() {
+        Some(ErrorCode::LeadingZero) => {
+            ": a number cannot begin with 0; put ids in quotes, or they lose it".to_owned()
         }
-        included(&folder.join(name), depth + 1)
-    })
-    .map_err(|e| match e {
-        Include::Failed(e) => e,
-        Include::Wrong => {
-            problem("has an $include that is neither a file name nor a list of them".to_owned())
+        Some(code) => format!(": {code}"),
+        None => String::new(),
+    };
+    format!("is no JSON5{at}{why}")
+}
+
+/// Whether group or others may read a file.
+fn is_open_to_others(metadata: &Metadata) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    metadata.permissions().mode() & 0o044 != 0
+}
+
+fn holds_secret(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_secret),
+        Value::Object(map) => map.iter().any(|(key, value)| match value {
+            Value::String(text) => key == "clientSecret" && !text.contains("${"),
+            value => holds_secret(value),
+        }),
+        _ => false,
+    }
+}
+
+/// A setting of `channels.ddingtalk` as it stands in the file, secrets masked; `None` if it is not set.
+/// `setting` is its path, with `channels.ddingtalk.` before it or not; empty for all of them.
+pub fn setting(path: &Path, setting: &str) -> Result<Option<Value>, ConfigError> {
+    let mut whole = read(path)?.value;
+    let Some(section) = whole.get_mut("channels").and_then(|all| all.get_mut("ddingtalk")) else {
+        return Ok(None);
+    };
+    mask(section);
+    let inner = setting.strip_prefix("channels.ddingtalk").unwrap_or(setting);
+    Ok(find(section, inner.strip_prefix('.').unwrap_or(inner)).cloned())
+}
+
+fn find<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    if path.is_empty() {
+        return Some(value);
+    }
+    // Ids are keys, too, and may hold dots.
+    let rest = |key: &str| {
+        let rest = path.strip_prefix(key)?;
+        if rest.is_empty() { Some(rest) } else { rest.strip_prefix('.') }
+    };
+    match value {
+        Value::Object(map) => {
+            map.iter().find_map(|(key, value)| rest(key).and_then(|rest| find(value, rest)))
         }
-    })
+        Value::Array(items) => (items.iter().enumerate())
+            .find_map(|(n, value)| rest(&n.to_string()).and_then(|rest| find(value, rest))),
+        _ => None,
+    }
+}
+
+/// Masks what is called a secret, unless all of it is a variable's name.
+fn mask(value: &mut Value) {
+    let is_variable = |value: &Value| {
+        let text = value.as_str().and_then(|text| text.strip_prefix("${")?.strip_suffix('}'));
+        text.is_some_and(is_name)
+    };
+    let is_secret = |key: &str| {
+        let key = key.to_lowercase();
+        ["secret", "token", "password", "key"].iter().any(|word| key.contains(word))
+    };
+    match value {
+        Value::Object(map) => map.iter_mut().for_each(|(key, value)| {
+            if is_secret(key) && !value.is_null() && !is_variable(value) {
+                *value = "***".into();
+            } else {
+                mask(value);
+            }
+        }),
+        Value::Array(items) => items.iter_mut().for_each(mask),
+        _ => {}
+    }
 }
 
 enum Include {
@@ -61,7 +189,7 @@ enum Include {
 /// Replaces every `$include` by the file; what stands beside it wins.
 fn resolve(
     value: Value,
-    read: &dyn Fn(&str) -> Result<Value, ConfigError>,
+    read: &mut dyn FnMut(&str) -> Result<Value, ConfigError>,
 ) -> Result<Value, Include> {
     Ok(match value {
         Value::Array(items) => Value::Array(
@@ -110,18 +238,27 @@ fn merge(under: &mut Value, over: Value) {
     }
 }
 
+/// What became of variables.
+#[derive(Debug, Default)]
+pub(super) struct Variables {
+    /// Names of those that are not set.
+    pub(super) missing: Vec<String>,
+    /// Values of those that are.
+    pub(super) values: Vec<String>,
+}
+
 /// Replaces `${NAME}` in every text by the variable; `$${NAME}` stands for itself without the first
-/// dollar sign. The names of those that are not set, which stay as they are, are added to `missing`.
-pub(super) fn substitute(value: &mut Value, env: &dyn Environment, missing: &mut Vec<String>) {
+/// dollar sign. Those that are not set stay as they are.
+pub(super) fn substitute(value: &mut Value, env: &dyn Environment, variables: &mut Variables) {
     match value {
-        Value::String(text) => *text = substituted(text, env, missing),
-        Value::Array(items) => items.iter_mut().for_each(|item| substitute(item, env, missing)),
-        Value::Object(map) => map.values_mut().for_each(|value| substitute(value, env, missing)),
+        Value::String(text) => *text = substituted(text, env, variables),
+        Value::Array(items) => items.iter_mut().for_each(|item| substitute(item, env, variables)),
+        Value::Object(map) => map.values_mut().for_each(|value| substitute(value, env, variables)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-fn substituted(text: &str, env: &dyn Environment, missing: &mut Vec<String>) -> String {
+fn substituted(text: &str, env: &dyn Environment, variables: &mut Variables) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -143,9 +280,10 @@ fn substituted(text: &str, env: &dyn Environment, missing: &mut Vec<String>) -> 
         out.push_str(before);
         if let Some(value) = env.var(name) {
             out.push_str(&value);
+            variables.values.push(value);
         } else {
             out.push_str(whole);
-            missing.push(name.to_owned());
+            variables.missing.push(name.to_owned());
         }
     }
     out + rest
@@ -173,10 +311,10 @@ mod tests {
             ("你${A}好", "你1好", ""),
         ] {
             let mut value = serde_json::json!({ "x": [text] });
-            let mut missing = Vec::new();
-            substitute(&mut value, &env, &mut missing);
+            let mut variables = Variables::default();
+            substitute(&mut value, &env, &mut variables);
             assert_eq!(value["x"][0], expected);
-            assert_eq!(missing.join(","), unset, "{text}");
+            assert_eq!(variables.missing.join(","), unset, "{text}");
         }
     }
 
@@ -189,7 +327,7 @@ mod tests {
         std::fs::create_dir(dir.path().join("sub")).unwrap();
         write("sub/c.json5", "{ deep: { q: 2 }, list: [3], more: { $include: './d.json5' } }");
         write("sub/d.json5", "'text'");
-        let value = read(&dir.path().join("a.json5")).unwrap();
+        let value = read(&dir.path().join("a.json5")).unwrap().value;
         let expected = serde_json::json!({ "x": {
             "own": 1, "deep": { "p": 1, "q": 2 }, "list": [3], "more": "text"
         } });
@@ -205,10 +343,75 @@ mod tests {
             ("{ $include: 'none.json' }", "none.json cannot be read"),
             ("{ $include: 7 }", "neither a file name nor a list"),
             ("{ $include: 'a.json' }", "more than 10 files deep"),
+            ("{ a: { $include: 'a.json' } }", "more than 10 files deep"),
+            ("{ $include: ['b.json', 'b.json', 'b.json', 'b.json'] }", "more than 100 files"),
+            ("{ a: 's3cr3t' 's3cr3t' }", "is no JSON5 in line 1, column 15"),
+            ("{ a: 's3cr3t\n' }", "is no JSON5 in line 1"),
+            ("{\r\n allowFrom: [0123] }", "cannot begin with 0; put ids in quotes"),
+            ("{ s3cr3t }", "is no JSON5"),
+            (&"[".repeat(1 << 20), "is nested more than 64 deep in line 1"),
+            (&" ".repeat(9 << 20), "has more than 8388608 bytes"),
         ] {
+            // Three levels, and each includes the next one many times.
+            let many =
+                |name: &str| format!("{{ $include: [{}] }}", format!("'{name}',").repeat(20));
+            std::fs::write(dir.path().join("b.json"), many("c.json")).unwrap();
+            std::fs::write(dir.path().join("c.json"), many("d.json")).unwrap();
+            std::fs::write(dir.path().join("d.json"), "{}").unwrap();
             std::fs::write(&path, text).unwrap();
             let message = read(&path).unwrap_err().to_string();
-            assert!(message.contains(part), "{message}");
+            assert!(message.contains(part), "{part}: {message}");
+            assert!(!message.contains("s3cr3t"), "{message}");
         }
+    }
+
+    #[test]
+    fn marks_comments_line_ends_and_trailing_commas_are_no_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        let text =
+            "\u{feff}// 你好\r\n{ a: 1,\r\n 'b': [1, 2,], /* { */ \"c\": 'x\\\ny', a: 2, }\r\n";
+        std::fs::write(&path, text).unwrap();
+        let expected = serde_json::json!({ "a": 2, "b": [1, 2], "c": "xy" });
+        assert_eq!(read(&path).unwrap().value, expected);
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_warned_of() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        std::fs::write(&path, "{ x: [{ clientSecret: 's3cr3t' }] }").unwrap();
+        for (mode, warnings) in [(0o600, 0), (0o640, 1), (0o604, 1)] {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+            let warned = read(&path).unwrap().warnings;
+            assert_eq!(warned.len(), warnings, "{mode:o}");
+            assert!(warned.iter().all(|w| w.contains("chmod 600") && !w.contains("s3cr3t")));
+        }
+        std::fs::write(&path, "{ clientSecret: '${SECRET}' }").unwrap();
+        assert!(read(&path).unwrap().warnings.is_empty());
+    }
+
+    #[test]
+    fn a_setting_is_found_by_its_path_and_secrets_are_masked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.json");
+        let text = "{ channels: { ddingtalk: { clientSecret: 's3cr3t', apiKey: ['s3cr3t'], allowFrom: ['a'],
+            groups: { 'a.b': { enabled: true } }, accounts: { x: { clientSecret: '${X}' } } } } }";
+        std::fs::write(&path, text).unwrap();
+        for (wanted, expected) in [
+            ("clientSecret", "\"***\""),
+            ("apiKey", "\"***\""),
+            ("channels.ddingtalk.allowFrom.0", "\"a\""),
+            ("groups.a.b.enabled", "true"),
+            ("accounts", r#"{"x":{"clientSecret":"${X}"}}"#),
+            ("none", ""),
+            ("groups.a", ""),
+        ] {
+            let found = setting(&path, wanted).unwrap();
+            assert_eq!(found.map_or(String::new(), |v| v.to_string()), expected, "{wanted}");
+        }
+        let all = setting(&path, "channels.ddingtalk").unwrap().unwrap().to_string();
+        assert!(all.contains("groups") && !all.contains("s3cr3t"), "{all}");
     }
 }

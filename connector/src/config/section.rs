@@ -13,13 +13,33 @@ const SHOWN: usize = 60;
 /// Letters by which an unknown key may differ from the one that was meant.
 const MISSPELLED: usize = 2;
 
+/// Where sections come from.
+pub(super) struct Source<'a> {
+    pub(super) file: &'a Path,
+    /// What is odd, one sentence each.
+    pub(super) warnings: RefCell<Vec<String>>,
+    /// Texts that no error may show.
+    pub(super) hidden: Vec<String>,
+}
+
+impl Source<'_> {
+    pub(super) fn warn(&self, warning: String) {
+        let mut warnings = self.warnings.borrow_mut();
+        // What accounts have in common is read for each of them.
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+    }
+}
+
 /// One object of the file.
 pub(super) struct Section<'a> {
-    pub(super) file: &'a Path,
+    pub(super) source: &'a Source<'a>,
     /// `channels.ddingtalk` and so on.
     pub(super) path: String,
     pub(super) map: &'a Map<String, Value>,
-    pub(super) warnings: &'a RefCell<Vec<String>>,
+    /// Where the rest of `map` stands, if not all of it is this object's own, and what is.
+    pub(super) inherited: Option<(&'a str, &'a Map<String, Value>)>,
 }
 
 impl<'a> Section<'a> {
@@ -28,18 +48,38 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn path_of(&self, key: &str) -> String {
-        format!("{}.{key}", self.path)
+        let name = key.split('[').next().unwrap_or(key);
+        let path = match self.inherited {
+            Some((elsewhere, own)) if self.map.contains_key(name) && !own.contains_key(name) => {
+                elsewhere
+            }
+            _ => &self.path,
+        };
+        format!("{path}.{key}")
     }
 
     /// A value that will not do.
     pub(super) fn wrong(&self, key: &str, value: &Value, allowed: &str) -> ConfigError {
+        let is_hidden = |text: &str| self.source.hidden.iter().any(|hidden| text.contains(hidden));
         let value = match value {
             _ if key == "clientSecret" => "***".to_owned(),
+            // What stands in it may be meant for another place.
+            Value::Object(_) | Value::Array(_) => kind(value).to_owned(),
+            Value::String(text) if is_hidden(text) => "***".to_owned(),
             value => value.to_string().chars().take(SHOWN).collect(),
         };
+        self.refuse(key, value, allowed)
+    }
+
+    /// As [`wrong`](Self::wrong), where not even a short value is to be shown.
+    fn wrong_kind(&self, key: &str, value: &Value, allowed: &str) -> ConfigError {
+        self.refuse(key, kind(value).to_owned(), allowed)
+    }
+
+    pub(super) fn refuse(&self, key: &str, value: String, allowed: &str) -> ConfigError {
         ConfigError::Setting {
             path: self.path_of(key),
-            file: self.file.to_owned(),
+            file: self.source.file.to_owned(),
             value,
             allowed: allowed.to_owned(),
         }
@@ -60,8 +100,8 @@ impl<'a> Section<'a> {
                 Some(nearest) => format!("did you mean {nearest}?"),
                 None => "it is ignored".to_owned(),
             };
-            let (path, file) = (self.path_of(key), self.file.display());
-            self.warnings.borrow_mut().push(format!("{path} in {file} is not known; {advice}"));
+            let (path, file) = (self.path_of(key), self.source.file.display());
+            self.source.warn(format!("{path} in {file} is not known; {advice}"));
         }
     }
 
@@ -102,21 +142,25 @@ impl<'a> Section<'a> {
     /// A list of ids; numbers stand for their digits.
     pub(super) fn ids(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
         let Some(value) = self.get(key) else { return Ok(None) };
-        let id = |item: &Value| match item {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) if !number.is_f64() => Some(number.to_string()),
-            _ => None,
+        let Some(items) = value.as_array() else {
+            return Err(self.wrong(key, value, "a list of ids in quotes, such as [\"user01\"]"));
         };
-        let ids = value.as_array().and_then(|items| items.iter().map(id).collect());
-        ids.map(Some)
-            .ok_or_else(|| self.wrong(key, value, "a list of ids in quotes, such as [\"user01\"]"))
+        let id = |(n, item): (usize, &Value)| match item {
+            Value::String(text) if !text.trim().is_empty() => Ok(text.clone()),
+            Value::Number(number) if number.is_u64() => Ok(number.to_string()),
+            // An empty one would make a list of nobody an empty list.
+            item => {
+                Err(self.wrong(&format!("{key}[{n}]"), item, "an id in quotes, such as \"user01\""))
+            }
+        };
+        items.iter().enumerate().map(id).collect::<Result<_, _>>().map(Some)
     }
 
     pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Object(map)) => Ok(Some(self.at(self.path_of(key), map))),
-            Some(value) => Err(self.wrong(key, value, "an object { … }")),
+            Some(value) => Err(self.wrong_kind(key, value, "an object { … }")),
         }
     }
 
@@ -131,10 +175,19 @@ impl<'a> Section<'a> {
     }
 
     /// Another object of the same file.
-    pub(super) fn at<'b>(&self, path: String, map: &'b Map<String, Value>) -> Section<'b>
-    where
-        'a: 'b,
-    {
-        Section { file: self.file, path, map, warnings: self.warnings }
+    pub(super) fn at(&self, path: String, map: &'a Map<String, Value>) -> Section<'a> {
+        Section { source: self.source, path, map, inherited: None }
+    }
+}
+
+/// What a value is, without showing it.
+pub(super) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
     }
 }

@@ -9,13 +9,13 @@ pub mod policy;
 pub mod rate;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use self::pairing::{PairedPeople, Stranger};
 pub use self::policy::{
     AccessPolicy, AllowList, Chat, Contact, DmPolicy, GroupPolicy, GroupRules, Outcome, Ruling,
 };
-use self::rate::{Rated, SenderRates};
+use self::rate::{Rate, Rated, SenderRates};
 use crate::protocol::{BotMessage, ConversationType, SenderId, SenderStaffId};
 
 /// What becomes of a message.
@@ -37,16 +37,32 @@ pub(super) struct Access {
     policy: AccessPolicy,
     paired: Arc<PairedPeople>,
     rates: Option<SenderRates>,
+    /// Messages of each stranger that are kept, so that the store decides on them.
+    strangers: SenderRates,
 }
+
+/// So many messages of a stranger are kept; of the others what is known of pairings decides, which may
+/// be a second old. A stranger must not fill the disk.
+const OF_STRANGERS: Rate = Rate { messages: 5, per: Duration::from_secs(600) };
 
 impl Access {
     pub(super) fn new(policy: AccessPolicy, paired: Arc<PairedPeople>) -> Self {
         let rates = policy.rate.map(SenderRates::new);
-        Self { policy, paired, rates }
+        Self { policy, paired, rates, strangers: SenderRates::new(OF_STRANGERS) }
     }
 
     /// Decides, and writes the audit line, unless that is left to the pairing.
     pub(super) fn decide(&mut self, message: &BotMessage, now: Instant) -> Decision {
+        self.judge(message, Some(now))
+    }
+
+    /// The same message is judged again after a restart: it is not counted twice.
+    pub(super) fn decide_again(&mut self, message: &BotMessage) -> Decision {
+        self.judge(message, None)
+    }
+
+    /// Counts the message if `now` is given.
+    fn judge(&mut self, message: &BotMessage, now: Option<Instant>) -> Decision {
         let mut ruling = if message.is_own() {
             Ruling::refuse("own", "it is the robot's own")
         } else {
@@ -58,9 +74,18 @@ impl Access {
                 return Decision::Ignore;
             };
             if !self.paired.contains(&stranger.id) {
+                let rated = now.map(|now| self.strangers.take(&stranger.id, now));
+                if let Some(Rated::Over { .. }) = rated {
+                    audit::refused(
+                        message,
+                        "dmPolicy=pairing",
+                        "the sender is not paired, and writes too much",
+                    );
+                    return Decision::Ignore;
+                }
                 return Decision::Pairing(stranger);
             }
-            ruling = Ruling::admit("dmPolicy=pairing", "the sender was paired");
+            ruling = ruling.knowing(true);
         }
         if ruling.outcome != Outcome::Admit {
             audit::refused(message, &ruling.rule, ruling.reason);
@@ -78,17 +103,9 @@ impl Access {
         }
     }
 
-    /// The same message is judged again after a restart: it is not counted twice.
-    pub(super) fn decide_again(&mut self, message: &BotMessage, now: Instant) -> Decision {
-        let rates = self.rates.take();
-        let decision = self.decide(message, now);
-        self.rates = rates;
-        decision
-    }
-
-    fn rated(&mut self, message: &BotMessage, now: Instant) -> Rated {
-        match (&mut self.rates, peer(message)) {
-            (Some(rates), Some(peer)) => rates.take(peer, now),
+    fn rated(&mut self, message: &BotMessage, now: Option<Instant>) -> Rated {
+        match (&mut self.rates, peer(message), now) {
+            (Some(rates), Some(peer), Some(now)) => rates.take(peer, now),
             _ => Rated::Within,
         }
     }
@@ -120,9 +137,9 @@ fn contact(message: &BotMessage) -> Contact<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use clap::ValueEnum;
+    use proptest::prelude::*;
 
-    use super::rate::Rate;
     use super::*;
 
     fn message(json: &serde_json::Value) -> BotMessage {
@@ -163,6 +180,25 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_who_floods_is_asked_about_a_few_times_only() {
+        let mut access = access(AccessPolicy::default());
+        let (direct, start) = (message(&serde_json::json!({})), Instant::now());
+        let other = message(&serde_json::json!({ "senderStaffId": "user0002" }));
+        let asked = |decision: &Decision| matches!(decision, Decision::Pairing(_));
+        let decisions: Vec<_> = (0..1_000).map(|_| access.decide(&direct, start)).collect();
+        assert_eq!(decisions.iter().filter(|decision| asked(decision)).count(), 5);
+        assert_eq!(decisions[999], Decision::Ignore);
+        assert!(asked(&access.decide(&other, start)), "another one is heard");
+        assert!(asked(&access.decide_again(&direct)), "what was kept is judged");
+        assert!(
+            asked(&access.decide(&direct, start + Duration::from_secs(120))),
+            "once in a while"
+        );
+        access.paired.replace(["user0001".to_owned()].into());
+        assert_eq!(access.decide(&direct, start), Decision::Admit);
+    }
+
+    #[test]
     fn who_writes_too_much_is_told_once_and_a_restart_counts_nothing_twice() {
         let rate = Rate { messages: 1, per: Duration::from_secs(60) };
         let mut access = access(AccessPolicy { rate: Some(rate), ..AccessPolicy::open() });
@@ -171,8 +207,82 @@ mod tests {
         assert_eq!(access.decide(&direct, now), Decision::Admit);
         assert!(matches!(access.decide(&direct, now), Decision::Say(_)));
         assert_eq!(access.decide(&direct, now), Decision::Ignore);
-        assert_eq!(access.decide_again(&direct, now), Decision::Admit);
+        assert_eq!(access.decide_again(&direct), Decision::Admit);
         let other = message(&serde_json::json!({ "senderStaffId": "user0002" }));
         assert_eq!(access.decide(&other, now), Decision::Admit);
+    }
+
+    fn id() -> impl Strategy<Value = String> {
+        prop::sample::select(vec!["anna", "ben", "$:s", "*", " anna ", "user:ben", "Anna", "x"])
+            .prop_map(str::to_owned)
+    }
+
+    fn ids() -> impl Strategy<Value = AllowList> {
+        prop::collection::vec(id(), 0..3).prop_map(AllowList::new)
+    }
+
+    fn group_rules() -> impl Strategy<Value = GroupRules> {
+        let flag = || prop::option::of(any::<bool>());
+        (flag(), flag(), prop::option::of(ids())).prop_map(
+            |(enabled, require_mention, allow_from)| GroupRules {
+                enabled,
+                require_mention,
+                allow_from,
+            },
+        )
+    }
+
+    fn policies() -> impl Strategy<Value = AccessPolicy> {
+        let group = || prop::sample::select(vec!["cid", "cidB", "*"]).prop_map(str::to_owned);
+        let dm = prop::sample::select(DmPolicy::value_variants());
+        let groups = prop::sample::select(GroupPolicy::value_variants());
+        let rules = prop::collection::btree_map(group(), group_rules(), 0..3);
+        let mention = prop::option::of(any::<bool>());
+        (dm, ids(), groups, prop::option::of(ids()), rules, mention).prop_map(
+            |(dm, allow_from, group, group_allow_from, groups, require_mention)| AccessPolicy {
+                dm,
+                allow_from,
+                group,
+                group_allow_from,
+                groups,
+                require_mention,
+                rate: None,
+            },
+        )
+    }
+
+    proptest! {
+        /// What `policy test` says by ids alone is what a running robot does with a message, and of a
+        /// person on no list nothing but an open policy or a pairing admits a message.
+        #[test]
+        fn a_policy_that_is_tried_says_what_the_robot_does(
+            policy in policies(),
+            (user, is_group, mentioned) in (id(), any::<bool>(), any::<bool>()),
+            is_paired in any::<bool>(),
+        ) {
+            let chat = if is_group { Chat::Group { id: "cid", mentioned } } else { Chat::Direct };
+            let contact = Contact { staff_id: Some(&user), sender_id: Some("$:s"), chat };
+            let tried = policy.rule(&contact).knowing(is_paired).outcome;
+            let message = message(&serde_json::json!({
+                "senderStaffId": user, "isInAtList": mentioned,
+                "conversationType": if is_group { "2" } else { "1" },
+            }));
+            let mut access = access(policy.clone());
+            if is_paired {
+                access.paired.replace([user.clone()].into());
+            }
+            let done = match access.decide(&message, Instant::now()) {
+                Decision::Admit => Outcome::Admit,
+                Decision::Pairing(_) => Outcome::Pair,
+                Decision::Say(_) | Decision::Ignore => Outcome::Refuse,
+            };
+            prop_assert_eq!(tried, done);
+            let lists = [Some(&policy.allow_from), policy.group_allow_from.as_ref()];
+            let of_groups = policy.groups.values().map(|rules| rules.allow_from.as_ref());
+            let listed = lists.into_iter().chain(of_groups).flatten().any(|list| !list.is_empty());
+            if !listed && !is_group && policy.dm != DmPolicy::Open && !is_paired {
+                prop_assert_ne!(done, Outcome::Admit);
+            }
+        }
     }
 }

@@ -136,8 +136,8 @@ impl Intake {
     }
 
     /// What a message asks for that an earlier process kept; `None` if nothing is to be done any more.
-    pub(super) fn resumed(&mut self, message: &BotMessage, now: Instant) -> Option<Task> {
-        let decision = self.access.decide_again(message, now);
+    pub(super) fn resumed(&mut self, message: &BotMessage) -> Option<Task> {
+        let decision = self.access.decide_again(message);
         self.task(message, decision)
     }
 

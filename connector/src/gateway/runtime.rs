@@ -188,7 +188,7 @@ impl Runtime {
         let (message, task) = match BotMessage::parse(&data) {
             Ok(message) if ended => (message, Ok(Task::Send(parts))),
             Ok(message) => {
-                let task = match self.intake.resumed(&message, Instant::now()) {
+                let task = match self.intake.resumed(&message) {
                     Some(Task::Turn(turn)) => Ok(Task::Resume { turn, parts, said, seq }),
                     Some(Task::Pair { .. }) if said > 0 => Err("its sender is not paired any more"),
                     task => task.ok_or("nobody may answer it any more"),

@@ -67,7 +67,7 @@ impl Connection {
     }
 }
 
-const CONNECTED: &str = "connected";
+pub(crate) const CONNECTED: &str = "connected";
 
 /// How many messages wait, and how many turns run.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Body;
@@ -22,6 +22,7 @@ use super::event::{Posted, What};
 use super::fields::BadField;
 use super::listener::{Listener, Socket};
 use super::message;
+use super::metrics::metrics;
 use super::status::status;
 use super::turns::Judgement;
 use crate::agent::{AgentKind, Say, TurnId};
@@ -42,6 +43,31 @@ pub struct Robot {
     pub vitals: Arc<Vitals>,
 }
 
+/// The robots of a link: each may be started again.
+#[derive(Debug, Default)]
+pub struct Linked(Mutex<Vec<Arc<Robot>>>);
+
+impl Linked {
+    /// Of these robots.
+    pub fn new(robots: Vec<Robot>) -> Self {
+        Self(Mutex::new(robots.into_iter().map(Arc::new).collect()))
+    }
+
+    /// Adds a robot, in the place of an earlier one of its app.
+    pub fn put(&self, robot: Robot) {
+        let mut robots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let robot = Arc::new(robot);
+        match robots.iter_mut().find(|old| old.desk.client_id() == robot.desk.client_id()) {
+            Some(old) => *old = robot,
+            None => robots.push(robot),
+        }
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Robot>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// The running link; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
@@ -50,14 +76,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves `robots`, of which there is at least one.
-    pub fn start(listener: Listener, robots: Vec<Robot>) -> Self {
+    /// Serves `robots`, and those that come.
+    pub fn start(listener: Listener, robots: Arc<Linked>) -> Self {
         let Listener { socket, file } = listener;
         let routes = Router::new()
             .route("/v1/agent/turns", get(turns))
             .route("/v1/agent/turns/{id}/events", post(events))
             .route("/v1/messages", post(messages))
             .route("/v1/status", get(status))
+            .route("/v1/metrics", get(metrics))
             .route(
                 "/v1/health",
                 get(async || answer(StatusCode::OK, &json!({ "v": 1, "ok": true }))),
@@ -66,7 +93,7 @@ impl Server {
             .method_not_allowed_fallback(async || {
                 Refusal(StatusCode::METHOD_NOT_ALLOWED, PATHS.to_owned())
             })
-            .with_state(Arc::new(robots));
+            .with_state(robots);
         let task = match socket {
             Socket::Unix(listener) => tokio::spawn(async move {
                 // It goes on after errors of single connections, and ends with this task.
@@ -92,12 +119,12 @@ impl Drop for Server {
 }
 
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
-                     GET /v1/status, GET /v1/health";
+                     GET /v1/status, GET /v1/metrics, GET /v1/health";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";
 
-pub(super) type Robots = State<Arc<Vec<Robot>>>;
+pub(super) type Robots = State<Arc<Linked>>;
 
 /// Lets through whoever has the token.
 async fn bearer(State(token): State<Arc<Secret>>, request: Request, next: Next) -> Response {
@@ -238,11 +265,13 @@ async fn messages(State(robots): Robots, body: Body) -> Answer {
 }
 
 /// The robot that is meant: the named one, or the only one.
-fn find<'a>(robots: &'a [Robot], client_id: Option<&str>) -> Result<&'a Robot, Refusal> {
-    let named = |robot: &&Robot| client_id.is_none_or(|id| robot.desk.client_id().as_str() == id);
+fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {
+    let robots = robots.all();
+    let named =
+        |robot: &&Arc<Robot>| client_id.is_none_or(|id| robot.desk.client_id().as_str() == id);
     let mut found = robots.iter().filter(named);
     if let (Some(robot), None) = (found.next(), found.next()) {
-        return Ok(robot);
+        return Ok(Arc::clone(robot));
     }
     let ids: Vec<_> = robots.iter().map(|robot| robot.desk.client_id().as_str()).collect();
     let given = client_id.map_or_else(|| "missing".to_owned(), |id| format!("{id:?}"));

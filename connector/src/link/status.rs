@@ -9,7 +9,7 @@ use super::server::{Robot, Robots, answer};
 use crate::gateway::vitals::Report;
 
 pub(super) async fn status(State(robots): Robots) -> Response {
-    let robots: Vec<_> = robots.iter().map(one).collect();
+    let robots: Vec<_> = robots.all().iter().map(|robot| one(robot)).collect();
     let version = env!("CARGO_PKG_VERSION");
     answer(StatusCode::OK, &json!({ "v": 1, "version": version, "robots": robots }))
 }

@@ -39,9 +39,9 @@ impl OpenApiClient {
                 OpenFailure::Refused {
                     reason: format!(
                         "{host} refused clientId {client_id} (HTTP {status} {code} {message}); \
-                         check DINGTALK_CLIENT_ID and DINGTALK_CLIENT_SECRET against the page \
-                         凭证与基础信息 (Credentials) of the app, for stray blanks too, and that \
-                         the app is enabled"
+                         check {} against the page 凭证与基础信息 (Credentials) of the app, for \
+                         stray blanks too, and that the app is enabled",
+                        self.credential.place
                     ),
                 }
             }

@@ -175,6 +175,7 @@ mod tests {
         let credential = Credential {
             client_id: crate::credential::ClientId::new("dingmock1"),
             client_secret: Secret::new("s"),
+            place: "the test".to_owned(),
         };
         let subscriptions =
             [Subscription { kind: "CALLBACK", topic: super::super::topic::BOT_MESSAGE }];

@@ -327,6 +327,17 @@ async fn strangers_are_paired<S: Store>(open: &mut impl FnMut() -> Result<S, Sto
     let paired = gateway.paired(&app).await.unwrap();
     assert_eq!((paired.len(), paired[0].sender.as_str(), paired[0].approved_at), (1, "a", 5));
     assert!(gateway.paired(&ClientId::new("other")).await.unwrap().is_empty());
+    assert_eq!((paired[0].nick.as_deref(), paired[0].told), (Some("Nick"), false));
+    assert!(gateway.take_telling(&app, "a".to_owned()).await.unwrap());
+    assert!(!tool.take_telling(&app, "a".to_owned()).await.unwrap(), "told once");
+    assert!(!tool.take_telling(&app, "b".to_owned()).await.unwrap(), "who is not paired");
+    let everybody = tool.everybody_paired().await.unwrap();
+    assert_eq!((everybody.len(), &everybody[0].client_id, everybody[0].told), (1, &app, true));
+    let revoke = async |app: &str| {
+        tool.revoke_pairing("a".to_owned(), Some(ClientId::new(app))).await.unwrap().len()
+    };
+    assert_eq!((revoke("other").await, revoke("app").await, revoke("app").await), (0, 1, 0));
+    assert!(matches!(ask("a", 6).await, Asked::Tell { .. }), "a stranger again");
 
     assert!(tool.decide_pairing(second, false, 5).await.unwrap().is_some());
     assert_eq!(ask("b", CODE_LIFE_MS).await, Asked::Denied);

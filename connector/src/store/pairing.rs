@@ -22,6 +22,20 @@ pub trait PairingStore {
     /// Everybody who was paired with an app.
     fn paired(&self, client_id: &ClientId) -> Pending<Vec<PairedPerson>>;
 
+    /// Everybody who was paired, of all apps, oldest first.
+    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>>;
+
+    /// Whoever asks first is to tell a person of the pairing, and gets `true`; everybody else gets
+    /// `false`.
+    fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool>;
+
+    /// Ends the pairing of a person, with one app or with all; returns what it ended.
+    fn revoke_pairing(
+        &self,
+        sender: String,
+        client_id: Option<ClientId>,
+    ) -> Pending<Vec<PairedPerson>>;
+
     /// A stranger has written: makes a code, unless there is no need or no room.
     fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked>;
 
@@ -35,10 +49,16 @@ pub trait PairingStore {
 /// A person who was paired.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairedPerson {
+    /// The app.
+    pub client_id: ClientId,
     /// The userId, or the encrypted id of somebody without one.
     pub sender: String,
+    /// Display name at the time of asking.
+    pub nick: Option<String>,
     /// When.
     pub approved_at: i64,
+    /// Somebody has told the person, or is about to.
+    pub told: bool,
 }
 
 /// A stranger who has written.

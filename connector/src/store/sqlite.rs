@@ -188,6 +188,23 @@ impl PairingStore for SqliteStore {
         self.work(move |db| pairing::paired(db, &client_id))
     }
 
+    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>> {
+        self.work(pairing::everybody)
+    }
+
+    fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool> {
+        let client_id = client_id.clone();
+        self.work(move |db| pairing::take_telling(db, &client_id, &sender))
+    }
+
+    fn revoke_pairing(
+        &self,
+        sender: String,
+        client_id: Option<ClientId>,
+    ) -> Pending<Vec<PairedPerson>> {
+        self.work(move |db| pairing::revoke(db, &sender, client_id.as_ref()))
+    }
+
     fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
         self.work(move |db| pairing::ask(db, &request, now))
     }

@@ -140,6 +140,41 @@ mod tests {
         assert!(!format!("{proxies:?}").contains(":p@"));
     }
 
+    #[test]
+    fn the_forms_of_no_proxy() {
+        for (no, host, bypassed) in [
+            ("*", "api.dingtalk.com", true),
+            ("dingtalk.com", "api.dingtalk.com", true),
+            (".dingtalk.com", "api.dingtalk.com", true),
+            (".dingtalk.com", "dingtalk.com", true),
+            ("DingTalk.COM", "api.dingtalk.com", true),
+            ("talk.com", "api.dingtalk.com", false),
+            (" a , api.dingtalk.com ", "api.dingtalk.com", true),
+            ("10.0.0.0/8", "10.1.2.3", true),
+            ("10.0.0.0/8", "11.1.2.3", false),
+            ("fd00::/8", "[fd00::1]", true),
+            ("::1", "[::1]", true),
+            // These are not known, as the README says.
+            ("[::1]", "[::1]", false),
+            ("api.dingtalk.com:443", "api.dingtalk.com", false),
+            ("*.dingtalk.com", "api.dingtalk.com", false),
+            ("", "api.dingtalk.com", false),
+        ] {
+            let proxies = proxies("http://proxy:8080", "http://proxy:8080", no);
+            for tls in [true, false] {
+                let proxy = proxies.to(&format!("{host}:443"), tls);
+                assert_eq!(proxy.is_none(), bypassed, "{no:?} for {host}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proxy_with_an_ipv6_address_has_a_host_without_brackets() {
+        let proxy = proxies("http://[::1]:3128", "", "").to("[fd00::1]:443", true).unwrap();
+        assert_eq!((proxy.host(), proxy.port()), ("::1", 3128));
+        assert_eq!(proxy.authority(), "[::1]:3128");
+    }
+
     async fn tunnel(answer: &str) -> (Result<(), String>, String) {
         let proxy = proxies("http://u:p@proxy:8080", "", "").to("api.dingtalk.com:443", true);
         let script = tokio::io::duplex(ANSWER * 2);

@@ -146,9 +146,14 @@ pub(super) async fn connect(
     let port = url.port_or_known_default().unwrap_or(443);
     let authority = format!("{host}:{port}");
     let after = config.handshake_timeout;
-    tokio::time::timeout(after, dial(&url, &host, port, config))
-        .await
-        .unwrap_or(Err(ConnectError::Timeout { host: authority, after }))
+    tokio::time::timeout(after, dial(&url, &host, port, config)).await.unwrap_or_else(|_| {
+        let proxy = config.proxies.to(&authority, url.scheme() == "wss");
+        let host = match proxy {
+            Some(proxy) => format!("{authority}, by the proxy {},", proxy.authority()),
+            None => authority.clone(),
+        };
+        Err(ConnectError::Timeout { host, after })
+    })
 }
 
 async fn dial(

@@ -24,7 +24,14 @@ async fn two_accounts_answer_each_for_itself_and_a_third_that_is_refused_stops_n
     world.app.wait_connections(1).await.unwrap();
     other.wait_connections(1).await.unwrap();
     let lines = running.wait_log("no connection", 1).await;
-    assert!(lines[0].contains("account{name=\"broken\"}"), "{}", lines[0]);
+    for part in [
+        "account{name=\"broken\"}",
+        "channels.ddingtalk.accounts.broken.clientSecret in ",
+        "openclaw.json",
+    ] {
+        assert!(lines[0].contains(part), "{part}: {}", lines[0]);
+    }
+    assert!(!lines[0].contains("DINGTALK_CLIENT"), "{}", lines[0]);
 
     world.app.say("user0001", "to the first").await.unwrap();
     assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "to the first");
@@ -63,10 +70,41 @@ async fn a_stranger_to_both_accounts_is_paired_with_one() {
         .unwrap();
     assert!(approved.status.success(), "{approved:?}");
     world.app.say("user0001", "one").await.unwrap();
-    assert_eq!(world.app.wait_sent(2).await.unwrap()[1].text, "one");
+    let sent = world.app.wait_sent(3).await.unwrap();
+    assert!(sent.iter().any(|row| row.text == "one"), "beside the news of the pairing: {sent:?}");
     other.say("user0001", "two").await.unwrap();
     let hint = other.wait_sent(1).await.unwrap()[0].text.clone();
     assert!(hint.contains("pairing approve") && !hint.contains(code), "{hint}");
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_start_is_tried_again_and_stops_nobody() {
+    let world = World::new().await;
+    let other = world.mock.app();
+    let accounts = world.dir.path().join("ddingtalk/accounts");
+    std::fs::create_dir_all(&accounts).unwrap();
+    std::fs::write(accounts.join("sales"), "in the way").unwrap();
+    let mut running = world.start_configured(&json!({
+        "clientId": world.app.client_id(), "clientSecret": world.app.client_secret(),
+        "dmPolicy": "open", "agent": "none",
+        "accounts": { "sales": {
+            "clientId": other.client_id(), "clientSecret": other.client_secret(), "agent": "echo",
+        } },
+    }));
+    world.app.wait_connections(1).await.unwrap();
+    let lines = running.wait_log("the robot cannot start", 2).await;
+    assert!(lines[0].contains("account{name=\"sales\"}"), "{}", lines[0]);
+    assert!(lines[0].contains("accounts/sales"), "{}", lines[0]);
+    world.app.say("user0001", "hello").await.unwrap();
+    world.app.wait_acked(1).await.unwrap();
+    std::fs::remove_file(accounts.join("sales")).unwrap();
+    other.wait_connections(1).await.unwrap();
+    running.wait_log("the robot was started again", 1).await;
+    other.say("user0001", "back").await.unwrap();
+    assert_eq!(other.wait_sent(1).await.unwrap()[0].text, "back");
+    assert!(world.app.sent().unwrap().is_empty(), "its agent is none");
+    running.terminate();
+    assert!(running.ended().await.success());
 }
 
 #[tokio::test]
@@ -104,5 +142,9 @@ async fn what_is_wrong_in_the_file_is_named_and_no_secret_is_shown() {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let stdout = String::from_utf8(output.stdout).unwrap();
+    let mut command = program();
+    command.args(["config", "get"]).env("OPENCLAW_STATE_DIR", world.dir.path());
+    let shown = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert_eq!(shown, "{\"clientId\":\"dingA\",\"clientSecret\":\"***\"}\n");
     assert!(stdout.starts_with("valid: ") && stdout.ends_with("(accounts: default)\n"), "{stdout}");
 }

@@ -57,6 +57,7 @@ async fn fetch(path: &str, limit: usize) -> Result<Vec<u8>, OpenApiError> {
         credential: Credential {
             client_id: ClientId::new("app"),
             client_secret: Secret::new("secret"),
+            place: "the test".to_owned(),
         },
         tls: tls::no_trust(),
         system_proxy: false,

@@ -157,6 +157,7 @@ fn the_open_call_is_written_and_read_as_documented() {
     let credential = Credential {
         client_id: ClientId::new("dingmockclient0001"),
         client_secret: Secret::new("dingmocksecret0001"),
+        place: "the test".to_owned(),
     };
     let subscriptions = [Subscription { kind: "CALLBACK", topic: "/v1.0/im/bot/messages/get" }];
     let written =

@@ -27,7 +27,8 @@ fn tool(world: &World, args: &[&str]) -> (Option<i32>, String, String) {
 fn waiting(world: &World) -> Vec<Value> {
     let (code, stdout, stderr) = tool(world, &["pairing", "list", "--json"]);
     assert_eq!(code, Some(0), "{stderr}");
-    serde_json::from_str(&stdout).unwrap()
+    let lists: Value = serde_json::from_str(&stdout).unwrap();
+    lists["waiting"].as_array().unwrap().clone()
 }
 
 /// The audit line of a message, once it is there.
@@ -67,8 +68,9 @@ async fn a_stranger_gets_a_code_and_is_answered_once_it_is_approved() {
     let (status, stdout, _) = tool(&world, &["pairing", "approve", &code.to_lowercase()]);
     assert_eq!((status, stdout.starts_with("approved: user0002")), (Some(0), true), "{stdout}");
     let said = world.app.say("user0002", "and now?").await.unwrap();
-    let sent = world.app.wait_sent(2).await.unwrap();
-    assert_eq!((sent.len(), sent[1].text.as_str()), (2, "and now?"));
+    // The answer and the news of the pairing, in any order.
+    let sent = world.app.wait_sent(3).await.unwrap();
+    assert_eq!(sent.iter().filter(|row| row.text == "and now?").count(), 1, "{sent:?}");
     let line = audited(&running, &said.msg_id).await;
     assert!(line.contains("decision=\"admit\""), "{line}");
     assert!(waiting(&world).is_empty());
@@ -82,7 +84,117 @@ async fn a_stranger_gets_a_code_and_is_answered_once_it_is_approved() {
     let running = world.start(&[]);
     running.wait_log("connected to the gateway", 1).await;
     world.app.say("user0002", "still?").await.unwrap();
-    assert_eq!(world.app.wait_sent(3).await.unwrap()[2].text, "still?");
+    assert_eq!(world.app.wait_sent(4).await.unwrap()[3].text, "still?");
+}
+
+#[tokio::test]
+async fn who_is_approved_is_told_once_also_when_the_robot_was_away() {
+    let world = World::new().await;
+    let mut running = world.start(&[]);
+    world.app.wait_connections(1).await.unwrap();
+    let code = async |user: &str, count: usize| {
+        world.app.say(user, "me").await.unwrap();
+        let hint = world.app.wait_sent(count).await.unwrap().last().unwrap().text.clone();
+        hint.rsplit(' ').next().unwrap().to_owned()
+    };
+    let (first, second) = (code("user0001", 1).await, code("user0002", 2).await);
+    assert_eq!(tool(&world, &["pairing", "approve", &first]).0, Some(0));
+    let sent = world.app.wait_sent(3).await.unwrap();
+    assert_eq!((sent[2].via, sent[2].to.clone()), ("batchSend", "user0001".to_owned()));
+    assert!(
+        sent[2].text.contains("配对成功") && sent[2].text.contains("paired"),
+        "{}",
+        sent[2].text
+    );
+    running.terminate();
+    assert!(running.ended().await.success());
+    assert_eq!(tool(&world, &["pairing", "approve", &second]).0, Some(0));
+    let running = world.start(&[]);
+    running.wait_log("paired, and told so", 1).await;
+    let sent = world.app.wait_sent(4).await.unwrap();
+    assert_eq!((sent.len(), sent[3].to.clone()), (4, "user0002".to_owned()));
+    for code in [first, second] {
+        assert!(!running.log().contains(&code), "a code is a secret until it is used");
+    }
+}
+
+#[tokio::test]
+async fn who_is_revoked_is_a_stranger_again() {
+    let world = World::new().await;
+    let running = world.start(&[]);
+    world.app.wait_connections(1).await.unwrap();
+    world.app.say("user0001", "me").await.unwrap();
+    world.app.wait_sent(1).await.unwrap();
+    let code = waiting(&world)[0]["code"].as_str().unwrap().to_owned();
+    assert_eq!(tool(&world, &["pairing", "approve", &code]).0, Some(0));
+    running.wait_log("paired, and told so", 1).await;
+    let (_, stdout, _) = tool(&world, &["pairing", "list"]);
+    assert!(stdout.contains("nobody waits\npaired    user0001  "), "{stdout}");
+    let (_, stdout, _) = tool(&world, &["pairing", "list", "--json"]);
+    let lists: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(lists["paired"][0]["sender"], "user0001");
+    assert_eq!(lists["paired"][0]["clientId"], world.app.client_id());
+    let other = tool(&world, &["pairing", "revoke", "user0001", "--client-id", "dingOther"]);
+    assert_eq!(other.0, Some(1), "{other:?}");
+    let (status, stdout, _) = tool(&world, &["pairing", "revoke", "user0001"]);
+    assert_eq!((status, stdout.starts_with("revoked: user0001")), (Some(0), true), "{stdout}");
+    let (status, _, stderr) = tool(&world, &["pairing", "revoke", "user0001"]);
+    assert_eq!(status, Some(1));
+    assert!(stderr.contains("user0001") && stderr.contains("pairing list"), "{stderr}");
+    // What the robot knows is a second old at most.
+    let mut hints = 0;
+    for n in 3..20 {
+        world.app.say("user0001", "still me?").await.unwrap();
+        let sent = world.app.wait_sent(n).await.unwrap();
+        hints = sent.iter().filter(|row| row.text.contains("pairing approve")).count();
+        if hints == 2 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    assert_eq!(hints, 2, "another code");
+}
+
+#[tokio::test]
+async fn a_stranger_who_floods_leaves_a_few_rows_and_the_audit_has_them_all() {
+    let world = World::new().await;
+    let running = world.start(&[]);
+    world.app.wait_connections(1).await.unwrap();
+    for n in 0..40 {
+        world.app.say("user0002", &n.to_string()).await.unwrap();
+    }
+    world.app.wait_acked(40).await.unwrap();
+    running.wait_log("audit: access: the sender is not paired, and writes too much", 35).await;
+    let db =
+        rusqlite::Connection::open(world.dir.path().join("ddingtalk/ddingtalk.sqlite3")).unwrap();
+    let rows: i64 = db.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0)).unwrap();
+    assert_eq!(rows, 5);
+    assert_eq!(world.app.wait_sent(1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_who_approve_at_once_one_does() {
+    let world = World::new().await;
+    let running = world.start(&[]);
+    world.app.wait_connections(1).await.unwrap();
+    world.app.say("user0001", "me").await.unwrap();
+    world.app.wait_sent(1).await.unwrap();
+    let code = waiting(&world)[0]["code"].as_str().unwrap().to_owned();
+    let approving: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = program();
+            command.args(["pairing", "approve", &code]).env("OPENCLAW_STATE_DIR", world.dir.path());
+            std::thread::spawn(move || command.output().unwrap())
+        })
+        .collect();
+    let mut approved = 0;
+    for output in approving.into_iter().map(|thread| thread.join().unwrap()) {
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        approved += usize::from(output.status.success());
+        assert!(output.status.success() || stderr.contains("nobody waits"), "{stderr}");
+    }
+    assert_eq!(approved, 1);
+    running.wait_log("paired, and told so", 1).await;
 }
 
 #[tokio::test]
@@ -251,4 +363,23 @@ async fn agent_none_acks_and_says_nothing() {
     running.terminate();
     assert!(running.ended().await.success());
     assert!(world.app.sent().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_database_that_is_held_for_a_moment_is_waited_for_and_then_named() {
+    let world = World::new().await;
+    let running = world.start(&[]);
+    world.app.wait_connections(1).await.unwrap();
+    world.app.say("user0001", "me").await.unwrap();
+    world.app.wait_sent(1).await.unwrap();
+    let code = waiting(&world)[0]["code"].as_str().unwrap().to_owned();
+    running.kill();
+    let file = world.dir.path().join("ddingtalk/ddingtalk.sqlite3");
+    let db = rusqlite::Connection::open(file).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (status, _, stderr) = tool(&world, &["pairing", "approve", &code]);
+    assert_eq!(status, Some(11), "{stderr}");
+    assert!(stderr.contains("locked"), "{stderr}");
+    db.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(tool(&world, &["pairing", "approve", &code]).0, Some(0));
 }

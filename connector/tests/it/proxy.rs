@@ -109,3 +109,39 @@ async fn a_proxy_that_refuses_is_named_without_its_password() {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
 }
+
+/// A proxy that answers every CONNECT with these bytes, and then says nothing more.
+async fn proxy_that_answers(answer: &'static str) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut asked = [0; 1_024];
+            let _ = stream.read(&mut asked).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+            open.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_a_password_or_hangs_is_named() {
+    for (answer, part) in [
+        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "user name and password (407)"),
+        ("", "did not finish the handshake within 1 s"),
+        ("HTTP/1.1 200 OK\r\n", "did not finish the handshake within 1 s"),
+    ] {
+        let world = World::with(AppOptions::default().tls(true)).await;
+        let address = proxy_that_answers(answer).await;
+        let mut command = world.command(&["--handshake-timeout", "1s"]);
+        command.env("HTTPS_PROXY", format!("http://proxyuser:proxypassword@{address}"));
+        let running = world.start_command(command);
+        let lines = running.wait_log("no connection", 1).await;
+        assert!(lines[0].contains(part), "{}", lines[0]);
+        assert!(lines[0].contains(&format!("the proxy {address}")), "{}", lines[0]);
+        assert!(!running.log().contains("proxypassword"));
+    }
+}

@@ -160,6 +160,22 @@ impl PairingStore for Moody {
         self.inner.paired(client_id)
     }
 
+    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>> {
+        self.inner.everybody_paired()
+    }
+
+    fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool> {
+        self.inner.take_telling(client_id, sender)
+    }
+
+    fn revoke_pairing(
+        &self,
+        sender: String,
+        client_id: Option<ClientId>,
+    ) -> Pending<Vec<PairedPerson>> {
+        self.inner.revoke_pairing(sender, client_id)
+    }
+
     fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
         self.inner.ask_pairing(request, now)
     }

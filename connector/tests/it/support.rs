@@ -53,6 +53,7 @@ impl World {
             credential: Credential {
                 client_id: ClientId::new(self.app.client_id()),
                 client_secret: Secret::new(self.app.client_secret()),
+                place: "the test".to_owned(),
             },
             tls: tls::no_trust(),
             system_proxy: false,

@@ -23,6 +23,7 @@ fn line(message: &BotMessage, decision: &str, rule: &str, reason: &str) {
         sender = peer(message),
         chat = %message.conversation_id,
         msg_id = message.msg_id.as_ref().map(MsgId::as_str),
-        "access: {reason}"
+        // The target is not printed.
+        "audit: access: {reason}"
     );
 }

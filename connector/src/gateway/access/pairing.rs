@@ -4,12 +4,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use tracing::{Instrument, warn};
+use tracing::{Instrument, info, warn};
 
 use super::{audit, peer};
+use crate::agent::Say;
 use crate::credential::ClientId;
+use crate::gateway::push::{Delivery, Outcome, Push, Pusher, Target, What};
 use crate::gateway::work::{StoreGone, keep_trying};
-use crate::protocol::BotMessage;
+use crate::protocol::{BotMessage, SenderStaffId};
 use crate::store::pairing::{Asked, PairingRequest};
 use crate::store::{Store, StoreError};
 use crate::unix_time::now_ms;
@@ -71,36 +73,69 @@ pub(crate) enum Admission {
 }
 
 impl Pairing {
-    /// Reads who was paired, and keeps looking as long as the result lives.
-    pub(crate) async fn start(
+    /// Reads who was paired.
+    pub(crate) async fn open(
         client_id: ClientId,
         store: Arc<dyn Store>,
     ) -> Result<Arc<Self>, StoreError> {
         let pairing = Arc::new(Self { client_id, store, paired: Arc::default() });
         pairing.refresh().await?;
-        tokio::spawn(Self::keep_fresh(Arc::downgrade(&pairing)).in_current_span());
         Ok(pairing)
+    }
+
+    /// Keeps looking as long as this lives. `teller` tells those who were paired since.
+    pub(crate) fn keep_fresh(self: &Arc<Self>, teller: Option<Arc<Pusher>>) {
+        tokio::spawn(Self::look(Arc::downgrade(self), teller).in_current_span());
     }
 
     pub(crate) fn people(&self) -> Arc<PairedPeople> {
         Arc::clone(&self.paired)
     }
 
-    async fn keep_fresh(pairing: Weak<Self>) {
+    async fn look(pairing: Weak<Self>, teller: Option<Arc<Pusher>>) {
         loop {
             tokio::time::sleep(REFRESH).await;
             let Some(pairing) = pairing.upgrade() else { return };
-            // Of other failures whoever takes messages in speaks.
-            if let Err(StoreError::Closed) = pairing.refresh().await {
-                return;
+            match (pairing.refresh().await, &teller) {
+                (Ok(untold), Some(teller)) => {
+                    for sender in untold {
+                        pairing.tell(sender, teller).await;
+                    }
+                }
+                (Err(StoreError::Closed), _) => return,
+                // Of other failures whoever takes messages in speaks.
+                (Ok(_) | Err(_), _) => {}
             }
         }
     }
 
-    async fn refresh(&self) -> Result<(), StoreError> {
+    /// Returns who is to be told.
+    async fn refresh(&self) -> Result<Vec<String>, StoreError> {
         let paired = self.store.paired(&self.client_id).await?;
+        let untold = paired.iter().filter(|person| !person.told);
+        let untold = untold.map(|person| person.sender.clone()).collect();
         self.paired.replace(paired.into_iter().map(|person| person.sender).collect());
-        Ok(())
+        Ok(untold)
+    }
+
+    /// Tells a person of the pairing, at most once: whoever is not reached can write all the same.
+    async fn tell(&self, sender: String, teller: &Pusher) {
+        match self.store.take_telling(&self.client_id, sender.clone()).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(e) => return warn!(sender, "a paired person is not told yet: {e}"),
+        }
+        if sender.starts_with(ENCRYPTED) {
+            return info!(sender, "paired; not told, since messages are pushed to userIds only");
+        }
+        let to = vec![Target::User(SenderStaffId::new(&sender))];
+        let what = What::Say(Say::text(WELCOME));
+        match teller.push(Push { to, what, key: None }).await.as_deref() {
+            Ok([Delivery { outcome: Outcome::Delivered { .. }, .. }]) => {
+                info!(sender, "paired, and told so");
+            }
+            other => warn!(sender, "paired, but could not be told: {other:?}"),
+        }
     }
 
     /// Decides on a stranger's message, and writes the audit line.
@@ -144,6 +179,11 @@ impl Pairing {
         })
     }
 }
+
+/// So begin encrypted ids (`senderId`), which `batchSend` does not take.
+const ENCRYPTED: &str = "$:";
+
+const WELCOME: &str = "配对成功，现在可以和我对话了。\nWe are paired: you can talk to me now.";
 
 /// What a stranger is told.
 fn hint(code: &str, id: &str) -> String {

@@ -40,7 +40,7 @@ impl AllowList {
         let id = |entry: String| {
             let rest = entry.trim();
             let rest = rest.strip_prefix("ddingtalk:").unwrap_or(rest);
-            rest.strip_prefix("user:").unwrap_or(rest).to_owned()
+            rest.strip_prefix("user:").unwrap_or(rest).trim().to_owned()
         };
         Self(entries.into_iter().map(id).filter(|id| !id.is_empty()).collect())
     }
@@ -50,9 +50,14 @@ impl AllowList {
         self.0.is_empty()
     }
 
+    /// Whether everybody is in it.
+    pub fn is_all(&self) -> bool {
+        self.0.contains("*")
+    }
+
     fn has(&self, contact: &Contact<'_>) -> bool {
         let named = |id: Option<&str>| id.is_some_and(|id| self.0.contains(id));
-        self.0.contains("*") || named(contact.staff_id) || named(contact.sender_id)
+        self.is_all() || named(contact.staff_id) || named(contact.sender_id)
     }
 }
 
@@ -76,8 +81,8 @@ pub struct AccessPolicy {
     pub allow_from: AllowList,
     /// `groupPolicy`.
     pub group: GroupPolicy,
-    /// `groupAllowFrom`: who may talk in groups; empty for everybody in the `groups` that are listed.
-    pub group_allow_from: AllowList,
+    /// `groupAllowFrom`: who may talk in groups; `None` for everybody in the `groups` that are listed.
+    pub group_allow_from: Option<AllowList>,
     /// `groups`, by conversationId; `*` holds for those that are not named.
     pub groups: BTreeMap<String, GroupRules>,
     /// `requireMention`; `true` unless set.
@@ -143,6 +148,15 @@ impl Ruling {
     pub(super) fn refuse(rule: impl Into<String>, reason: &'static str) -> Self {
         Self { outcome: Outcome::Refuse, rule: rule.into(), reason }
     }
+
+    /// What becomes of it when it is known whether the sender was paired.
+    #[must_use]
+    pub fn knowing(self, is_paired: bool) -> Self {
+        if self.outcome == Outcome::Pair && is_paired {
+            return Self::admit(self.rule, "the sender was paired");
+        }
+        self
+    }
 }
 
 impl AccessPolicy {
@@ -207,21 +221,21 @@ impl AccessPolicy {
             _ if self.group == GroupPolicy::Open => {
                 Ruling::admit("groupPolicy=open", "all groups are open")
             }
-            (None, None) if !self.groups.is_empty() || self.group_allow_from.is_empty() => {
+            (None, None) if !self.groups.is_empty() || self.group_allow_from.is_none() => {
                 return Ruling::refuse(
                     "groupPolicy=allowlist",
                     "the group is not on the allowlist",
                 );
             }
-            _ if self.group_allow_from.has(contact) => {
-                Ruling::admit("groupAllowFrom", "the sender may talk in groups")
-            }
-            (Some(_), None) if self.group_allow_from.is_empty() => {
-                Ruling::admit(path(""), "the group is on the allowlist")
-            }
-            _ => {
-                return Ruling::refuse("groupAllowFrom", "the sender may not talk in groups");
-            }
+            _ => match &self.group_allow_from {
+                None => Ruling::admit(path(""), "the group is on the allowlist"),
+                Some(list) if list.has(contact) => {
+                    Ruling::admit("groupAllowFrom", "the sender may talk in groups")
+                }
+                Some(_) => {
+                    return Ruling::refuse("groupAllowFrom", "the sender may not talk in groups");
+                }
+            },
         };
         let of_group = rules.and_then(|rules| rules.require_mention);
         if !mentioned && of_group.or(self.require_mention).unwrap_or(true) {
@@ -267,7 +281,7 @@ mod tests {
             assert_eq!(policy.rule(&direct("Anna")).outcome, others, "{dm:?}: case is kept");
             assert_eq!(policy.rule(&direct("")).outcome, others, "{dm:?}");
         }
-        for entry in ["*", "$:s", " user:anna", "ddingtalk:anna", "ddingtalk:user:anna"] {
+        for entry in ["*", "$:s", " user: anna", "ddingtalk:anna", "ddingtalk:user:anna"] {
             let policy = AccessPolicy { allow_from: list(&[entry]), ..AccessPolicy::default() };
             assert_eq!(policy.rule(&direct("anna")).outcome, Admit, "{entry}");
         }
@@ -284,10 +298,12 @@ mod tests {
         assert_eq!(listed.rule(&group("anna", "cidA")).rule, "groups.cidA");
         assert_eq!(listed.rule(&group("anna", "cidA")).outcome, Outcome::Admit);
         assert_eq!(listed.rule(&group("anna", "cidB")).outcome, Outcome::Refuse);
-        let people = AccessPolicy { group_allow_from: list(&["anna"]), ..listed.clone() };
+        let people = AccessPolicy { group_allow_from: Some(list(&["anna"])), ..listed.clone() };
         assert_eq!(people.rule(&group("anna", "cidA")).rule, "groupAllowFrom");
         assert_eq!(people.rule(&group("ben", "cidA")).outcome, Outcome::Refuse);
         assert_eq!(people.rule(&group("anna", "cidB")).outcome, Outcome::Refuse);
+        let nobody = AccessPolicy { group_allow_from: Some(list(&[])), ..listed.clone() };
+        assert_eq!(nobody.rule(&group("anna", "cidA")).outcome, Outcome::Refuse, "an empty list");
         let anywhere = AccessPolicy { groups: BTreeMap::new(), ..people };
         assert_eq!(anywhere.rule(&group("anna", "cidB")).outcome, Outcome::Admit);
         assert_eq!(anywhere.rule(&group("ben", "cidB")).outcome, Outcome::Refuse);

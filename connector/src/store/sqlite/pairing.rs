@@ -11,11 +11,57 @@ pub(super) fn paired(
     db: &Transaction<'_>,
     client_id: &ClientId,
 ) -> rusqlite::Result<Vec<PairedPerson>> {
-    db.prepare_cached("SELECT sender, approved_at FROM paired WHERE client_id = :client_id")?
-        .query_map(named_params! { ":client_id": client_id.as_str() }, |row| {
-            Ok(PairedPerson { sender: row.get(0)?, approved_at: row.get(1)? })
-        })?
+    db.prepare_cached(&format!("SELECT {PERSON} FROM paired WHERE client_id = :client_id"))?
+        .query_map(named_params! { ":client_id": client_id.as_str() }, person_row)?
         .collect()
+}
+
+pub(super) fn everybody(db: &Transaction<'_>) -> rusqlite::Result<Vec<PairedPerson>> {
+    db.prepare(&format!("SELECT {PERSON} FROM paired ORDER BY approved_at, sender, client_id"))?
+        .query_map((), person_row)?
+        .collect()
+}
+
+pub(super) fn take_telling(
+    db: &Transaction<'_>,
+    client_id: &ClientId,
+    sender: &str,
+) -> rusqlite::Result<bool> {
+    let changed = db.execute(
+        "UPDATE paired SET told = 1
+         WHERE client_id = :client_id AND sender = :sender AND NOT told",
+        named_params! { ":client_id": client_id.as_str(), ":sender": sender },
+    )?;
+    Ok(changed > 0)
+}
+
+pub(super) fn revoke(
+    db: &Transaction<'_>,
+    sender: &str,
+    client_id: Option<&ClientId>,
+) -> rusqlite::Result<Vec<PairedPerson>> {
+    db.prepare(&format!(
+        "DELETE FROM paired
+         WHERE sender = :sender AND (:client_id IS NULL OR client_id = :client_id)
+         RETURNING {PERSON}"
+    ))?
+    .query_map(
+        named_params! { ":sender": sender, ":client_id": client_id.map(ClientId::as_str) },
+        person_row,
+    )?
+    .collect()
+}
+
+const PERSON: &str = "client_id, sender, nick, approved_at, told";
+
+fn person_row(row: &Row<'_>) -> rusqlite::Result<PairedPerson> {
+    Ok(PairedPerson {
+        client_id: ClientId::new(row.get::<_, String>(0)?),
+        sender: row.get(1)?,
+        nick: row.get(2)?,
+        approved_at: row.get(3)?,
+        told: row.get(4)?,
+    })
 }
 
 pub(super) fn ask(
@@ -111,8 +157,8 @@ pub(super) fn decide(
     let Some(waiting) = found else { return Ok(None) };
     if approved {
         db.execute(
-            "INSERT OR REPLACE INTO paired (client_id, sender, nick, approved_at)
-             SELECT client_id, sender, nick, :now FROM pairing WHERE code = :code",
+            "INSERT OR REPLACE INTO paired (client_id, sender, nick, approved_at, told)
+             SELECT client_id, sender, nick, :now, 0 FROM pairing WHERE code = :code",
             named_params! { ":now": now, ":code": code },
         )?;
         db.execute("DELETE FROM pairing WHERE code = :code", named_params! { ":code": code })?;

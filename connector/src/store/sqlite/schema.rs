@@ -123,6 +123,8 @@ const MIGRATIONS: &[&str] = &[
     "ALTER TABLE session ADD COLUMN touched_at INTEGER NOT NULL DEFAULT 0;
      UPDATE session SET touched_at = unixepoch() * 1000;
      CREATE INDEX exchange_of_message ON exchange (inbox_id);",
+    // 10. Who is to be told of a pairing. Of the earlier ones nobody is.
+    "ALTER TABLE paired ADD COLUMN told INTEGER NOT NULL DEFAULT 1;",
 ];
 
 /// Opens or makes the file.
