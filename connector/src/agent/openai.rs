@@ -28,7 +28,6 @@ pub use self::settings::{OpenAiConfig, Times};
 use super::control::{SessionSettings, Think, UsageLine, word};
 use super::{Agent, AgentError, Answer, Attempt, Commands, Say, Speaker, Turn, TurnId};
 use crate::credential::ClientId;
-use crate::protocol::RobotMessage;
 use crate::store::sessions::{Exchange, HistoryLimits, Session, SessionStore};
 
 /// A model, and what it remembers of its conversations.
@@ -67,7 +66,7 @@ impl<S: SessionStore + ?Sized> OpenAi<S> {
         // An earlier process had the answer, and died before it could say it.
         let TurnId(number) = attempt.turn;
         if let Some(known) = session.exchanges.iter().find(|known| known.turn == number) {
-            speaker.say(markdown(known.answer.clone())).await;
+            speaker.say(Say::markdown(known.answer.clone())).await;
             return Ok(());
         }
         speaker.typing().await;
@@ -96,7 +95,7 @@ impl<S: SessionStore + ?Sized> OpenAi<S> {
             .await
             .map_err(|e| not_kept(&e))?;
         let below = usage_line(&session.settings, &model, &whole);
-        speaker.say(markdown(answer + &below)).await;
+        speaker.say(Say::markdown(answer + &below)).await;
         Ok(())
     }
 }
@@ -176,17 +175,6 @@ fn remembered(
         messages.push(message("assistant", &exchange.answer));
     }
     messages
-}
-
-/// A message whose title is its first line.
-fn markdown(text: String) -> Say {
-    const CHARACTERS: usize = 40;
-    let first = text
-        .lines()
-        .map(|line| line.trim_start_matches(['#', '>', '*', '-', ' ']))
-        .find(|line| !line.trim().is_empty() && !line.starts_with('`'));
-    let title: String = first.unwrap_or("…").trim().chars().take(CHARACTERS).collect();
-    Say::Message(RobotMessage::Markdown { title, text })
 }
 
 fn failed(e: &ModelError) -> AgentError {

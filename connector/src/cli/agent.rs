@@ -76,7 +76,7 @@ impl AgentArgs {
         };
         Ok(OpenAiConfig {
             base_url,
-            api_key: settings::api_key(env),
+            api_key: settings::api_key(env)?,
             model: settings::model(env)?,
             system_prompt: self.system_prompt()?,
             tls,

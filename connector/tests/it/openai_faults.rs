@@ -105,6 +105,19 @@ async fn what_a_model_thinks_aloud_is_neither_said_nor_remembered() {
 }
 
 #[tokio::test]
+async fn a_card_shows_the_answer_so_far_without_the_thoughts() {
+    let talk = Talk::new(&[]).await;
+    talk.model.hold(&["<think>", "a quiet thought", "</think>\n\n", "in the open"]);
+    talk.world.app.say("user0001", "well?").await.unwrap();
+    let journal = || format!("{:?}", talk.world.app.journal().unwrap());
+    let shown = || journal().contains("in the open").then_some(());
+    crate::support::eventually(|| format!("a card; there was {}", journal()), shown).await;
+    assert!(!journal().contains("quiet"));
+    talk.world.app.say("user0001", "/stop").await.unwrap();
+    talk.model.wait_left(1).await;
+}
+
+#[tokio::test]
 async fn how_an_answer_ended_is_told() {
     let mut talk = Talk::new(&[]).await;
     let half = json!({ "delta": { "content": "half" } });

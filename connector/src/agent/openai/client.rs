@@ -148,7 +148,7 @@ impl ModelClient {
     async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<Response, ModelError> {
         if let Some(key) = &self.api_key {
             let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose()))
-                .map_err(|_| self.odd("no chance: OPENAI_API_KEY is no header value".to_owned()))?;
+                .map_err(|_| self.odd("no chance: the key is no header value".to_owned()))?;
             value.set_sensitive(true);
             request = request.header(AUTHORIZATION, value);
         }

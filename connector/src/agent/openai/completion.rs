@@ -150,7 +150,8 @@ fn add_words(text: &mut String, message: &Value) {
 /// The words of an `error`, an object or a text.
 pub(super) fn error_message(error: &Value) -> Option<String> {
     match error {
-        Value::Null => None,
+        Value::Null | Value::Bool(false) => None,
+        Value::String(text) if text.is_empty() => None,
         Value::String(text) => Some(text.clone()),
         error => Some(error["message"].as_str().map_or_else(|| error.to_string(), str::to_owned)),
     }
@@ -221,7 +222,15 @@ mod tests {
         let empty = Err(Problem::Empty { finish_reason: "none".to_owned() });
         assert_eq!(read(&[&thought, &tool]), empty);
         assert_eq!(read(&[&event(json!({ "refusal": "I cannot" }))]).unwrap().text, "I cannot");
-        for odd in ["null", "[]", "7", "{}", "{\"choices\":7}", "{\"choices\":[{\"delta\":[]}]}"] {
+        for odd in [
+            "null",
+            "[]",
+            "7",
+            "{}",
+            "{\"choices\":7}",
+            "{\"error\":\"\"}",
+            "{\"choices\":[{\"delta\":[]}]}",
+        ] {
             assert_eq!(read(&[odd, &delta("a")]).unwrap().text, "a", "{odd}");
         }
         let mut reader = Reader::default();

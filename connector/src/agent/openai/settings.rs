@@ -69,10 +69,18 @@ pub fn base_url(env: &dyn Environment) -> Result<Url, ConfigError> {
     Ok(url)
 }
 
-/// The key, if there is one.
-pub fn api_key(env: &dyn Environment) -> Option<Secret> {
+/// The key, if there is one: printable ASCII, as headers can carry it.
+pub fn api_key(env: &dyn Environment) -> Result<Option<Secret>, ConfigError> {
     let key = env.var(API_KEY).map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-    key.map(Secret::new)
+    if key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(ConfigError::Invalid {
+            name: API_KEY,
+            value: "***".to_owned(),
+            problem: "which holds a blank, or a character that no key has".to_owned(),
+            fix: "copy the key alone; leave it out where none is needed".to_owned(),
+        });
+    }
+    Ok(key.map(Secret::new))
 }
 
 /// The model that answers.
@@ -113,8 +121,12 @@ mod tests {
 
     #[test]
     fn a_key_may_be_missing_and_a_model_may_not() {
-        assert_eq!(api_key(&Fixed(" ")), None);
-        assert_eq!(api_key(&Fixed(" k\n")).unwrap().expose(), "k");
+        assert_eq!(api_key(&Fixed(" ")), Ok(None));
+        assert_eq!(api_key(&Fixed(" k\n")).unwrap().unwrap().expose(), "k");
+        for odd in ["sk-你的key", "sk a", "sk\0a"] {
+            let message = api_key(&Fixed(odd)).unwrap_err().to_string();
+            assert!(message.starts_with("OPENAI_API_KEY is \"***\", which holds"), "{message}");
+        }
         assert!(model(&Fixed("")).unwrap_err().to_string().starts_with("OPENAI_MODEL is not set"));
     }
 }

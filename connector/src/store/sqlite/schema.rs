@@ -202,3 +202,21 @@ fn complain(path: &Path, error: &rusqlite::Error) -> StoreError {
     };
     StoreError::Open { path: path.to_owned(), reason: error.to_string(), fix }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unix_time::now_ms;
+
+    #[test]
+    fn sessions_of_an_older_release_do_not_end_at_once() {
+        let dated = MIGRATIONS.iter().position(|step| step.contains("touched_at")).unwrap();
+        let mut db = Connection::open_in_memory().unwrap();
+        MIGRATIONS[..dated].iter().for_each(|step| db.execute_batch(step).unwrap());
+        db.execute_batch("INSERT INTO session (client_id, name) VALUES ('app', 's')").unwrap();
+        migrate(&mut db, i64::try_from(dated).unwrap()).unwrap();
+        let touched: i64 =
+            db.query_row("SELECT touched_at FROM session", (), |row| row.get(0)).unwrap();
+        assert!((now_ms() - touched).abs() < 60_000, "{touched}");
+    }
+}
