@@ -44,13 +44,11 @@ impl SendLimit {
             sent.pop_front();
         }
         // When as many are left as leave room for one.
-        match sent.len().checked_sub(PER_MINUTE).and_then(|index| sent.get(index)) {
-            Some(last) => Err(MINUTE.saturating_sub(now.saturating_duration_since(*last))),
-            None => {
-                sent.extend(std::iter::repeat_n(now, messages));
-                Ok(())
-            }
+        if let Some(last) = sent.len().checked_sub(PER_MINUTE).and_then(|index| sent.get(index)) {
+            return Err(MINUTE.saturating_sub(now.saturating_duration_since(*last)));
         }
+        sent.extend(std::iter::repeat_n(now, messages));
+        Ok(())
     }
 }
 

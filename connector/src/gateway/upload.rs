@@ -111,13 +111,13 @@ impl Upload<'_> {
 fn read_file(path: &Path, limit: usize) -> Result<Bytes, (FileProblem, String)> {
     let unreadable = |e: std::io::Error| (FileProblem::Unreadable, e.to_string());
     // Opening a pipe would wait for somebody who writes to it, and a device has no end.
-    let file_type = |metadata: std::fs::Metadata| match metadata.is_file() {
-        true => Ok(metadata.len()),
-        false => Err((FileProblem::Unreadable, "it is no regular file".to_owned())),
+    let length_of = |metadata: std::fs::Metadata| {
+        let odd = || (FileProblem::Unreadable, "it is no regular file".to_owned());
+        metadata.is_file().then_some(metadata.len()).ok_or_else(odd)
     };
-    file_type(std::fs::metadata(path).map_err(unreadable)?)?;
+    length_of(std::fs::metadata(path).map_err(unreadable)?)?;
     let file = std::fs::File::open(path).map_err(unreadable)?;
-    let length = file_type(file.metadata().map_err(unreadable)?)?;
+    let length = length_of(file.metadata().map_err(unreadable)?)?;
     if length > u64::try_from(limit).unwrap_or(u64::MAX) {
         return Err((FileProblem::TooLarge, format!("{length} bytes, of at most {limit}")));
     }

@@ -1,7 +1,10 @@
 //! Bodies of requests, in bounded memory.
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
@@ -13,8 +16,15 @@ const MOST: usize = 1 << 20;
 /// not read, and sees a broken connection instead of the answer.
 const DROPPED: usize = 8 << 20;
 
-/// Reads a body.
-pub(super) async fn read(body: Body) -> Result<Bytes, Refusal> {
+/// Reads the body of every request before anything is answered, whatever becomes of it: a refusal must arrive,
+/// too.
+pub(super) async fn whole(request: Request, next: Next) -> Result<Response, Refusal> {
+    let (head, body) = request.into_parts();
+    let bytes = read(body).await?;
+    Ok(next.run(Request::from_parts(head, Body::from(bytes))).await)
+}
+
+async fn read(body: Body) -> Result<Bytes, Refusal> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut length) = (BytesMut::new(), 0_usize);
     while let Some(chunk) = chunks.next().await {

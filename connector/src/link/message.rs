@@ -26,7 +26,7 @@ pub(super) fn parse(body: &[u8]) -> Result<(Option<String>, Push), BadField> {
     let mut fields = Fields::body(body)?;
     let to = targets(fields.take("to").as_ref())?;
     let given = [
-        fields.text("text")?.map(|text| Ok(Say::text(text)).map(What::Say)),
+        fields.text("text")?.map(|text| Ok(What::Say(Say::text(text)))),
         fields.take("markdown").map(|value| markdown(value).map(What::Say)),
         fields.text("card")?.map(|text| Ok(What::Card(text))),
         fields.take("image").map(|value| {

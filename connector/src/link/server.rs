@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -93,14 +93,18 @@ impl Server {
             .method_not_allowed_fallback(async || {
                 Refusal(StatusCode::METHOD_NOT_ALLOWED, PATHS.to_owned())
             })
+            // Bodies are read before, and have a limit there.
+            .layer(DefaultBodyLimit::disable())
             .with_state(robots);
+        let whole = middleware::from_fn(body::whole);
         let task = match socket {
             Socket::Unix(listener) => tokio::spawn(async move {
                 // It goes on after errors of single connections, and ends with this task.
-                let _ = axum::serve(listener, routes).await;
+                let _ = axum::serve(listener, routes.layer(whole)).await;
             }),
             Socket::Tcp { listener, token } => {
-                let guarded = routes.layer(middleware::from_fn_with_state(Arc::new(token), bearer));
+                let guard = middleware::from_fn_with_state(Arc::new(token), bearer);
+                let guarded = routes.layer(guard).layer(whole);
                 tokio::spawn(async move {
                     let _ = axum::serve(listener, guarded).await;
                 })
@@ -205,10 +209,10 @@ async fn events(
     State(robots): Robots,
     Path(id): Path<String>,
     Query(which): Query<Which>,
-    body: Body,
+    body: Bytes,
 ) -> Answer {
     let robot = find(&robots, which.client_id.as_deref())?;
-    let posted = Posted::parse(&body::read(body).await?)?;
+    let posted = Posted::parse(&body)?;
     if let What::Say(says) = &posted.what {
         check_files(says)?;
     }
@@ -252,8 +256,8 @@ fn judged(judgement: Judgement, seq: u64) -> Answer {
     }
 }
 
-async fn messages(State(robots): Robots, body: Body) -> Answer {
-    let (client_id, push) = message::parse(&body::read(body).await?)?;
+async fn messages(State(robots): Robots, body: Bytes) -> Answer {
+    let (client_id, push) = message::parse(&body)?;
     let robot = find(&robots, client_id.as_deref())?;
     if let Pushed::Say(say) = &push.what {
         check_files(std::slice::from_ref(say))?;

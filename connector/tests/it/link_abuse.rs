@@ -83,9 +83,9 @@ async fn what_is_no_regular_file_is_refused_and_hangs_nothing() {
 
 #[tokio::test]
 async fn agents_that_attach_at_once_leave_one_with_the_turns() {
-    let (world, _running, link, first) = attached().await;
-    drop(first);
+    let (world, _running, link, mut first) = attached().await;
     world.app.say("user0001", "hi").await.unwrap();
+    assert_eq!(first.turn().await["attempt"], 1);
     let attaching: Vec<_> = (0..20)
         .map(|_| {
             let link = link.clone();
@@ -98,7 +98,7 @@ async fn agents_that_attach_at_once_leave_one_with_the_turns() {
                     if last {
                         break;
                     }
-                    if lines.len() == 1 && lines[0]["attempt"].as_u64() >= Some(20) {
+                    if lines.len() == 1 && lines[0]["attempt"].as_u64() == Some(21) {
                         break;
                     }
                 }
