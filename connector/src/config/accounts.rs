@@ -271,11 +271,14 @@ fn account(
     };
     if access.dm == DmPolicy::Open && !access.allow_from.is_empty() && !access.allow_from.is_all() {
         let (open, list) = (section.path_of("dmPolicy"), section.path_of("allowFrom"));
-        let file = section.source.file.display();
-        section.source.warn(format!(
-            "{list} in {file} keeps nobody out, since {open} is open; for those on the list alone make it \
-             allowlist, else add \"*\""
-        ));
+        // An account that is open beside others that are not means it.
+        if open.strip_suffix("dmPolicy") == list.strip_suffix("allowFrom") {
+            let file = section.source.file.display();
+            section.source.warn(format!(
+                "{list} in {file} keeps nobody out, since {open} is open; for those on the list alone \
+                 make it allowlist, else add \"*\""
+            ));
+        }
     }
     for (id, group) in section.sections("groups")? {
         group.expect_keys(&GROUP, &OPENCLAWS_GROUP);
@@ -394,7 +397,9 @@ mod tests {
         let warnings = |text: &str| section(&format!("{APP} {text}")).unwrap().warnings;
         let odd = warnings("dmPolicy: 'open', allowFrom: ['anna']");
         assert!(odd.len() == 1 && odd[0].contains("channels.ddingtalk.allowFrom"), "{odd:?}");
-        for fine in ["dmPolicy: 'open'", "dmPolicy: 'open', allowFrom: ['anna', '*']"] {
+        let account = "clientId: 'dingB', clientSecret: '${SECRET}', dmPolicy: 'open'";
+        let beside = format!("allowFrom: ['anna'], accounts: {{ b: {{ {account} }} }}");
+        for fine in ["dmPolicy: 'open'", "dmPolicy: 'open', allowFrom: ['anna', '*']", &beside] {
             assert_eq!(warnings(fine), Vec::<String>::new(), "{fine}");
         }
     }
