@@ -197,12 +197,12 @@ fn without_user(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::HashMap;
 
     use super::*;
 
-    pub(super) struct Fixed(pub(super) HashMap<&'static str, &'static str>);
+    pub(crate) struct Fixed(pub(crate) HashMap<&'static str, &'static str>);
 
     impl Environment for Fixed {
         fn var(&self, name: &str) -> Option<String> {
@@ -210,7 +210,7 @@ mod tests {
         }
     }
 
-    pub(super) fn env(vars: &[(&'static str, &'static str)]) -> Fixed {
+    pub(crate) fn env(vars: &[(&'static str, &'static str)]) -> Fixed {
         Fixed(vars.iter().copied().collect())
     }
 

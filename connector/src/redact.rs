@@ -39,8 +39,16 @@ impl fmt::Display for RedactedUrl<'_> {
             write!(f, ":{port}")?;
         }
         f.write_str(url.path())?;
-        for (n, (key, _)) in url.query_pairs().enumerate() {
-            write!(f, "{}{key}={MASK}", if n == 0 { '?' } else { '&' })?;
+        if url.query().is_none_or(str::is_empty) {
+            return Ok(());
+        }
+        for (n, pair) in url.query().unwrap_or_default().split('&').enumerate() {
+            f.write_str(if n == 0 { "?" } else { "&" })?;
+            // As it is encoded, which keeps it on one line; what has no name may be the value.
+            match pair.split_once('=') {
+                Some((key, _)) => write!(f, "{key}={MASK}")?,
+                None => f.write_str(MASK)?,
+            }
         }
         Ok(())
     }
@@ -67,5 +75,15 @@ mod tests {
             RedactedUrl(&url).to_string(),
             "https://oapi.dingtalk.com:8443/robot/sendBySession?session=***&x=***"
         );
+    }
+
+    #[test]
+    fn what_has_no_name_is_masked_and_a_line_stays_one() {
+        for (query, shown) in
+            [("", ""), ("?", ""), ("?s3cr3t", "?***"), ("?a%0Ab=1&&c=", "?a%0Ab=***&***&c=***")]
+        {
+            let url = Url::parse(&format!("https://host/x{query}")).unwrap();
+            assert_eq!(RedactedUrl(&url).to_string(), format!("https://host/x{shown}"));
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The one TLS set-up that HTTPS and WebSocket share: rustls on ring, trusting what the system trusts.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
@@ -7,15 +9,33 @@ use rustls_platform_verifier::BuilderVerifierExt;
 
 /// Why there can be no TLS.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "no trusted CA certificates: {0}; install the system's CA certificates (package \
-     ca-certificates) or name a bundle in SSL_CERT_FILE"
-)]
-pub struct TlsError(#[source] rustls::Error);
+#[non_exhaustive]
+pub enum TlsError {
+    /// The system has none.
+    #[error(
+        "no trusted CA certificates: {0}; install the system's CA certificates (package \
+         ca-certificates) or name a bundle in SSL_CERT_FILE"
+    )]
+    NoTrust(#[source] rustls::Error),
+    /// The bundle that is named is not there, which would only show as certificates that nobody vouches
+    /// for.
+    #[error("SSL_CERT_FILE is {}, which cannot be read: {source}; name a PEM bundle, or unset it", .path.display())]
+    Bundle {
+        /// Its value.
+        path: PathBuf,
+        /// Cause.
+        source: std::io::Error,
+    },
+}
 
 /// Trusts the system's roots, or the bundle that `SSL_CERT_FILE` names.
 pub fn system_trust() -> Result<Arc<ClientConfig>, TlsError> {
-    let config = builder().with_platform_verifier().map_err(TlsError)?.with_no_client_auth();
+    if let Some(path) = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) {
+        let path = PathBuf::from(path);
+        File::open(&path).map_err(|source| TlsError::Bundle { path, source })?;
+    }
+    let config =
+        builder().with_platform_verifier().map_err(TlsError::NoTrust)?.with_no_client_auth();
     Ok(Arc::new(config))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
-use tracing::{Instrument, error, info};
+use tracing::{Instrument, error, info, warn};
 
 use super::access::{AccessArgs, state_dir};
 use super::agent::AgentArgs;
@@ -23,6 +23,7 @@ use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::stream::SessionConfig;
+use crate::stream::proxy::odd_variables;
 use crate::{state_dir, telemetry, tls};
 
 #[derive(Debug, clap::Args)]
@@ -101,6 +102,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let tls = tls_for(&endpoints)?;
     let listener = Listener::bind(&state_dir, args.agent_listen).await?;
     let mut signals = Signals::catch()?;
+    for odd in odd_variables(|name| std::env::var(name).ok()) {
+        warn!("{odd}");
+    }
     if let Some(file) = file {
         info!(accounts = accounts.len(), "the settings are those of {}", file.display());
     }

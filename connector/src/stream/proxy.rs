@@ -31,6 +31,37 @@ impl Proxies {
     }
 }
 
+/// What the variables of proxies hold that has no effect, one sentence each; values may be secret and are
+/// not shown.
+pub fn odd_variables(var: impl Fn(&str) -> Option<String>) -> Vec<String> {
+    let target = Uri::from_static("https://api.dingtalk.com/");
+    let mut odd = Vec::new();
+    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"] {
+        for name in [name.to_owned(), name.to_lowercase()] {
+            let Some(value) = var(&name).filter(|value| !value.trim().is_empty()) else { continue };
+            let proxy = Matcher::builder().all(value).build().intercept(&target);
+            let scheme = proxy.as_ref().and_then(|proxy| proxy.uri().scheme_str());
+            if !matches!(scheme, Some("http" | "https")) {
+                odd.push(format!("{name} is no proxy that can be used; give http://HOST:PORT"));
+            }
+        }
+    }
+    for name in ["NO_PROXY", "no_proxy"] {
+        let Some(value) = var(name) else { continue };
+        let is_odd = |entry: &&str| {
+            let with_port = entry.matches(':').count() == 1;
+            entry.starts_with('[') || entry.starts_with("*.") || with_port
+        };
+        for entry in value.split(',').map(str::trim).filter(is_odd) {
+            odd.push(format!(
+                "{name} has {entry:?}, which matches nothing; give a name or address without port, \
+                 brackets and *."
+            ));
+        }
+    }
+    odd
+}
+
 impl fmt::Debug for Proxies {
     // A proxy's address may carry a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -138,6 +169,33 @@ mod tests {
         }
         assert!(Proxies::none().to("api.dingtalk.com:443", true).is_none());
         assert!(!format!("{proxies:?}").contains(":p@"));
+    }
+
+    #[test]
+    fn variables_without_effect_are_named_and_never_shown() {
+        let odd = |name: &'static str, value: &'static str| {
+            odd_variables(|asked| (asked == name).then(|| value.to_owned()))
+        };
+        for (name, value) in [
+            ("HTTPS_PROXY", "http://u:s3cr3t@:::bad"),
+            ("all_proxy", "socks5://u:s3cr3t@proxy:1080"),
+            ("no_proxy", "a, proxy:8080"),
+            ("NO_PROXY", "[::1]"),
+            ("NO_PROXY", "*.dingtalk.com"),
+        ] {
+            let odd = odd(name, value);
+            assert!(odd.len() == 1 && odd[0].starts_with(name), "{name}={value}: {odd:?}");
+            assert!(!odd[0].contains("s3cr3t"), "{odd:?}");
+        }
+        for (name, value) in [
+            ("HTTPS_PROXY", "http://u:s3cr3t@proxy:8080"),
+            ("HTTP_PROXY", "proxy:8080"),
+            ("ALL_PROXY", "https://[::1]:8080"),
+            ("HTTPS_PROXY", ""),
+            ("NO_PROXY", "*, ::1, fd00::/8, 10.0.0.0/8, .dingtalk.com"),
+        ] {
+            assert_eq!(odd(name, value), Vec::<String>::new(), "{name}={value}");
+        }
     }
 
     #[test]

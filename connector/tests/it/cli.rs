@@ -148,3 +148,17 @@ fn an_allowed_host_is_a_name_or_an_address() {
         assert_eq!(output.status.code(), Some(2), "{wrong}");
     }
 }
+
+#[test]
+fn a_bundle_that_is_not_there_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = gateway();
+    command
+        .env("DINGTALK_OPENAPI_ENDPOINT", "https://127.0.0.1:9")
+        .env("OPENCLAW_STATE_DIR", dir.path())
+        .env("SSL_CERT_FILE", "/nowhere/ca.pem");
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(10), "{stderr}");
+    assert!(stderr.contains("SSL_CERT_FILE is /nowhere/ca.pem, which cannot be read"), "{stderr}");
+}

@@ -145,3 +145,15 @@ async fn a_proxy_that_wants_a_password_or_hangs_is_named() {
         assert!(!running.log().contains("proxypassword"));
     }
 }
+
+/// A proxy that is itself spoken to by TLS.
+#[tokio::test]
+async fn a_proxy_behind_tls_leads_there_too() {
+    let behind = Behind::new().await;
+    let mut command = behind.command();
+    command.env("HTTPS_PROXY", behind.proxy().replace("http://", "https://"));
+    let running = behind.start(command);
+    running.wait_log("connected to the gateway", 1).await;
+    behind.app.say("user0001", "through").await.unwrap();
+    assert_eq!(behind.app.wait_sent(1).await.unwrap()[0].text, "through");
+}
