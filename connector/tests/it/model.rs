@@ -13,6 +13,7 @@ use axum::routing::{get, post};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::support::{Running, World, eventually};
@@ -24,6 +25,8 @@ pub(crate) enum Reply {
     Words(Vec<String>),
     /// These pieces, and then nothing for as long as somebody listens.
     Hold(Vec<String>),
+    /// What a [`Lead`] says, as it says it.
+    Led(Arc<Mutex<Option<mpsc::UnboundedReceiver<String>>>>),
     /// These bytes, of this type.
     Raw(&'static str, String),
     /// A failure, with `Retry-After` if that is given.
@@ -110,6 +113,13 @@ impl Model {
         self.next(Reply::Hold(words.iter().map(|&w| w.to_owned()).collect()));
     }
 
+    /// The next answer is said by whoever has the result.
+    pub(crate) fn lead(&self) -> Lead {
+        let (lead, said) = mpsc::unbounded_channel();
+        self.next(Reply::Led(Arc::new(Mutex::new(Some(said)))));
+        Lead(lead)
+    }
+
     /// It does not list its models any more.
     pub(crate) fn hide_models(&self) {
         self.stage.lock().unwrap().models = None;
@@ -145,6 +155,38 @@ impl Model {
     }
 }
 
+/// Says an answer, piece by piece.
+pub(crate) struct Lead(mpsc::UnboundedSender<String>);
+
+impl Lead {
+    pub(crate) fn words(&self, words: &str) {
+        self.0.send(piece(words)).unwrap();
+    }
+
+    /// That was all.
+    pub(crate) fn end(self) {
+        self.0.send(ending()).unwrap();
+    }
+
+    /// It breaks off.
+    pub(crate) fn fail(self) {
+        self.0.send("data: {\"error\":{\"message\":\"overloaded\"}}\n\n".to_owned()).unwrap();
+    }
+}
+
+/// An event that brings words.
+fn piece(words: &str) -> String {
+    let chunk = json!({ "choices": [{ "index": 0, "delta": { "content": words } }] });
+    format!("data: {chunk}\n\n")
+}
+
+/// The events behind the last words.
+fn ending() -> String {
+    let stop = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 10, "completion_tokens": 3 } });
+    format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
+}
+
 /// The key that the program is given.
 pub(crate) const KEY: &str = "sk-a-key-that-nobody-may-see";
 
@@ -172,6 +214,15 @@ async fn complete(
     let (pieces, held) = match reply {
         Reply::Words(pieces) => (pieces, false),
         Reply::Hold(pieces) => (pieces, true),
+        Reply::Led(said) => {
+            let said = said.lock().unwrap().take().expect("an answer is said once");
+            let said = stream::unfold(said, async |mut said| {
+                let event = said.recv().await?;
+                Some((Ok::<_, Infallible>(Bytes::from(event)), said))
+            });
+            let body = Body::from_stream(said);
+            return ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response();
+        }
         Reply::Raw(kind, body) => return ([(header::CONTENT_TYPE, kind)], body).into_response(),
         Reply::Refuse(status, retry_after, body) => {
             let status = StatusCode::from_u16(status).unwrap();
@@ -179,17 +230,9 @@ async fn complete(
             return (status, after.unwrap_or([(header::RETRY_AFTER, "")]), body).into_response();
         }
     };
-    let mut events: Vec<String> = pieces
-        .iter()
-        .map(|piece| json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] }))
-        .map(|chunk| format!("data: {chunk}\n\n"))
-        .collect();
+    let mut events: Vec<String> = pieces.iter().map(|words| piece(words)).collect();
     if !held {
-        let stop = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-        let usage = json!({
-            "choices": [], "usage": { "prompt_tokens": 10, "completion_tokens": 3 },
-        });
-        events.push(format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n"));
+        events.push(ending());
     }
     let whole = stream::iter(events).map(|event| Ok::<_, Infallible>(Bytes::from(event)));
     let body = if held {

@@ -192,17 +192,18 @@ fn seen(
 }
 
 /// Removes some of the messages that were finished and came long ago, and of what was sent then, oldest
-/// first. Returns whether there may be more.
+/// first. Returns whether there may be more. The newest message stays, however old: its id is what the next
+/// one counts on from, and sessions and attached agents know turns by these ids.
 pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<bool> {
     let before = now.saturating_sub(KEEP_MS);
     let db = connection.transaction()?;
-    let young: Option<i64> = db
-        .query_row(
-            "SELECT id FROM inbox WHERE received_at >= :before ORDER BY id LIMIT 1",
-            named_params! { ":before": before },
-            |row| row.get(0),
-        )
-        .optional()?;
+    let young: Option<i64> = db.query_row(
+        "SELECT coalesce(
+                 (SELECT id FROM inbox WHERE received_at >= :before ORDER BY id LIMIT 1),
+                 (SELECT max(id) FROM inbox))",
+        named_params! { ":before": before },
+        |row| row.get(0),
+    )?;
     let forgotten = sent_messages::prune(&db, before, PRUNE_ROWS)?;
     db.execute(
         "DELETE FROM cards WHERE id IN (
@@ -219,7 +220,6 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<b
              SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young
              ORDER BY id LIMIT :rows)",
     ] {
-        let young = young.unwrap_or(i64::MAX);
         let params = named_params! { ":young": young, ":rows": PRUNE_ROWS };
         removed = db.execute(statement, params)?;
     }
@@ -253,5 +253,25 @@ mod tests {
         assert!(!prune(&mut db, now).unwrap());
         let left: i64 = db.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0)).unwrap();
         assert_eq!(left, 2, "the unfinished one and the young one");
+    }
+
+    #[test]
+    fn no_id_is_given_twice_after_a_quiet_week() {
+        let mut db = Connection::open_in_memory().unwrap();
+        super::super::schema::migrate(&mut db, 0).unwrap();
+        let mut message = super::super::super::contract::message("app", 1);
+        let mut ids = Vec::new();
+        for week in 1..5 {
+            message.received_at = week * 2 * KEEP_MS;
+            prune(&mut db, message.received_at).unwrap();
+            let db = db.transaction().unwrap();
+            let id = take_in(&db, &message).unwrap();
+            failed(&db, id, "done").unwrap();
+            db.commit().unwrap();
+            ids.push(id);
+        }
+        let left: i64 = db.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0)).unwrap();
+        assert_eq!(left, 2, "the last one, and the one before it, when nothing younger was there");
+        assert!(ids.is_sorted_by(|a, b| a < b), "{ids:?}");
     }
 }
