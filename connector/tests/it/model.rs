@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -64,6 +65,8 @@ struct Stage {
     script: VecDeque<Reply>,
     asked: Vec<Asked>,
     models: Option<Vec<&'static str>>,
+    /// Without a script it repeats each question in four pieces, with such pauses between them.
+    slow: Option<Duration>,
     /// Answers whose listener has left before their end.
     left: usize,
 }
@@ -118,6 +121,12 @@ impl Model {
         let (lead, said) = mpsc::unbounded_channel();
         self.next(Reply::Led(Arc::new(Mutex::new(Some(said)))));
         Lead(lead)
+    }
+
+    /// Without a script it repeats each question as [`slow_answer`] from now on, with such pauses between
+    /// four pieces.
+    pub(crate) fn slow_down(&self, pause: Duration) {
+        self.stage.lock().unwrap().slow = Some(pause);
     }
 
     /// It does not list its models any more.
@@ -209,7 +218,12 @@ async fn complete(
         let mut stage = stage.lock().unwrap();
         stage.asked.push(Asked { authorization, body });
         let answer = format!("answer {}", stage.asked.len());
-        stage.script.pop_front().unwrap_or(Reply::Words(vec![answer]))
+        let scripted = stage.script.pop_front();
+        if let (None, Some(pause)) = (&scripted, stage.slow) {
+            let question = stage.asked.last().unwrap().messages().pop().unwrap().1;
+            return slowly(&slow_answer(&question), pause);
+        }
+        scripted.unwrap_or(Reply::Words(vec![answer]))
     };
     let (pieces, held) = match reply {
         Reply::Words(pieces) => (pieces, false),
@@ -246,6 +260,22 @@ async fn complete(
         Body::from_stream(whole)
     };
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
+}
+
+/// What a slow model says.
+pub(crate) fn slow_answer(question: &str) -> String {
+    format!("the answer to {question} is long")
+}
+
+fn slowly(answer: &str, pause: Duration) -> Response {
+    let pieces: Vec<_> = answer.as_bytes().chunks(answer.len().div_ceil(4)).collect();
+    let pieces = pieces.iter().map(|words| piece(std::str::from_utf8(words).unwrap()));
+    let events: Vec<_> = pieces.chain([ending()]).collect();
+    let events = stream::iter(events).then(move |event| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, Infallible>(Bytes::from(event))
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }
 
 async fn models(State(stage): State<Arc<Mutex<Stage>>>) -> Response {

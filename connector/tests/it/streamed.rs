@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use mock_dingtalk::{Action, EntryKind, Fault, Permission, SentRow, Times, When};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::json;
 
 use crate::cards::{CREATE, STREAMING};
 use crate::link_client::Link;
-use crate::model::Model;
+use crate::model::{Model, slow_answer};
 use crate::support::{Running, World, eventually};
 
 const WEBHOOK: &str = "/robot/sendBySession";
@@ -39,11 +40,14 @@ impl Chat {
         lead
     }
 
-    async fn kill_and_start(&mut self) {
+    /// Returns how many sends the killed process repeated and counted.
+    async fn kill_and_start(&mut self) -> usize {
         self.running.kill_now();
+        let counted = self.running.log().matches(COUNTED).count();
         self.world.wait_disconnected().await;
         self.world.app.clear_faults().unwrap();
         self.running = self.model.start_gateway(&self.world, &[]).await;
+        counted
     }
 
     /// The answer to one more message, which comes behind everything that is left to be said.
@@ -249,4 +253,43 @@ async fn an_attached_agent_that_streams_gets_a_card_for_each_turn_and_over_a_kil
     link.event(&again, &json!({ "type": "done", "seq": 3 })).await;
     wait_row(&world, |row| row.finished && row.text == "all to one").await;
     assert_eq!((world.app.sent().unwrap().len(), calls(&world, CREATE)), (2, 2));
+}
+
+#[tokio::test]
+async fn kills_at_random_moments_of_streamed_answers_lose_none_and_leave_no_card_open() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut chat = Chat::new().await;
+    chat.model.slow_down(Duration::from_millis(120));
+    let (mut said, mut counted) = (Vec::new(), 0);
+    for round in 0..12 {
+        for n in 0..random.random_range(1..4) {
+            let text = format!("question {round}.{n}");
+            let said_now = chat.world.app.say(&format!("user000{n}"), &text).await.unwrap();
+            said.push((said_now.msg_id, slow_answer(&text)));
+        }
+        tokio::time::sleep(Duration::from_millis(random.random_range(0..1_200))).await;
+        counted += chat.kill_and_start().await;
+    }
+    let deliveries = chat.world.app.deliveries().unwrap();
+    said.retain(|(msg_id, _)| {
+        let delivery = deliveries.iter().find(|row| row.msg_id.as_ref() == Some(msg_id));
+        delivery.is_some_and(|row| row.ack.is_some())
+    });
+    let settled = || {
+        let sent = chat.world.app.sent().unwrap();
+        let is_answer =
+            |row: &SentRow, answer: &str| row.text == answer && (row.via != "card" || row.finished);
+        let whole = said.iter().all(|(_, answer)| sent.iter().any(|row| is_answer(row, answer)));
+        let final_cards = sent.iter().all(|row| row.via != "card" || row.finished);
+        (whole && final_cards).then_some(sent)
+    };
+    let what = || format!("every answer, seed {seed}; {:#?}", chat.world.app.sent().unwrap());
+    let sent = eventually(what, settled).await;
+    counted += chat.running.log().matches(COUNTED).count();
+    let answers = |answer: &str| sent.iter().filter(|row| row.text == answer).count();
+    let twice: usize = said.iter().map(|(_, answer)| answers(answer) - 1).sum();
+    assert!(twice <= counted, "seed {seed}: {twice} second answers, {counted} counted; {sent:#?}");
+    assert!(said.len() > 6 && sent.iter().any(|row| row.via == "card"), "seed {seed}");
 }
