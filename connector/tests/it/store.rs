@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dingtalk_connector::agent::{Agent, Echo, Say, SessionSettings};
 use dingtalk_connector::credential::ClientId;
 use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
-use dingtalk_connector::gateway::{Gateway, GatewayConfig};
+use dingtalk_connector::gateway::{DRAIN, Gateway, GatewayConfig};
 use dingtalk_connector::protocol::ProcessQueryKey;
 use dingtalk_connector::store::pairing::{
     Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
@@ -324,4 +324,29 @@ async fn what_was_stopped_while_the_disk_was_full_is_not_answered_after_a_restar
     let client_id = ClientId::new(world.app.client_id());
     let left = store.recover(&client_id, 0, 9).await.unwrap().unfinished;
     assert_eq!(left, [], "nothing is left for the next start");
+}
+
+#[tokio::test]
+async fn a_stop_of_the_program_does_not_wait_for_a_full_disk() {
+    let (agent, mut asked) = Played::new();
+    let (world, store, gateway) = start_with(DmPolicy::Open, Arc::clone(&agent) as _).await;
+    world.app.say("user0001", "a question").await.unwrap();
+    let turn = asked.recv().await.unwrap();
+    store.mood.send_replace(Mood::Crowded);
+    turn.speaker.say(Say::text("one")).await;
+    store.wait_refusals(1).await;
+    let begun = Instant::now();
+    assert_eq!(gateway.stop().await, 1, "it is left to the next start");
+    assert!(begun.elapsed() < DRAIN + Duration::from_secs(1));
+    assert!(world.app.sent().unwrap().is_empty(), "nothing is sent that is not kept");
+    store.mood.send_replace(Mood::Well);
+    let config = world.gateway_config(agent);
+    let gateway = Gateway::start(config, Arc::clone(&store) as _).await.unwrap();
+    let again = asked.recv().await.unwrap();
+    assert_eq!((again.attempt.turn, again.attempt.resumed), (turn.attempt.turn, true));
+    assert_eq!(again.attempt.said, 0);
+    again.speaker.say(Say::text("one")).await;
+    drop(again);
+    assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "one");
+    assert_eq!(gateway.stop().await, 0);
 }
