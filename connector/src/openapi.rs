@@ -136,14 +136,18 @@ impl OpenApiClient {
     /// GETs with the access token in its header. A token the server no longer takes is renewed once.
     async fn get_with_token(&self, call: &'static str, url: &Url) -> Result<Value, OpenApiError> {
         let token = self.token_for(call).await?;
-        match self.get(call, url.clone(), token.header()).await {
+        self.governor.admit().await;
+        let outcome = match self.get(call, url.clone(), token.header()).await {
             Err(e) if e.is_bad_token() => {
                 self.token.forget(&token).await;
                 let token = self.token_for(call).await?;
+                self.governor.admit().await;
                 self.get(call, url.clone(), token.header()).await
             }
             outcome => outcome,
-        }
+        };
+        self.governor.learn(&outcome);
+        outcome
     }
 
     async fn get(
@@ -203,20 +207,29 @@ impl OpenApiClient {
     }
 
     /// The same, for a call that can be left out: it is made if the call budget has room now.
-    async fn post_if_spare(
+    async fn send_if_spare(
         &self,
+        method: &Method,
         call: &'static str,
         path: &str,
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
-        if !self.governor.admit_spare() {
-            return Err(OpenApiError::NotSpared { call });
-        }
-        let token = self.token_for(call).await?;
-        let outcome = self.post(call, self.openapi(path), token.header(), body).await;
-        if outcome.as_ref().is_err_and(OpenApiError::is_bad_token) {
-            self.token.forget(&token).await;
-        }
+        let send = async || {
+            if !self.governor.admit_spare() {
+                return Err(OpenApiError::NotSpared { call });
+            }
+            let token = self.token_for(call).await?;
+            let url = self.openapi(path);
+            let outcome = self.send(method.clone(), call, url, token.header(), body).await;
+            if outcome.as_ref().is_err_and(OpenApiError::is_bad_token) {
+                self.token.forget(&token).await;
+            }
+            outcome
+        };
+        let outcome = match send().await {
+            Err(e) if e.is_bad_token() => send().await,
+            outcome => outcome,
+        };
         self.governor.learn(&outcome);
         outcome
     }

@@ -22,8 +22,19 @@ use crate::openapi::card::{CardFrame, CardSpace, CardStage, CreateCard};
 use crate::protocol::{ConversationType, RobotMessage};
 use crate::store::{InboxId, KeptCard, NewCard};
 
-/// The words of the next thing to be said, so far.
-pub(super) type Words = watch::Receiver<Option<String>>;
+/// What a card is told of its turn, beside the parts of the answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nothing that is not said.
+    Nothing,
+    /// The words of the next thing to be said, so far.
+    Words(String),
+    /// It was stopped, and the next thing is not said. It would have begun like this.
+    Stopped(String),
+}
+
+/// Where a card is told.
+pub(super) type Words = watch::Receiver<Shown>;
 
 /// An answer that is said so soon after its first words is a message: a card would only flicker, and
 /// cost three calls for one.
@@ -123,8 +134,7 @@ impl<'a> Card<'a> {
                 () = cards.end_is_near(), if has_card => self.end_soon(),
                 changed = words.changed(), if more => {
                     more = changed.is_ok();
-                    let newest = words.borrow_and_update().clone();
-                    if let Some(newest) = newest {
+                    if let Shown::Words(newest) = &*words.borrow_and_update() {
                         self.offer(newest);
                     }
                 }
@@ -134,17 +144,19 @@ impl<'a> Card<'a> {
     }
 
     /// Takes words that are to be shown.
-    fn offer(&mut self, words: String) {
+    fn offer(&mut self, words: &str) {
         if words.trim().is_empty() || words.len() > MAX_WORDS {
             return;
         }
         match &mut self.state {
-            State::Waiting(frames) | State::Open(Open { frames, .. }) => frames.offer(words),
+            State::Waiting(frames) | State::Open(Open { frames, .. }) => {
+                frames.offer(words.to_owned());
+            }
             State::None => {
                 let now = Instant::now();
                 if self.cards.may_open(now) && self.space().is_some() {
                     let mut frames = Frames::new(now + MOMENT);
-                    frames.offer(words);
+                    frames.offer(words.to_owned());
                     self.state = State::Waiting(frames);
                 }
             }
@@ -155,6 +167,8 @@ impl<'a> Card<'a> {
     /// Does what is due: a card is begun, made, or changed.
     async fn step(&mut self) -> Result<(), StoreGone> {
         self.state = match std::mem::replace(&mut self.state, State::Never) {
+            // What held a moment ago may not hold any more.
+            State::Waiting(_) if !self.cards.may_open(Instant::now()) => State::None,
             State::Waiting(frames) => {
                 let kept = self.begin().await?;
                 State::Open(Open { kept, shown: false, may_exist: false, failures: 0, frames })
@@ -229,10 +243,13 @@ impl<'a> Card<'a> {
     /// Makes a part of the answer, which is kept, the card's last words. Returns whether it arrived so;
     /// if not it is to be sent as a message, and the card will not hold it.
     pub(super) async fn take(&mut self, part: &Part) -> Result<bool, StoreGone> {
-        let Say::Message(RobotMessage::Text(words) | RobotMessage::Markdown { text: words, .. }) =
-            &part.say
-        else {
-            return Ok(false);
+        let words = match &part.say {
+            Say::Message(
+                RobotMessage::Text(words) | RobotMessage::Markdown { text: words, .. },
+            ) => words.as_str(),
+            // Words that it shows the beginning of, perhaps, and cannot hold.
+            Say::Message(RobotMessage::Mention { .. } | RobotMessage::ActionCard { .. }) => "",
+            _ => return Ok(false),
         };
         let open = match std::mem::replace(&mut self.state, State::None) {
             State::Open(open) => open,
@@ -279,11 +296,19 @@ impl<'a> Card<'a> {
     }
 
     /// The turn has ended. Words that nothing was said after stay as they are.
-    pub(super) fn end(&mut self) {
-        if let State::Open(open) = &self.state {
-            let words = open.frames.latest().to_owned();
-            self.leave(Ending::Silent(words));
+    pub(super) fn end(&mut self, words: &Words) {
+        let State::Open(open) = &mut self.state else { return };
+        let shown = words.borrow();
+        if let Shown::Words(newest) | Shown::Stopped(newest) = &*shown
+            && !newest.trim().is_empty()
+            && newest.len() <= MAX_WORDS
+        {
+            open.frames.offer(newest.clone());
         }
+        let latest = open.frames.latest().to_owned();
+        let stopped = matches!(*shown, Shown::Stopped(_));
+        drop(shown);
+        self.leave(if stopped { Ending::Stopped(latest) } else { Ending::Silent(latest) });
     }
 
     /// The process will end before the turn. A finished card cannot go on, so that the turn gets another
@@ -329,6 +354,10 @@ fn judge(cards: &Cards, open: &mut Open, e: &OpenApiError) -> Verdict {
     if e.is_too_fast() {
         // A change less is no loss, and the last words are tried for long.
         return Verdict::GoOn(lock(&cards.pace).refused(e.retry_after()));
+    }
+    if matches!(e, OpenApiError::NotSpared { .. }) {
+        // Newer words may find room.
+        return Verdict::GoOn(lock(&cards.pace).interval());
     }
     open.failures += 1;
     let again = open.failures < FAILURES;

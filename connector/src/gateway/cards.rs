@@ -131,6 +131,8 @@ pub(super) enum Ending {
     Restarting(String),
     /// Nothing more was said than this.
     Silent(String),
+    /// These words, and that `/stop` ended them.
+    Stopped(String),
     /// Nobody knows what it showed, and nothing follows.
     Lost,
 }
@@ -140,17 +142,22 @@ impl Ending {
         const SEE_BELOW: &str = "回答见下方消息\n\nThe answer is in the message below";
         const RESTARTING: &str =
             "正在重启，稍后重新回答\n\nRestarting; the answer follows afterwards";
+        const STOPPED: &str = "已停止\n\nStopped";
         const LOST: &str = "回答中断了\n\nThe answer was interrupted";
         match self {
             Self::SeeBelow => (SEE_BELOW.to_owned(), CardStage::Failed),
-            Self::Restarting(words) => {
-                let rule = if words.is_empty() { "" } else { "\n\n---\n\n" };
-                (format!("{words}{rule}{RESTARTING}"), CardStage::Finished)
-            }
+            Self::Restarting(words) => (below(words, RESTARTING), CardStage::Finished),
+            Self::Stopped(words) => (below(words, STOPPED), CardStage::Finished),
             Self::Silent(words) if !words.is_empty() => (words.clone(), CardStage::Finished),
             Self::Silent(_) | Self::Lost => (LOST.to_owned(), CardStage::Failed),
         }
     }
+}
+
+/// Words with a remark below them.
+fn below(words: &str, remark: &str) -> String {
+    let rule = if words.is_empty() { "" } else { "\n\n---\n\n" };
+    format!("{words}{rule}{remark}")
 }
 
 /// A value that no panic can leave half changed.
@@ -217,6 +224,13 @@ impl Cards {
         lock(&self.open).len()
     }
 
+    /// The turn of a message was stopped before it began to say more.
+    pub(super) fn turn_stopped(&self, message: InboxId) {
+        if let Some(card) = self.left_open(message) {
+            self.close(card, Ending::Stopped(String::new()));
+        }
+    }
+
     /// The card that an earlier process left open for a message.
     pub(super) fn left_open(&self, message: InboxId) -> Option<KeptCard> {
         lock(&self.open).remove(&message)
@@ -241,21 +255,25 @@ impl Cards {
         lock(&self.known).place.get(out_track_id).cloned()
     }
 
-    /// Whether a new card may be made now.
+    /// Whether a new card may be made now. While DingTalk refuses calls for being too many, answers are
+    /// messages: they cost fewer.
     pub(super) fn may_open(&self, now: Instant) -> bool {
         self.config.mode == CardMode::Auto
             && self.stopping.borrow().is_none()
             && !lock(&self.refusal).holds(now)
+            && !self.client.call_budget().strained
     }
 
     /// DingTalk does not let the app use cards.
     pub(super) fn refused(&self, e: &OpenApiError) {
         if lock(&self.refusal).refused(Instant::now()) {
-            error!(
-                "cards are refused, and answers are messages for 30 min: {e}; grant the app \
-                 Card.Instance.Write and Card.Streaming.Write in the developer console, or give \
-                 --cards off"
-            );
+            let fix = if e.is_quota_gone() {
+                "--cards off saves calls"
+            } else {
+                "grant the app Card.Instance.Write and Card.Streaming.Write in the developer console, \
+                 or give --cards off"
+            };
+            error!("cards are refused, and answers are messages for 30 min: {e}; {fix}");
         }
     }
 

@@ -3,7 +3,7 @@
 use tokio::sync::{mpsc, watch};
 use tracing::{debug, error};
 
-use super::card::{Card, Words};
+use super::card::{Card, Shown, Words};
 use super::reply::{Question, Receipt, ReplyError};
 use super::work::{StoreGone, Tools, keep_trying};
 use crate::agent::Say;
@@ -36,12 +36,13 @@ pub(super) async fn deliver_all(
     parts: Vec<Part>,
 ) -> Result<(), StoreGone> {
     let (_, nothing) = mpsc::channel(1);
-    let (_, no_words) = watch::channel(None);
+    let (_, no_words) = watch::channel(Shown::Nothing);
     deliver(tools, question, id, parts, (nothing, no_words)).await
 }
 
-/// Sends `first`, then what comes, and shows the words of the next part meanwhile. Instead of a file that cannot be sent some words go out; any other
-/// part that cannot arrive ends the answer: what comes after it would make no sense.
+/// Sends `first`, then what comes, and shows the words of the next part meanwhile. Instead of a file that
+/// cannot be sent some words go out; any other part that cannot arrive ends the answer: what comes after it
+/// would make no sense.
 pub(super) async fn deliver(
     tools: &Tools,
     question: &Question<'_>,
@@ -58,7 +59,7 @@ pub(super) async fn deliver(
             Some(part) => Some(part),
             None => card.show_until(&mut words, kept.recv()).await?,
         }) else {
-            card.end();
+            card.end(&words);
             return Ok(());
         };
         if part.begun == Begun::No {
@@ -96,7 +97,7 @@ pub(super) async fn deliver(
             }
             Err(e) => {
                 error!(msg_id, "the answer did not arrive: {e}");
-                card.end();
+                card.end(&words);
                 let reason = e.to_string();
                 return keep_trying(|| tools.store.failed(id, reason.clone())).await;
             }

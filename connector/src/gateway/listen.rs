@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, warn};
 
+use super::card::Shown;
 use super::deliver::Part;
 use super::media::Asker;
 use super::push::Target;
@@ -27,7 +28,7 @@ pub(super) async fn listen(
     id: InboxId,
     (attempt, mut turn): (Attempt, Turn),
     (opened, kept): (Opened, mpsc::Sender<Part>),
-    shown: watch::Sender<Option<String>>,
+    shown: watch::Sender<Shown>,
 ) -> Result<(), StoreGone> {
     let robot_code = tools.replier.robot_code(message);
     let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
@@ -67,15 +68,23 @@ pub(super) async fn listen(
         if held.is_some() {
             outcome = piece.outcome.take();
         }
-        let Piece { mut says, partial, seq, receipts, outcome: ending } = piece;
+        let Piece { mut says, mut partial, seq, receipts, outcome: ending } = piece;
         if let Some(Err(failure)) = &ending {
             let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
             error!(msg_id, "the agent failed: {failure}");
+            // What was read already does not go away.
+            let words = match &*shown.borrow() {
+                Shown::Words(words) if says.is_empty() => Some(words.clone()),
+                _ => None,
+            };
+            let words = partial.take().or(words).filter(|words| !words.trim().is_empty());
+            says.extend(words.map(Say::markdown));
             says.push(Say::text(FAILED));
         }
         let ended = ending.is_some();
-        if ended || seq.is_some() || !says.is_empty() {
-            begun &= !says.is_empty();
+        let said = !says.is_empty();
+        if ended || seq.is_some() || said {
+            begun &= said;
             let parts = keep(tools, id, Spoken { says, seq, begun, ended }).await?;
             receipts.into_iter().for_each(Receipt::give);
             for part in parts {
@@ -85,8 +94,11 @@ pub(super) async fn listen(
             begun = false;
         }
         // After the parts, whose words they are not.
-        if partial.is_some() {
-            shown.send_replace(partial);
+        match partial {
+            Some(words) => drop(shown.send_replace(Shown::Words(words))),
+            // Words that are said by now are not to be shown once more.
+            None if said => drop(shown.send_replace(Shown::Nothing)),
+            None => {}
         }
         if ended {
             return Ok(());

@@ -35,6 +35,7 @@ pub(super) trait Failing: Display {
 impl Failing for OpenApiError {
     fn prospect(&self) -> Prospect {
         match self {
+            e if e.is_quota_gone() => Prospect::Never,
             // Even a secret that is refused may be set right at the developer console.
             Self::NoToken { .. } => Prospect::Later,
             e if !e.is_retryable() => Prospect::Never,
@@ -174,6 +175,8 @@ mod tests {
         };
         let no_token =
             OpenApiError::NoToken { call: "", cause: Box::new(status(401, "authFailed")) };
+        // With whatever status it comes.
+        let quota_gone = status(429, "Forbidden.AccessDenied.ApiCountLimitForOrg");
         for (error, expected) in [
             (transport(false), Prospect::Later),
             (transport(true), Prospect::Unclear),
@@ -185,6 +188,8 @@ mod tests {
             (errcode(130_101), Prospect::Later),
             (errcode(410_100), Prospect::Later),
             (errcode(300_001), Prospect::Never),
+            (errcode(90_020), Prospect::Never),
+            (quota_gone, Prospect::Never),
         ] {
             assert_eq!(error.prospect(), expected, "{error}");
         }

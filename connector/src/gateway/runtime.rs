@@ -17,7 +17,7 @@ use super::conversations::{Conversations, Limits, Ticket};
 use super::intake::{Ids, Intake, Verdict};
 use super::thinking::{Marked, Thinking};
 use super::vitals::Queue;
-use super::work::{Opened, STOPPED, StoreGone, Task, Tools, Work};
+use super::work::{Opened, STOPPED, StoreGone, Task, Tools, Work, keep_trying};
 use crate::agent::Pace;
 use crate::protocol::{BotMessage, ConversationId};
 use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
@@ -207,14 +207,30 @@ impl Runtime {
                 let thinking = self.think(&message, &task);
                 self.queue(Work { id, received_at, message, task, thinking });
             }
-            Err(reason) => self.give_up(id, reason.to_owned()),
+            Err(reason) => {
+                // An earlier process may have marked it.
+                drop(self.think(&message, &Task::Send(Vec::new())));
+                self.give_up(id, reason.to_owned());
+            }
         }
     }
 
     /// A message gets no answer any more.
-    fn give_up(&self, message: InboxId, reason: String) {
+    fn give_up(&mut self, message: InboxId, reason: String) {
         self.tools.cards.turn_lost(message);
-        drop(self.tools.store.failed(message, reason));
+        self.fail(message, reason);
+    }
+
+    /// Records it, before anything that is queued after this; a store that fails is asked again, since the
+    /// next start would answer the message.
+    fn fail(&mut self, message: InboxId, reason: String) {
+        let store = Arc::clone(&self.tools.store);
+        let mut first = Some(store.failed(message, reason.clone()));
+        self.chores.spawn(async move {
+            let ask = || first.take().unwrap_or_else(|| store.failed(message, reason.clone()));
+            // Without a store everything ends.
+            let _ = keep_trying(ask).await;
+        });
     }
 
     /// Judges a frame. Its ack goes out at once, or when its message is durable.
@@ -320,7 +336,8 @@ impl Runtime {
         let agent = &*self.tools.agent;
         let waiting = self.conversations.take_out(conversation, |work| work.can_be_stopped(agent));
         for work in &waiting {
-            drop(self.tools.store.failed(work.id, STOPPED.to_owned()));
+            self.tools.cards.turn_stopped(work.id);
+            self.fail(work.id, STOPPED.to_owned());
         }
         let running =
             self.turn_of.values_mut().filter(|turn| turn.ticket.conversation() == conversation);
@@ -361,7 +378,7 @@ impl Runtime {
         };
         if let Some(e) = failure {
             error!(error = %e, "a turn failed; its message gets no answer");
-            drop(self.tools.store.failed(message, format!("its turn failed: {e}")));
+            self.fail(message, format!("its turn failed: {e}"));
         }
         self.tools.cards.turn_lost(message);
         self.conversations.finished(&ticket);

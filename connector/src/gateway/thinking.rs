@@ -45,20 +45,11 @@ impl Thinking {
         let (ends, mut end) = oneshot::channel();
         let client = Arc::clone(client);
         chores.spawn(async move {
-            let mut may_be_shown = shown;
-            if shown {
-                let _ = end.await;
-            } else {
-                let stands = async {
-                    show(&client, &marked, &mut may_be_shown).await;
-                    std::future::pending::<()>().await;
-                };
-                tokio::select! {
-                    _ = &mut end => {}
-                    () = stands => {}
-                }
-            }
+            let may_be_shown = shown || show(&client, &marked, &mut end).await;
             if may_be_shown {
+                if !end.is_terminated() {
+                    let _ = end.await;
+                }
                 hide(&client, &marked).await;
             }
         });
@@ -66,34 +57,40 @@ impl Thinking {
     }
 }
 
-async fn show(client: &OpenApiClient, marked: &Marked, may_be_shown: &mut bool) {
+/// Tries until the `end`. Returns whether the mark may stand. A call that is under way is not broken off: it
+/// might arrive after the one that takes the mark back.
+async fn show(client: &OpenApiClient, marked: &Marked, end: &mut oneshot::Receiver<()>) -> bool {
     let Marked { robot_code, conversation_id, msg_id } = marked;
+    let mut may_be_shown = false;
     for pause in SHOW {
-        tokio::time::sleep(pause).await;
-        // From here on it may have arrived, even if this is dropped half-way.
-        let before = std::mem::replace(may_be_shown, true);
+        if tokio::time::timeout(pause, &mut *end).await.is_ok() {
+            return may_be_shown;
+        }
         match client.show_thinking(robot_code, conversation_id, msg_id).await {
-            Ok(()) => return,
+            Ok(()) => return true,
             Err(e) => {
-                *may_be_shown = before || e.is_ambiguous();
+                may_be_shown |= e.is_ambiguous();
                 debug!(msg_id = msg_id.as_str(), "a message is not marked: {e}");
                 if !is_worth_another_try(&e) {
-                    return;
+                    return may_be_shown;
                 }
             }
         }
     }
+    may_be_shown
 }
 
 async fn hide(client: &OpenApiClient, marked: &Marked) {
     let Marked { robot_code, conversation_id, msg_id } = marked;
-    for pause in HIDE {
+    for (index, pause) in HIDE.into_iter().enumerate() {
         tokio::time::sleep(pause).await;
-        match client.hide_thinking(robot_code, conversation_id, msg_id).await {
+        let insists = index + 1 == HIDE.len();
+        match client.hide_thinking(robot_code, conversation_id, msg_id, insists).await {
             Ok(()) => return,
             Err(e) => {
                 debug!(msg_id = msg_id.as_str(), "a message's mark stays: {e}");
-                if !matches!(e, OpenApiError::NotSpared { .. }) && !is_worth_another_try(&e) {
+                let no_room = matches!(e, OpenApiError::NotSpared { .. }) || e.is_too_fast();
+                if !no_room && !is_worth_another_try(&e) {
                     return;
                 }
             }

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use super::access::pairing::{Admission, Pairing, Stranger};
+use super::card::Shown;
 use super::cards::Cards;
 use super::commands;
 use super::conversations::Ticket;
@@ -181,7 +182,8 @@ impl Work {
             return say(&tools, &question, id, text).await;
         }
         let (kept, parts) = mpsc::channel(AHEAD);
-        let (shown, words) = watch::channel(None);
+        let (shown, words) = watch::channel(Shown::Nothing);
+        let stopped = shown.clone();
         let listening = listen(&tools, &message, id, (attempt, *turn), (opened, kept), shown);
         let mut listening = Box::pin(listening);
         let earlier = self::earlier(earlier);
@@ -198,6 +200,13 @@ impl Work {
             () = &mut stop => {
                 // The agent's future, and the only way to say more.
                 drop(listening);
+                stopped.send_modify(|shown| {
+                    let words = match std::mem::replace(shown, Shown::Nothing) {
+                        Shown::Words(words) | Shown::Stopped(words) => words,
+                        Shown::Nothing => String::new(),
+                    };
+                    *shown = Shown::Stopped(words);
+                });
                 let nothing = Spoken { says: Vec::new(), seq: None, begun: false, ended: true };
                 keep(&tools, id, nothing).await?;
                 delivering.await?;

@@ -27,13 +27,22 @@ pub(super) struct Budget {
     paused_until: Option<Instant>,
     /// When the limit was last changed.
     changed: Option<Instant>,
+    /// When it was last halved.
+    halved: Option<Instant>,
 }
 
 impl Budget {
     /// Lets `most` calls through in any second; at least one.
     pub(super) fn new(most: u32) -> Self {
         let most = most.max(1);
-        Self { most, limit: most, made: VecDeque::new(), paused_until: None, changed: None }
+        Self {
+            most,
+            limit: most,
+            made: VecDeque::new(),
+            paused_until: None,
+            changed: None,
+            halved: None,
+        }
     }
 
     /// Takes a call, or says how long to wait before asking again.
@@ -58,9 +67,13 @@ impl Budget {
         self.made.len() < half && self.take(now).is_ok()
     }
 
-    /// A call was refused for being one too many: half as many from now on, after a pause.
+    /// A call was refused for being one too many: half as many from now on, after a pause. All refusals of
+    /// one window say the same, and count once.
     pub(super) fn refused(&mut self, now: Instant, asked: Option<Duration>) {
-        self.limit = (self.limit / 2).max(1);
+        if self.halved.is_none_or(|at| now.saturating_duration_since(at) >= WINDOW) {
+            self.limit = (self.limit / 2).max(1);
+            self.halved = Some(now);
+        }
         self.changed = Some(now);
         let until = now + asked.unwrap_or(WINDOW).clamp(WINDOW, LONGEST_PAUSE);
         self.paused_until = Some(self.paused_until.map_or(until, |before| before.max(until)));
@@ -138,6 +151,12 @@ mod tests {
         assert_eq!(budget.take(now), Err(WINDOW));
         assert_eq!((budget.limit(), budget.is_strained()), (10, true));
         for _ in 0..10 {
+            budget.refused(now + WINDOW / 2, None);
+        }
+        assert_eq!(budget.limit(), 10, "a burst is one refusal");
+        let mut now = now;
+        for _ in 0..10 {
+            now += WINDOW;
             budget.refused(now, Some(Duration::from_secs(3_600)));
         }
         assert_eq!(budget.limit(), 1, "it never falls silent");

@@ -3,6 +3,7 @@
 //! Delivered, a card is *processing*; the first streamed words make it *inputing*, `isFinalize`
 //! *finished*, `isError` *failed*, and nothing streamed after that changes it (互动卡片, AI 卡片).
 
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{OpenApiClient, OpenApiError};
@@ -73,6 +74,7 @@ impl OpenApiClient {
     ///
     /// A repeated call fails with `param.cardAlreadyExist`: see [`OpenApiError::is_card_there`]. A
     /// delivery that fails inside HTTP 200 is [`OpenApiError::Incomprehensible`], and nobody sees the card.
+    /// Made only if the call budget has room.
     pub async fn create_and_deliver_card(&self, card: &CreateCard<'_>) -> Result<(), OpenApiError> {
         const CALL: &str = "POST /v1.0/card/instances/createAndDeliver";
         let robot_code = card.robot_code.as_str();
@@ -103,7 +105,7 @@ impl OpenApiClient {
         });
         body[model] = deliver;
         let path = "/v1.0/card/instances/createAndDeliver";
-        let answer = self.post_with_token(CALL, path, &body).await?;
+        let answer = self.send_if_spare(&Method::POST, CALL, path, &body).await?;
         let results = answer["result"]["deliverResults"].as_array().map(Vec::as_slice);
         let failed = |result: &&Value| result["success"].as_bool() == Some(false);
         match results.unwrap_or_default().iter().find(failed) {
@@ -115,7 +117,8 @@ impl OpenApiClient {
         }
     }
 
-    /// `PUT /v1.0/card/streaming`: a card's words so far (AI 卡片流式更新).
+    /// `PUT /v1.0/card/streaming`: a card's words so far (AI 卡片流式更新). Words after which more follows
+    /// are sent only if the call budget has room; the last ones wait for their turn.
     pub async fn stream_card(
         &self,
         out_track_id: &str,
@@ -131,7 +134,12 @@ impl OpenApiClient {
             "isFinalize": frame.stage == CardStage::Finished,
             "isError": frame.stage == CardStage::Failed,
         });
-        let answer = self.put_with_token(CALL, "/v1.0/card/streaming", &body).await?;
+        let path = "/v1.0/card/streaming";
+        let answer = if frame.stage == CardStage::Inputing {
+            self.send_if_spare(&Method::PUT, CALL, path, &body).await?
+        } else {
+            self.put_with_token(CALL, path, &body).await?
+        };
         self.card_changed(CALL, &answer)
     }
 

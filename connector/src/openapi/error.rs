@@ -157,6 +157,7 @@ impl OpenApiError {
         match self {
             Self::Status { code, .. } => code.contains("ApiCountLimitForOrg"),
             Self::ErrCode { errcode, .. } => *errcode == 90_020,
+            Self::NoToken { cause, .. } => cause.is_quota_gone(),
             _ => false,
         }
     }

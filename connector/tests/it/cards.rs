@@ -3,11 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dingtalk_connector::agent::{Agent, Answer, Attempt, Say, Speaker, Turn};
+use dingtalk_connector::agent::{Agent, AgentError, Answer, Attempt, Commands, Say, Speaker, Turn};
 use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::cards::CardConfig;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
-use dingtalk_connector::protocol::RobotMessage;
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use mock_dingtalk::{
     Action, Callback, CardPress, Cut, EntryKind, Fault, Finding, FrameSelector, Preset, SentRow,
@@ -18,25 +17,31 @@ use tokio::sync::mpsc;
 
 use crate::support::{World, eventually};
 
-const STREAMING: &str = "/v1.0/card/streaming";
-const CREATE: &str = "/v1.0/card/instances/createAndDeliver";
+pub(crate) const STREAMING: &str = "/v1.0/card/streaming";
+pub(crate) const CREATE: &str = "/v1.0/card/instances/createAndDeliver";
 
 /// What the agent is to do next.
 #[derive(Debug)]
-enum Step {
+pub(crate) enum Step {
     Partial(String),
-    Say(String),
+    Say(Say),
     End,
+    /// It fails.
+    Fail,
 }
 
 /// Does what the test tells it, turn after turn.
 #[derive(Debug)]
-struct Scripted {
+pub(crate) struct Scripted {
     steps: tokio::sync::Mutex<mpsc::UnboundedReceiver<Step>>,
-    asked: Mutex<Vec<(Attempt, String)>>,
+    pub(crate) asked: Mutex<Vec<(Attempt, String)>>,
 }
 
 impl Agent for Scripted {
+    fn commands(&self) -> Commands<'_> {
+        Commands::Ours(None)
+    }
+
     fn turn(&self, attempt: Attempt, turn: Turn, speaker: Speaker) -> Answer<'_> {
         self.asked.lock().unwrap().push((attempt, turn.text));
         Box::pin(async move {
@@ -44,11 +49,9 @@ impl Agent for Scripted {
             while let Some(step) = steps.recv().await {
                 match step {
                     Step::Partial(words) => speaker.partial(words).await,
-                    Step::Say(text) => {
-                        let title = "answer".to_owned();
-                        speaker.say(Say::Message(RobotMessage::Markdown { title, text })).await;
-                    }
+                    Step::Say(say) => speaker.say(say).await,
                     Step::End => return Ok(()),
+                    Step::Fail => return Err(AgentError("as it was told".to_owned())),
                 }
             }
             Ok(())
@@ -56,64 +59,68 @@ impl Agent for Scripted {
     }
 }
 
-struct Stage {
-    world: World,
-    agent: Arc<Scripted>,
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) agent: Arc<Scripted>,
     steps: mpsc::UnboundedSender<Step>,
 }
 
 impl Stage {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let (steps, script) = mpsc::unbounded_channel();
         let agent = Scripted { steps: tokio::sync::Mutex::new(script), asked: Mutex::default() };
         Self { world: World::new().await, agent: Arc::new(agent), steps }
     }
 
-    fn config(&self) -> GatewayConfig {
+    pub(crate) fn config(&self) -> GatewayConfig {
         let cards = CardConfig { interval: Duration::from_millis(100), ..CardConfig::default() };
         let agent = Arc::clone(&self.agent) as Arc<dyn Agent>;
         GatewayConfig { cards, ..self.world.gateway_config(agent) }
     }
 
-    fn store(&self) -> Arc<SqliteStore> {
+    pub(crate) fn store(&self) -> Arc<SqliteStore> {
         Arc::new(SqliteStore::open(&self.world.dir.path().join(FILE)).unwrap())
     }
 
-    async fn start(&self) -> Gateway {
+    pub(crate) async fn start(&self) -> Gateway {
         self.start_with(self.config()).await
     }
 
-    async fn start_with(&self, config: GatewayConfig) -> Gateway {
+    pub(crate) async fn start_with(&self, config: GatewayConfig) -> Gateway {
         let gateway = Gateway::start(config, self.store()).await.unwrap();
         self.world.app.wait_connections(1).await.unwrap();
         gateway
     }
 
-    fn partial(&self, words: &str) {
-        self.steps.send(Step::Partial(words.to_owned())).unwrap();
+    pub(crate) fn do_now(&self, step: Step) {
+        self.steps.send(step).unwrap();
+    }
+
+    pub(crate) fn partial(&self, words: &str) {
+        self.do_now(Step::Partial(words.to_owned()));
     }
 
     /// Says it, and ends the turn.
-    fn say(&self, text: &str) {
-        self.steps.send(Step::Say(text.to_owned())).unwrap();
-        self.steps.send(Step::End).unwrap();
+    pub(crate) fn say(&self, text: &str) {
+        self.do_now(Step::Say(Say::markdown(text)));
+        self.do_now(Step::End);
     }
 
     /// Asks, streams, and waits until that is seen on a card.
-    async fn stream(&self, words: &str) -> SentRow {
+    pub(crate) async fn stream(&self, words: &str) -> SentRow {
         self.world.app.say("user0001", "a question").await.unwrap();
         self.partial(words);
         self.wait_row(|row| row.via == "card" && row.text == words && !row.finished).await
     }
 
-    async fn wait_row(&self, wanted: impl Fn(&SentRow) -> bool) -> SentRow {
+    pub(crate) async fn wait_row(&self, wanted: impl Fn(&SentRow) -> bool) -> SentRow {
         let what = || format!("a row; there are {:#?}", self.world.app.sent().unwrap());
         eventually(what, || self.world.app.sent().unwrap().into_iter().find(|row| wanted(row)))
             .await
     }
 
     /// Bodies of the calls to this path.
-    fn calls(&self, path: &str) -> Vec<Value> {
+    pub(crate) fn calls(&self, path: &str) -> Vec<Value> {
         let journal = self.world.app.journal().unwrap();
         let calls = journal.iter().filter(|entry| {
             let is_path = |part: &str| part.trim_end_matches(':') == path;
@@ -123,7 +130,7 @@ impl Stage {
     }
 
     /// Waits for so many calls that finish a card, and returns their bodies.
-    async fn last_words(&self, count: usize) -> Vec<Value> {
+    pub(crate) async fn last_words(&self, count: usize) -> Vec<Value> {
         let calls = || {
             let mut calls = self.calls(STREAMING);
             calls.retain(|call| call["isFinalize"] == true);
@@ -134,12 +141,12 @@ impl Stage {
         calls
     }
 
-    fn fault(&self, path: &str, times: Times, action: Action) {
+    pub(crate) fn fault(&self, path: &str, times: Times, action: Action) {
         self.world.app.fault(Fault { when: When::Path(path.into()), times, action }).unwrap();
     }
 
     /// The robot's one answer, a card with exactly these words.
-    async fn only_card(&self, words: &str) {
+    pub(crate) async fn only_card(&self, words: &str) {
         self.wait_row(|row| row.finished && row.text == words).await;
         let sent = self.world.app.sent().unwrap();
         assert_eq!(sent.len(), 1, "{sent:#?}");
@@ -147,7 +154,7 @@ impl Stage {
     }
 
     /// A whole answer went as a message, and a card that is final says nothing of it.
-    async fn message_and_final_card(&self, answer: &str) {
+    pub(crate) async fn message_and_final_card(&self, answer: &str) {
         self.wait_row(|row| row.via != "card" && row.text == answer).await;
         // It may have held the answer for a moment, where that arrived without anybody's knowing.
         let says_so =
@@ -158,7 +165,7 @@ impl Stage {
     }
 }
 
-fn code(status: u16, code: &str) -> Action {
+pub(crate) fn code(status: u16, code: &str) -> Action {
     Action::Code {
         status,
         code: code.to_owned(),
@@ -262,12 +269,14 @@ async fn a_card_that_meets_the_rate_limit_is_finished_all_the_same() {
     stage.partial("first, second");
     stage.say("first, second, third");
     stage.only_card("first, second, third").await;
+    assert_eq!(gateway.stop().await, 0);
     // So is one that meets it before it has shown anything.
+    let stage = Stage::new().await;
+    let gateway = stage.start().await;
     stage.fault(CREATE, Times::First(1), code(429, "system.busy"));
     stage.stream("again").await;
     stage.say("again and again");
-    stage.wait_row(|row| row.finished && row.text == "again and again").await;
-    assert_eq!(stage.world.app.sent().unwrap().len(), 2);
+    stage.only_card("again and again").await;
     assert_eq!(gateway.stop().await, 0);
 }
 
@@ -325,19 +334,19 @@ async fn a_card_whose_turn_says_nothing_more_is_final() {
     let stage = Stage::new().await;
     let gateway = stage.start().await;
     stage.stream("just a thought").await;
-    stage.steps.send(Step::End).unwrap();
+    stage.do_now(Step::End);
     stage.only_card("just a thought").await;
     assert_eq!(gateway.stop().await, 0);
 }
 
 /// Ends a robot as `kill -9` does: nothing of it runs on, nothing is tidied up.
-struct Doomed {
+pub(crate) struct Doomed {
     runtime: tokio::runtime::Runtime,
     store: std::sync::Weak<SqliteStore>,
 }
 
 impl Doomed {
-    async fn start(stage: &Stage) -> Self {
+    pub(crate) async fn start(stage: &Stage) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -352,7 +361,7 @@ impl Doomed {
         Self { runtime, store: weak }
     }
 
-    async fn kill(self) {
+    pub(crate) async fn kill(self) {
         self.runtime.shutdown_background();
         let gone = || (self.store.strong_count() == 0).then_some(());
         eventually(|| "the end of its tasks".to_owned(), gone).await;
@@ -424,6 +433,8 @@ async fn a_card_whose_message_is_not_answered_any_more_is_final() {
     let gateway = stage.start_with(config).await;
     let card = stage.wait_row(|row| row.finished).await;
     assert!(card.text.contains("interrupted"), "{}", card.text);
+    let unmarked = || stage.world.app.reactions().unwrap().is_empty().then_some(());
+    eventually(|| "the end of its mark".to_owned(), unmarked).await;
     assert_eq!(gateway.stop().await, 0);
     assert_eq!(stage.world.app.sent().unwrap().len(), 1);
 }

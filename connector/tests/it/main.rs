@@ -3,6 +3,7 @@
 
 mod accounts;
 mod answers;
+mod card_ends;
 mod cards;
 mod cli;
 mod commands;
@@ -34,5 +35,6 @@ mod secrets;
 mod send_errors;
 mod shutdown;
 mod store;
+mod streamed;
 mod support;
 mod thinking;

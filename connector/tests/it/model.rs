@@ -14,6 +14,7 @@ use axum::routing::{get, post};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::support::{Running, World, eventually};
@@ -33,6 +34,8 @@ pub(crate) enum Reply {
     Bytes(Vec<Vec<u8>>),
     /// It is elsewhere.
     Redirect(String),
+    /// What a [`Lead`] says, as it says it.
+    Led(Arc<Mutex<Option<mpsc::UnboundedReceiver<String>>>>),
     /// These bytes, of this type.
     Raw(&'static str, String),
     /// A failure, with `Retry-After` if that is given.
@@ -70,6 +73,8 @@ struct Stage {
     script: VecDeque<Reply>,
     asked: Vec<Asked>,
     models: Option<Vec<&'static str>>,
+    /// Without a script it repeats each question in four pieces, with such pauses between them.
+    slow: Option<Duration>,
     /// Answers whose listener has left before their end.
     left: usize,
 }
@@ -119,6 +124,19 @@ impl Model {
         self.next(Reply::Hold(words.iter().map(|&w| w.to_owned()).collect()));
     }
 
+    /// The next answer is said by whoever has the result.
+    pub(crate) fn lead(&self) -> Lead {
+        let (lead, said) = mpsc::unbounded_channel();
+        self.next(Reply::Led(Arc::new(Mutex::new(Some(said)))));
+        Lead(lead)
+    }
+
+    /// Without a script it repeats each question as [`slow_answer`] from now on, with such pauses between
+    /// four pieces.
+    pub(crate) fn slow_down(&self, pause: Duration) {
+        self.stage.lock().unwrap().slow = Some(pause);
+    }
+
     /// It does not list its models any more.
     pub(crate) fn hide_models(&self) {
         self.stage.lock().unwrap().models = None;
@@ -154,6 +172,38 @@ impl Model {
     }
 }
 
+/// Says an answer, piece by piece.
+pub(crate) struct Lead(mpsc::UnboundedSender<String>);
+
+impl Lead {
+    pub(crate) fn words(&self, words: &str) {
+        self.0.send(piece(words)).unwrap();
+    }
+
+    /// That was all.
+    pub(crate) fn end(self) {
+        self.0.send(ending()).unwrap();
+    }
+
+    /// It breaks off.
+    pub(crate) fn fail(self) {
+        self.0.send("data: {\"error\":{\"message\":\"overloaded\"}}\n\n".to_owned()).unwrap();
+    }
+}
+
+/// An event that brings words.
+fn piece(words: &str) -> String {
+    let chunk = json!({ "choices": [{ "index": 0, "delta": { "content": words } }] });
+    format!("data: {chunk}\n\n")
+}
+
+/// The events behind the last words.
+fn ending() -> String {
+    let stop = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
+    let usage = json!({ "choices": [], "usage": { "prompt_tokens": 10, "completion_tokens": 3 } });
+    format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n")
+}
+
 /// The key that the program is given.
 pub(crate) const KEY: &str = "sk-a-key-that-nobody-may-see";
 
@@ -178,7 +228,12 @@ async fn complete(
         let mut stage = stage.lock().unwrap();
         stage.asked.push(Asked { authorization, body });
         let answer = format!("answer {}", stage.asked.len());
-        stage.script.pop_front().unwrap_or(Reply::Words(vec![answer]))
+        let scripted = stage.script.pop_front();
+        if let (None, Some(pause)) = (&scripted, stage.slow) {
+            let question = stage.asked.last().unwrap().messages().pop().unwrap().1;
+            return slowly(&slow_answer(&question), pause);
+        }
+        scripted.unwrap_or(Reply::Words(vec![answer]))
     };
     let (pieces, held) = match reply {
         Reply::Words(pieces) => (pieces, false),
@@ -201,6 +256,14 @@ async fn complete(
         Reply::Redirect(url) => {
             return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, url)]).into_response();
         }
+        Reply::Led(said) => {
+            let said = said.lock().unwrap().take().expect("an answer is said once");
+            let said = stream::unfold(said, async |mut said| {
+                let event = said.recv().await?;
+                Some((Ok::<_, Infallible>(Bytes::from(event)), said))
+            });
+            return (EVENT_STREAM, Body::from_stream(said)).into_response();
+        }
         Reply::Raw(kind, body) => return ([(header::CONTENT_TYPE, kind)], body).into_response(),
         Reply::Refuse(status, retry_after, body) => {
             let status = StatusCode::from_u16(status).unwrap();
@@ -208,17 +271,9 @@ async fn complete(
             return (status, after.unwrap_or([(header::RETRY_AFTER, "")]), body).into_response();
         }
     };
-    let mut events: Vec<String> = pieces
-        .iter()
-        .map(|piece| json!({ "choices": [{ "index": 0, "delta": { "content": piece } }] }))
-        .map(|chunk| format!("data: {chunk}\n\n"))
-        .collect();
+    let mut events: Vec<String> = pieces.iter().map(|words| piece(words)).collect();
     if !held {
-        let stop = json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": "stop" }] });
-        let usage = json!({
-            "choices": [], "usage": { "prompt_tokens": 10, "completion_tokens": 3 },
-        });
-        events.push(format!("data: {stop}\n\ndata: {usage}\n\ndata: [DONE]\n\n"));
+        events.push(ending());
     }
     let whole = stream::iter(events).map(|event| Ok::<_, Infallible>(Bytes::from(event)));
     let body = if held {
@@ -232,6 +287,22 @@ async fn complete(
         Body::from_stream(whole)
     };
     (EVENT_STREAM, body).into_response()
+}
+
+/// What a slow model says.
+pub(crate) fn slow_answer(question: &str) -> String {
+    format!("the answer to {question} is long")
+}
+
+fn slowly(answer: &str, pause: Duration) -> Response {
+    let pieces: Vec<_> = answer.as_bytes().chunks(answer.len().div_ceil(4)).collect();
+    let pieces = pieces.iter().map(|words| piece(std::str::from_utf8(words).unwrap()));
+    let events: Vec<_> = pieces.chain([ending()]).collect();
+    let events = stream::iter(events).then(move |event| async move {
+        tokio::time::sleep(pause).await;
+        Ok::<_, Infallible>(Bytes::from(event))
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }
 
 async fn models(State(stage): State<Arc<Mutex<Stage>>>) -> Response {

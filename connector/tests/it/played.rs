@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dingtalk_connector::agent::{Agent, Answer, Attempt, Speaker, Turn};
+use dingtalk_connector::agent::{Agent, Answer, Attempt, Commands, Speaker, Turn};
 use tokio::sync::mpsc;
 
 /// A turn that a test answers.
@@ -27,6 +27,10 @@ impl Played {
 }
 
 impl Agent for Played {
+    fn commands(&self) -> Commands<'_> {
+        Commands::Ours(None)
+    }
+
     fn turn(&self, attempt: Attempt, turn: Turn, speaker: Speaker) -> Answer<'_> {
         let (end, ended) = tokio::sync::oneshot::channel();
         self.0.send(Asked { attempt, turn, speaker, _end: end }).unwrap();

@@ -25,7 +25,9 @@ async fn direct_messages_are_read_and_taken_back() {
     let sent = client.batch_send(&robot, &two, &text("hi")).await.unwrap();
     let key = ProcessQueryKey::new(&*sent.process_query_key);
     world.app.read("user0002", key.as_str()).unwrap();
+    let before = client.call_budget().calls_this_month;
     let status = client.read_status(&robot, &key).await.unwrap();
+    assert_eq!(client.call_budget().calls_this_month, before + 1, "it counts like any call");
     assert_eq!(status.send_status, SendStatus::Success);
     let read: Vec<_> = status.people.iter().map(|p| (p.user_id.as_str(), p.read)).collect();
     assert_eq!(read, [("user0001", false), ("user0002", true)]);

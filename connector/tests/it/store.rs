@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dingtalk_connector::agent::{Echo, SessionSettings};
+use dingtalk_connector::agent::{Agent, Echo, Say, SessionSettings};
 use dingtalk_connector::credential::ClientId;
 use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
-use dingtalk_connector::gateway::{Gateway, GatewayConfig};
+use dingtalk_connector::gateway::{DRAIN, Gateway, GatewayConfig};
 use dingtalk_connector::protocol::ProcessQueryKey;
 use dingtalk_connector::store::calls::CallStore;
 use dingtalk_connector::store::pairing::{
@@ -27,6 +27,7 @@ use mock_dingtalk::{
 };
 use tokio::sync::watch;
 
+use crate::played::Played;
 use crate::support::{World, eventually};
 
 /// How the next messages are kept.
@@ -36,6 +37,8 @@ enum Mood {
     /// Not yet, and then as it is then.
     Slow,
     Full,
+    /// Messages are kept, and no room is left for what becomes of them.
+    Crowded,
     /// As if its thread had died.
     Dead,
 }
@@ -48,6 +51,23 @@ struct Moody {
     barriers: AtomicUsize,
     /// Messages that were asked to be kept, and not at once.
     moods: AtomicUsize,
+    /// What was not kept of messages that were.
+    refusals: AtomicUsize,
+}
+
+impl Moody {
+    fn refusal<T>(&self) -> Option<Pending<T>> {
+        let crowded = *self.mood.borrow() == Mood::Crowded;
+        crowded.then(|| {
+            self.refusals.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async { Err(StoreError::Full) }) as Pending<T>
+        })
+    }
+
+    async fn wait_refusals(&self, count: usize) {
+        let refused = || (self.refusals.load(Ordering::Relaxed) >= count).then_some(());
+        eventually(|| format!("{count} refusals"), refused).await;
+    }
 }
 
 impl Store for Moody {
@@ -57,7 +77,7 @@ impl Store for Moody {
 
     fn take_in(&self, message: NewMessage) -> Pending<InboxId> {
         let mut mood = self.mood.subscribe();
-        if *mood.borrow() == Mood::Well {
+        if matches!(*mood.borrow(), Mood::Well | Mood::Crowded) {
             return self.inner.take_in(message);
         }
         self.moods.fetch_add(1, Ordering::Relaxed);
@@ -73,7 +93,10 @@ impl Store for Moody {
     }
 
     fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>> {
-        self.inner.said(message, said)
+        match self.refusal() {
+            Some(refusal) => refusal,
+            None => self.inner.said(message, said),
+        }
     }
 
     fn begin(&self, part: OutboxId) -> Pending<()> {
@@ -81,11 +104,17 @@ impl Store for Moody {
     }
 
     fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()> {
-        self.inner.sent(part, next)
+        match self.refusal() {
+            Some(refusal) => refusal,
+            None => self.inner.sent(part, next),
+        }
     }
 
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {
-        self.inner.failed(message, reason)
+        match self.refusal() {
+            Some(refusal) => refusal,
+            None => self.inner.failed(message, reason),
+        }
     }
 
     fn remember_sent(&self, message: SentMessage) -> Pending<()> {
@@ -210,13 +239,23 @@ impl PushStore for Moody {
 }
 
 async fn start(dm_policy: DmPolicy) -> (World, Arc<Moody>, Gateway) {
+    start_with(dm_policy, Arc::new(Echo)).await
+}
+
+async fn start_with(dm_policy: DmPolicy, agent: Arc<dyn Agent>) -> (World, Arc<Moody>, Gateway) {
     let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
     let world = World::with(AppOptions::default().delivery(rules)).await;
     let inner = SqliteStore::open(&world.dir.path().join(FILE)).unwrap();
     let (mood, barriers) = (watch::Sender::new(Mood::Well), AtomicUsize::new(0));
-    let store = Arc::new(Moody { inner, mood, barriers, moods: AtomicUsize::new(0) });
+    let store = Arc::new(Moody {
+        inner,
+        mood,
+        barriers,
+        moods: AtomicUsize::new(0),
+        refusals: AtomicUsize::new(0),
+    });
     let access = AccessPolicy { dm: dm_policy, ..AccessPolicy::open() };
-    let settings = GatewayConfig { access, ..world.gateway_config(Arc::new(Echo)) };
+    let settings = GatewayConfig { access, ..world.gateway_config(agent) };
     let gateway = Gateway::start(settings, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
     world.app.wait_connections(1).await.unwrap();
     (world, store, gateway)
@@ -281,4 +320,75 @@ async fn a_store_that_is_gone_ends_the_robot() {
     world.app.say("user0001", "anybody?").await.unwrap();
     let failure = gateway.failed().await;
     assert!(failure.contains("the store ended"), "{failure}");
+}
+
+#[tokio::test]
+async fn an_answer_waits_for_a_disk_that_is_full_and_comes_once() {
+    let (agent, mut asked) = Played::new();
+    let (world, store, gateway) = start_with(DmPolicy::Open, agent).await;
+    world.app.say("user0001", "a question").await.unwrap();
+    let turn = asked.recv().await.unwrap();
+    store.mood.send_replace(Mood::Crowded);
+    turn.speaker.say(Say::text("one")).await;
+    store.wait_refusals(1).await;
+    assert_eq!(world.app.sent().unwrap().len(), 0, "nothing is sent that is not kept");
+    // It has room for the answer, and none for its arrival.
+    store.mood.send_replace(Mood::Well);
+    world.app.wait_sent(1).await.unwrap();
+    store.mood.send_replace(Mood::Crowded);
+    turn.speaker.say(Say::text("two")).await;
+    drop(turn);
+    store.wait_refusals(2).await;
+    store.mood.send_replace(Mood::Well);
+    let sent = world.app.wait_sent(2).await.unwrap();
+    let texts: Vec<_> = sent.iter().map(|row| row.text.as_str()).collect();
+    assert_eq!(texts, ["one", "two"]);
+    assert_eq!(gateway.stop().await, 0);
+    assert_eq!(world.app.sent().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_was_stopped_while_the_disk_was_full_is_not_answered_after_a_restart() {
+    let (agent, mut asked) = Played::new();
+    let (world, store, gateway) = start_with(DmPolicy::Open, agent).await;
+    world.app.say("user0001", "running").await.unwrap();
+    let _turn = asked.recv().await.unwrap();
+    world.app.say("user0001", "waiting").await.unwrap();
+    world.app.wait_acked(2).await.unwrap();
+    store.mood.send_replace(Mood::Crowded);
+    world.app.say("user0001", "/stop").await.unwrap();
+    // That of the message that waits, and that of the turn.
+    store.wait_refusals(2).await;
+    store.mood.send_replace(Mood::Well);
+    let sent = world.app.wait_sent(1).await.unwrap();
+    assert!(sent[0].text.contains("Stopped (2 messages)"), "{sent:?}");
+    assert_eq!(gateway.stop().await, 0);
+    let client_id = ClientId::new(world.app.client_id());
+    let left = store.recover(&client_id, 0, 9).await.unwrap().unfinished;
+    assert_eq!(left, [], "nothing is left for the next start");
+}
+
+#[tokio::test]
+async fn a_stop_of_the_program_does_not_wait_for_a_full_disk() {
+    let (agent, mut asked) = Played::new();
+    let (world, store, gateway) = start_with(DmPolicy::Open, Arc::clone(&agent) as _).await;
+    world.app.say("user0001", "a question").await.unwrap();
+    let turn = asked.recv().await.unwrap();
+    store.mood.send_replace(Mood::Crowded);
+    turn.speaker.say(Say::text("one")).await;
+    store.wait_refusals(1).await;
+    let begun = Instant::now();
+    assert_eq!(gateway.stop().await, 1, "it is left to the next start");
+    assert!(begun.elapsed() < DRAIN + Duration::from_secs(1));
+    assert!(world.app.sent().unwrap().is_empty(), "nothing is sent that is not kept");
+    store.mood.send_replace(Mood::Well);
+    let config = world.gateway_config(agent);
+    let gateway = Gateway::start(config, Arc::clone(&store) as _).await.unwrap();
+    let again = asked.recv().await.unwrap();
+    assert_eq!((again.attempt.turn, again.attempt.resumed), (turn.attempt.turn, true));
+    assert_eq!(again.attempt.said, 0);
+    again.speaker.say(Say::text("one")).await;
+    drop(again);
+    assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "one");
+    assert_eq!(gateway.stop().await, 0);
 }

@@ -1,6 +1,7 @@
 //! The mark on a message that is being answered, and the call budget that it yields to.
 
 use dingtalk_connector::agent::Say;
+use dingtalk_connector::gateway::Gateway;
 use mock_dingtalk::{Action, Fault, Times, When};
 
 use crate::played::{Asked, Played};
@@ -69,4 +70,23 @@ async fn refused_for_too_many_calls_every_answer_still_arrives_once() {
         world.app.wait_sent(4).await.unwrap().into_iter().map(|row| row.text).collect();
     sent.sort();
     assert_eq!(sent, ["answer 0", "answer 1", "answer 2", "answer 3"]);
+}
+
+#[tokio::test]
+async fn a_mark_goes_even_if_calls_are_refused_for_being_too_many() {
+    let world = World::new().await;
+    let (agent, mut asked) = Played::new();
+    let mut config = world.gateway_config(agent);
+    // Half of it is one call; less than half of what a refusal leaves is none.
+    config.openapi.calls_per_second = 2;
+    let _gateway = Gateway::start(config, world.store()).await.unwrap();
+    world.app.wait_connections(1).await.unwrap();
+    world.app.say("user0001", "think").await.unwrap();
+    let turn = asked.recv().await.unwrap();
+    marks(&world, 1).await;
+    let when = When::Path("/v1.0/robot/emotion/recall".to_owned());
+    let too_fast = Action::code(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "");
+    world.app.fault(Fault { when, times: Times::First(1), action: too_fast }).unwrap();
+    drop(turn);
+    marks(&world, 0).await;
 }

@@ -193,7 +193,8 @@ fn seen(
 }
 
 /// Removes some of the messages that were finished and came long ago, and of what was sent then, oldest
-/// first. Returns whether there may be more.
+/// first. Returns whether there may be more. The newest message stays, however old: its id is what the next
+/// one counts on from, and sessions and attached agents know turns by these ids.
 pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<bool> {
     let before = now.saturating_sub(KEEP_MS);
     let db = connection.transaction()?;
