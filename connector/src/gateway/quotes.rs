@@ -8,6 +8,9 @@ use tracing::warn;
 use super::work::Tools;
 use crate::agent::Turn;
 
+/// What is said of a quoted message whose words are nowhere.
+const UNREADABLE: &str = "[a message that cannot be read]";
+
 /// Puts the robot's own words where a quote came without any.
 pub(super) async fn fill(tools: &Tools, turn: &mut Turn) {
     let mut next = turn.quote.as_mut();
@@ -21,6 +24,9 @@ pub(super) async fn fill(tools: &Tools, turn: &mut Turn) {
                 // The question is worth an answer all the same.
                 Err(e) => warn!("a quoted message cannot be looked up: {e}"),
             }
+        }
+        if quote.text.is_empty() {
+            UNREADABLE.clone_into(&mut quote.text);
         }
         next = quote.quote.as_deref_mut();
     }

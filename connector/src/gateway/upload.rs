@@ -110,13 +110,24 @@ impl Upload<'_> {
 /// Reads a file that DingTalk would take.
 fn read_file(path: &Path, limit: usize) -> Result<Bytes, (FileProblem, String)> {
     let unreadable = |e: std::io::Error| (FileProblem::Unreadable, e.to_string());
-    let mut file = std::fs::File::open(path).map_err(unreadable)?;
+    // Before it is opened: a pipe would keep us waiting, and a device has no end.
+    let kind = std::fs::metadata(path).map_err(unreadable)?;
+    if !kind.is_file() {
+        return Err((FileProblem::Unreadable, "it is no regular file".to_owned()));
+    }
+    let file = std::fs::File::open(path).map_err(unreadable)?;
     let length = file.metadata().map_err(unreadable)?.len();
-    if length > u64::try_from(limit).unwrap_or(u64::MAX) {
-        return Err((FileProblem::TooLarge, format!("{length} bytes, of at most {limit}")));
+    let most = u64::try_from(limit).unwrap_or(u64::MAX);
+    let too_large = |length| (FileProblem::TooLarge, format!("{length} bytes, of at most {limit}"));
+    if length > most {
+        return Err(too_large(length));
     }
     let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    // It may grow meanwhile.
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > limit {
+        return Err(too_large(most.saturating_add(1)));
+    }
     if bytes.is_empty() {
         return Err((FileProblem::Empty, "0 bytes".to_owned()));
     }
@@ -139,5 +150,18 @@ mod tests {
         // More than any memory holds: its length is asked for first.
         file.set_len(1 << 40).unwrap();
         assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::TooLarge);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        for path in [dir.path(), &pipe, Path::new("/dev/zero")] {
+            let (problem, why) = read_file(path, 5).unwrap_err();
+            assert_eq!(problem, FileProblem::Unreadable);
+            assert!(why.contains("no regular file"), "{why}");
+        }
     }
 }
