@@ -18,6 +18,7 @@ mod link_client;
 mod media;
 mod model;
 mod openai;
+mod pains;
 mod pieces;
 mod played;
 mod policy;
