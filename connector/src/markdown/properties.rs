@@ -25,7 +25,10 @@ fn block() -> impl Strategy<Value = String> {
         .prop_map(|(piece, times)| piece.repeat(times));
     let list = prop::collection::vec(("(  |    |\t){0,3}([-*+]|[0-9]{1,3}[.])", line()), 0..60)
         .prop_map(|items| {
-            items.into_iter().map(|(mark, words)| format!("{mark} {words}\n")).collect()
+            items
+                .into_iter()
+                .flat_map(|(mark, words)| [mark, " ".to_owned(), words, "\n".to_owned()])
+                .collect()
         });
     let inline =
         ("(\\[a b\\]\\(https://x/|\\*\\*|`|<a |!\\[|\\]\\(|\\)|👩‍👩‍👧|e\u{301}| )", 1..4_000_usize)
@@ -224,4 +227,21 @@ fn a_part_ends_at_a_paragraph_then_at_a_line_then_at_a_character() {
     let parts = split(&one, MIN_BUDGET, Syntax::Plain);
     assert_eq!(parts.len(), 3);
     assert_eq!(parts.iter().map(|part| part.text.as_str()).collect::<String>(), one);
+}
+
+#[test]
+fn splitting_takes_time_in_proportion_to_the_text() {
+    for piece in
+        ["word ", "[", "> ", "字", "a\n", "- a\n    - b\n", "a|b\n-|-\n", "```\nx\n", "\u{1}"]
+    {
+        let steps = |size: usize| {
+            let text = render(&piece.repeat(size / piece.len()));
+            super::split::WEIGHED.set(0);
+            let parts = split(&text, 14_000, Syntax::Markdown);
+            assert!(parts.len() > 1);
+            super::split::WEIGHED.get() / text.len().div_ceil(1_000)
+        };
+        let (small, large) = (steps(100_000), steps(800_000));
+        assert!(large <= small * 2, "{piece:?}: {small}, {large} for each 1,000 bytes");
+    }
 }

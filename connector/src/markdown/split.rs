@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::cut::{self, Inline};
-use super::lines::{Before, Line, Mark, lines, margin};
+use super::lines::{Before, Line, MAX_FENCE, Mark, lines, margin};
 use super::render::{GUARD, is_item};
 
 /// How a text is read.
@@ -38,7 +38,20 @@ pub fn weight(text: &str) -> usize {
     text.chars().map(of_char).sum()
 }
 
+/// The [`weight`] of a text if that is at most `most`; looks no farther.
+fn weight_within(text: &str, most: usize) -> Option<usize> {
+    text.chars().map(of_char).try_fold(0, |sum, c| Some(sum + c).filter(|sum| *sum <= most))
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Characters that were weighed by this thread.
+    pub(super) static WEIGHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 fn of_char(c: char) -> usize {
+    #[cfg(test)]
+    WEIGHED.with(|count| count.set(count.get() + 1));
     match c {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
         c if c < ' ' => 6,
@@ -181,10 +194,8 @@ impl Splitter<'_> {
             }
             let Some(line) = self.lines.get(index) else { break };
             let skipped = if index == at.line { at.byte } else { 0 };
-            let line = weight(&line.text[skipped..]);
-            if used + line > self.budget {
-                break;
-            }
+            let Some(left) = self.budget.checked_sub(used) else { break };
+            let Some(line) = weight_within(&line.text[skipped..], left) else { break };
             used += line;
         }
         let enough = |fit: Fit| fit.fill >= self.budget / 4;
@@ -216,10 +227,11 @@ impl Splitter<'_> {
             if index > first && ends(line.before) {
                 return used + weight(&self.suffix(&End { line: index, byte: 0 })) <= self.budget;
             }
-            used += weight(line.text) + LINE_FEED;
-            if used > self.budget {
+            let left = self.budget.checked_sub(used + LINE_FEED);
+            let Some(line) = left.and_then(|left| weight_within(line.text, left)) else {
                 return false;
-            }
+            };
+            used += line + LINE_FEED;
         }
         true
     }
@@ -324,12 +336,21 @@ impl Splitter<'_> {
 
 /// The marks of the quotes that a line stands in, which its rest stands in as well.
 fn quote_marks(line: &str, cut: usize) -> &str {
-    let marks = margin(line);
+    let marks = margin(beginning(line, MAX_MARKS + 1));
     if marks.contains('>') && marks.len() <= MAX_MARKS.min(cut) { marks } else { "" }
+}
+
+fn beginning(line: &str, mut bytes: usize) -> &str {
+    bytes = bytes.min(line.len());
+    while !line.is_char_boundary(bytes) {
+        bytes -= 1;
+    }
+    &line[..bytes]
 }
 
 /// Whether a piece of a line could be taken for a fence.
 fn reads_as_fence(piece: &str) -> bool {
+    let piece = beginning(piece, MAX_FENCE);
     let piece = &piece[margin(piece).len()..];
     piece.starts_with("```") || piece.starts_with("~~~")
 }

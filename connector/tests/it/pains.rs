@@ -1,14 +1,18 @@
 //! What people who run connectors for DingTalk complain about most, pain by pain: a test for each, here or
 //! where the matter belongs, or the reason why it cannot apply.
 
+use std::time::Duration;
+
 use dingtalk_connector::agent::{AttachmentKind, Say};
-use mock_dingtalk::{Action, Fault, Sample, When};
+use dingtalk_connector::gateway::cards::CardConfig;
+use dingtalk_connector::gateway::{Gateway, GatewayConfig};
+use mock_dingtalk::{Action, Fault, Quote, Sample, When};
 
 use crate::defects::Free::{self, Because, Elsewhere, Here};
 use crate::defects::{last_frame, proven};
 use crate::played::Played;
 use crate::scripted::Scripted;
-use crate::support::World;
+use crate::support::{World, eventually};
 
 /// The pains, the most frequent ones first as far as threads were counted.
 const PAINS: &[(&str, Free)] = &[
@@ -153,6 +157,7 @@ const PAINS: &[(&str, Free)] = &[
             "a_quote_of_an_own_message_brings_its_words_after_a_restart_too",
         ),
     ),
+    ("a quoted card is invisible", Here("a_quoted_card_is_invisible")),
     ("a quote without words looks like none", Here("a_quote_without_words_looks_like_none")),
     (
         "the allowlist does nothing",
@@ -261,6 +266,28 @@ async fn an_answer_to_nobody_counts_as_sent() {
     world.app.say("user0001", "and I?").await.unwrap();
     let sent = world.app.wait_sent(2).await.unwrap();
     assert_eq!((sent.len(), sent[1].text.as_str()), (2, "and I?"));
+}
+
+#[tokio::test]
+async fn a_quoted_card_is_invisible() {
+    let world = World::new().await;
+    let (agent, mut asked) = Played::new();
+    let cards = CardConfig { interval: Duration::from_millis(100), ..CardConfig::default() };
+    let config = GatewayConfig { cards, ..world.gateway_config(agent) };
+    let _gateway = Gateway::start(config, world.store()).await.unwrap();
+    world.app.wait_connections(1).await.unwrap();
+    world.app.say("user0001", "a question").await.unwrap();
+    let turn = asked.recv().await.unwrap();
+    turn.speaker.partial("the".to_owned()).await;
+    let shown = || world.app.sent().unwrap().into_iter().find(|row| row.text == "the");
+    let card = eventually(|| "the card".to_owned(), shown).await;
+    assert_eq!(card.via, "card");
+    turn.speaker.say(Say::markdown("the *whole* answer")).await;
+    drop(turn);
+    let key = card.process_query_key.expect("a card has a key");
+    world.app.say_quoting("user0001", "what?", Quote::of_robot(&key)).await.unwrap();
+    let quote = asked.recv().await.unwrap().turn.quote.unwrap();
+    assert_eq!(quote.text, "the *whole* answer");
 }
 
 #[tokio::test]
