@@ -19,8 +19,9 @@ use super::work::{StoreGone, keep_trying};
 use crate::agent::Say;
 use crate::openapi::OpenApiError;
 use crate::openapi::card::{CardFrame, CardSpace, CardStage, CreateCard};
-use crate::protocol::{ConversationType, RobotMessage};
-use crate::store::{InboxId, KeptCard, NewCard};
+use crate::protocol::{ConversationType, ProcessQueryKey, RobotMessage};
+use crate::store::{InboxId, KeptCard, NewCard, SentMessage};
+use crate::unix_time::now_ms;
 
 /// What a card is told of its turn, beside the parts of the answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ struct Open {
     shown: bool,
     /// It may be there: a call that makes it may have arrived.
     may_exist: bool,
+    /// What quotes of it name it by; known to the process that made it.
+    carrier_id: Option<ProcessQueryKey>,
     failures: u32,
     frames: Frames,
 }
@@ -95,7 +98,15 @@ impl<'a> Card<'a> {
                 cards.opened(&kept);
                 // Most likely; if not, the first call says so.
                 let frames = Frames::new(Instant::now());
-                State::Open(Open { kept, shown: true, may_exist: true, failures: 0, frames })
+                let (carrier_id, failures) = (None, 0);
+                State::Open(Open {
+                    kept,
+                    shown: true,
+                    may_exist: true,
+                    carrier_id,
+                    failures,
+                    frames,
+                })
             }
         };
         Self { cards, replier, question, message, state }
@@ -171,7 +182,15 @@ impl<'a> Card<'a> {
             State::Waiting(_) if !self.cards.may_open(Instant::now()) => State::None,
             State::Waiting(frames) => {
                 let kept = self.begin().await?;
-                State::Open(Open { kept, shown: false, may_exist: false, failures: 0, frames })
+                let (carrier_id, failures) = (None, 0);
+                State::Open(Open {
+                    kept,
+                    shown: false,
+                    may_exist: false,
+                    carrier_id,
+                    failures,
+                    frames,
+                })
             }
             state => state,
         };
@@ -191,7 +210,8 @@ impl<'a> Card<'a> {
                     robot_code: &robot_code,
                     space,
                 };
-                outcome = self.cards.client.create_and_deliver_card(&create).await;
+                let made = self.cards.client.create_and_deliver_card(&create).await;
+                outcome = made.map(|carrier_id| open.carrier_id = carrier_id);
             }
             outcome = match outcome {
                 Err(e) if e.is_card_there() => Ok(()),
@@ -269,6 +289,9 @@ impl<'a> Card<'a> {
             let finish = || self.cards.client.stream_card(&card.out_track_id, &frame);
             match persist(self.question.received_at, finish, |_| ()).await {
                 Ok(()) => {
+                    if let Some(key) = open.carrier_id.clone() {
+                        self.remember(key, words);
+                    }
                     self.state = State::Open(open);
                     return Ok(true);
                 }
@@ -286,6 +309,19 @@ impl<'a> Card<'a> {
         keep_trying(|| self.cards.store.abandon_card(id)).await?;
         self.cards.close(open.kept, Ending::SeeBelow);
         Ok(false)
+    }
+
+    /// Keeps what the card says, for quotes of it bring no words.
+    fn remember(&self, process_query_key: ProcessQueryKey, words: &str) {
+        let sent = SentMessage {
+            client_id: self.replier.client_id().clone(),
+            process_query_key,
+            conversation_id: self.question.message.conversation_id.clone(),
+            text: words.to_owned(),
+            sent_at: now_ms(),
+        };
+        // It goes to disk with what follows; without it a quote has no words.
+        drop(self.cards.store.remember_sent(sent));
     }
 
     /// The part that the card [took](Self::take) is recorded as sent.

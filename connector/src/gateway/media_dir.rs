@@ -9,6 +9,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tracing::warn;
 
+use crate::markdown::is_mark;
+
 /// A folder that only its owner reads.
 #[derive(Debug, Clone)]
 pub(super) struct MediaDir {
@@ -124,7 +126,11 @@ fn file_name(chosen: Option<&str>, head: &[u8]) -> String {
     let safe: String = chosen
         .unwrap_or_default()
         .chars()
-        .map(|c| if c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' })
+        .map(|c| {
+            // Accents may be characters of their own, as in names from macOS.
+            let word = c.is_alphanumeric() || is_mark(c) && c != '\u{200d}';
+            if word || matches!(c, '.' | '-' | '_' | ' ') { c } else { '_' }
+        })
         .collect();
     let safe = safe.trim_matches(['.', ' ']);
     if safe.is_empty() {
@@ -171,6 +177,9 @@ mod tests {
             (Some("../../etc/passwd"), b"x", "_.._etc_passwd"),
             (Some("a\0b\n.txt"), b"x", "a_b_.txt"),
             (Some(".."), b"%PDF-1.4", "file.pdf"),
+            (Some("re\u{301}sume\u{301}.pdf"), b"x", "re\u{301}sume\u{301}.pdf"),
+            (Some("a\u{202e}gpj.exe"), b"x", "a_gpj.exe"),
+            (Some("C:\\x\\CON.txt . "), b"x", "C__x_CON.txt"),
             (None, b"\x89PNG\r\n", "file.png"),
             (None, b"RIFF\0\0\0\0WAVE", "file.wav"),
             (None, b"\0\0\0\x18ftypmp42", "file.mp4"),

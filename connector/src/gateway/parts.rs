@@ -53,6 +53,21 @@ fn messages(message: RobotMessage) -> Vec<RobotMessage> {
             messages.push(card(title.clone()));
             messages
         }
+        RobotMessage::Link { title, text, message_url, pic_url } => {
+            let link = |title, text| {
+                let (message_url, pic_url) = (message_url.clone(), pic_url.clone());
+                RobotMessage::Link { title, text, message_url, pic_url }
+            };
+            let whole = link(title.clone(), text.clone());
+            if whole.fits() {
+                return vec![whole];
+            }
+            // The words first, then the page.
+            let short = markdown::tidy_title(&title, &text);
+            let mut messages = messages(RobotMessage::Text(format!("{title}\n{text}")));
+            messages.push(link(short.clone(), short));
+            messages
+        }
         RobotMessage::Mention { message, user_ids, everybody } => {
             let mut messages = messages(*message);
             // Whoever is called finds all of it.
@@ -115,6 +130,12 @@ mod tests {
                     text: text.clone(),
                     buttons: vec![CardButton { title: "B".to_owned(), url: "https://b".to_owned() }],
                     horizontal: false,
+                },
+                RobotMessage::Link {
+                    title: title.clone(),
+                    text: text.clone(),
+                    message_url: "https://l".to_owned(),
+                    pic_url: String::new(),
                 },
             ] {
                 let parts = messages(RobotMessage::Mention {

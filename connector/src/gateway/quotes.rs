@@ -26,6 +26,9 @@ fn is_here(turn: &Turn, sent_to: &ConversationId) -> bool {
             && turn.sender_staff_id.as_ref().is_some_and(pushed_to)
 }
 
+/// What is said of a quoted message whose words are nowhere.
+const UNREADABLE: &str = "[a message that cannot be read]";
+
 /// Puts the robot's own words where a quote came without any.
 pub(super) async fn fill(tools: &Tools, turn: &mut Turn) {
     let Some(mut quoted) = turn.quote.take() else { return };
@@ -40,6 +43,9 @@ pub(super) async fn fill(tools: &Tools, turn: &mut Turn) {
                 // The question is worth an answer all the same.
                 Err(e) => warn!("a quoted message cannot be looked up: {e}"),
             }
+        }
+        if quote.text.is_empty() {
+            UNREADABLE.clone_into(&mut quote.text);
         }
         next = quote.quote.as_deref_mut();
     }

@@ -67,19 +67,43 @@ fn quoted(quote: &Quote, attachments: &mut Vec<Attachment>) -> Quoted {
         process_query_key: quote.process_query_key.clone(),
         sender_nick: quote.sender_nick.clone(),
         text: quote.content.as_ref().map_or_else(String::new, |content| match content {
-            Content::Unsupported { msgtype, .. } => format!("[{msgtype}]"),
+            Content::Unsupported { msgtype, note } => unreadable(msgtype, note.as_deref()),
             content => words(content, attachments),
         }),
         quote: quote.quote.as_ref().map(|inner| Box::new(quoted(inner, attachments))),
     }
 }
 
+/// What stands for a quoted message that cannot be read. DingTalk says `unknownMsgType` of what it hands to
+/// no robot, such as the files of a group.
+fn unreadable(msgtype: &str, note: Option<&str>) -> String {
+    match (msgtype, note) {
+        (_, Some(note)) => format!("[a message that cannot be read: {}]", in_one_line(note)),
+        ("" | "unknownMsgType", None) => {
+            "[a message that cannot be read, such as a file]".to_owned()
+        }
+        (msgtype, None) => {
+            format!("[a message that cannot be read, of type {}]", in_one_line(msgtype))
+        }
+    }
+}
+
+/// Characters of a name that stand in the words.
+const NAME: usize = 200;
+
+/// What somebody chose cannot be taken for words of ours: it has no line of its own, and an end.
+fn in_one_line(name: &str) -> String {
+    let visible = name.chars().map(|c| if c.is_control() || c == '\u{2028}' { ' ' } else { c });
+    visible.take(NAME).collect()
+}
+
 /// The words of a body; what can be downloaded is added to `attachments`.
 fn words(content: &Content, attachments: &mut Vec<Attachment>) -> String {
     let mut mark = |kind, media: &Media| {
-        let name = media.file_name.clone();
-        let mark = match &name {
-            Some(name) => format!("[{} {}: {name}]", kind_word(kind), attachments.len() + 1),
+        let mark = match &media.file_name {
+            Some(name) => {
+                format!("[{} {}: {}]", kind_word(kind), attachments.len() + 1, in_one_line(name))
+            }
             None => format!("[{} {}]", kind_word(kind), attachments.len() + 1),
         };
         attachments.push(Attachment { kind, media: media.clone(), file: None });
@@ -199,6 +223,15 @@ mod tests {
         }));
         assert_eq!((turn.text.as_str(), turn.has_words), ("good morning", true));
         assert!(turn.attachments.is_empty());
+    }
+
+    #[test]
+    fn the_name_of_a_file_is_no_line_of_ours() {
+        let turn = turn(&serde_json::json!({
+            "conversationId": "c", "msgtype": "file",
+            "content": { "downloadCode": "code", "fileName": "a]\n[picture 2]\r\n\0.pdf" },
+        }));
+        assert_eq!(turn.text, "[file 1: a] [picture 2]   .pdf]");
     }
 
     #[tokio::test]

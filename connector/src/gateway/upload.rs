@@ -152,6 +152,7 @@ mod tests {
         assert_eq!(read_file(&path, 5).unwrap_err().0, FileProblem::TooLarge);
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_is_no_regular_file_is_not_opened() {
         let dir = tempfile::tempdir().unwrap();

@@ -43,10 +43,21 @@ impl Line<'_> {
     }
 }
 
+/// What stands before the words of a line: blanks, and the marks of quotes.
+pub(super) fn margin(line: &str) -> &str {
+    let body = line.trim_start_matches(|c: char| c == '>' || c.is_whitespace());
+    &line[..line.len() - body.len()]
+}
+
+/// Quotes around a line.
+fn depth(line: &str) -> usize {
+    margin(line).matches('>').count()
+}
+
 /// The mark of a fence: its characters and how many of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark<'a> {
-    indent: &'a str,
+    margin: &'a str,
     character: char,
     count: usize,
     /// Nothing follows the mark.
@@ -55,30 +66,38 @@ pub(super) struct Mark<'a> {
 
 impl<'a> Mark<'a> {
     /// Reads a line that opens a code block, or would close one. How far it is indented does not
-    /// matter: within a list anything is right.
+    /// matter: within a list anything is right. It may stand in a quote.
     pub(super) fn of(line: &'a str) -> Option<Self> {
-        let body = line.trim_start();
+        let margin = margin(line);
+        let body = &line[margin.len()..];
         let character = body.chars().next().filter(|c| matches!(c, '`' | '~'))?;
         let info = body.trim_start_matches(character);
         let count = body.len() - info.len();
         if count < 3 || (character == '`' && info.contains('`')) {
             return None;
         }
-        let indent = &line[..line.len() - body.len()];
-        Some(Self { indent, character, count, bare: info.trim().is_empty() })
+        Some(Self { margin, character, count, bare: info.trim().is_empty() })
     }
 
     /// Whether `line` ends what this one opened.
     pub(super) fn is_closed_by(&self, line: &str) -> bool {
         Mark::of(line).is_some_and(|mark| {
-            mark.bare && mark.character == self.character && mark.count >= self.count
+            mark.bare
+                && mark.character == self.character
+                && mark.count >= self.count
+                && depth(line) == depth(self.margin)
         })
+    }
+
+    /// Whether `line` is no longer in the quote that this one stands in, which ends the code as well.
+    fn is_left_by(&self, line: &str) -> bool {
+        depth(line) < depth(self.margin)
     }
 
     /// The line that ends what this one opened.
     pub(super) fn closer(&self) -> String {
         let marks = std::iter::repeat_n(self.character, self.count);
-        self.indent.chars().chain(marks).collect()
+        self.margin.chars().chain(marks).collect()
     }
 }
 
@@ -138,6 +157,9 @@ pub(super) fn lines(source: &str, syntax: Syntax) -> Vec<Line<'_>> {
     let mut ended = true;
     for (index, &(start, text)) in texts.iter().enumerate() {
         let blank = text.trim().is_empty();
+        if fence.is_some_and(|(_, mark)| mark.is_left_by(text)) {
+            (fence, ended) = (None, true);
+        }
         let plain =
             |before| Line { start, text, before, opener: None, closes: false, table: false };
         let line = if syntax == Syntax::Plain {

@@ -23,7 +23,23 @@ fn block() -> impl Strategy<Value = String> {
     });
     let long = ("(`|~|a|\"|\u{1}|好|😀|\\| ?| |```x|\n)", 1..6_000_usize)
         .prop_map(|(piece, times)| piece.repeat(times));
-    prop_oneof![4 => lines(40), 3 => fence, 2 => table, 2 => long, 1 => "[\n ]{0,9}"]
+    let list = prop::collection::vec(("(  |    |\t){0,3}([-*+]|[0-9]{1,3}[.])", line()), 0..60)
+        .prop_map(|items| {
+            items
+                .into_iter()
+                .flat_map(|(mark, words)| [mark, " ".to_owned(), words, "\n".to_owned()])
+                .collect()
+        });
+    let inline =
+        ("(\\[a b\\]\\(https://x/|\\*\\*|`|<a |!\\[|\\]\\(|\\)|👩‍👩‍👧|e\u{301}| )", 1..4_000_usize)
+            .prop_map(|(piece, times)| piece.repeat(times));
+    let unquoted = prop_oneof![
+        4 => lines(40), 3 => fence, 2 => table, 2 => long, 2 => list, 2 => inline, 1 => "[\n ]{0,9}"
+    ];
+    ("(> ?){0,2}", unquoted.boxed()).prop_map(|(marks, block)| {
+        let quoted = block.split('\n').map(|line| format!("{marks}{line}"));
+        quoted.collect::<Vec<_>>().join("\n")
+    })
 }
 
 fn markdown() -> impl Strategy<Value = String> {
@@ -32,24 +48,32 @@ fn markdown() -> impl Strategy<Value = String> {
         .prop_map(|blocks| blocks.into_iter().flat_map(|(a, b)| [a, b.to_owned()]).collect())
 }
 
-/// Whether all that opens code is closed, however far it is indented.
+/// Whether all that opens code is closed, however far it is indented, by itself or by the end of the
+/// quote that it stands in.
 fn is_balanced(text: &str) -> bool {
-    let mut open: Option<(char, usize)> = None;
-    for line in text.split('\n').map(str::trim) {
+    let mut open: Option<(char, usize, usize)> = None;
+    for line in text.split('\n') {
+        let body = line.trim_start_matches(|c: char| c == '>' || c.is_whitespace()).trim_end();
+        let margin = line.chars().take_while(|c| *c == '>' || c.is_whitespace());
+        let depth = margin.filter(|c| *c == '>').count();
+        if open.is_some_and(|(_, _, opened)| depth < opened) {
+            open = None;
+        }
         for mark in ['`', '~'] {
-            let count = line.chars().take_while(|c| *c == mark).count();
-            let rest = &line[count..];
+            let count = body.chars().take_while(|c| *c == mark).count();
+            let rest = &body[count..];
             if count < 3 {
                 continue;
             }
             match open {
-                Some((opened, at_least)) => {
-                    if opened == mark && count >= at_least && rest.is_empty() {
+                Some((opened, at_least, within)) => {
+                    let closes = opened == mark && count >= at_least && rest.is_empty();
+                    if closes && depth == within {
                         open = None;
                     }
                 }
                 None if mark == '`' && rest.contains('`') => {}
-                None => open = Some((mark, count)),
+                None => open = Some((mark, count, depth)),
             }
         }
     }
@@ -95,7 +119,7 @@ proptest! {
         let rendered = render(&source);
         // Everything but white space, fences that were missing, and dashes below a header.
         let words = |text: &str| {
-            let kept = |c: &char| c.is_alphanumeric() || "\"'(),.;!?<>".contains(*c);
+            let kept = |c: &char| c.is_alphanumeric() || "\"'(),.;!?<".contains(*c);
             text.chars().filter(kept).collect::<String>()
         };
         prop_assert_eq!(words(&source), words(&rendered));
@@ -122,6 +146,50 @@ fn a_long_code_block_goes_on_in_the_next_part() {
     }
     assert_eq!(lines, code);
     assert!(parts[0].text.starts_with("before") && parts.last().unwrap().text.ends_with("after"));
+}
+
+#[test]
+fn quoted_code_goes_on_in_its_quote() {
+    let code: Vec<_> = (0..300).map(|n| format!("> let line_{n} = \"{n}\";")).collect();
+    let source = format!("> ```rust\n{}\n> ```\nafter", code.join("\n"));
+    let parts = split(&source, MIN_BUDGET, Syntax::Markdown);
+    assert!(parts.len() > 2);
+    let mut lines = Vec::new();
+    for part in &parts {
+        let code = part.text.strip_prefix("> ```rust\n").expect("opened");
+        let (code, _) = code.rsplit_once("\n> ```").expect("closed");
+        lines.extend(code.lines());
+    }
+    assert_eq!(lines, code);
+}
+
+#[test]
+fn a_link_stays_whole_and_a_long_quote_a_quote() {
+    let link = "[some words](https://example.com/a_page?of=a_long_address) ";
+    let parts = split(&link.repeat(200), MIN_BUDGET, Syntax::Markdown);
+    let links: usize = parts.iter().map(|part| part.text.matches(link.trim_end()).count()).sum();
+    assert_eq!(links, 200, "{parts:?}");
+    let quote = format!("> > {}", "words ".repeat(1_000));
+    let parts = split(&quote, MIN_BUDGET, Syntax::Markdown);
+    assert!(parts.len() > 2 && parts.iter().all(|part| part.text.starts_with("> > words")));
+}
+
+#[test]
+fn a_part_begins_with_an_item_of_the_outer_list_or_with_one_that_is_no_code() {
+    let inner = format!("    - {}\n", "inner ".repeat(6)).repeat(4);
+    let list = format!("- outer\n{inner}").repeat(40);
+    let parts = split(&list, MIN_BUDGET, Syntax::Markdown);
+    assert!(parts.len() > 2 && parts.iter().all(|part| part.text.starts_with("- outer")));
+    let inner = format!("- outer\n{}", inner.repeat(40));
+    let parts = split(&inner, MIN_BUDGET, Syntax::Markdown);
+    assert!(parts.len() > 2 && parts.iter().all(|part| part.text.starts_with("- ")), "{parts:?}");
+}
+
+#[test]
+fn blanks_at_the_end_of_a_part_of_plain_text_are_kept() {
+    let text = "a line of words   \n".repeat(500);
+    let parts = split(&text, MIN_BUDGET, Syntax::Plain);
+    assert!(parts.len() > 2 && parts.iter().all(|part| part.text.ends_with("words   ")));
 }
 
 #[test]
@@ -159,4 +227,21 @@ fn a_part_ends_at_a_paragraph_then_at_a_line_then_at_a_character() {
     let parts = split(&one, MIN_BUDGET, Syntax::Plain);
     assert_eq!(parts.len(), 3);
     assert_eq!(parts.iter().map(|part| part.text.as_str()).collect::<String>(), one);
+}
+
+#[test]
+fn splitting_takes_time_in_proportion_to_the_text() {
+    for piece in
+        ["word ", "[", "> ", "字", "a\n", "- a\n    - b\n", "a|b\n-|-\n", "```\nx\n", "\u{1}"]
+    {
+        let steps = |size: usize| {
+            let text = render(&piece.repeat(size / piece.len()));
+            super::split::WEIGHED.set(0);
+            let parts = split(&text, 14_000, Syntax::Markdown);
+            assert!(parts.len() > 1);
+            super::split::WEIGHED.get() / text.len().div_ceil(1_000)
+        };
+        let (small, large) = (steps(100_000), steps(800_000));
+        assert!(large <= small * 2, "{piece:?}: {small}, {large} for each 1,000 bytes");
+    }
 }

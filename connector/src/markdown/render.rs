@@ -4,7 +4,7 @@
 //! an empty line before it and `:---:` below its header; a single line feed within a paragraph is lost
 //! without two spaces before it (企业机器人发送消息的消息类型 advises so).
 
-use super::lines::{Line, MAX_FENCE, Mark, lines};
+use super::lines::{Before, Line, MAX_FENCE, Mark, lines, margin};
 use super::split::{Syntax, weight};
 
 /// Takes no room and keeps a line from being read as a fence.
@@ -14,14 +14,23 @@ pub(super) const GUARD: char = '\u{200b}';
 /// block is closed.
 pub fn render(source: &str) -> String {
     let mut out = String::with_capacity(source.len() + source.len() / 16);
-    let guarded = guard(source);
+    let guarded = guard(&source.replace("\r\n", "\n"));
     let lines = lines(&guarded, Syntax::Markdown);
     for (index, line) in lines.iter().enumerate() {
         let previous = index.checked_sub(1).map(|before| lines[before]);
         if index > 0 {
             out.push('\n');
         }
-        if line.table && previous.is_some_and(|line| !line.is_blank()) {
+        // The quote that code stands in has ended, and the code with it.
+        if let Some(opener) = previous.filter(|line| !line.closes).and_then(|line| line.opener)
+            && line.opener != Some(opener)
+            && let Some(mark) = Mark::of(lines[opener].text)
+        {
+            out.push_str(&mark.closer());
+            out.push('\n');
+        }
+        let begins = line.table && previous.is_some_and(|line| !line.is_blank());
+        if begins || index > 1 && ends_table(&lines[index - 2], &lines[index - 1], line) {
             out.push('\n');
         }
         match previous {
@@ -46,15 +55,76 @@ pub fn render(source: &str) -> String {
     out
 }
 
-/// Whether both lines are plain words, so that the line feed between them would be lost.
-fn breaks(line: &Line<'_>, next: &Line<'_>) -> bool {
-    let words = |line: &Line<'_>| {
-        let first = line.text.chars().next();
-        let indented = first.is_none_or(char::is_whitespace);
-        let mark = first.is_some_and(|c| "#>-*+|=_!<".contains(c) || c.is_ascii_digit());
-        line.opener.is_none() && !line.table && !indented && !mark && !line.is_blank()
+/// Whether `line` is no row and follows the table of the two lines before it; clients would take it for
+/// one of its rows.
+fn ends_table(second_last: &Line<'_>, last: &Line<'_>, line: &Line<'_>) -> bool {
+    let in_table = |line: &Line<'_>| matches!(line.before, Before::Table(_));
+    let behind = second_last.table || in_table(last);
+    behind && !line.is_blank() && !line.table && !in_table(line) && line.before != Before::Never
+}
+
+/// What a line is, as far as it matters to where it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    /// Words; indented by fewer than four columns or not.
+    Words { shallow: bool },
+    /// Words behind the mark of a list.
+    Item,
+    /// Words in a quote.
+    Quote,
+    /// Nothing that could be joined with the next line, or that a line break would do harm to.
+    Other,
+}
+
+fn shape(text: &str) -> Shape {
+    let body = text.trim_start();
+    if let Some(quoted) = body.strip_prefix('>') {
+        return match shape(quoted) {
+            Shape::Other => Shape::Other,
+            _ => Shape::Quote,
+        };
+    }
+    let headed = body.trim_start_matches('#');
+    let heading =
+        headed.len() < body.len() && headed.chars().next().is_none_or(char::is_whitespace);
+    let rule = |c: char| "-*_=".contains(c) || c.is_whitespace();
+    let picture_or_tag = body.starts_with("![") || body.starts_with('<');
+    if heading || body.chars().all(rule) || picture_or_tag || body.contains('|') {
+        Shape::Other
+    } else if is_item(body) {
+        Shape::Item
+    } else {
+        let indent = &text[..text.len() - body.len()];
+        Shape::Words { shallow: indent.len() < 4 && !indent.contains('\t') }
+    }
+}
+
+/// Whether a line begins with the mark of a list.
+pub(super) fn is_item(body: &str) -> bool {
+    let digits = body.trim_start_matches(|c: char| c.is_ascii_digit());
+    let rest = match body.len() - digits.len() {
+        0 => body.strip_prefix(['-', '*', '+']),
+        1..=9 => digits.strip_prefix(['.', ')']),
+        _ => None,
     };
-    words(line) && words(next) && !line.text.ends_with('\\') && !line.text.contains('|')
+    rest.is_some_and(|rest| rest.starts_with([' ', '\t']))
+}
+
+/// Whether the line feed between two lines would be lost.
+fn breaks(line: &Line<'_>, next: &Line<'_>) -> bool {
+    if line.opener.is_some() || next.opener.is_some() || line.table || next.table {
+        return false;
+    }
+    let joined = match (shape(line.text), shape(next.text)) {
+        (Shape::Words { shallow }, Shape::Words { .. }) => shallow,
+        (Shape::Item, Shape::Words { .. }) | (Shape::Quote, Shape::Words { .. }) => true,
+        (Shape::Quote, Shape::Quote) => {
+            let within = next.text.trim_start().trim_start_matches(['>', ' ']);
+            !is_item(within)
+        }
+        _ => false,
+    };
+    joined && !line.text.ends_with('\\')
 }
 
 /// The row below a header. Clients are known to show a table with `:---:` only.
@@ -79,7 +149,7 @@ fn delimiter(row: &str, out: &mut String) {
 fn guard(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     for line in source.split_inclusive('\n') {
-        let body = line.trim_start();
+        let body = &line[margin(line).len()..];
         let begins = body.starts_with("```") || body.starts_with("~~~");
         let kept = line.trim_end();
         if begins && weight(line) > MAX_FENCE {
@@ -111,6 +181,9 @@ mod tests {
             // One cell of two is no table, and neither is what stands in code.
             ("| x | y |\n|---|\n", "| x | y |\n|---|\n"),
             ("```\nx|y\n-|-\n```", "```\nx|y\n-|-\n```"),
+            // What follows it is none of its rows.
+            ("a|b\n-|-\n1|2\nwords", "a|b\n:---:|:---:\n1|2\n\nwords"),
+            ("a|b\n-|-\nwords", "a|b\n:---:|:---:\n\nwords"),
         ] {
             assert_eq!(render(source), expected);
             assert_eq!(render(expected), expected, "it stays");
@@ -121,6 +194,35 @@ mod tests {
     fn lines_of_a_paragraph_end_where_they_did() {
         assert_eq!(render("one\ntwo \n\nthree\n- a\n- b"), "one  \ntwo \n\nthree\n- a\n- b");
         assert_eq!(render("```\none\ntwo\n```"), "```\none\ntwo\n```");
+    }
+
+    #[test]
+    fn lines_end_whatever_they_begin_with() {
+        for (source, expected) in [
+            ("**Name:** Ada\n**Age:** 3\n_end_", "**Name:** Ada  \n**Age:** 3  \n_end_"),
+            ("3 apples\n4 pears\n-5 degrees", "3 apples  \n4 pears  \n-5 degrees"),
+            ("2026-01-01 x\n#tag\n=x", "2026-01-01 x  \n#tag  \n=x"),
+            ("- item\n  more\n- next\nmore", "- item  \n  more\n- next  \nmore"),
+            ("1. item\nmore", "1. item  \nmore"),
+            ("> one\n> two\n>\n> - a\n> - b", "> one  \n> two\n>\n> - a\n> - b"),
+            ("one\r\ntwo\r\n\r\nthree", "one  \ntwo\n\nthree"),
+            // These are no words.
+            ("# head\nwords\n---\nwords\n***", "# head\nwords\n---\nwords\n***"),
+            ("words\n===\n| a row\n<b>\n![a](b)\nc", "words\n===\n| a row\n<b>\n![a](b)\nc"),
+            ("    code\n    code", "    code\n    code"),
+        ] {
+            assert_eq!(render(source), expected);
+            assert_eq!(render(expected), expected, "it stays");
+        }
+    }
+
+    #[test]
+    fn code_in_a_quote_is_closed_in_the_quote() {
+        assert_eq!(render("> ```\n> a\n> b"), "> ```\n> a\n> b\n> ```");
+        let left = "> ```\n> a\nwords\nwords";
+        assert_eq!(render(left), "> ```\n> a\n> ```\nwords  \nwords");
+        let within = "```\n> ```\nx\n```\none";
+        assert_eq!(render(within), within);
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! One text becomes parts that each fit.
 //!
-//! A part ends at the end of a paragraph, else of a line, else of a character. Code that goes on is
+//! A part ends at the end of a paragraph, else of a line, of an outer one if it can, else where `cut`
+//! says. Code that goes on is
 //! closed and opened again in the same way; a table stays whole where it fits into a part of its own,
 //! and else its header comes again.
 
 use std::ops::Range;
 
-use super::lines::{Before, Line, Mark, lines};
-use super::render::GUARD;
+use super::cut::{self, Inline};
+use super::lines::{Before, Line, MAX_FENCE, Mark, lines, margin};
+use super::render::{GUARD, is_item};
 
 /// How a text is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +38,20 @@ pub fn weight(text: &str) -> usize {
     text.chars().map(of_char).sum()
 }
 
+/// The [`weight`] of a text if that is at most `most`; looks no farther.
+fn weight_within(text: &str, most: usize) -> Option<usize> {
+    text.chars().map(of_char).try_fold(0, |sum, c| Some(sum + c).filter(|sum| *sum <= most))
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Characters that were weighed by this thread.
+    pub(super) static WEIGHED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 fn of_char(c: char) -> usize {
+    #[cfg(test)]
+    WEIGHED.with(|count| count.set(count.get() + 1));
     match c {
         '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
         c if c < ' ' => 6,
@@ -44,6 +59,8 @@ fn of_char(c: char) -> usize {
     }
 }
 
+/// Bytes of the marks of quotes that come again; nobody means more.
+const MAX_MARKS: usize = 32;
 /// Weight of a line feed.
 const LINE_FEED: usize = 2;
 
@@ -60,7 +77,7 @@ pub fn split(source: &str, budget: usize, syntax: Syntax) -> Vec<Part> {
     while at.line < splitter.lines.len() {
         let (part, next) = splitter.part(&at);
         parts.push(part);
-        at = splitter.skip_blank(next);
+        at = splitter.outdent(splitter.skip_blank(next));
     }
     if parts.is_empty() {
         // White space only: a message without words, as it was said.
@@ -111,6 +128,20 @@ impl Splitter<'_> {
         at
     }
 
+    /// The item of an inner list that stands first would be taken for code.
+    fn outdent(&self, at: Start) -> Start {
+        let Some(line) = self.lines.get(at.line) else { return at };
+        let body = line.text.trim_start();
+        let byte = line.text.len() - body.len();
+        let indented = byte >= 4 || line.text.starts_with('\t');
+        let words = self.syntax == Syntax::Markdown && line.opener.is_none();
+        if words && at.byte == 0 && at.prefix.is_empty() && indented && is_item(body) {
+            Start { byte, ..at }
+        } else {
+            at
+        }
+    }
+
     /// The part that starts at `at`, and where the next one does.
     fn part(&self, at: &Start) -> (Part, Start) {
         let end = self.end(at);
@@ -123,14 +154,23 @@ impl Splitter<'_> {
         };
         let suffix = self.suffix(&end);
         let body = &self.source[from..to];
-        let body = if suffix.is_empty() && end.byte == 0 { body.trim_end() } else { body };
+        let body = match self.syntax {
+            _ if !suffix.is_empty() || end.byte > 0 => body,
+            Syntax::Markdown => body.trim_end(),
+            // The blanks at the end of its last line are somebody's.
+            Syntax::Plain => {
+                let words = body.trim_end().len();
+                let line = body[words..].find('\n').map_or(body.len(), |end| words + end);
+                &body[..line]
+            }
+        };
         let text = format!("{}{body}{suffix}", at.prefix);
         (Part { text, source: from..from + body.len() }, next)
     }
 
     fn end(&self, at: &Start) -> End {
         let mut used = weight(&at.prefix);
-        let (mut block, mut any) = (None, None);
+        let (mut block, mut outer, mut any) = (None, None, None);
         let mut over = at.line;
         for index in at.line..=self.lines.len() {
             over = index;
@@ -141,7 +181,12 @@ impl Splitter<'_> {
                     match self.lines.get(index).map(|line| line.before) {
                         None => return End { line: index, byte: 0 },
                         Some(Before::Never) => {}
-                        Some(Before::Block) => (block, any) = (Some(fit), Some(fit)),
+                        Some(Before::Block) => {
+                            (block, outer, any) = (Some(fit), Some(fit), Some(fit));
+                        }
+                        Some(Before::Line) if !self.is_indented(index) => {
+                            (outer, any) = (Some(fit), Some(fit));
+                        }
                         Some(_) => any = Some(fit),
                     }
                 }
@@ -149,16 +194,17 @@ impl Splitter<'_> {
             }
             let Some(line) = self.lines.get(index) else { break };
             let skipped = if index == at.line { at.byte } else { 0 };
-            let line = weight(&line.text[skipped..]);
-            if used + line > self.budget {
-                break;
-            }
+            let Some(left) = self.budget.checked_sub(used) else { break };
+            let Some(line) = weight_within(&line.text[skipped..], left) else { break };
             used += line;
         }
         let enough = |fit: Fit| fit.fill >= self.budget / 4;
         if let Some(fit) = block
             && (enough(fit) || self.fits_alone(fit.line, |before| before == Before::Block))
         {
+            return End { line: fit.line, byte: 0 };
+        }
+        if let Some(fit) = outer.filter(|fit| enough(*fit)) {
             return End { line: fit.line, byte: 0 };
         }
         if let Some(fit) = any
@@ -169,6 +215,11 @@ impl Splitter<'_> {
         self.cut(at, over)
     }
 
+    fn is_indented(&self, index: usize) -> bool {
+        self.syntax == Syntax::Markdown
+            && self.lines.get(index).is_some_and(|line| line.text.starts_with([' ', '\t']))
+    }
+
     /// Whether the lines from `first` to the next end of their kind fit into a part of their own.
     fn fits_alone(&self, first: usize, ends: impl Fn(Before) -> bool) -> bool {
         let mut used = weight(&self.start(&End { line: first, byte: 0 }).prefix);
@@ -176,10 +227,11 @@ impl Splitter<'_> {
             if index > first && ends(line.before) {
                 return used + weight(&self.suffix(&End { line: index, byte: 0 })) <= self.budget;
             }
-            used += weight(line.text) + LINE_FEED;
-            if used > self.budget {
+            let left = self.budget.checked_sub(used + LINE_FEED);
+            let Some(line) = left.and_then(|left| weight_within(line.text, left)) else {
                 return false;
-            }
+            };
+            used += line + LINE_FEED;
         }
         true
     }
@@ -201,20 +253,21 @@ impl Splitter<'_> {
         }
         let text = self.lines[over].text;
         let first = if over == at.line { at.byte } else { 0 };
-        let (mut byte, mut space) = (first, None);
-        let enough = first + room / 8 * 7;
+        let mut limit = first;
         for (offset, c) in text[first..].char_indices() {
             let next = first + offset + c.len_utf8();
             // If all of it fits but for what closes it, its last character goes on.
             let Some(left) = room.checked_sub(of_char(c)).filter(|_| next < text.len()) else {
                 break;
             };
-            (room, byte) = (left, next);
-            if byte >= enough && (c.is_whitespace() || "。！？；，、".contains(c)) {
-                space = Some(byte);
-            }
+            (room, limit) = (left, next);
         }
-        End { line: over, byte: space.unwrap_or(byte) }
+        let inline = match self.syntax {
+            Syntax::Markdown if self.lines[over].opener.is_some() => Inline::Code,
+            Syntax::Markdown => Inline::Markdown,
+            Syntax::Plain => Inline::Plain,
+        };
+        End { line: over, byte: cut::place(text, first, limit, inline) }
     }
 
     /// Weight that a piece of line `over` may have.
@@ -263,11 +316,11 @@ impl Splitter<'_> {
                 }
                 _ => {}
             }
-            if end.byte > 0
-                && self.syntax == Syntax::Markdown
-                && reads_as_fence(&line.text[end.byte..])
-            {
-                prefix.push(GUARD);
+            if end.byte > 0 && self.syntax == Syntax::Markdown {
+                prefix.push_str(quote_marks(line.text, end.byte));
+                if reads_as_fence(&line.text[end.byte..]) {
+                    prefix.push(GUARD);
+                }
             }
         }
         Start { line: end.line, byte: end.byte, prefix }
@@ -281,8 +334,23 @@ impl Splitter<'_> {
     }
 }
 
+/// The marks of the quotes that a line stands in, which its rest stands in as well.
+fn quote_marks(line: &str, cut: usize) -> &str {
+    let marks = margin(beginning(line, MAX_MARKS + 1));
+    if marks.contains('>') && marks.len() <= MAX_MARKS.min(cut) { marks } else { "" }
+}
+
+fn beginning(line: &str, mut bytes: usize) -> &str {
+    bytes = bytes.min(line.len());
+    while !line.is_char_boundary(bytes) {
+        bytes -= 1;
+    }
+    &line[..bytes]
+}
+
 /// Whether a piece of a line could be taken for a fence.
 fn reads_as_fence(piece: &str) -> bool {
-    let piece = piece.trim_start();
+    let piece = beginning(piece, MAX_FENCE);
+    let piece = &piece[margin(piece).len()..];
     piece.starts_with("```") || piece.starts_with("~~~")
 }

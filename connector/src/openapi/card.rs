@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{OpenApiClient, OpenApiError};
-use crate::protocol::{ConversationId, RobotCode, SenderStaffId};
+use crate::protocol::{ConversationId, ProcessQueryKey, RobotCode, SenderStaffId};
 
 /// A card to make.
 #[derive(Debug, Clone)]
@@ -70,12 +70,16 @@ impl CardStage {
 
 impl OpenApiClient {
     /// `POST /v1.0/card/instances/createAndDeliver`: makes a card without words and shows it
-    /// (创建并投放卡片). Presses on it come by the stream.
+    /// (创建并投放卡片). Presses on it come by the stream. Returns its `carrierId`, by which quotes of it
+    /// name it.
     ///
     /// A repeated call fails with `param.cardAlreadyExist`: see [`OpenApiError::is_card_there`]. A
     /// delivery that fails inside HTTP 200 is [`OpenApiError::Incomprehensible`], and nobody sees the card.
     /// Made only if the call budget has room.
-    pub async fn create_and_deliver_card(&self, card: &CreateCard<'_>) -> Result<(), OpenApiError> {
+    pub async fn create_and_deliver_card(
+        &self,
+        card: &CreateCard<'_>,
+    ) -> Result<Option<ProcessQueryKey>, OpenApiError> {
         const CALL: &str = "POST /v1.0/card/instances/createAndDeliver";
         let robot_code = card.robot_code.as_str();
         let extension = json!({ "dynamicSummary": "true" });
@@ -108,8 +112,12 @@ impl OpenApiClient {
         let answer = self.send_if_spare(&Method::POST, CALL, path, &body).await?;
         let results = answer["result"]["deliverResults"].as_array().map(Vec::as_slice);
         let failed = |result: &&Value| result["success"].as_bool() == Some(false);
-        match results.unwrap_or_default().iter().find(failed) {
-            None => Ok(()),
+        let results = results.unwrap_or_default();
+        match results.iter().find(failed) {
+            None => {
+                let carrier = results.iter().find_map(|result| result["carrierId"].as_str());
+                Ok(carrier.filter(|id| !id.is_empty()).map(ProcessQueryKey::new))
+            }
             Some(result) => {
                 let why = result["errorMsg"].as_str().unwrap_or("no errorMsg");
                 Err(self.card_problem(CALL, format!("the card was not delivered: {why}")))

@@ -301,6 +301,9 @@ fn record_entry(value: &Value) -> Option<RecordEntry> {
             inner @ Value::Object(_) => Body::of(Some(inner)).string("text"),
             _ => None,
         })
-    })?;
+    });
+    // That somebody sent something is worth knowing, too.
+    let kind = || Some(format!("[{}]", body.string("msgType").or_else(|| body.string("msgtype"))?));
+    let text = text.or_else(kind)?;
     Some(RecordEntry { sender, text })
 }

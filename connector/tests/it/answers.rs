@@ -247,6 +247,6 @@ async fn a_quote_of_an_own_message_brings_its_words_after_a_restart_too() {
     assert_eq!(quote(agent.clone(), 1).await, "# Secret\n\nof *life*");
     // Somebody else's chat is nobody's business.
     world.app.say_quoting("user0002", "and I?", Quote::of_robot(&key)).await.unwrap();
-    assert_eq!(quote(agent, 2).await, "");
+    assert_eq!(quote(agent, 2).await, "[a message that cannot be read]");
     assert_eq!(gateway.stop().await, 0);
 }

@@ -12,7 +12,7 @@ use crate::played::Played;
 use crate::support::World;
 
 /// How we are known to be free of a defect.
-enum Free {
+pub(crate) enum Free {
     /// By a test of this file.
     Here(&'static str),
     /// By a test of another file of this package.
@@ -20,7 +20,7 @@ enum Free {
     /// It cannot apply.
     Because(&'static str),
 }
-use Free::{Because, Elsewhere, Here};
+pub(crate) use Free::{Because, Elsewhere, Here};
 
 /// The known defects. Delivery, then privacy, then what was measured over real sockets.
 const DEFECTS: &[(&str, Free)] = &[
@@ -143,10 +143,15 @@ const DEFECTS: &[(&str, Free)] = &[
 
 #[test]
 fn every_known_defect_has_its_test_or_a_reason() {
+    proven("tests/it/defects.rs", DEFECTS);
+}
+
+/// Every entry of a list in `file` names a test that is there, or a reason.
+pub(crate) fn proven(file: &'static str, list: &[(&str, Free)]) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (defect, free) in DEFECTS {
+    for (defect, free) in list {
         let (file, test) = match free {
-            Here(test) => ("tests/it/defects.rs", test),
+            Here(test) => (file, test),
             Elsewhere(file, test) => (*file, test),
             Because(reason) => {
                 assert!(reason.len() > 20, "{defect}: a reason");
@@ -266,7 +271,7 @@ async fn group_answered_in_a_private_chat() {
 }
 
 /// The frame that was pushed last, as it went out.
-fn last_frame(world: &World) -> serde_json::Value {
+pub(crate) fn last_frame(world: &World) -> serde_json::Value {
     let journal = world.app.journal().unwrap();
     let mut pushes = journal.iter().rev().filter(|entry| entry.text.contains("bot/messages/get"));
     let frame = pushes.next().and_then(|entry| entry.body.clone());

@@ -241,6 +241,36 @@ async fn kill_when_half_of_the_answers_are_out() {
     println!("{:?}", talk.settle("half of the answers").await);
 }
 
+#[tokio::test]
+async fn kill_between_the_parts_of_one_answer() {
+    let world = World::new().await;
+    let running = world.start_open();
+    world.app.wait_connections(1).await.unwrap();
+    let lines: Vec<_> = (0..3_000).map(|n| format!("line {n} of a long answer")).collect();
+    // The third part gets no further than the door, since the second is on record before it goes.
+    let third =
+        Fault { when: When::Path(WEBHOOK.to_owned()), times: Times::Nth(3), action: Action::Hang };
+    world.app.fault(third).unwrap();
+    world.app.say("user0001", &lines.join("\n")).await.unwrap();
+    let stuck = || (world.app.faults().unwrap()[0].hits == 1).then_some(());
+    eventually(|| "the third part".to_owned(), stuck).await;
+    running.kill();
+    world.wait_disconnected().await;
+    assert_eq!(world.app.sent().unwrap().len(), 2);
+    world.app.clear_faults().unwrap();
+
+    let running = world.start_open();
+    let last = || {
+        let sent = world.app.sent().unwrap();
+        let ended = sent.last().is_some_and(|row| row.text.ends_with("line 2999 of a long answer"));
+        ended.then_some(sent)
+    };
+    let sent = eventually(|| format!("the last part; {}", running.log()), last).await;
+    assert!(sent.len() > 4, "{} parts", sent.len());
+    let arrived: Vec<_> = sent.iter().flat_map(|row| row.text.lines()).collect();
+    assert_eq!(arrived, lines, "each line once, in order");
+}
+
 /// Eight messages are acked, and none of their answers gets through.
 async fn eight_acked() -> (Talk, Running) {
     let mut talk = Talk::new().await;

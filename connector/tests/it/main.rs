@@ -21,6 +21,7 @@ mod media;
 mod model;
 mod openai;
 mod openai_faults;
+mod pains;
 mod pieces;
 mod played;
 mod policy;
