@@ -159,8 +159,12 @@ impl CliError {
                 "run at the root of the workspace, or pass --dir PATH of the folder that holds \
                  requirements/ and scenarios/"
             }
-            Self::Suite(_) => "mend what is named; the README of the suite says what files look like",
-            Self::Baseline(_) => "pass --baseline FILE with lines such as \"area/case\" = \"reason\"",
+            Self::Suite(_) => {
+                "mend what is named; the README of the suite says what files look like"
+            }
+            Self::Baseline(_) => {
+                "pass --baseline FILE with lines such as \"area/case\" = \"reason\""
+            }
             Self::NoCase(_) => "look at `dingtalk-conformance list`; * stands for anything",
             Self::Start(_) => "look at the limits of this machine: processes, files, memory",
             Self::Report { .. } => "pass --report DIR of a folder that can be made and written",

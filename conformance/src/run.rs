@@ -16,8 +16,8 @@ use tokio::task::JoinSet;
 
 pub use self::baseline::{Baseline, BaselineError};
 pub use self::report::Report;
-pub use self::verdict::{Outcome, Verdict};
 use self::subject::Process;
+pub use self::verdict::{Outcome, Verdict};
 use crate::suite::{Case, Level, Suite};
 
 /// How many lines of the journal a failing case shows.

@@ -50,8 +50,7 @@ impl List {
     pub(super) fn run(&self) -> Result<Answer, CliError> {
         let (suite, cases) = self.selection.read()?;
         let trace = suite.trace();
-        let status =
-            if trace.untraced.is_empty() { Status::Clean } else { Status::Findings };
+        let status = if trace.untraced.is_empty() { Status::Clean } else { Status::Findings };
         let text = if self.json { in_json(&suite, &cases) } else { table(&suite, &cases) };
         Ok(Answer { status, text })
     }

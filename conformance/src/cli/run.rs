@@ -47,9 +47,7 @@ impl Run {
         let stale = baseline.unwrap_or_default().apply(&mut outcomes, exists);
         let report = Report::new(self.subject.clone(), self.seed, outcomes, stale);
         if let Some(dir) = &self.report {
-            report
-                .write(dir)
-                .map_err(|source| CliError::Report { path: dir.clone(), source })?;
+            report.write(dir).map_err(|source| CliError::Report { path: dir.clone(), source })?;
         }
         let status = if report.passed { Status::Clean } else { Status::Findings };
         Ok(Answer { status, text: report.summary() })

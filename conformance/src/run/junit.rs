@@ -28,7 +28,9 @@ pub(super) fn write(report: &Report) -> String {
         let why = escaped(outcome.why.as_deref().unwrap_or_default());
         if outcome.is_failure() {
             let text = escaped(&outcome.explain());
-            line(format!("{head}>\n    <failure message=\"{why}\">{text}</failure>\n  </testcase>"));
+            line(format!(
+                "{head}>\n    <failure message=\"{why}\">{text}</failure>\n  </testcase>"
+            ));
         } else if is_skipped(outcome.verdict) || outcome.baseline.is_some() {
             let why = outcome.baseline.as_deref().map_or(why, escaped);
             line(format!("{head}>\n    <skipped message=\"{why}\"/>\n  </testcase>"));

@@ -26,7 +26,10 @@ pub(super) enum Act {
     /// A text message, as it stands, to one of the open connections.
     Frame(String),
     /// SYSTEM `disconnect` to all connections.
-    Disconnect { reason: String, message_id: bool },
+    Disconnect {
+        reason: String,
+        message_id: bool,
+    },
     /// All connections end without notice.
     Cut(Cut),
     Fault(Fault),

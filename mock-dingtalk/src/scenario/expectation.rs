@@ -61,6 +61,8 @@ pub(super) struct Connections {
     pub(super) at_most: Option<usize>,
     /// Each open one has these subscriptions: `TYPE TOPIC`.
     pub(super) subscribed: Vec<String>,
+    /// None ended before the next one was open.
+    pub(super) overlapping: bool,
     /// Each open one answered a SYSTEM ping.
     pub(super) ponged: bool,
 }
@@ -111,14 +113,14 @@ pub(super) const EXPECTATIONS: [(&str, Read); 4] = [
             made: size(&mut fields, "made")?,
             at_most: size(&mut fields, "atMost")?,
             subscribed: fields.strings("subscribed")?.unwrap_or_default(),
+            overlapping: fields.bool("overlapping")?.unwrap_or(false),
             ponged: fields.bool("ponged")?.unwrap_or(false),
         };
         fields.finish()?;
         Ok(Expectation::Connections(connections))
     }),
     ("noFindings", |mut fields| {
-        let slugs: Vec<_> =
-            RULES.iter().map(|rule| (rule.slug, rule.slug.to_owned())).collect();
+        let slugs: Vec<_> = RULES.iter().map(|rule| (rule.slug, rule.slug.to_owned())).collect();
         let found = NoFindings {
             rules: fields.words("rules", &slugs)?.unwrap_or_default(),
             severity: fields.word("severity", &Severity::NAMES)?.unwrap_or(Severity::Remark),

@@ -155,9 +155,10 @@ impl Expectation {
 impl NoFindings {
     fn broken_by(&self, app: &App) -> Result<Option<String>, MockError> {
         let counts = |rule: &str| self.rules.is_empty() || self.rules.iter().any(|r| r == rule);
-        let found = app.findings()?.into_iter().find(|finding| {
-            finding.severity >= self.severity && counts(finding.rule)
-        });
+        let found = app
+            .findings()?
+            .into_iter()
+            .find(|finding| finding.severity >= self.severity && counts(finding.rule));
         Ok(found.map(|found| format!("finding {}: {}", found.rule, found.message)))
     }
 }

@@ -95,9 +95,9 @@ impl Sent {
             taken.push(found);
         }
         let free = rows.iter().enumerate().filter(|(at, _)| !taken.contains(at));
-        let again = free.map(|(_, row)| row).find(|row| {
-            self.once && self.texts.iter().any(|text| self.matches(row, text))
-        });
+        let again = free
+            .map(|(_, row)| row)
+            .find(|row| self.once && self.texts.iter().any(|text| self.matches(row, text)));
         if let Some(row) = again {
             return never(format!("{:?} was said too often: {}", row.text, shown(&rows)));
         }
@@ -107,11 +107,14 @@ impl Sent {
         if self.only && rows.len() > taken.len() {
             return never(format!("said was more than {:?}: {}", self.texts, shown(&rows)));
         }
-        let wrong_way = taken.iter().map(|at| &rows[*at]).find(|row| {
-            !self.via.is_empty() && !self.via.iter().any(|via| via == row.via)
-        });
+        let wrong_way = taken
+            .iter()
+            .map(|at| &rows[*at])
+            .find(|row| !self.via.is_empty() && !self.via.iter().any(|via| via == row.via));
         match wrong_way {
-            Some(row) => never(format!("{:?} was said by {}, not {:?}", row.text, row.via, self.via)),
+            Some(row) => {
+                never(format!("{:?} was said by {}, not {:?}", row.text, row.via, self.via))
+            }
             None => Ok(()),
         }
     }
@@ -148,12 +151,25 @@ impl Connections {
         if wants.iter().any(|(wanted, seen)| wanted.is_some_and(|wanted| wanted != *seen)) {
             return not_yet(format!("the connections are {seen}"));
         }
+        if self.overlapping {
+            let mut lives: Vec<_> = rows.iter().map(|row| (row.opened_at, row.closed_at)).collect();
+            lives.sort_unstable();
+            let gap = lives.windows(2).find_map(|two| {
+                let (ended, next) = (two[0].1?, two[1].0);
+                (ended < next).then(|| next - ended)
+            });
+            if let Some(ms) = gap {
+                return never(format!("no connection was open for {ms} ms: {seen}"));
+            }
+        }
         for row in rows.iter().filter(|row| row.state == ConnectionState::Open) {
             let id = &row.connection_id;
             let missing = self.subscribed.iter().find(|topic| !row.subscriptions.contains(topic));
             if let Some(topic) = missing {
                 let has = &row.subscriptions;
-                return never(format!("connection {id} is not subscribed to {topic}, but to {has:?}"));
+                return never(format!(
+                    "connection {id} is not subscribed to {topic}, but to {has:?}"
+                ));
             }
             if self.ponged && row.last_pong_at.is_none() {
                 return not_yet(format!("connection {id} answered no SYSTEM ping"));

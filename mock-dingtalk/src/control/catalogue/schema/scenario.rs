@@ -52,10 +52,7 @@ fn steps() -> Vec<Value> {
         ("message", people::message()),
         (
             "event",
-            object(
-                &["eventType"],
-                json!({ "eventType": text(), "data": data, "eventId": text() }),
-            ),
+            object(&["eventType"], json!({ "eventType": text(), "data": data, "eventId": text() })),
         ),
         ("callback", object(&["topic", "data"], json!({ "topic": text(), "data": data }))),
         ("press", people::press()),
@@ -121,6 +118,7 @@ fn connections() -> Value {
             "made": described(count(), "in all, those that ended included"),
             "atMost": described(count(), "no more were made"),
             "subscribed": described(texts(), "each open one has these: TYPE TOPIC"),
+            "overlapping": described(flag(), "none ended before the next one was open"),
             "ponged": described(flag(), "each open one answered a SYSTEM ping"),
             "within": reference("Duration"),
         }),
