@@ -91,12 +91,13 @@ impl Setup {
     /// The command that plays one case alone again.
     fn repro(&self, case: &Case) -> String {
         let subject = self.subject.replace('\'', r"'\''");
-        let mut line = format!("dingtalk-conformance run --subject '{subject}'");
-        if !self.capabilities.is_empty() {
-            let names: Vec<_> = self.capabilities.iter().map(String::as_str).collect();
-            line += &format!(" --capabilities {}", names.join(","));
-        }
-        line + &format!(" --case {} --seed {}", case.id(), self.seed)
+        let names: Vec<_> = self.capabilities.iter().map(String::as_str).collect();
+        let names = match names.as_slice() {
+            [] => String::new(),
+            names => format!(" --capabilities {}", names.join(",")),
+        };
+        let (case, seed) = (case.id(), self.seed);
+        format!("dingtalk-conformance run --subject '{subject}'{names} --case {case} --seed {seed}")
     }
 
     /// Plays cases, at most `jobs` at the same time, and tells of each as it ends.

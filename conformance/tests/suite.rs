@@ -1,4 +1,5 @@
 //! The suite itself: traced both ways, and written as its published schema says.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
 use std::path::{Path, PathBuf};
 

@@ -109,10 +109,8 @@ impl Bot {
             };
             let topic = frame["headers"]["topic"].as_str().unwrap_or_default();
             match (frame["type"].as_str(), topic) {
-                (Some("SYSTEM"), "disconnect") => {
-                    if self.broken != Some(Way::DeafAfterDisconnect) {
-                        return (Leave::Announced, heard);
-                    }
+                (Some("SYSTEM"), "disconnect") if self.broken != Some(Way::DeafAfterDisconnect) => {
+                    return (Leave::Announced, heard);
                 }
                 (Some("SYSTEM"), "ping") => {
                     ack(socket, &frame, frame["data"].as_str().unwrap_or("{}"));

@@ -38,16 +38,23 @@ pub(super) struct Sent {
     pub(super) texts: Vec<String>,
     /// Each is a part of a message, not all of it.
     pub(super) parts: bool,
-    /// Nothing else was said, and nothing twice.
-    pub(super) only: bool,
-    /// Each was said so often as it is listed, whatever else was said.
-    pub(super) once: bool,
+    /// What else may have been said.
+    pub(super) besides: Besides,
     /// They were said in this order.
     pub(super) in_order: bool,
     /// All of them by one of these ways.
     pub(super) via: Vec<String>,
     /// Only what was said in the chat of this push counts.
     pub(super) to: Option<String>,
+}
+
+/// What may have been said beside the texts that are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Besides {
+    Anything,
+    /// None of those texts again.
+    NoneAgain,
+    Nothing,
 }
 
 /// Connections of the bot.
@@ -97,8 +104,7 @@ pub(super) const EXPECTATIONS: [(&str, Read); 4] = [
                 .strings("texts")?
                 .ok_or_else(|| fields.missing("texts", "an array of strings"))?,
             parts: fields.bool("parts")?.unwrap_or(false),
-            only: fields.bool("only")?.unwrap_or(false),
-            once: fields.bool("once")?.unwrap_or(false),
+            besides: read_besides(&mut fields)?,
             in_order: fields.bool("inOrder")?.unwrap_or(false),
             via: fields.strings("via")?.unwrap_or_default(),
             to: fields.string("to")?,
@@ -129,6 +135,16 @@ pub(super) const EXPECTATIONS: [(&str, Read); 4] = [
         Ok(Expectation::NoFindings(found))
     }),
 ];
+
+fn read_besides(fields: &mut Fields) -> Result<Besides, VerbError> {
+    let only = fields.bool("only")?.unwrap_or(false);
+    let once = fields.bool("once")?.unwrap_or(false);
+    Ok(match (only, once) {
+        (true, _) => Besides::Nothing,
+        (false, true) => Besides::NoneAgain,
+        (false, false) => Besides::Anything,
+    })
+}
 
 impl Expectation {
     /// The push that it names.

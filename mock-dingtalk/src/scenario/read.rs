@@ -96,15 +96,13 @@ fn read_step(path: &str, members: Map<String, Value>) -> Result<Step, VerbError>
     }
     let name = fields.string("as")?;
     fields.finish()?;
-    match (deeds.pop(), deeds.is_empty()) {
-        (Some(deed), true) => Ok(Step { name, deed }),
-        _ => {
-            let known = ACTS.map(|(name, _)| name).into_iter();
-            let known: Vec<_> = known.chain(EXPECTATIONS.map(|(name, _)| name)).collect();
-            let allowed = format!("exactly one of {}", known.join(", "));
-            Err(VerbError::invalid(path, format!("{given:?}"), allowed))
-        }
+    if let (Some(deed), true) = (deeds.pop(), deeds.is_empty()) {
+        return Ok(Step { name, deed });
     }
+    let known = ACTS.map(|(name, _)| name).into_iter();
+    let known: Vec<_> = known.chain(EXPECTATIONS.map(|(name, _)| name)).collect();
+    let allowed = format!("exactly one of {}", known.join(", "));
+    Err(VerbError::invalid(path, format!("{given:?}"), allowed))
 }
 
 fn read_patience(fields: &mut Fields, name: &'static str) -> Result<Option<Duration>, VerbError> {

@@ -1,6 +1,6 @@
 //! Whether an app's rows are as an expectation wants them.
 
-use super::expectation::{Acked, Connections, Sent};
+use super::expectation::{Acked, Besides, Connections, Sent};
 use crate::core::{App, ConnectionState, DeliveryRow, Said, SentRow};
 
 /// Why rows are not as they should be.
@@ -95,16 +95,17 @@ impl Sent {
             taken.push(found);
         }
         let free = rows.iter().enumerate().filter(|(at, _)| !taken.contains(at));
-        let again = free
-            .map(|(_, row)| row)
-            .find(|row| self.once && self.texts.iter().any(|text| self.matches(row, text)));
+        let again = free.map(|(_, row)| row).find(|row| {
+            self.besides == Besides::NoneAgain
+                && self.texts.iter().any(|text| self.matches(row, text))
+        });
         if let Some(row) = again {
             return never(format!("{:?} was said too often: {}", row.text, shown(&rows)));
         }
         if self.in_order && !taken.is_sorted() {
             return never(format!("said in another order: {}", shown(&rows)));
         }
-        if self.only && rows.len() > taken.len() {
+        if self.besides == Besides::Nothing && rows.len() > taken.len() {
             return never(format!("said was more than {:?}: {}", self.texts, shown(&rows)));
         }
         let wrong_way = taken
