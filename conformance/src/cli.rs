@@ -7,8 +7,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use dingtalk_conformance::fixtures::FixturesError;
 use dingtalk_conformance::provenance::ProvenanceError;
+use dingtalk_conformance::run::BaselineError;
+use dingtalk_conformance::suite::SuiteError;
 
 mod fixtures;
+mod list;
+mod run;
 
 /// Judges DingTalk connectors, SDKs and bots, and keeps the fixtures honest.
 #[derive(Debug, Parser)]
@@ -23,22 +27,31 @@ enum Command {
     /// List the wire shapes, or check that each has its provenance.
     #[command(subcommand, after_help = EXIT_CODES)]
     Fixtures(fixtures::Command),
+    /// List the cases, what each checks, and what the suite counts.
+    #[command(after_help = EXIT_CODES)]
+    List(list::List),
+    /// Play cases against a bot, and judge it.
+    #[command(after_help = EXIT_CODES)]
+    Run(run::Run),
 }
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   nothing is wrong
-  1   the check found something wrong; it is on standard output
+  1   the check found something wrong, or a case failed; it is on standard output
   2   the command line makes no sense
-  65  provenance.toml cannot be understood
+  65  a file that was read cannot be understood
   66  the folder, or a file of it, cannot be read
-  74  standard output cannot be written";
+  74  standard output or the report cannot be written";
 
 impl Cli {
     /// Runs the command and writes its answer to `out`.
     pub(crate) fn run(&self, out: &mut impl Write) -> Result<Status, CliError> {
-        let Command::Fixtures(command) = &self.command;
-        let Answer { status, text } = command.run()?;
+        let Answer { status, text } = match &self.command {
+            Command::Fixtures(command) => command.run()?,
+            Command::List(list) => list.run()?,
+            Command::Run(run) => run.run()?,
+        };
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             // A reader such as `head` that has seen enough is no failure.
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(CliError::Write(error)),
@@ -64,6 +77,8 @@ pub(crate) enum Status {
     Clean = 0,
     /// The check found something.
     Findings = 1,
+    /// The command line makes no sense.
+    Usage = 2,
     /// The input was read and makes no sense (`EX_DATAERR`).
     BadInput = 65,
     /// The input cannot be read (`EX_NOINPUT`).
@@ -83,6 +98,20 @@ impl From<Status> for ExitCode {
 pub(crate) enum CliError {
     #[error(transparent)]
     Provenance(#[from] ProvenanceError),
+    #[error(transparent)]
+    Suite(#[from] SuiteError),
+    #[error(transparent)]
+    Baseline(#[from] BaselineError),
+    #[error("no case fits `{0}`")]
+    NoCase(String),
+    #[error("cannot start")]
+    Start(#[source] io::Error),
+    #[error("cannot write the report into {}", path.display())]
+    Report {
+        path: std::path::PathBuf,
+        #[source]
+        source: io::Error,
+    },
     #[error("cannot write the answer")]
     Write(#[source] io::Error),
 }
@@ -91,9 +120,15 @@ impl CliError {
     /// Exit code that goes with the error.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::Provenance(ProvenanceError::Parse { .. }) => Status::BadInput,
+            Self::NoCase(_) => Status::Usage,
+            Self::Suite(SuiteError::Read { .. })
+            | Self::Baseline(BaselineError::Read { .. })
+            | Self::Start(_) => Status::NoInput,
+            Self::Provenance(ProvenanceError::Parse { .. })
+            | Self::Suite(_)
+            | Self::Baseline(BaselineError::Parse { .. }) => Status::BadInput,
             Self::Provenance(_) => Status::NoInput,
-            Self::Write(_) => Status::NoOutput,
+            Self::Report { .. } | Self::Write(_) => Status::NoOutput,
         }
     }
 
@@ -120,6 +155,19 @@ impl CliError {
                 "run at the root of the workspace, or pass --dir PATH of the folder that holds \
                  provenance.toml"
             }
+            Self::Suite(SuiteError::Read { .. }) => {
+                "run at the root of the workspace, or pass --dir PATH of the folder that holds \
+                 requirements/ and scenarios/"
+            }
+            Self::Suite(_) => {
+                "mend what is named; the README of the suite says what files look like"
+            }
+            Self::Baseline(_) => {
+                "pass --baseline FILE with lines such as \"area/case\" = \"reason\""
+            }
+            Self::NoCase(_) => "look at `dingtalk-conformance list`; * stands for anything",
+            Self::Start(_) => "look at the limits of this machine: processes, files, memory",
+            Self::Report { .. } => "pass --report DIR of a folder that can be made and written",
             Self::Write(_) => "look at where standard output goes: is the disk full?",
         }
     }

@@ -31,7 +31,18 @@ use std::sync::Arc;
 use axum::{Router, middleware, routing::any};
 
 use self::refusal::Refusal;
-pub(crate) use self::{catalogue::schema::ACTIONS as FAULT_ACTIONS, description::document};
+pub(crate) use self::{
+    action_json::read_cut,
+    apps::read_delivery as read_rules,
+    breaking::REASON,
+    cards::read_press,
+    catalogue::schema::{ACTIONS as FAULT_ACTIONS, scenario as scenario_schema},
+    clock::read_turn,
+    description::document,
+    fault_json::read as read_fault,
+    fields::Fields,
+    speech::read as read_speech,
+};
 use crate::hub::Hub;
 
 /// All control calls, as the catalogue lists them. Whoever may not use them is turned away before

@@ -72,7 +72,7 @@ pub(crate) use self::{
     export::{Excerpt, FORMAT, Head, Selection, VERSION},
     fault_check::{MAX_TCP_TIMES, METHODS},
     findings::{RULES, Rule},
-    fixture::fixture_names,
+    fixture::{fixture_bytes, fixture_names},
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,

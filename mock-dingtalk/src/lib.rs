@@ -19,6 +19,7 @@ mod page;
 mod plug;
 mod replay;
 mod routes;
+mod scenario;
 mod server;
 mod wire;
 
@@ -36,4 +37,5 @@ pub use crate::{
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},
     replay::{Outcome, Recording, RecordingError, Replay},
+    scenario::{Failure as ScenarioFailure, Scenario, Subject},
 };

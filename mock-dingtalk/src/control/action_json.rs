@@ -124,7 +124,7 @@ fn read_how(fields: &mut Fields) -> Result<Cut, VerbError> {
 }
 
 /// Reads the fields of a cut.
-pub(super) fn read_cut(fields: &mut Fields) -> Result<Cut, VerbError> {
+pub(crate) fn read_cut(fields: &mut Fields) -> Result<Cut, VerbError> {
     let kinds = [
         ("rst", Cut::Rst),
         ("fin", Cut::Fin),

@@ -50,6 +50,11 @@ fn mint_profiles() -> Vec<(&'static str, (Profile, bool))> {
     delivery.chain([("tls", (Profile::default(), true))]).collect()
 }
 
+/// `profile`, `sameMessageId` and `ghostFor` of a new app.
+pub(crate) fn read_delivery(fields: &mut Fields) -> Result<DeliveryRules, VerbError> {
+    read_rules(fields, DeliveryRules::default())
+}
+
 /// `profile`, `sameMessageId` and `ghostFor`; what is not given stays.
 fn read_rules(fields: &mut Fields, known: DeliveryRules) -> Result<DeliveryRules, VerbError> {
     Ok(DeliveryRules {

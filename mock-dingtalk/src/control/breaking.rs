@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The reason that real ones gave (dingtalk-stream-sdk-python#22).
-const REASON: &str = "persistent connection is timeout";
+pub(crate) const REASON: &str = "persistent connection is timeout";
 
 /// `POST …/connections/{id}/disconnect`: `{"reason"?, "messageId"?: false}`.
 pub(crate) async fn disconnect(

@@ -24,22 +24,27 @@ pub(crate) async fn press(
     Path(client_id): Path<String>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Said>), Refusal> {
-    let mut fields = Fields::parse(&body)?;
+    let press = read_press(Fields::parse(&body)?)?;
+    let said =
+        hub.step(|fleet, now| fleet.act(now, &client_id, |app, cx| app.press_card(cx, &press)));
+    Ok((StatusCode::ACCEPTED, Json(said?)))
+}
+
+/// Reads a press, as `press` takes it.
+pub(crate) fn read_press(mut fields: Fields) -> Result<CardPress, VerbError> {
     let (id, user_id) = (fields.required_string("outTrackId")?, fields.required_string("userId")?);
     let mut press = CardPress::new(id, user_id, "");
     let action_ids = fields.strings("actionIds")?;
     let params = object(&mut fields, "params")?;
     if action_ids.is_none() && params.is_none() {
-        return Err(fields.missing("actionIds", "an array of strings, or params").into());
+        return Err(fields.missing("actionIds", "an array of strings, or params"));
     }
     press.action_ids = action_ids.unwrap_or_default();
     press.params = params.unwrap_or_default();
     press.space_id = fields.string("spaceId")?;
     press.extension = object(&mut fields, "extension")?.unwrap_or_default();
     fields.finish()?;
-    let said =
-        hub.step(|fleet, now| fleet.act(now, &client_id, |app, cx| app.press_card(cx, &press)));
-    Ok((StatusCode::ACCEPTED, Json(said?)))
+    Ok(press)
 }
 
 /// `POST /_mock/apps/{clientId}/custom-robots`: `{"conversation"?,"secret"?,"keywords"?,

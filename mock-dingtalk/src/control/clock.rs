@@ -26,7 +26,7 @@ pub(crate) async fn show(State(hub): State<Arc<Hub>>) -> Json<Value> {
 /// `POST /_mock/clock`: one of `{"advance":"2h1s"}`, `{"pause":true|false}`, `{"jump":"-1h"}`,
 /// `{"scale":10}`. What becomes due by it has happened when the answer comes.
 pub(crate) async fn turn(State(hub): State<Arc<Hub>>, body: Bytes) -> Result<Json<Value>, Refusal> {
-    let turn = read(&body)?;
+    let turn = read_turn(Fields::parse(&body)?)?;
     Ok(describe(hub.turn_clock(None, turn)?))
 }
 
@@ -44,12 +44,12 @@ pub(crate) async fn turn_of_app(
     Path(client_id): Path<String>,
     body: Bytes,
 ) -> Result<Json<Value>, Refusal> {
-    let turn = read(&body)?;
+    let turn = read_turn(Fields::parse(&body)?)?;
     Ok(describe(hub.turn_clock(Some(&client_id), turn)?))
 }
 
-fn read(body: &[u8]) -> Result<Turn, Refusal> {
-    let mut fields = Fields::parse(body)?;
+/// Reads exactly one of `advance`, `pause`, `jump` and `scale`.
+pub(crate) fn read_turn(mut fields: Fields) -> Result<Turn, VerbError> {
     let advance = fields.duration("advance")?;
     let pause = fields.bool("pause")?;
     let jump = fields.string("jump")?;
@@ -75,7 +75,7 @@ fn read(body: &[u8]) -> Result<Turn, Refusal> {
         _ => {
             let value = "none or several of them";
             let allowed = "exactly one of `advance`, `pause`, `jump` and `scale`";
-            Err(VerbError::invalid("the body", value, allowed).into())
+            Err(VerbError::invalid("the body", value, allowed))
         }
     }
 }

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// An app: credentials for a bot, and verbs for a test. Clones are the same app.
 #[derive(Debug, Clone)]
 pub struct App {
-    pub(super) hub: Arc<Hub>,
+    pub(crate) hub: Arc<Hub>,
     info: Arc<AppInfo>,
 }
 
@@ -270,7 +270,7 @@ impl App {
         Ok(self.hub.step(|fleet, now| fleet.act(now, self.client_id(), verb))?)
     }
 
-    pub(super) fn look<R>(&self, at: impl FnOnce(&crate::core::App) -> R) -> Result<R, MockError> {
+    pub(crate) fn look<R>(&self, at: impl FnOnce(&crate::core::App) -> R) -> Result<R, MockError> {
         Ok(self.hub.look(|fleet| fleet.app(self.client_id()).map(at))?)
     }
 

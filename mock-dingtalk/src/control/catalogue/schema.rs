@@ -3,10 +3,11 @@
 mod answers;
 mod faults;
 mod people;
+mod scenario;
 
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::faults::ACTIONS;
+pub(crate) use self::{faults::ACTIONS, scenario::scenario};
 pub(super) use self::{
     faults::{disconnect, fault, raw, tcp_fault},
     people::{callback, custom_robot, event, message, press, read},

@@ -1,0 +1,85 @@
+//! `junit.xml`, as CI systems read it.
+
+use std::fmt::Write as _;
+
+use super::{Report, Verdict};
+
+pub(super) fn write(report: &Report) -> String {
+    let failures = report.cases.iter().filter(|outcome| outcome.is_failure()).count();
+    let skipped = report.cases.iter().filter(|outcome| is_skipped(outcome.verdict)).count();
+    let millis: u64 = report.cases.iter().map(|outcome| outcome.millis).sum();
+    let failures = failures + report.stale.len();
+    let tests = report.cases.len() + report.stale.len();
+    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let mut line = |text: String| writeln!(xml, "{text}").expect("a string takes any text");
+    line(format!(
+        "<testsuite name=\"dingtalk-conformance\" tests=\"{tests}\" failures=\"{failures}\" \
+         errors=\"0\" skipped=\"{skipped}\" time=\"{}\">",
+        seconds(millis)
+    ));
+    for outcome in &report.cases {
+        let (area, name) = outcome.case.split_once('/').unwrap_or(("", &outcome.case));
+        let head = format!(
+            "  <testcase classname=\"{}\" name=\"{}\" time=\"{}\"",
+            escaped(area),
+            escaped(name),
+            seconds(outcome.millis)
+        );
+        let why = escaped(outcome.why.as_deref().unwrap_or_default());
+        if outcome.is_failure() {
+            let text = escaped(&outcome.explain());
+            line(format!(
+                "{head}>\n    <failure message=\"{why}\">{text}</failure>\n  </testcase>"
+            ));
+        } else if is_skipped(outcome.verdict) || outcome.baseline.is_some() {
+            let why = outcome.baseline.as_deref().map_or(why, escaped);
+            line(format!("{head}>\n    <skipped message=\"{why}\"/>\n  </testcase>"));
+        } else {
+            line(format!("{head}/>"));
+        }
+    }
+    for stale in &report.stale {
+        let why = escaped(stale);
+        line(format!(
+            "  <testcase classname=\"baseline\" name=\"{why}\" time=\"0.000\">\n    \
+             <failure message=\"{why}\"/>\n  </testcase>"
+        ));
+    }
+    line("</testsuite>".to_owned());
+    xml
+}
+
+fn is_skipped(verdict: Verdict) -> bool {
+    verdict == Verdict::NotApplicable
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+/// Text for XML 1.0, which has no place for most control characters.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out += "&amp;",
+            '<' => out += "&lt;",
+            '>' => out += "&gt;",
+            '"' => out += "&quot;",
+            '\n' | '\t' => out.push(c),
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn what_xml_cannot_hold_is_replaced() {
+        assert_eq!(escaped("a<b>&\"\u{1b}[0m\n"), "a&lt;b&gt;&amp;&quot;\u{fffd}[0m\n");
+    }
+}

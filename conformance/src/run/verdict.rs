@@ -1,0 +1,130 @@
+//! What a case says about a bot.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::suite::{Case, Level};
+
+/// What a case says about a bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It does what is required.
+    Pass,
+    /// It does not do what it must.
+    Fail,
+    /// It does not do what it should.
+    Warn,
+    /// It does not do what others were seen to do.
+    Info,
+    /// It does not declare what the case needs.
+    NotApplicable,
+    /// The case could not be played. Counts as a failure.
+    Untestable,
+}
+
+impl Verdict {
+    /// Of an expectation that was not met.
+    pub(super) fn of_unmet(level: Level) -> Self {
+        match level {
+            Level::Must => Self::Fail,
+            Level::Should => Self::Warn,
+            Level::Observed => Self::Info,
+        }
+    }
+
+    /// As it is written in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::NotApplicable => "not-applicable",
+            Self::Untestable => "untestable",
+        }
+    }
+
+    /// Whether the run fails by it.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Fail | Self::Untestable)
+    }
+}
+
+/// How one case ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Outcome {
+    /// Its id.
+    pub case: String,
+    /// What it shows.
+    pub title: String,
+    /// The strictest level of what it checks.
+    pub level: Level,
+    /// The requirements that it checks.
+    pub checks: Vec<String>,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What is wrong, or why it was not played.
+    pub why: Option<String>,
+    /// Why the baseline expects the failure.
+    pub baseline: Option<String>,
+    /// How long it took, in milliseconds of real time.
+    pub millis: u64,
+    /// The command that plays it alone again.
+    pub repro: String,
+    /// Of a case that is not passed: the end of the journal, without secrets.
+    pub journal: Vec<String>,
+    /// Of a case that is not passed: the end of what the bot wrote.
+    pub output: String,
+}
+
+impl Outcome {
+    pub(super) fn new(case: &Case, level: Level, repro: String) -> Self {
+        Self {
+            case: case.id().to_owned(),
+            title: case.scenario().title.clone(),
+            level,
+            checks: case.scenario().checks.clone(),
+            verdict: Verdict::Pass,
+            why: None,
+            baseline: None,
+            millis: 0,
+            repro,
+            journal: Vec::new(),
+            output: String::new(),
+        }
+    }
+
+    pub(super) fn untestable(&mut self, why: String) {
+        self.verdict = Verdict::Untestable;
+        self.why = Some(why);
+    }
+
+    /// Whether the run fails by it.
+    pub fn is_failure(&self) -> bool {
+        self.verdict.is_failure() && self.baseline.is_none()
+    }
+
+    /// For people: what is wrong, how to see it again, and what happened last.
+    pub fn explain(&self) -> String {
+        let mut text = format!("{} {}: {}\n", self.verdict.as_str(), self.case, self.title);
+        let mut line = |name: &str, value: &str| {
+            writeln!(text, "  {name}: {value}").expect("a string takes any text");
+        };
+        line("checks", &self.checks.join(", "));
+        if let Some(why) = &self.why {
+            line("why", why);
+        }
+        line("again", &self.repro);
+        for entry in &self.journal {
+            line("journal", entry);
+        }
+        for written in self.output.lines() {
+            line("bot", written);
+        }
+        text
+    }
+}

@@ -1,0 +1,83 @@
+//! A scenario with its id.
+
+use std::path::{Path, PathBuf};
+
+use mock_dingtalk::Scenario;
+
+use super::{SuiteError, files, text_of};
+
+/// One case of the suite.
+#[derive(Debug, Clone)]
+pub struct Case {
+    id: String,
+    path: PathBuf,
+    scenario: Scenario,
+}
+
+impl Case {
+    /// Its path below `scenarios/`, without the ending.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The first part of its id.
+    pub fn area(&self) -> &str {
+        self.id.split_once('/').map_or("", |(area, _)| area)
+    }
+
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What is played.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+}
+
+pub(super) fn load(dir: &Path) -> Result<Vec<Case>, SuiteError> {
+    let mut cases = Vec::new();
+    for path in files(dir, "json")? {
+        let below = path.strip_prefix(dir).unwrap_or(&path).with_extension("");
+        let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+        let id = parts.join("/");
+        match Scenario::read(&text_of(&path)?) {
+            Ok(scenario) => cases.push(Case { id, path, scenario }),
+            Err(source) => return Err(SuiteError::Scenario { path, source }),
+        }
+    }
+    Ok(cases)
+}
+
+/// Whether a name fits a pattern in which `*` stands for any run of characters.
+pub fn matches_glob(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|tail| {
+            let cuts = tail.char_indices().map(|(at, _)| at).chain([tail.len()]);
+            cuts.into_iter().any(|at| matches_glob(rest, &tail[at..]))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches_glob;
+
+    #[test]
+    fn a_star_stands_for_any_run_of_characters() {
+        for (pattern, name, fits) in [
+            ("ack/*", "ack/dm", true),
+            ("ack/*", "back/dm", false),
+            ("*dm*", "ack/dm", true),
+            ("a*c/*m", "ack/dm", false),
+            ("a*k/*m", "ack/dm", true),
+            ("*", "", true),
+            ("ack", "ack/dm", false),
+            ("*é", "café", true),
+        ] {
+            assert_eq!(matches_glob(pattern, name), fits, "{pattern} {name}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! One HTTP call on a connection of its own.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens TCP to the host of `http://HOST:PORT/…` or `ws://HOST:PORT/…`, and gives the host and the
+/// path with it.
+pub(crate) fn connect(url: &str) -> io::Result<(TcpStream, String, String)> {
+    let (_, rest) = url.split_once("://").ok_or(io::ErrorKind::InvalidInput)?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let stream = TcpStream::connect(host)?;
+    stream.set_nodelay(true)?;
+    Ok((stream, host.to_owned(), format!("/{path}")))
+}
+
+/// Posts JSON and gives the JSON of a 200.
+pub(crate) fn post(url: &str, body: &Value) -> io::Result<Value> {
+    let (mut stream, host, path) = connect(url)?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    let body = body.to_string();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
+         Accept: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    if head.split(' ').nth(1) != Some("200") {
+        return Err(io::Error::other(head.lines().next().unwrap_or_default().to_owned()));
+    }
+    serde_json::from_str(body).map_err(io::Error::other)
+}

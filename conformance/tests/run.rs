@@ -1,0 +1,94 @@
+//! `dingtalk-conformance run` as a user meets it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const BOT: &str = env!("CARGO_BIN_EXE_dingtalk-raw-bot");
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_dingtalk-conformance"))
+        .args(arguments)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+        .output()
+        .expect("the program starts")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("the program writes UTF-8")
+}
+
+#[test]
+fn a_failing_case_shows_how_to_see_it_again_and_what_happened() {
+    let dir = tempfile::tempdir().unwrap();
+    let report = dir.path().join("report");
+    let subject = format!("{BOT} --broken double-ack");
+    let output = run(&[
+        "run",
+        "--subject",
+        &subject,
+        "--case",
+        "ack/once",
+        "--case",
+        "text/g*",
+        "--seed",
+        "7",
+        "--report",
+        report.to_str().unwrap(),
+    ]);
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let again =
+        format!("again: dingtalk-conformance run --subject '{subject}' --case ack/once --seed 7");
+    assert!(text.contains(&again), "{text}");
+    assert!(text.contains("got 2 answers, not 1"), "{text}");
+    assert!(text.contains("journal: "), "{text}");
+    assert!(text.contains("failed: 2 cases: 1 fail, 1 not-applicable"), "{text}");
+
+    let results: Value =
+        serde_json::from_slice(&fs::read(report.join("results.json")).unwrap()).unwrap();
+    assert_eq!((&results["passed"], &results["counts"]["fail"]), (&false.into(), &1.into()));
+    assert_eq!(results["cases"][0]["case"], "ack/once");
+    let junit = fs::read_to_string(report.join("junit.xml")).unwrap();
+    assert!(junit.contains("tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"1\""), "{junit}");
+}
+
+#[test]
+fn a_baseline_takes_known_failures_and_refuses_stale_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("baseline.toml");
+    fs::write(&file, "\"ack/once\" = \"a canary\"\n").unwrap();
+    let baseline = file.to_str().unwrap();
+    let broken = format!("{BOT} --broken double-ack");
+    let play = |subject: &str| {
+        run(&["run", "--subject", subject, "--case", "ack/once", "--baseline", baseline])
+    };
+    let known = play(&broken);
+    assert_eq!(known.status.code(), Some(0), "{}", out(&known));
+    assert!(out(&known).contains("baseline: a canary"), "{}", out(&known));
+    let stale = play(BOT);
+    assert_eq!(stale.status.code(), Some(1), "{}", out(&stale));
+    assert!(out(&stale).contains("stale: the baseline expects `ack/once` to fail"));
+}
+
+#[test]
+fn a_bot_that_ends_is_said_to_have_ended() {
+    let output = run(&["run", "--subject", "echo hello; exit 3", "--case", "hostile/raw-text"]);
+    let text = out(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("the bot had ended: exit status: 3"), "{text}");
+    assert!(text.contains("bot: hello"), "{text}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_exit_code() {
+    let none = run(&["run", "--subject", BOT, "--case", "nothing/like-this"]);
+    assert_eq!(none.status.code(), Some(2));
+    let folder = run(&["list", "--dir", "no/such/folder"]);
+    assert_eq!(folder.status.code(), Some(66));
+    let listed = run(&["list"]);
+    assert_eq!(listed.status.code(), Some(0));
+    assert!(out(&listed).lines().last().unwrap().contains(" requirements ("), "{}", out(&listed));
+}

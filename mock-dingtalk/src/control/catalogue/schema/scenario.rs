@@ -1,0 +1,139 @@
+//! The file of a scenario.
+
+use serde_json::{Value, json};
+
+use super::{
+    clock, components, count, faults, flag, object, people, reference, text, texts, words,
+};
+use crate::core::{Profile, RULES, Severity};
+
+/// The JSON Schema of a scenario file, which needs no other document.
+pub(crate) fn scenario() -> Value {
+    let app = object(
+        &[],
+        json!({
+            "profile": words(&Profile::NAMES),
+            "sameMessageId": flag(),
+            "ghostFor": reference("Duration"),
+            "lenient": flag(),
+        }),
+    );
+    let mut schema = object(
+        &["title", "patience", "steps"],
+        json!({
+            "$schema": text(),
+            "title": described(text(), "what it shows, in one sentence"),
+            "checks": described(texts(), "slugs of the requirements that it checks"),
+            "needs": described(texts(), "what a bot must be able to do beside echoing texts"),
+            "patience": described(
+                reference("Duration"),
+                "how long each expectation may take in real time, at most 10m",
+            ),
+            "app": described(app, "what the app is minted with"),
+            "steps": { "type": "array", "items": { "anyOf": steps() } },
+        }),
+    );
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
+    schema["title"] = "A scenario for bots on DingTalk's Stream mode".into();
+    schema["components"] = json!({ "schemas": components() });
+    schema
+}
+
+fn described(mut schema: Value, about: &str) -> Value {
+    schema["description"] = about.into();
+    schema
+}
+
+/// Each step has one act or one expectation.
+fn steps() -> Vec<Value> {
+    let nothing = || object(&[], json!({}));
+    let data = json!({ "type": "object" });
+    let acts = [
+        ("message", people::message()),
+        (
+            "event",
+            object(&["eventType"], json!({ "eventType": text(), "data": data, "eventId": text() })),
+        ),
+        ("callback", object(&["topic", "data"], json!({ "topic": text(), "data": data }))),
+        ("press", people::press()),
+        ("frame", faults::raw()),
+        ("disconnect", faults::disconnect()),
+        ("cut", reference("Cut")),
+        ("fault", faults::fault()),
+        ("clearFaults", nothing()),
+        ("clock", clock()),
+        ("restart", nothing()),
+    ];
+    let expectations = [
+        ("acked", acked()),
+        ("sent", sent()),
+        ("connections", connections()),
+        ("noFindings", no_findings()),
+    ];
+    let step = |(name, schema): (&str, Value)| {
+        let mut properties = json!({ "as": text() });
+        properties[name] = schema;
+        object(&[name], properties)
+    };
+    acts.into_iter().chain(expectations).map(step).collect()
+}
+
+fn acked() -> Value {
+    object(
+        &["of"],
+        json!({
+            "of": described(text(), "the push, by its `as`"),
+            "code": described(count(), "200 if not given"),
+            "atMost": described(reference("Duration"), "on the app's clock"),
+            "attempts": described(count(), "the push was made so often"),
+            "times": described(count(), "so many answers came"),
+            "dataHas": described(texts(), "members of the JSON in `data` of the answer"),
+            "within": reference("Duration"),
+        }),
+    )
+}
+
+fn sent() -> Value {
+    object(
+        &["texts"],
+        json!({
+            "texts": texts(),
+            "parts": described(flag(), "each text is a part of a message, not all of it"),
+            "only": described(flag(), "nothing else was said, and nothing twice"),
+            "once": described(flag(), "each was said so often as it is listed"),
+            "inOrder": flag(),
+            "via": described(texts(), "each came by one of these ways"),
+            "to": described(text(), "only in the chat of this push"),
+            "within": reference("Duration"),
+        }),
+    )
+}
+
+fn connections() -> Value {
+    object(
+        &[],
+        json!({
+            "open": count(),
+            "draining": count(),
+            "made": described(count(), "in all, those that ended included"),
+            "atMost": described(count(), "no more were made"),
+            "subscribed": described(texts(), "each open one has these: TYPE TOPIC"),
+            "overlapping": described(flag(), "none ended before the next one was open"),
+            "ponged": described(flag(), "each open one answered a SYSTEM ping"),
+            "within": reference("Duration"),
+        }),
+    )
+}
+
+fn no_findings() -> Value {
+    let rules: Vec<&str> = RULES.iter().map(|rule| rule.slug).collect();
+    let rules = json!({ "type": "array", "items": { "enum": rules } });
+    object(
+        &[],
+        json!({
+            "rules": described(rules, "all if not given"),
+            "severity": described(words(&Severity::NAMES), "at least; remark if not given"),
+            "within": reference("Duration"),
+        }),
+    )
+}

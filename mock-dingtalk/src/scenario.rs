@@ -1,0 +1,76 @@
+//! Scenarios: a timeline of what people, the gateway and the network do to a bot, and of what has
+//! to come of it, as a JSON file.
+//!
+//! Acts are written as the control API takes them, and read by its own readers.
+
+mod act;
+mod expectation;
+mod play;
+mod read;
+mod rows;
+
+use std::time::Duration;
+
+pub use self::play::{Failure, Subject};
+use self::{act::Act, expectation::Expectation};
+use crate::{control, core::AppOptions};
+
+/// A scenario as its file tells it.
+///
+/// # Examples
+///
+/// ```
+/// let text = r#"{
+///     "title": "a bot connects",
+///     "patience": "5s",
+///     "steps": [{ "connections": { "open": 1 } }]
+/// }"#;
+/// let scenario = mock_dingtalk::Scenario::read(text)?;
+/// assert_eq!(scenario.title, "a bot connects");
+/// # Ok::<(), mock_dingtalk::VerbError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Scenario {
+    /// What it shows, in one sentence.
+    pub title: String,
+    /// Slugs of the requirements that it checks. The mock does not know them.
+    pub checks: Vec<String>,
+    /// Capabilities that a bot needs for it beside echoing texts. The mock does not know them.
+    pub needs: Vec<String>,
+    /// How long each expectation may take in real time, unless it says `within`.
+    pub patience: Duration,
+    app: AppOptions,
+    steps: Vec<Step>,
+}
+
+/// One line of the timeline.
+#[derive(Debug, Clone)]
+struct Step {
+    /// What later steps call the push that this one makes.
+    name: Option<String>,
+    deed: Deed,
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Act(Act),
+    Expect { within: Option<Duration>, what: Expectation },
+}
+
+impl Scenario {
+    /// What the app has to be minted with.
+    pub fn app_options(&self) -> AppOptions {
+        self.app.clone()
+    }
+
+    /// How many steps it has.
+    pub fn steps(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The JSON Schema (2020-12) of a scenario file.
+    pub fn schema() -> serde_json::Value {
+        control::scenario_schema()
+    }
+}

@@ -1,0 +1,165 @@
+//! What has to come of it.
+
+use std::time::Duration;
+
+use crate::{
+    control::Fields,
+    core::{RULES, Severity, VerbError},
+};
+
+#[derive(Debug, Clone)]
+pub(super) enum Expectation {
+    Acked(Acked),
+    Sent(Sent),
+    Connections(Connections),
+    NoFindings(NoFindings),
+}
+
+/// A push is answered, on the connection that brought it.
+#[derive(Debug, Clone)]
+pub(super) struct Acked {
+    /// The push, by its name.
+    pub(super) of: String,
+    /// `code` of the first answer; 200 if not given.
+    pub(super) code: i64,
+    /// The first answer came so soon after its frame, on the app's clock.
+    pub(super) at_most: Option<Duration>,
+    /// The push was made so often.
+    pub(super) attempts: Option<usize>,
+    /// So many answers came.
+    pub(super) times: Option<u64>,
+    /// Members that `data` of the first answer has.
+    pub(super) data_has: Vec<String>,
+}
+
+/// The robot said texts.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    pub(super) texts: Vec<String>,
+    /// Each is a part of a message, not all of it.
+    pub(super) parts: bool,
+    /// What else may have been said.
+    pub(super) besides: Besides,
+    /// They were said in this order.
+    pub(super) in_order: bool,
+    /// All of them by one of these ways.
+    pub(super) via: Vec<String>,
+    /// Only what was said in the chat of this push counts.
+    pub(super) to: Option<String>,
+}
+
+/// What may have been said beside the texts that are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Besides {
+    Anything,
+    /// None of those texts again.
+    NoneAgain,
+    Nothing,
+}
+
+/// Connections of the bot.
+#[derive(Debug, Clone)]
+pub(super) struct Connections {
+    pub(super) open: Option<usize>,
+    pub(super) draining: Option<usize>,
+    /// So many were made in all, those that ended included.
+    pub(super) made: Option<usize>,
+    /// No more than so many were made.
+    pub(super) at_most: Option<usize>,
+    /// Each open one has these subscriptions: `TYPE TOPIC`.
+    pub(super) subscribed: Vec<String>,
+    /// None ended before the next one was open.
+    pub(super) overlapping: bool,
+    /// Each open one answered a SYSTEM ping.
+    pub(super) ponged: bool,
+}
+
+/// The bot lint has nothing to say.
+#[derive(Debug, Clone)]
+pub(super) struct NoFindings {
+    /// These rules; all if empty.
+    pub(super) rules: Vec<String>,
+    pub(super) severity: Severity,
+}
+
+pub(super) type Read = fn(Fields) -> Result<Expectation, VerbError>;
+
+/// Every expectation by its name.
+pub(super) const EXPECTATIONS: [(&str, Read); 4] = [
+    ("acked", |mut fields| {
+        let acked = Acked {
+            of: fields.required_string("of")?,
+            code: size(&mut fields, "code")?.unwrap_or(200),
+            at_most: fields.duration("atMost")?,
+            attempts: size(&mut fields, "attempts")?,
+            times: fields.number("times")?,
+            data_has: fields.strings("dataHas")?.unwrap_or_default(),
+        };
+        fields.finish()?;
+        Ok(Expectation::Acked(acked))
+    }),
+    ("sent", |mut fields| {
+        let sent = Sent {
+            texts: fields
+                .strings("texts")?
+                .ok_or_else(|| fields.missing("texts", "an array of strings"))?,
+            parts: fields.bool("parts")?.unwrap_or(false),
+            besides: read_besides(&mut fields)?,
+            in_order: fields.bool("inOrder")?.unwrap_or(false),
+            via: fields.strings("via")?.unwrap_or_default(),
+            to: fields.string("to")?,
+        };
+        fields.finish()?;
+        Ok(Expectation::Sent(sent))
+    }),
+    ("connections", |mut fields| {
+        let connections = Connections {
+            open: size(&mut fields, "open")?,
+            draining: size(&mut fields, "draining")?,
+            made: size(&mut fields, "made")?,
+            at_most: size(&mut fields, "atMost")?,
+            subscribed: fields.strings("subscribed")?.unwrap_or_default(),
+            overlapping: fields.bool("overlapping")?.unwrap_or(false),
+            ponged: fields.bool("ponged")?.unwrap_or(false),
+        };
+        fields.finish()?;
+        Ok(Expectation::Connections(connections))
+    }),
+    ("noFindings", |mut fields| {
+        let slugs: Vec<_> = RULES.iter().map(|rule| (rule.slug, rule.slug.to_owned())).collect();
+        let found = NoFindings {
+            rules: fields.words("rules", &slugs)?.unwrap_or_default(),
+            severity: fields.word("severity", &Severity::NAMES)?.unwrap_or(Severity::Remark),
+        };
+        fields.finish()?;
+        Ok(Expectation::NoFindings(found))
+    }),
+];
+
+fn read_besides(fields: &mut Fields) -> Result<Besides, VerbError> {
+    let only = fields.bool("only")?.unwrap_or(false);
+    let once = fields.bool("once")?.unwrap_or(false);
+    Ok(match (only, once) {
+        (true, _) => Besides::Nothing,
+        (false, true) => Besides::NoneAgain,
+        (false, false) => Besides::Anything,
+    })
+}
+
+impl Expectation {
+    /// The push that it names.
+    pub(super) fn push(&self) -> Option<&String> {
+        match self {
+            Self::Acked(acked) => Some(&acked.of),
+            Self::Sent(sent) => sent.to.as_ref(),
+            Self::Connections(_) | Self::NoFindings(_) => None,
+        }
+    }
+}
+
+/// A number of things.
+fn size<T: TryFrom<u64>>(fields: &mut Fields, name: &'static str) -> Result<Option<T>, VerbError> {
+    let Some(number) = fields.number(name)? else { return Ok(None) };
+    let fits = T::try_from(number).map(Some);
+    fits.map_err(|_| fields.wrong(name, &number.into(), "a smaller number"))
+}

@@ -1,0 +1,150 @@
+//! Reading a scenario file. Every complaint names the field, its value and what is allowed.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::{Map, Value};
+
+use super::{Deed, Scenario, Step, act::ACTS, expectation::EXPECTATIONS};
+use crate::{
+    control::{self, Fields},
+    core::{AppOptions, VerbError, quoted},
+};
+
+/// Longer than any expectation needs; a hung run ends.
+const MAX_PATIENCE: Duration = Duration::from_secs(600);
+
+impl Scenario {
+    /// Reads the text of a scenario file.
+    pub fn read(text: &str) -> Result<Self, VerbError> {
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            VerbError::invalid("the file", quoted(text), format!("JSON ({error})"))
+        })?;
+        let Value::Object(members) = value else {
+            return Err(VerbError::invalid("the file", quoted(text), "a JSON object"));
+        };
+        let mut fields = Fields::within("", members);
+        // For editors.
+        fields.string("$schema")?;
+        let title = fields.required_string("title")?;
+        let checks = fields.strings("checks")?.unwrap_or_default();
+        let needs = fields.strings("needs")?.unwrap_or_default();
+        let patience = read_patience(&mut fields, "patience")?
+            .ok_or_else(|| fields.missing("patience", "a duration such as \"10s\""))?;
+        let app = match fields.object("app")? {
+            Some(mut app) => {
+                let options = AppOptions {
+                    lenient: app.bool("lenient")?,
+                    delivery: control::read_rules(&mut app)?,
+                    ..AppOptions::default()
+                };
+                app.finish()?;
+                options
+            }
+            None => AppOptions::default(),
+        };
+        let steps = match fields.take("steps") {
+            Some(Value::Array(steps)) if !steps.is_empty() => read_steps(steps)?,
+            Some(other) => return Err(fields.wrong("steps", &other, "a list of steps, not empty")),
+            None => return Err(fields.missing("steps", "a list of steps")),
+        };
+        fields.finish()?;
+        Ok(Self { title, checks, needs, patience, app, steps })
+    }
+}
+
+fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
+    let mut names = BTreeSet::new();
+    let mut read = Vec::with_capacity(steps.len());
+    for (index, step) in steps.into_iter().enumerate() {
+        let path = format!("steps[{index}]");
+        let Value::Object(members) = step else {
+            return Err(VerbError::invalid(path, "no object", "an object with one act"));
+        };
+        let step = read_step(&path, members)?;
+        if let Deed::Expect { what, .. } = &step.deed
+            && let Some(name) = what.push()
+            && !names.contains(name)
+        {
+            let allowed = "what an earlier step has in `as`";
+            return Err(VerbError::invalid(path, quoted(name), allowed));
+        }
+        if let Some(name) = &step.name
+            && !names.insert(name.clone())
+        {
+            return Err(VerbError::invalid(format!("{path}.as"), quoted(name), "a new name"));
+        }
+        read.push(step);
+    }
+    Ok(read)
+}
+
+/// One act or one expectation; `as` may stand beside an act, `within` beside an expectation.
+fn read_step(path: &str, members: Map<String, Value>) -> Result<Step, VerbError> {
+    let given: Vec<String> = members.keys().cloned().collect();
+    let mut fields = Fields::within(path, members);
+    let mut deeds = Vec::new();
+    for (name, read) in ACTS {
+        if let Some(inner) = fields.object(name)? {
+            deeds.push(Deed::Act(read(inner)?));
+        }
+    }
+    for (name, read) in EXPECTATIONS {
+        if let Some(mut inner) = fields.object(name)? {
+            let within = read_patience(&mut inner, "within")?;
+            deeds.push(Deed::Expect { within, what: read(inner)? });
+        }
+    }
+    let name = fields.string("as")?;
+    fields.finish()?;
+    if let (Some(deed), true) = (deeds.pop(), deeds.is_empty()) {
+        return Ok(Step { name, deed });
+    }
+    let known = ACTS.map(|(name, _)| name).into_iter();
+    let known: Vec<_> = known.chain(EXPECTATIONS.map(|(name, _)| name)).collect();
+    let allowed = format!("exactly one of {}", known.join(", "));
+    Err(VerbError::invalid(path, format!("{given:?}"), allowed))
+}
+
+fn read_patience(fields: &mut Fields, name: &'static str) -> Result<Option<Duration>, VerbError> {
+    match fields.duration(name)? {
+        Some(patience) if patience > MAX_PATIENCE || patience.is_zero() => {
+            Err(VerbError::invalid(name, format!("{patience:?}"), "above zero, at most 10m"))
+        }
+        patience => Ok(patience),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Scenario;
+
+    fn complaint(steps: &str) -> String {
+        let text = format!(r#"{{"title":"t","patience":"1s","steps":{steps}}}"#);
+        Scenario::read(&text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_wrong_step_is_named_with_its_number() {
+        let cases = [
+            ("[]", "`steps`"),
+            (r#"[{"as":"x"}]"#, "`steps[0]`"),
+            (r#"[{"connections":{"open":1},"cut":{"type":"rst"}}]"#, "`steps[0]`"),
+            (r#"[{"connections":{"opne":1}}]"#, "`steps[0].connections.opne`"),
+            (r#"[{"clearFaults":{}},{"acked":{"of":"hi"}}]"#, "`steps[1]` is \"hi\""),
+            (r#"[{"message":{"fixture":"stream/nothing"}}]"#, "`fixture`"),
+            (r#"[{"noFindings":{"rules":["nothing"]}}]"#, "\"nothing\""),
+            (r#"[{"connections":{"open":1,"within":"0s"}}]"#, "`within`"),
+            (r#"[{"restart":{}},{"sleep":{"for":"1s"}}]"#, "`steps[1].sleep`"),
+        ];
+        for (steps, part) in cases {
+            let complaint = complaint(steps);
+            assert!(complaint.contains(part), "{steps}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn two_pushes_cannot_have_one_name() {
+        let message = r#"{"message":{"from":"user0001","text":"hi"},"as":"a"}"#;
+        assert!(complaint(&format!("[{message},{message}]")).contains("`steps[1].as`"));
+    }
+}
