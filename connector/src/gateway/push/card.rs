@@ -34,6 +34,8 @@ impl Pusher {
                     self.cards.refused(&e);
                     without.push(target);
                 }
+                // The call budget has no room for a card, which costs two calls for one.
+                Err(Unsent { e: OpenApiError::NotSpared { .. }, .. }) => without.push(target),
                 Err(Unsent { e, shown }) => {
                     let mut outcome = failed(&e);
                     if let Outcome::Failed { may_have_arrived, .. } = &mut outcome {
@@ -72,7 +74,7 @@ impl Pusher {
         let create = || async {
             match client.create_and_deliver_card(&card).await {
                 Err(e) if e.is_card_there() => Ok(()),
-                outcome => outcome,
+                outcome => outcome.map(drop),
             }
         };
         persist(NOW, create, |_| ()).await.map_err(|e| Unsent { e, shown: false })?;
