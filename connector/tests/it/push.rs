@@ -248,7 +248,8 @@ async fn a_quote_of_a_push_brings_its_words_to_those_who_got_it() {
     let mut turns = link.attach().await;
     let results = push(&link, json!({ "to": ["user0001", "user0002"], "text": "the plan" })).await;
     let key = results[0]["processQueryKey"].as_str().unwrap();
-    for (user, words) in [("user0002", "the plan"), ("user0003", "[a message that cannot be read]")] {
+    for (user, words) in [("user0002", "the plan"), ("user0003", "[a message that cannot be read]")]
+    {
         world.app.say_quoting(user, "what?", Quote::of_robot(key)).await.unwrap();
         let turn = turns.turn().await;
         assert_eq!(turn["quote"]["text"], words, "{turn}");
