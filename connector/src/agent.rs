@@ -53,6 +53,26 @@ pub struct Turn {
     pub quote: Option<Quoted>,
 }
 
+#[cfg(test)]
+impl Turn {
+    /// Some words, written to the robot alone by nobody in particular.
+    pub(crate) fn of_words(text: &str) -> Self {
+        Self {
+            msg_id: None,
+            command_authorized: true,
+            conversation_id: ConversationId::new("cid"),
+            conversation_type: ConversationType::Direct,
+            conversation_title: None,
+            sender_staff_id: None,
+            sender_nick: None,
+            text: text.to_owned(),
+            has_words: true,
+            attachments: Vec::new(),
+            quote: None,
+        }
+    }
+}
+
 /// Names a turn in one store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TurnId(pub i64);

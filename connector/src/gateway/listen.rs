@@ -210,7 +210,6 @@ const FAILED: &str = "抱歉，处理消息时出错了，请稍后再试\n\
 mod tests {
     use super::*;
     use crate::agent::{Answer, TurnId};
-    use crate::protocol::{ConversationId, ConversationType};
 
     /// Panics before or after it has begun.
     #[derive(Debug)]
@@ -226,19 +225,7 @@ mod tests {
     #[tokio::test]
     async fn an_agent_that_panics_has_failed() {
         for begins in [false, true] {
-            let turn = Turn {
-                msg_id: None,
-                command_authorized: false,
-                conversation_id: ConversationId::new("cid"),
-                conversation_type: ConversationType::Direct,
-                conversation_title: None,
-                sender_staff_id: None,
-                sender_nick: None,
-                text: "hi".to_owned(),
-                has_words: true,
-                attachments: Vec::new(),
-                quote: None,
-            };
+            let turn = Turn::of_words("hi");
             let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0, seq: 0 };
             let outcome = answer(&Clumsy(begins), attempt, turn, Speaker::new().0).await;
             assert_eq!(outcome, Err(AgentError("it panicked".to_owned())));

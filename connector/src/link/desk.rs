@@ -274,23 +274,10 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
-    use crate::protocol::{ConversationId, ConversationType};
 
     #[tokio::test]
     async fn a_repeat_that_came_when_patience_ended_does_not_keep_a_silent_turn_open() {
-        let turn = Turn {
-            msg_id: None,
-            command_authorized: false,
-            conversation_id: ConversationId::new("cid"),
-            conversation_type: ConversationType::Direct,
-            conversation_title: None,
-            sender_staff_id: None,
-            sender_nick: None,
-            text: "hi".to_owned(),
-            has_words: true,
-            attachments: Vec::new(),
-            quote: None,
-        };
+        let turn = Turn::of_words("hi");
         let desk = Desk::new(ClientId::new("app"));
         let attempt = Attempt { turn: TurnId(1), resumed: false, said: 0, seq: 0 };
         let opened = desk.open(attempt, turn, Speaker::new().0);

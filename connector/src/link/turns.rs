@@ -162,22 +162,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::protocol::{ConversationId, ConversationType};
 
     fn turn() -> Turn {
-        Turn {
-            msg_id: None,
-            command_authorized: false,
-            conversation_id: ConversationId::new("cid"),
-            conversation_type: ConversationType::Direct,
-            conversation_title: None,
-            sender_staff_id: None,
-            sender_nick: None,
-            text: "hi".to_owned(),
-            has_words: true,
-            attachments: Vec::new(),
-            quote: None,
-        }
+        Turn::of_words("hi")
     }
 
     fn attempt(id: i64, resumed: bool, seq: u64) -> Attempt {

@@ -11,7 +11,8 @@ use tokio::sync::watch;
 use crate::link_client::{Link, Turns};
 use crate::support::{Running, World, eventually};
 
-const OPEN: [&str; 6] = ["--agent", "attach", "--dm-policy", "open", "--group-policy", "open"];
+pub(crate) const OPEN: [&str; 6] =
+    ["--agent", "attach", "--dm-policy", "open", "--group-policy", "open"];
 const WEBHOOK: &str = "/robot/sendBySession";
 /// How the program says that it repeats a send that may have arrived.
 const COUNTED: &str = "a send that may have arrived is repeated";
@@ -22,7 +23,7 @@ async fn start(world: &World) -> Running {
     running
 }
 
-async fn attached() -> (World, Running, Link, Turns) {
+pub(crate) async fn attached() -> (World, Running, Link, Turns) {
     let world = World::new().await;
     let running = start(&world).await;
     let link = Link::of(&world);
@@ -30,11 +31,11 @@ async fn attached() -> (World, Running, Link, Turns) {
     (world, running, link, turns)
 }
 
-fn block(seq: u64, text: &str) -> Value {
+pub(crate) fn block(seq: u64, text: &str) -> Value {
     json!({ "v": 1, "type": "block", "seq": seq, "text": text })
 }
 
-fn done(seq: u64) -> Value {
+pub(crate) fn done(seq: u64) -> Value {
     json!({ "type": "done", "seq": seq })
 }
 

@@ -5,28 +5,9 @@ use serde_json::{Value, json};
 
 use dingtalk_connector::agent::Say;
 
-use crate::link_client::{Link, Turns};
+use crate::link::{OPEN, attached, block, done};
 use crate::scripted::Scripted;
-use crate::support::{Running, World};
-
-const OPEN: [&str; 6] = ["--agent", "attach", "--dm-policy", "open", "--group-policy", "open"];
-
-async fn attached() -> (World, Running, Link, Turns) {
-    let world = World::new().await;
-    let running = world.start(&OPEN);
-    world.app.wait_connections(1).await.expect("the connector connects");
-    let link = Link::of(&world);
-    let turns = link.attach().await;
-    (world, running, link, turns)
-}
-
-fn block(seq: u64, text: &str) -> Value {
-    json!({ "v": 1, "type": "block", "seq": seq, "text": text })
-}
-
-fn done(seq: u64) -> Value {
-    json!({ "type": "done", "seq": seq })
-}
+use crate::support::World;
 
 fn texts(sent: &[SentRow]) -> Vec<&str> {
     sent.iter().map(|row| row.text.as_str()).collect()

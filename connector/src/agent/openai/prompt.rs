@@ -218,22 +218,10 @@ fn fence(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::agent::Missing;
-    use crate::protocol::{ConversationId, Media};
+    use crate::protocol::Media;
 
     fn turn(text: &str, attachments: Vec<Attachment>) -> Turn {
-        Turn {
-            msg_id: None,
-            command_authorized: true,
-            conversation_id: ConversationId::new("cid"),
-            conversation_type: ConversationType::Direct,
-            conversation_title: None,
-            sender_staff_id: None,
-            sender_nick: Some("Ann\nBob".to_owned()),
-            text: text.to_owned(),
-            has_words: true,
-            attachments,
-            quote: None,
-        }
+        Turn { sender_nick: Some("Ann\nBob".to_owned()), attachments, ..Turn::of_words(text) }
     }
 
     fn file(kind: AttachmentKind, name: &str, bytes: &[u8]) -> (tempfile::TempDir, Attachment) {

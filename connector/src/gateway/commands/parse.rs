@@ -122,22 +122,10 @@ fn has_mark(text: &str) -> bool {
 mod tests {
     use super::*;
     use crate::agent::{Attachment, AttachmentKind, Quoted};
-    use crate::protocol::{ConversationId, Media};
+    use crate::protocol::Media;
 
     fn turn(text: &str, conversation_type: ConversationType) -> Turn {
-        Turn {
-            msg_id: None,
-            command_authorized: true,
-            conversation_id: ConversationId::new("cid"),
-            conversation_type,
-            conversation_title: None,
-            sender_staff_id: None,
-            sender_nick: None,
-            text: text.to_owned(),
-            has_words: true,
-            attachments: Vec::new(),
-            quote: None,
-        }
+        Turn { conversation_type, ..Turn::of_words(text) }
     }
 
     fn parsed(text: &str, conversation_type: ConversationType) -> Option<Parsed> {
