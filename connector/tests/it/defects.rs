@@ -95,9 +95,7 @@ const DEFECTS: &[(&str, Free)] = &[
     ("messages beyond a hundred are dropped", Here("messages_beyond_a_hundred_dropped")),
     (
         "settings that nobody reads",
-        Because(
-            "settings are fields of one structure each, and the compiler refuses a field that is not read",
-        ),
+        Elsewhere("src/config/accounts/tests.rs", "a_setting_that_is_known_is_read"),
     ),
     ("an errcode inside HTTP 200 counts as sent", Here("errcode_inside_200_counts_as_sent")),
     ("an expired webhook loses the answer", Here("expired_webhook_loses_the_answer")),

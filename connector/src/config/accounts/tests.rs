@@ -55,6 +55,21 @@ fn one_robot_with_all_settings() {
 }
 
 #[test]
+fn a_setting_that_is_known_is_read() {
+    let app = "clientId: 'dingA', clientSecret: 's'";
+    for key in SETTINGS.iter().chain(&["accounts", "rateLimit"]) {
+        // Nothing takes this, and of two that are given the last one counts.
+        let message = section(&format!("{app}, {key}: [[7.5]]")).unwrap_err().to_string();
+        assert!(message.contains(key), "{key}: {message}");
+    }
+    for key in GROUP {
+        let message =
+            section(&format!("{app}, groups: {{ c: {{ {key}: [[7.5]] }} }}")).unwrap_err();
+        assert!(message.to_string().contains(key), "{key}: {message}");
+    }
+}
+
+#[test]
 fn what_an_account_has_from_the_section_is_named_there() {
     let sales = "accounts: { sales: { clientId: 'dingB', clientSecret: 'b' } }";
     for (text, path) in [
