@@ -11,6 +11,7 @@ pub mod cards;
 #[cfg(test)]
 mod contract;
 pub mod pairing;
+pub mod peers;
 pub mod pushes;
 pub mod sessions;
 pub mod sqlite;
@@ -34,6 +35,7 @@ pub trait Store:
     + CardStore
     + pairing::PairingStore
     + calls::CallStore
+    + peers::PeerStore
     + pushes::PushStore
     + fmt::Debug
     + Send

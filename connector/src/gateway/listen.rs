@@ -30,6 +30,7 @@ pub(super) async fn listen(
     (opened, kept): (Opened, mpsc::Sender<Part>),
     shown: watch::Sender<Shown>,
 ) -> Result<(), StoreGone> {
+    tools.peers.met(message);
     let robot_code = tools.replier.robot_code(message);
     let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
     tools.media.fetch(&asker, &mut turn.attachments).await;

@@ -20,6 +20,7 @@ pub use self::target::{Target, TargetError};
 use self::once::{Once, digest};
 use super::cards::Cards;
 use super::parts::parts;
+use super::peers::Peers;
 use super::persist::{Failing, Prospect};
 use super::reply::{Replier, ReplyError};
 use super::upload;
@@ -126,6 +127,7 @@ pub struct Pusher {
     replier: Arc<Replier>,
     store: Arc<dyn Store>,
     cards: Arc<Cards>,
+    peers: Arc<Peers>,
     once: Once,
 }
 
@@ -135,9 +137,10 @@ impl Pusher {
         replier: Arc<Replier>,
         store: Arc<dyn Store>,
         cards: Arc<Cards>,
+        peers: Arc<Peers>,
     ) -> Self {
         let once = Once::new(client.credential().client_id.clone(), Arc::clone(&store));
-        Self { client, replier, store, cards, once }
+        Self { client, replier, store, cards, peers, once }
     }
 
     /// Sends. To be run to its end, so that the outcome is known to whoever asks again by the same key;
@@ -160,6 +163,7 @@ impl Pusher {
     }
 
     async fn send(&self, Push { to, what, .. }: Push) -> Deliveries {
+        let to = self.peers.exactly(to).await;
         let mut known = HashSet::new();
         let to: Vec<_> = to.into_iter().filter(|target| known.insert(target.clone())).collect();
         let (messages, card) = match what {

@@ -16,6 +16,7 @@ use super::deliver::{Begun, Part, deliver, deliver_all};
 use super::listen::listen;
 use super::media::MediaStore;
 use super::parts::parts;
+use super::peers::Peers;
 use super::reply::{Question, Replier};
 use super::thinking::Thinking;
 use crate::agent::{Agent, Attempt, Say, Turn, TurnId};
@@ -91,6 +92,7 @@ pub(super) struct Tools {
     pub(super) thinker: Option<Arc<OpenApiClient>>,
     pub(super) cards: Arc<Cards>,
     pub(super) pairing: Arc<Pairing>,
+    pub(super) peers: Arc<Peers>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.

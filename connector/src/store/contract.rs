@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::pairing::{
     Asked, CODE_LENGTH, CODE_LETTERS, CODE_LIFE_MS, PairingRequest, TELL_PAUSE_MS,
 };
+use super::peers::Peer;
 use super::pushes::{KEY_LIFE_MS, KeptPush, NewPush};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, Tokens};
 use super::{
@@ -352,6 +353,15 @@ pub(super) async fn calls_and_keys_are_kept<S: Store>(open: impl Fn() -> Result<
     let (app, other) = (ClientId::new("app"), ClientId::new("other"));
     let store = open().unwrap();
     assert_eq!(store.calls(&app, 7).await.unwrap(), 0);
+    for (id, name) in [("cidAb", None), ("cidAb", Some("Team")), ("cidXy", None), ("cidxY", None)] {
+        let name = name.map(str::to_owned);
+        let peer = Peer { client_id: app.clone(), is_group: true, id: id.to_owned(), name };
+        store.met(peer).await.unwrap();
+    }
+    assert_eq!(store.peers_like(&app, true, "cidab").await.unwrap(), ["cidAb"]);
+    assert_eq!(store.peers_like(&app, true, "CIDXY").await.unwrap().len(), 2);
+    assert!(store.peers_like(&app, false, "cidAb").await.unwrap().is_empty(), "people");
+    assert!(store.peers_like(&other, true, "cidAb").await.unwrap().is_empty(), "another app's");
     for (calls, kept) in [(5, 5), (9, 9), (3, 9)] {
         store.keep_calls(&app, 7, calls).await.unwrap();
         assert_eq!(store.calls(&app, 7).await.unwrap(), kept);

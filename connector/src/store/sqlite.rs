@@ -7,6 +7,7 @@
 mod calls;
 mod cards;
 mod pairing;
+mod peers;
 mod pushes;
 mod queries;
 mod schema;

@@ -103,7 +103,7 @@ const PAINS: &[(&str, Free)] = &[
     ),
     (
         "the id of a group is written in lower case",
-        Elsewhere("src/gateway/push/target.rs", "every_way_to_write_a_recipient_keeps_its_case"),
+        Elsewhere("tests/it/push.rs", "a_recipient_whose_case_was_lost_is_found"),
     ),
     (
         "of several robots the wrong one answers",

@@ -268,3 +268,20 @@ async fn a_key_is_known_after_a_kill() {
     assert_eq!(push(&link, hello).await, first);
     assert_eq!(world.app.sent().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_recipient_whose_case_was_lost_is_found() {
+    let world = World::new().await;
+    let _running = world.start_proven().await;
+    let link = Link::of(&world);
+    let said = world.app.say_in_group("AnnaB", "Team", "hello").await.unwrap();
+    world.app.wait_sent(2).await.unwrap();
+    let group = &said.conversation_id;
+    assert_ne!(group, &group.to_uppercase());
+    let to = json!([format!("chat:{}", group.to_uppercase()), "user:annab"]);
+    let results = push(&link, json!({ "to": to, "text": "news" })).await;
+    assert_eq!(results[0]["to"], "user:AnnaB", "{results:?}");
+    assert_eq!(results[1]["to"], format!("chat:{group}"), "{results:?}");
+    let sent = world.app.wait_sent(4).await.unwrap();
+    assert_eq!((sent[2].to.as_str(), sent[3].to.as_str()), ("AnnaB", group.as_str()));
+}

@@ -13,6 +13,7 @@ use dingtalk_connector::store::calls::CallStore;
 use dingtalk_connector::store::pairing::{
     Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
 };
+use dingtalk_connector::store::peers::{Peer, PeerStore};
 use dingtalk_connector::store::pushes::{KeptPush, NewPush, PushStore};
 use dingtalk_connector::store::sessions::{
     Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens,
@@ -215,6 +216,16 @@ impl PairingStore for Moody {
 
     fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {
         self.inner.decide_pairing(code, approved, now)
+    }
+}
+
+impl PeerStore for Moody {
+    fn met(&self, peer: Peer) -> Pending<()> {
+        self.inner.met(peer)
+    }
+
+    fn peers_like(&self, client_id: &ClientId, is_group: bool, id: &str) -> Pending<Vec<String>> {
+        self.inner.peers_like(client_id, is_group, id)
     }
 }
 

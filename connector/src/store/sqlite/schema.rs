@@ -125,6 +125,15 @@ const MIGRATIONS: &[&str] = &[
      CREATE INDEX exchange_of_message ON exchange (inbox_id);",
     // 10. Who is to be told of a pairing. Of the earlier ones nobody is.
     "ALTER TABLE paired ADD COLUMN told INTEGER NOT NULL DEFAULT 1;",
+    // 11. Whom the robot has met.
+    "CREATE TABLE peer (
+         client_id TEXT NOT NULL,
+         is_group INTEGER NOT NULL,
+         id TEXT NOT NULL,
+         name TEXT,
+         PRIMARY KEY (client_id, is_group, id)
+     ) STRICT, WITHOUT ROWID;
+     CREATE INDEX peer_any_case ON peer (client_id, is_group, id COLLATE NOCASE);",
 ];
 
 /// Opens or makes the file.

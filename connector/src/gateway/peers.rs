@@ -1,0 +1,84 @@
+//! Remembers who wrote, so that a push finds them by ids whose case was lost on the way.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::join_all;
+use tracing::{info, warn};
+
+use super::push::Target;
+use crate::credential::ClientId;
+use crate::protocol::{BotMessage, ConversationId, ConversationType, SenderStaffId};
+use crate::store::Store;
+use crate::store::peers::Peer;
+
+/// The peers of one robot.
+#[derive(Debug)]
+pub(super) struct Peers {
+    client_id: ClientId,
+    store: Arc<dyn Store>,
+    /// Those that this process has kept already.
+    kept: Mutex<HashSet<Peer>>,
+}
+
+/// Peers that are known to be kept; when there are more, all are kept anew.
+const KNOWN: usize = 10_000;
+
+impl Peers {
+    pub(super) fn new(client_id: ClientId, store: Arc<dyn Store>) -> Self {
+        Self { client_id, store, kept: Mutex::default() }
+    }
+
+    /// Keeps whoever wrote a message that is answered, and the group it was written in. Nothing waits for it.
+    pub(super) fn met(&self, message: &BotMessage) {
+        let peer = |is_group, id: &str, name: &Option<String>| Peer {
+            client_id: self.client_id.clone(),
+            is_group,
+            id: id.to_owned(),
+            name: name.clone(),
+        };
+        let sender = message.sender_staff_id.as_ref();
+        let person = sender.map(|id| peer(false, id.as_str(), &message.sender_nick));
+        let group = (message.conversation_type == ConversationType::Group)
+            .then(|| peer(true, message.conversation_id.as_str(), &message.conversation_title));
+        for peer in person.into_iter().chain(group) {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.len() >= KNOWN {
+                kept.clear();
+            }
+            if kept.insert(peer.clone()) {
+                // Without it a push needs the exact id, as it does for strangers.
+                drop(self.store.met(peer));
+            }
+        }
+    }
+
+    /// Recipients by their exact ids, as far as they are known. One that fits several stays as it is.
+    pub(super) async fn exactly(&self, targets: Vec<Target>) -> Vec<Target> {
+        join_all(targets.into_iter().map(|target| self.one(target))).await
+    }
+
+    async fn one(&self, target: Target) -> Target {
+        let (is_group, id) = match &target {
+            Target::User(user) => (false, user.as_str()),
+            Target::Chat(group) => (true, group.as_str()),
+        };
+        let found = match self.store.peers_like(&self.client_id, is_group, id).await {
+            Ok(found) => found,
+            Err(e) => {
+                warn!(%target, "it is not known whether the recipient's id is exact: {e}");
+                return target;
+            }
+        };
+        let [exact] = &found[..] else { return target };
+        if exact == id {
+            return target;
+        }
+        info!(%target, exact, "the recipient is written in another case");
+        if is_group {
+            Target::Chat(ConversationId::new(exact))
+        } else {
+            Target::User(SenderStaffId::new(exact))
+        }
+    }
+}
