@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::Outcome;
+use super::{Defects, Outcome};
 
 /// Failures that are known: case id = reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -34,6 +34,27 @@ pub enum BaselineError {
         #[source]
         source: toml::de::Error,
     },
+    /// A file of defects makes no sense.
+    #[error("{} is no list of defects, each with `reason` and `cases`", path.display())]
+    Defects {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        #[source]
+        source: toml::de::Error,
+    },
+}
+
+/// What became of a baseline.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Update {
+    /// Cases that it names now and did not before.
+    pub added: Vec<String>,
+    /// Cases that it does not name any more.
+    pub dropped: Vec<String>,
+    /// Cases that fail and have no reason. It does not name them.
+    pub without_reason: Vec<String>,
 }
 
 impl Baseline {
@@ -63,5 +84,102 @@ impl Baseline {
             }
         }
         stale
+    }
+
+    /// Names the failures of a run. What it says of them stays; of a new one it says what `defects`
+    /// know, or else `reason`. Entries go whose case was played and did not fail, or which `exists`
+    /// does not know.
+    pub fn update(
+        &mut self,
+        outcomes: &[Outcome],
+        defects: &Defects,
+        reason: Option<&str>,
+        exists: impl Fn(&str) -> bool,
+    ) -> Update {
+        let mut update = Update::default();
+        for outcome in outcomes.iter().filter(|outcome| outcome.verdict.is_failure()) {
+            if self.0.contains_key(&outcome.case) {
+                continue;
+            }
+            let case = outcome.case.clone();
+            match defects.reason(&case).or(reason) {
+                Some(reason) => {
+                    self.0.insert(case.clone(), reason.to_owned());
+                    update.added.push(case);
+                }
+                None => update.without_reason.push(case),
+            }
+        }
+        let mends = |case: &str| {
+            let played = outcomes.iter().find(|outcome| outcome.case == case);
+            played.map_or(!exists(case), |outcome| !outcome.verdict.is_failure())
+        };
+        let gone: Vec<String> = self.0.keys().filter(|case| mends(case)).cloned().collect();
+        for case in &gone {
+            self.0.remove(case);
+        }
+        update.dropped = gone;
+        update
+    }
+
+    /// How many failures it names.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether it names none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// As its file has it, by case. `head` is the comment that it begins with.
+    pub fn write(&self, head: &str) -> String {
+        let entries = self.0.iter().map(|(case, reason)| {
+            // A JSON string is a string of TOML.
+            let text = |text: &str| serde_json::Value::from(text).to_string();
+            format!("{} = {}\n", text(case), text(reason))
+        });
+        format!("{head}{}", entries.collect::<String>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Baseline, Defects};
+    use crate::run::verdict::sample;
+    use crate::run::{Outcome, Verdict};
+
+    fn failing(case: &str) -> Outcome {
+        Outcome { verdict: Verdict::Fail, ..sample(case) }
+    }
+
+    #[test]
+    fn reasons_stay_new_failures_come_and_stale_entries_go() {
+        let entry = |case: &str| (case.to_owned(), "known \"for\" long".to_owned());
+        let known = ["a/kept", "a/mended", "a/gone", "a/elsewhere"];
+        let mut baseline = Baseline(BTreeMap::from(known.map(entry)));
+        let defects: Defects =
+            toml::from_str("[slow]\nreason = \"it waits\"\ncases = [\"b/*\"]").unwrap();
+        let outcomes = [failing("a/kept"), sample("a/mended"), failing("b/slow"), failing("c/new")];
+        let exists = |case: &str| case != "a/gone";
+        let update = baseline.update(&outcomes, &defects, None, exists);
+        assert_eq!(update.added, ["b/slow"]);
+        assert_eq!(update.dropped, ["a/gone", "a/mended"]);
+        assert_eq!(update.without_reason, ["c/new"]);
+        let update = baseline.update(&outcomes, &defects, Some("it breaks"), exists);
+        assert_eq!((update.added, baseline.len()), (vec!["c/new".to_owned()], 4));
+        let text = baseline.write("# mine\n");
+        assert!(text.starts_with("# mine\n\"a/elsewhere\" = "), "{text}");
+        assert_eq!(toml::from_str::<Baseline>(&text).unwrap(), baseline);
+    }
+
+    #[test]
+    fn a_defect_that_nothing_shows_is_named() {
+        let defects: Defects =
+            toml::from_str("[slow]\nreason = \"it waits\"\ncases = [\"b/*\"]").unwrap();
+        assert_eq!(defects.unseen(&[failing("a/b")]), ["slow"]);
+        assert!(defects.unseen(&[failing("b/c")]).is_empty());
     }
 }

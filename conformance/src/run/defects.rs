@@ -1,0 +1,52 @@
+//! Defects that are known of a bot, and the cases that show them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{BaselineError, Outcome};
+use crate::suite::matches_glob;
+
+/// One defect: what new entries of a baseline say of the cases that show it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Defect {
+    /// What the bot does, and where that is written.
+    pub reason: String,
+    /// Cases that show it; * stands for anything.
+    pub cases: Vec<String>,
+}
+
+/// Defects by name. Of several that fit a case, the first by name counts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Defects(BTreeMap<String, Defect>);
+
+impl Defects {
+    /// Reads a file with a table for each defect.
+    pub fn load(path: &Path) -> Result<Self, BaselineError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| BaselineError::Read { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|source| BaselineError::Defects { path: path.to_owned(), source })
+    }
+
+    /// What is known of a case.
+    pub fn reason(&self, case: &str) -> Option<&str> {
+        let shows = |defect: &&Defect| defect.cases.iter().any(|glob| matches_glob(glob, case));
+        self.0.values().find(shows).map(|defect| defect.reason.as_str())
+    }
+
+    /// Defects that no failing case shows.
+    pub fn unseen(&self, cases: &[Outcome]) -> Vec<&str> {
+        let shown = |defect: &Defect| {
+            cases
+                .iter()
+                .filter(|outcome| outcome.verdict.is_failure())
+                .any(|outcome| defect.cases.iter().any(|glob| matches_glob(glob, &outcome.case)))
+        };
+        let unseen = self.0.iter().filter(|(_, defect)| !shown(defect));
+        unseen.map(|(name, _)| name.as_str()).collect()
+    }
+}
