@@ -135,7 +135,8 @@ fn results_are_as_the_published_schema_says() {
 }
 
 /// Element, attributes that it has to have and may have, children that it may have.
-type Rule = (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+type Rule =
+    (&'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
 /// As in the schema of Jenkins (junit-10.xsd), the part that is used.
 const JUNIT: [Rule; 4] = [

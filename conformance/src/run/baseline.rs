@@ -11,7 +11,43 @@ use super::{Defects, Outcome};
 /// Failures that are known: case id = reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct Baseline(BTreeMap<String, String>);
+pub struct Baseline(BTreeMap<String, Entry>);
+
+/// What is known of a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    /// It fails always.
+    Always(String),
+    /// It may.
+    Written(Written),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    reason: String,
+    #[serde(default)]
+    flaky: bool,
+}
+
+impl Entry {
+    fn new(reason: &str, flaky: bool) -> Self {
+        let reason = reason.to_owned();
+        if flaky { Self::Written(Written { reason, flaky }) } else { Self::Always(reason) }
+    }
+
+    fn reason(&self) -> &str {
+        match self {
+            Self::Always(reason) => reason,
+            Self::Written(written) => &written.reason,
+        }
+    }
+
+    fn flaky(&self) -> bool {
+        matches!(self, Self::Written(written) if written.flaky)
+    }
+}
 
 /// Why a baseline cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +106,12 @@ impl Baseline {
     /// did not fail, and those that `exists` does not know.
     pub fn apply(&self, outcomes: &mut [Outcome], exists: impl Fn(&str) -> bool) -> Vec<String> {
         let mut stale = Vec::new();
-        for (case, reason) in &self.0 {
+        for (case, entry) in &self.0 {
             match outcomes.iter_mut().find(|outcome| outcome.case == *case) {
                 Some(outcome) if outcome.verdict.is_failure() => {
-                    outcome.baseline = Some(reason.clone());
+                    outcome.baseline = Some(entry.reason().to_owned());
                 }
+                Some(_) if entry.flaky() => {}
                 Some(outcome) => stale.push(format!(
                     "the baseline expects `{case}` to fail, but its verdict is {}",
                     outcome.verdict.as_str()
@@ -102,19 +139,23 @@ impl Baseline {
                 continue;
             }
             let case = outcome.case.clone();
-            match defects.reason(&case).or(reason) {
-                Some(reason) => {
-                    self.0.insert(case.clone(), reason.to_owned());
+            let defect = defects.of(&case);
+            let known = defect.map(|defect| Entry::new(&defect.reason, defect.flaky));
+            match known.or_else(|| reason.map(|reason| Entry::new(reason, false))) {
+                Some(entry) => {
+                    self.0.insert(case.clone(), entry);
                     update.added.push(case);
                 }
                 None => update.without_reason.push(case),
             }
         }
-        let mends = |case: &str| {
+        let mends = |case: &str, entry: &Entry| {
             let played = outcomes.iter().find(|outcome| outcome.case == case);
-            played.map_or(!exists(case), |outcome| !outcome.verdict.is_failure())
+            let fails = |outcome: &Outcome| outcome.verdict.is_failure() || entry.flaky();
+            played.map_or(!exists(case), |outcome| !fails(outcome))
         };
-        let gone: Vec<String> = self.0.keys().filter(|case| mends(case)).cloned().collect();
+        let gone = self.0.iter().filter(|(case, entry)| mends(case, entry));
+        let gone: Vec<String> = gone.map(|(case, _)| case.clone()).collect();
         for case in &gone {
             self.0.remove(case);
         }
@@ -134,10 +175,15 @@ impl Baseline {
 
     /// As its file has it, by case. `head` is the comment that it begins with.
     pub fn write(&self, head: &str) -> String {
-        let entries = self.0.iter().map(|(case, reason)| {
+        let entries = self.0.iter().map(|(case, entry)| {
             // A JSON string is a string of TOML.
             let text = |text: &str| serde_json::Value::from(text).to_string();
-            format!("{} = {}\n", text(case), text(reason))
+            let (case, reason) = (text(case), text(entry.reason()));
+            if entry.flaky() {
+                format!("{case} = {{ reason = {reason}, flaky = true }}\n")
+            } else {
+                format!("{case} = {reason}\n")
+            }
         });
         format!("{head}{}", entries.collect::<String>())
     }
@@ -147,7 +193,7 @@ impl Baseline {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Baseline, Defects};
+    use super::{Baseline, Defects, Entry};
     use crate::run::verdict::sample;
     use crate::run::{Outcome, Verdict};
 
@@ -157,7 +203,7 @@ mod tests {
 
     #[test]
     fn reasons_stay_new_failures_come_and_stale_entries_go() {
-        let entry = |case: &str| (case.to_owned(), "known \"for\" long".to_owned());
+        let entry = |case: &str| (case.to_owned(), Entry::new("known \"for\" long", false));
         let known = ["a/kept", "a/mended", "a/gone", "a/elsewhere"];
         let mut baseline = Baseline(BTreeMap::from(known.map(entry)));
         let defects: Defects =
@@ -173,6 +219,24 @@ mod tests {
         let text = baseline.write("# mine\n");
         assert!(text.starts_with("# mine\n\"a/elsewhere\" = "), "{text}");
         assert_eq!(toml::from_str::<Baseline>(&text).unwrap(), baseline);
+    }
+
+    #[test]
+    fn what_fails_at_times_may_pass() {
+        let defects = "[race]\nreason = \"it races\"\ncases = [\"b/*\"]\nflaky = true";
+        let defects: Defects = toml::from_str(defects).unwrap();
+        let mut baseline = Baseline::default();
+        baseline.update(&[failing("b/c")], &defects, None, |_| true);
+        let text = baseline.write("");
+        assert_eq!(text, "\"b/c\" = { reason = \"it races\", flaky = true }\n");
+        let mut baseline: Baseline = toml::from_str(&text).unwrap();
+        let mut passed = [sample("b/c")];
+        assert!(baseline.apply(&mut passed, |_| true).is_empty());
+        assert!(baseline.update(&passed, &defects, None, |_| true).dropped.is_empty());
+        let mut failed = [failing("b/c")];
+        assert!(baseline.apply(&mut failed, |_| true).is_empty());
+        assert_eq!(failed[0].baseline.as_deref(), Some("it races"));
+        assert!(defects.unseen(&passed).is_empty());
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct Defect {
     pub reason: String,
     /// Cases that show it; * stands for anything.
     pub cases: Vec<String>,
+    /// Whether they show it at times only.
+    #[serde(default)]
+    pub flaky: bool,
 }
 
 /// Defects by name. Of several that fit a case, the first by name counts.
@@ -32,13 +35,12 @@ impl Defects {
             .map_err(|source| BaselineError::Defects { path: path.to_owned(), source })
     }
 
-    /// What is known of a case.
-    pub fn reason(&self, case: &str) -> Option<&str> {
-        let shows = |defect: &&Defect| defect.cases.iter().any(|glob| matches_glob(glob, case));
-        self.0.values().find(shows).map(|defect| defect.reason.as_str())
+    /// The defect that a case shows.
+    pub fn of(&self, case: &str) -> Option<&Defect> {
+        self.0.values().find(|defect| defect.cases.iter().any(|glob| matches_glob(glob, case)))
     }
 
-    /// Defects that no failing case shows.
+    /// Defects that no failing case shows, and should.
     pub fn unseen(&self, cases: &[Outcome]) -> Vec<&str> {
         let shown = |defect: &Defect| {
             cases
@@ -46,7 +48,7 @@ impl Defects {
                 .filter(|outcome| outcome.verdict.is_failure())
                 .any(|outcome| defect.cases.iter().any(|glob| matches_glob(glob, &outcome.case)))
         };
-        let unseen = self.0.iter().filter(|(_, defect)| !shown(defect));
+        let unseen = self.0.iter().filter(|(_, defect)| !defect.flaky && !shown(defect));
         unseen.map(|(name, _)| name.as_str()).collect()
     }
 }

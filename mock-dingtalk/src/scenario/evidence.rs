@@ -37,7 +37,7 @@ impl Evidence {
                 expected.entry("code").or_insert_with(|| acked.code.into());
                 acked_facts(acked, seen, said)
             }
-            Expectation::Sent(_) => sent_facts(seen, said, &mut expected),
+            Expectation::Sent(_) => sent_facts(seen, said, &expected),
             Expectation::Connections(_) => connection_facts(seen, &expected),
             Expectation::NoFindings(_) => {
                 let lines = findings.iter().map(|found| {
@@ -74,7 +74,7 @@ fn acked_facts(acked: &Acked, seen: &dyn Seen, said: Option<&Said>) -> Value {
     facts
 }
 
-fn sent_facts(seen: &dyn Seen, said: Option<&Said>, expected: &mut Map<String, Value>) -> Value {
+fn sent_facts(seen: &dyn Seen, said: Option<&Said>, expected: &Map<String, Value>) -> Value {
     let mut rows = seen.sent_rows();
     if let Some(said) = said {
         rows.retain(|row| row.conversation_id == said.conversation_id);
@@ -84,8 +84,11 @@ fn sent_facts(seen: &dyn Seen, said: Option<&Said>, expected: &mut Map<String, V
     if expected.contains_key("via") {
         facts["via"] = rows.iter().map(|row| row.via).collect();
     }
-    if let Some(to) = expected.get("to") {
-        facts["to"] = to.clone();
+    // These say how texts are compared.
+    for name in ["to", "parts", "once", "only", "inOrder"] {
+        if let Some(value) = expected.get(name) {
+            facts[name] = value.clone();
+        }
     }
     facts
 }
