@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Defects, Outcome};
+use super::{Defects, Outcome, Verdict};
 
 /// Failures that are known: case id = reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -123,8 +123,8 @@ impl Baseline {
         stale
     }
 
-    /// Names the failures of a run. What it says of them stays; of a new one it says what `defects`
-    /// know, or else `reason`. Entries go whose case was played and did not fail, or which `exists`
+    /// Names the failures of a run, and the cases that show a defect at times and passed. What it
+    /// says of them stays; of a new one it says what `defects` know, or else `reason`. Entries go whose case was played and did not fail, or which `exists`
     /// does not know.
     pub fn update(
         &mut self,
@@ -134,7 +134,12 @@ impl Baseline {
         exists: impl Fn(&str) -> bool,
     ) -> Update {
         let mut update = Update::default();
-        for outcome in outcomes.iter().filter(|outcome| outcome.verdict.is_failure()) {
+        let at_times = |outcome: &Outcome| {
+            outcome.verdict == Verdict::Pass
+                && defects.of(&outcome.case).is_some_and(|defect| defect.flaky)
+        };
+        let named = |outcome: &&Outcome| outcome.verdict.is_failure() || at_times(outcome);
+        for outcome in outcomes.iter().filter(named) {
             if self.0.contains_key(&outcome.case) {
                 continue;
             }
@@ -226,7 +231,7 @@ mod tests {
         let defects = "[race]\nreason = \"it races\"\ncases = [\"b/*\"]\nflaky = true";
         let defects: Defects = toml::from_str(defects).unwrap();
         let mut baseline = Baseline::default();
-        baseline.update(&[failing("b/c")], &defects, None, |_| true);
+        baseline.update(&[sample("b/c"), sample("c/d")], &defects, None, |_| true);
         let text = baseline.write("");
         assert_eq!(text, "\"b/c\" = { reason = \"it races\", flaky = true }\n");
         let mut baseline: Baseline = toml::from_str(&text).unwrap();

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Suite;
+use super::{Case, Suite};
 
 /// Areas whose cases end a connection, or keep one from coming about.
 const RECONNECTS: [&str; 2] = ["outage", "reconnect"];
@@ -31,7 +31,7 @@ pub struct Census {
 
 impl Census {
     pub(super) fn of(suite: &Suite) -> Self {
-        let files: BTreeSet<_> = suite.cases().map(|case| case.path()).collect();
+        let files: BTreeSet<_> = suite.cases().map(Case::path).collect();
         let spoken: Vec<_> = suite.cases().flat_map(|case| case.scenario().spoken()).collect();
         let types: BTreeSet<&str> = spoken.iter().map(|(kind, _)| kind.as_str()).collect();
         let commands: BTreeSet<&str> =
@@ -49,7 +49,7 @@ impl Census {
 
 /// The command that a text is, if it is one: `/word`.
 fn command(text: &str) -> Option<&str> {
-    let word = text.trim().split_whitespace().next()?;
+    let word = text.split_whitespace().next()?;
     let name = word.strip_prefix('/')?;
     let plain = |c: char| c.is_ascii_lowercase() || c == '-';
     (!name.is_empty() && name.chars().all(plain)).then_some(word)

@@ -28,7 +28,7 @@ enum Verb {
     ///
     /// Without COMMAND: against the bot that is connected to a running mock as its app. With
     /// COMMAND: in a mock and an app of its own for each file, with that bot started anew.
-    Run(Run),
+    Run(Box<Run>),
     /// Print the JSON Schema of such a file.
     Schema,
 }
@@ -141,7 +141,7 @@ impl Run {
                 _ => Exit::not_executable(format!("cannot start `{program}`: {error}")),
             }
         })?;
-        let mut bot = Bot::Ours { line, child };
+        let mut bot = Bot::Ours(Box::new(Started { line, child }));
         let played = scenario.play(&stage, &mut bot).await;
         bot.end().await;
         Ok(played)
@@ -172,21 +172,28 @@ impl Line {
     }
 }
 
+/// A bot that runs.
+#[derive(Debug)]
+struct Started {
+    line: Line,
+    child: Child,
+}
+
 /// Who is played against.
 #[derive(Debug)]
 enum Bot {
     /// A bot that somebody else has started.
     Elsewhere,
     /// One of ours.
-    Ours { line: Line, child: Child },
+    Ours(Box<Started>),
 }
 
 impl Bot {
     async fn end(&mut self) {
-        if let Self::Ours { child, .. } = self {
-            end_group(child);
+        if let Self::Ours(bot) = self {
+            end_group(&bot.child);
             // One that cannot be killed is none of ours.
-            let _ = child.kill().await;
+            let _ = bot.child.kill().await;
         }
     }
 }
@@ -207,8 +214,8 @@ fn end_group(_: &Child) {}
 
 impl Drop for Bot {
     fn drop(&mut self) {
-        if let Self::Ours { child, .. } = self {
-            end_group(child);
+        if let Self::Ours(bot) = self {
+            end_group(&bot.child);
         }
     }
 }
@@ -220,8 +227,8 @@ impl Subject for Bot {
             Self::Elsewhere => {
                 Err("the bot was started elsewhere; give its command after --".to_owned())
             }
-            Self::Ours { line, child } => {
-                *child = line.start().map_err(|error| error.to_string())?;
+            Self::Ours(bot) => {
+                bot.child = bot.line.start().map_err(|error| error.to_string())?;
                 Ok(())
             }
         }

@@ -81,11 +81,10 @@ fn cell(cell: Option<&Cell>) -> String {
     let name = cell.verdict.as_str();
     let known = if cell.baseline.is_some() { " known" } else { "" };
     let word = if cell.verdict == Verdict::NotApplicable { "n/a" } else { name };
-    let why: String = [&cell.why, &cell.baseline]
-        .into_iter()
-        .flatten()
-        .map(|line| format!("<p>{}</p>", escaped(line)))
-        .collect();
+    let mut why = String::new();
+    for line in [&cell.why, &cell.baseline].into_iter().flatten() {
+        put(&mut why, &format!("<p>{}</p>", escaped(line)));
+    }
     let badge = format!("<b class=\"badge {name}{known}\">{word}</b>");
     if why.is_empty() {
         format!("<td>{badge}</td>")

@@ -136,20 +136,19 @@ fn row(happening: &Happening) -> String {
     let status = happening.status.map(|status| format!(" <b>{status}</b>")).unwrap_or_default();
     let mut text = format!("{}{status}", escaped(&happening.text));
     if let Some(problem) = &happening.problem {
-        text += &format!("<br><span class=\"why\">{}</span>", escaped(problem));
+        put(&mut text, &format!("<br><span class=\"why\">{}</span>", escaped(problem)));
     }
     if let Some(id) = &happening.connection_id {
         let tail = id.chars().count().saturating_sub(8);
         let short: String = id.chars().skip(tail).collect();
         let (id, short) = (escaped(id), escaped(&short));
-        text += &format!(" <span class=\"quiet\" title=\"{id}\">…{short}</span>");
+        put(&mut text, &format!(" <span class=\"quiet\" title=\"{id}\">…{short}</span>"));
     }
-    let bodies: String = [&happening.body, &happening.answer]
-        .into_iter()
-        .flatten()
-        .filter(|body| !body.is_empty())
-        .map(|body| format!("<pre>{}</pre>", escaped(&readable(body))))
-        .collect();
+    let mut bodies = String::new();
+    let given = [&happening.body, &happening.answer].into_iter().flatten();
+    for body in given.filter(|body| !body.is_empty()) {
+        put(&mut bodies, &format!("<pre>{}</pre>", escaped(&readable(body))));
+    }
     if !bodies.is_empty() {
         text = format!("<details><summary>{text}</summary>{bodies}</details>");
     }
