@@ -32,6 +32,7 @@ impl Fleet {
             _ => true,
         };
         let now = self.local(now, number);
+        let mutations = self.mutations;
         let Self { apps, tickets, schedule, journals, effects, findings, .. } = self;
         let mut app = number.and_then(|number| apps.get_mut(&number));
         // Without an app nothing is planned.
@@ -62,6 +63,7 @@ impl Fleet {
         };
         let mint = app.as_mut().map_or(&mut self.mint, |app| &mut app.mint);
         let mut answer = reply.finish(mint);
+        mutations.spoil(call, &mut answer);
         answer.plan = plan;
         answer.owner = number;
         if fault == Some(Action::Truncate) {
