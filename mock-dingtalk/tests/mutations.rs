@@ -70,7 +70,10 @@ async fn noticed(mutation: &'static str) -> Result<(), Failed> {
     while let Some(played) = playing.join_next().await {
         if let (name, Err(what)) = played.map_err(|error| Failed::from(error.to_string()))? {
             found.insert(name);
-            told += &format!("\n{name}: {what}");
+            told += "\n";
+            told += name;
+            told += ": ";
+            told += &what;
         }
     }
     if found == claimed {

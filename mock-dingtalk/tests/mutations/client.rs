@@ -15,6 +15,8 @@ pub(crate) const CARD: &str = "/v1.0/card/instances/callback";
 /// The text of a frame after which everything that was due before has come.
 const SENTINEL: &str = r#"{"type":"SENTINEL"}"#;
 
+/// For `map_err`.
+#[expect(clippy::needless_pass_by_value, reason = "`map_err` hands the error over")]
 pub(crate) fn text<T: ToString>(error: T) -> String {
     error.to_string()
 }

@@ -22,9 +22,7 @@ probes! {
 }
 
 fn redelivering() -> DeliveryRules {
-    let mut rules = DeliveryRules::default();
-    rules.profile = Profile::Observed60s;
-    rules
+    DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() }
 }
 
 async fn a_push_goes_to_one_of_two_connections(stage: Stage) -> Verdict {
@@ -88,8 +86,8 @@ async fn a_message_that_nobody_took_is_lost(stage: Stage) -> Verdict {
     let mut bot = stage.bot().await?;
     let frames = stage.frames(&mut bot, "CALLBACK").await?;
     hold!(frames.is_empty(), "it came after all: {frames:?}");
-    let state = stage.app.deliveries().map_err(text)?.first().map(|row| row.state);
-    hold!(state == Some(DeliveryState::Lost), "it is {state:?}");
+    let rows = stage.app.deliveries().map_err(text)?;
+    hold!(rows[0].state == DeliveryState::Lost, "it is {:?}", rows[0].state);
     Ok(())
 }
 
