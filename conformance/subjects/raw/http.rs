@@ -18,15 +18,17 @@ pub(crate) fn connect(url: &str) -> io::Result<(TcpStream, String, String)> {
     Ok((stream, host.to_owned(), format!("/{path}")))
 }
 
-/// Posts JSON and gives the JSON of a 200.
-pub(crate) fn post(url: &str, body: &Value) -> io::Result<Value> {
+/// Posts JSON, with an access token if there is one, and gives the JSON of a 200.
+pub(crate) fn post(url: &str, token: Option<&str>, body: &Value) -> io::Result<Value> {
     let (mut stream, host, path) = connect(url)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
     let body = body.to_string();
+    let token = token.map(|token| format!("x-acs-dingtalk-access-token: {token}\r\n"));
     write!(
         stream,
         "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n\
-         Accept: application/json\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+         Accept: application/json\r\nConnection: close\r\n{}Content-Length: {}\r\n\r\n{body}",
+        token.unwrap_or_default(),
         body.len()
     )?;
     let mut answer = Vec::new();
