@@ -98,6 +98,7 @@ async fn caught(suite: Arc<Suite>, broken: Option<String>, cases: Vec<Case>) -> 
         subject: format!("exec '{BOT}'{broken}"),
         capabilities: CAPABILITIES.map(str::to_owned).into(),
         seed: 1,
+        ..Setup::default()
     };
     let outcomes = setup.run_all(&suite, cases, JOBS, |_| {}).await;
     let passes =
