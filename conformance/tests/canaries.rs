@@ -18,7 +18,7 @@ const BOT: &str = env!("CARGO_BIN_EXE_dingtalk-raw-bot");
 const CAPABILITIES: [&str; 4] = ["events", "fallback", "groups", "retry"];
 /// What a case may take that a canary has to fail anyhow, as part of its own patience. The sound
 /// bot and all that a canary has to pass have all of it.
-const HURRY: f64 = 0.3;
+const HURRY: f64 = 0.2;
 /// Cases of one canary that are played at the same time.
 const JOBS: usize = 16;
 

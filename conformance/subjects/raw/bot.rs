@@ -103,7 +103,7 @@ impl Bot {
             ],
         });
         let url = format!("{}/v1.0/gateway/connections/open", self.cli.endpoint);
-        let answer = http::post(&url, None, &ask)?;
+        let answer = http::post(&url, &ask)?;
         let (Some(endpoint), Some(ticket)) =
             (answer["endpoint"].as_str(), answer["ticket"].as_str())
         else {

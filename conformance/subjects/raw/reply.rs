@@ -89,7 +89,7 @@ impl Replies {
     fn by_webhook(&self, chat: &Question, text: &str) -> Tried {
         let Some(webhook) = chat["sessionWebhook"].as_str() else { return Tried::Over };
         let answer = json!({ "msgtype": "text", "text": { "content": text } });
-        let Ok(told) = http::post(webhook, None, &answer) else { return Tried::Failed };
+        let Ok(told) = http::post(webhook, &answer) else { return Tried::Failed };
         match told["errcode"].as_i64() {
             _ if self.cli.is(Way::IgnoresErrcode) => Tried::Said,
             Some(0) => Tried::Said,
@@ -123,12 +123,16 @@ impl Replies {
             String::new()
         };
         let url = format!("{}/v1.0/robot/{path}{leak}", self.cli.endpoint);
-        if http::post(&url, Some(&token), &body).is_ok() {
-            return Tried::Said;
+        match http::call(&url, Some(&token), &body) {
+            Ok((200, _)) => Tried::Said,
+            Ok((_, told)) if told.contains("InvalidAuthentication") => {
+                self.token = None;
+                Tried::Failed
+            }
+            // What is wrong with it stays wrong.
+            Ok((400..403 | 404..429, _)) => Tried::Over,
+            _ => Tried::Failed,
         }
-        // It may be that the token is over.
-        self.token = None;
-        Tried::Failed
     }
 
     fn token(&mut self) -> io::Result<String> {
@@ -137,7 +141,7 @@ impl Replies {
         }
         let ask = json!({ "appKey": self.cli.client_id, "appSecret": self.cli.client_secret });
         let url = format!("{}/v1.0/oauth2/accessToken", self.cli.endpoint);
-        let answer = http::post(&url, None, &ask)?;
+        let answer = http::post(&url, &ask)?;
         let token = answer["accessToken"].as_str().ok_or_else(|| io::Error::other("no token"))?;
         Ok(self.token.insert(token.to_owned()).clone())
     }
