@@ -130,7 +130,7 @@ impl Replies {
                 Tried::Failed
             }
             // What is wrong with it stays wrong.
-            Ok((400..403 | 404..429, _)) => Tried::Over,
+            Ok((400..=402 | 404..=428, _)) => Tried::Over,
             _ => Tried::Failed,
         }
     }
