@@ -42,6 +42,7 @@ mod robot_api;
 mod schema;
 mod shell;
 mod snapshots;
+mod sound;
 mod strictness;
 mod support;
 mod user_api;
