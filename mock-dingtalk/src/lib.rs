@@ -6,6 +6,8 @@
 //! number of tests can share one mock. The same verbs are there over HTTP, below `/_mock`.
 
 mod clock;
+#[cfg(feature = "testcontainers")]
+pub mod container;
 mod control;
 mod core;
 mod coverage;
