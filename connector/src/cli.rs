@@ -8,6 +8,7 @@ mod config;
 mod dev;
 pub mod exit_code;
 mod gateway;
+mod logs;
 mod output;
 mod pairing;
 mod policy;
@@ -32,8 +33,10 @@ enum Command {
     /// Try everything out: mock DingTalk, connector, echo agent and chat page in one process.
     #[cfg(feature = "dev")]
     Dev(dev::Args),
-    /// Connect the robot and keep it connected.
+    /// Connect the robot and keep it connected; status, restart, stop.
     Gateway(Box<gateway::Args>),
+    /// What the gateway has logged.
+    Logs(logs::Args),
     /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
     Pairing(pairing::Args),
     /// Who may talk to a robot.
@@ -60,7 +63,7 @@ Environment of `ddingtalk gateway`:
   RUST_LOG                    log filter, such as debug
 
 Exit codes:
-  0 done   1 failed   2 wrong usage   10 configuration   11 state directory
+  0 done   1 failed   2 wrong usage   3 no gateway runs   4 it is not connected   10 configuration   11 state directory
   12 address not available   13 no answer in time   130, 143 interrupted twice";
 
 /// Runs a parsed command line; returns what the process exits with.
@@ -74,6 +77,7 @@ pub fn run(cli: Cli) -> ExitCode {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
+            Command::Logs(args) => logs::run(args, None).await,
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,
             Command::Config(args) => config::run(&args),

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::config::ConfigError;
 use crate::gateway::StartError;
 use crate::link::ListenerError;
+use crate::link::client::LinkError;
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -16,6 +17,10 @@ pub enum ExitCode {
     Done,
     /// 1: something else failed.
     Failed,
+    /// 3: no gateway runs (`gateway status|restart`).
+    NotRunning,
+    /// 4: a gateway runs, and not all of its robots are connected (`gateway status`), or it does not answer.
+    NotConnected,
     /// 10: a setting is missing or does not hold.
     Configuration,
     /// 11: the state directory cannot be used.
@@ -31,6 +36,8 @@ impl From<ExitCode> for std::process::ExitCode {
         Self::from(match code {
             ExitCode::Done => 0,
             ExitCode::Failed => 1,
+            ExitCode::NotRunning => 3,
+            ExitCode::NotConnected => 4,
             ExitCode::Configuration => 10,
             ExitCode::StateDirectory => 11,
             ExitCode::Address => 12,
@@ -93,6 +100,16 @@ impl From<ListenerError> for Failure {
         let exit_code = match e {
             ListenerError::NotLoopback(_) => ExitCode::Configuration,
             _ => ExitCode::Address,
+        };
+        Self::new(exit_code, e.to_string())
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(e: LinkError) -> Self {
+        let exit_code = match e {
+            LinkError::NotThere(_) => ExitCode::NotRunning,
+            _ => ExitCode::NotConnected,
         };
         Self::new(exit_code, e.to_string())
     }

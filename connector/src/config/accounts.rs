@@ -47,6 +47,8 @@ pub struct Accounts {
     pub accounts: Vec<Account>,
     /// The file they came from, if any.
     pub file: Option<PathBuf>,
+    /// That file and those it includes.
+    pub files: Vec<PathBuf>,
     /// What is odd in the file, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -106,11 +108,11 @@ impl Accounts {
             access: AccessPolicy::default(),
             agent: None,
         };
-        Ok(Self { accounts: vec![account], file: None, warnings: Vec::new() })
+        Ok(Self { accounts: vec![account], file: None, files: Vec::new(), warnings: Vec::new() })
     }
 
     fn from_file(env: &dyn Environment, path: PathBuf) -> Result<Self, ConfigError> {
-        let file::Whole { mut value, mut warnings } = file::read(&path)?;
+        let file::Whole { mut value, mut warnings, files } = file::read(&path)?;
         let section = value.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
         let Some(section) = section else {
             let alone = Self::from_environment(env).map_err(|_| ConfigError::File {
@@ -119,7 +121,7 @@ impl Accounts {
                     "has no {SECTION} for a robot, and {CLIENT_ID} and {CLIENT_SECRET} are not both set"
                 ),
             })?;
-            return Ok(Self { file: Some(path), warnings, ..alone });
+            return Ok(Self { file: Some(path), files, warnings, ..alone });
         };
         let mut variables = file::Variables::default();
         file::substitute(section, env, &mut variables);
@@ -141,7 +143,7 @@ impl Accounts {
         };
         let accounts = read(env, &source, map)?;
         let warnings = source.warnings.into_inner();
-        Ok(Self { accounts, file: Some(path), warnings })
+        Ok(Self { accounts, file: Some(path), files, warnings })
     }
 }
 

@@ -2,18 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::program;
-
-/// Exit code, stdout and stderr in one text.
-fn transcript(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    format!(
-        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
-        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    )
-}
+use crate::support::{program, transcript};
 
 /// `gateway` with an environment that would do.
 fn gateway() -> Command {
