@@ -17,10 +17,6 @@ pub enum ExitCode {
     Done,
     /// 1: something else failed.
     Failed,
-    /// 3: no gateway runs (`gateway status|restart`).
-    NotRunning,
-    /// 4: a gateway runs, and not all of its robots are connected (`gateway status`), or it does not answer.
-    NotConnected,
     /// 10: a setting is missing or does not hold.
     Configuration,
     /// 11: the state directory cannot be used.
@@ -29,6 +25,12 @@ pub enum ExitCode {
     Address,
     /// 13: no answer came in time.
     NoAnswer,
+    /// 14: the command needs a gateway that runs.
+    NoGateway,
+    /// 15: a gateway runs, and not all of its robots are connected, or it does not answer.
+    NotConnected,
+    /// 130: interrupted by the person at the terminal.
+    Interrupted,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -36,12 +38,13 @@ impl From<ExitCode> for std::process::ExitCode {
         Self::from(match code {
             ExitCode::Done => 0,
             ExitCode::Failed => 1,
-            ExitCode::NotRunning => 3,
-            ExitCode::NotConnected => 4,
             ExitCode::Configuration => 10,
             ExitCode::StateDirectory => 11,
             ExitCode::Address => 12,
             ExitCode::NoAnswer => 13,
+            ExitCode::NoGateway => 14,
+            ExitCode::NotConnected => 15,
+            ExitCode::Interrupted => 130,
         })
     }
 }
@@ -108,7 +111,7 @@ impl From<ListenerError> for Failure {
 impl From<LinkError> for Failure {
     fn from(e: LinkError) -> Self {
         let exit_code = match e {
-            LinkError::NotThere(_) => ExitCode::NotRunning,
+            LinkError::NotThere(_) => ExitCode::NoGateway,
             _ => ExitCode::NotConnected,
         };
         Self::new(exit_code, e.to_string())

@@ -28,7 +28,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Run in the foreground (the same as without a word).
-    Run(run::RunArgs),
+    Run(Box<run::RunArgs>),
     /// How the running gateway is, account by account.
     Status(status::Args),
     /// End the running gateway in order and begin again, with its own arguments and environment.
@@ -37,10 +37,12 @@ enum Verb {
     Stop(stop::Args),
 }
 
+pub(super) use run::tls_for;
+
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
         None => run::run(args.run).await,
-        Some(Verb::Run(args)) => run::run(args).await,
+        Some(Verb::Run(args)) => run::run(*args).await,
         Some(Verb::Status(args)) => status::run(args).await,
         Some(Verb::Restart(args)) => restart::run(args).await,
         Some(Verb::Stop(args)) => stop::run(args).await,
@@ -74,5 +76,5 @@ fn not_running(dir: &Path) -> Failure {
          directory with --state-dir",
         dir.display()
     );
-    Failure::new(ExitCode::NotRunning, message)
+    Failure::new(ExitCode::NoGateway, message)
 }

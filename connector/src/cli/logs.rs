@@ -61,7 +61,10 @@ pub(super) async fn run(args: Args, of: Option<&str>) -> Result<(), Failure> {
     for line in last {
         output::data(&line)?;
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         let bytes = open.more().map_err(|e| unreadable(&path, &e))?;
         for shown in String::from_utf8_lossy(&bytes).lines().filter_map(show) {
             let read = output::read(&shown);
@@ -73,7 +76,6 @@ pub(super) async fn run(args: Args, of: Option<&str>) -> Result<(), Failure> {
             tokio::time::sleep(LOOK).await;
         }
     }
-    Ok(())
 }
 
 /// A file that is read as it grows, and the one that takes its place.

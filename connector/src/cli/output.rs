@@ -24,6 +24,13 @@ pub(super) fn data(text: &str) -> Result<(), Failure> {
     line(text).map_err(|e| Failure::new(ExitCode::Failed, format!("cannot print: {e}")))
 }
 
+/// A question, on the line where it is answered.
+pub(super) fn prompt(question: &str) {
+    eprint!("{question}");
+    // Whoever cannot see it cannot answer it either.
+    let _ = io::stderr().flush();
+}
+
 /// A word beside the data.
 pub(super) fn note(message: &str) {
     eprintln!("{message}");

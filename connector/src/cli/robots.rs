@@ -10,6 +10,7 @@ use tracing::{Instrument, Span, error, error_span, info};
 
 use super::exit_code::{ExitCode, Failure};
 use crate::backoff::Backoff;
+use crate::config::accounts::DEFAULT;
 use crate::gateway::Gateway;
 
 /// Pauses before a robot is started again.
@@ -71,9 +72,13 @@ impl Robots {
         Self { tasks: JoinSet::new(), kept: HashMap::new(), pauses: PAUSES }
     }
 
-    /// The span of an account's log lines; a robot that is alone needs none.
+    /// The span of an account's log lines; the default robot needs none when it is alone.
     pub(super) fn span(account: &str, alone: bool) -> Span {
-        if alone { Span::none() } else { error_span!("account", name = account) }
+        if alone && account == DEFAULT {
+            Span::none()
+        } else {
+            error_span!("account", name = account)
+        }
     }
 
     /// Keeps a robot at work, which `first` is or, if its start failed, will be.

@@ -39,7 +39,7 @@ impl Signals {
     /// Waits for the next signal.
     pub(super) async fn heard(&mut self) -> Heard {
         // Who began it in a terminal has gone; a daemon has none.
-        let daemon = !std::io::stderr().is_terminal();
+        let daemon = !(std::io::stdin().is_terminal() || std::io::stderr().is_terminal());
         let number = |kind: SignalKind| Heard::End(kind.as_raw_value());
         tokio::select! {
             _ = self.interrupt.recv() => number(SignalKind::interrupt()),

@@ -168,7 +168,8 @@ impl Style {
 
     fn key(&self, key: &str) -> String {
         let letter = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '$');
-        let is_name = key.starts_with(letter) && key.chars().all(|c| letter(c) || c.is_ascii_digit());
+        let is_name =
+            key.starts_with(letter) && key.chars().all(|c| letter(c) || c.is_ascii_digit());
         if is_name && !self.quoted_keys { key.to_owned() } else { Value::from(key).to_string() }
     }
 
@@ -181,7 +182,11 @@ impl Style {
             let (nl, comma) = (self.newline, if self.quoted_keys { "" } else { "," });
             let rest = &text[object.open + 1..object.close];
             // A comment that stands there keeps its line.
-            let end = if rest.trim().is_empty() { format!("{nl}{indent}") } else { format!("{nl}{rest}") };
+            let end = if rest.trim().is_empty() {
+                format!("{nl}{indent}")
+            } else {
+                format!("{nl}{rest}")
+            };
             let new = format!("{nl}{inner}{member}{comma}{end}");
             return spliced(text, (object.open + 1, object.close), &new);
         };

@@ -122,7 +122,7 @@ fn is_open_to_others(metadata: &Metadata) -> bool {
     metadata.permissions().mode() & 0o044 != 0
 }
 
-fn holds_secret(value: &Value) -> bool {
+pub(super) fn holds_secret(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(holds_secret),
         Value::Object(map) => map.iter().any(|(key, value)| match value {

@@ -117,11 +117,8 @@ fn address(state_dir: &Path) -> Result<(String, Secret), LinkError> {
         Ok(text) => text,
     };
     let value: Value = serde_json::from_str(&text).unwrap_or_default();
-    match (value["url"].as_str(), value["token"].as_str()) {
-        (Some(url), Some(token)) => Ok((url.to_owned(), Secret::new(token))),
-        _ => {
-            let problem = "it has no url and token".to_owned();
-            Err(LinkError::Address { file, problem })
-        }
+    if let (Some(url), Some(token)) = (value["url"].as_str(), value["token"].as_str()) {
+        return Ok((url.to_owned(), Secret::new(token)));
     }
+    Err(LinkError::Address { file, problem: "it has no url and token".to_owned() })
 }

@@ -1,6 +1,6 @@
 //! Log lines as JSON objects, one a line: written by a layer, read again by `ddingtalk logs`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -103,9 +103,12 @@ pub fn account(line: &Value) -> Option<&str> {
 pub fn readable(line: &Value) -> String {
     let text = |key: &str| line[key].as_str().unwrap_or_default();
     let account = account(line).map_or(String::new(), |name| format!("{name}: "));
-    let fields = line["fields"].as_object().into_iter().flatten();
-    let fields = fields.map(|(key, value)| format!(" {key}={value}")).collect::<String>();
-    format!("{} {:>5} {account}{}{fields}", text("time"), text("level"), text("message"))
+    let mut out = format!("{} {:>5} {account}{}", text("time"), text("level"), text("message"));
+    for (key, value) in line["fields"].as_object().into_iter().flatten() {
+        // Writing to a String does not fail.
+        let _ = write!(out, " {key}={value}");
+    }
+    out
 }
 
 #[cfg(test)]

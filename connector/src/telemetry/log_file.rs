@@ -131,7 +131,7 @@ mod tests {
         let all: String = (1..=KEPT).rev().map(|n| read(&full_one(&path, n))).collect();
         let all = all + &read(&path);
         assert!(all.ends_with("line 58\nline 59\n"), "{all}");
-        assert_eq!(all.lines().count(), 20, "five in each of the four");
+        assert_eq!(all.lines().count(), 16, "five in each full one, and one more");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), KEPT + 1);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }

@@ -22,13 +22,13 @@ fn a_missing_credential_is_named() {
     exit code: 10
     --- stdout
     --- stderr
-    error: DINGTALK_CLIENT_ID is not set; set it to the Client ID (AppKey) from the app's page 凭证与基础信息 (Credentials)
+    error: DINGTALK_CLIENT_ID is not set; set it to the Client ID (AppKey) from the app's page 凭证与基础信息 (Credentials), or run `ddingtalk onboard`
     ");
     insta::assert_snapshot!(transcript(gateway().env("DINGTALK_CLIENT_SECRET", " ")), @r"
     exit code: 10
     --- stdout
     --- stderr
-    error: DINGTALK_CLIENT_SECRET is not set; set it to the Client Secret (AppSecret) from the app's page 凭证与基础信息 (Credentials)
+    error: DINGTALK_CLIENT_SECRET is not set; set it to the Client Secret (AppSecret) from the app's page 凭证与基础信息 (Credentials), or run `ddingtalk onboard`
     ");
 }
 

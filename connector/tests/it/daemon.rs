@@ -32,20 +32,20 @@ fn status(world: &World) -> Value {
 async fn where_no_gateway_runs_each_verb_says_so() {
     let world = World::new().await;
     insta::assert_snapshot!(told(&world, &["gateway", "status"]), @r"
-    exit code: 3
+    exit code: 14
     --- stdout
     --- stderr
     error: no gateway runs with the state directory DIR/ddingtalk; start one with `ddingtalk gateway`, or name its directory with --state-dir
     ");
     insta::assert_snapshot!(told(&world, &["gateway", "status", "--json"]), @r#"
-    exit code: 3
+    exit code: 14
     --- stdout
     {"running":false,"stateDir":"DIR/ddingtalk","v":1}
     --- stderr
     error: no gateway runs with the state directory DIR/ddingtalk; start one with `ddingtalk gateway`, or name its directory with --state-dir
     "#);
     insta::assert_snapshot!(told(&world, &["gateway", "restart"]), @r"
-    exit code: 3
+    exit code: 14
     --- stdout
     --- stderr
     error: no gateway runs with the state directory DIR/ddingtalk; start one with `ddingtalk gateway`, or name its directory with --state-dir
@@ -92,7 +92,7 @@ async fn a_running_gateway_tells_its_liveness_and_stops_when_told() {
         format!("exit code: 0\n--- stdout\nstopped: pid {}\n--- stderr\n", running.pid());
     assert_eq!(stopped, expected);
     assert_eq!(running.ended().await.code(), Some(0));
-    assert!(told(&world, &["gateway", "status"]).starts_with("exit code: 3"));
+    assert!(told(&world, &["gateway", "status"]).starts_with("exit code: 14"));
 }
 
 #[tokio::test]
@@ -103,7 +103,7 @@ async fn what_a_killed_gateway_leaves_holds_nobody_up() {
     assert!(second.contains("exit code: 11") && second.contains("another ddingtalk works with"));
     running.kill();
     assert!(world.dir.path().join("ddingtalk/agent.sock").exists());
-    assert!(told(&world, &["gateway", "status"]).starts_with("exit code: 3"));
+    assert!(told(&world, &["gateway", "status"]).starts_with("exit code: 14"));
     assert!(told(&world, &["gateway", "stop"]).contains("not running: "));
     world.wait_disconnected().await;
     let running = world.start_open();
@@ -158,7 +158,7 @@ async fn a_gateway_that_is_not_connected_is_no_success() {
     let running = world.start(&["--agent-listen", "127.0.0.1:0"]);
     running.wait_log("no connection", 1).await;
     let text = told(&world, &["gateway", "status"]);
-    assert!(text.starts_with("exit code: 4\n"), "{text}");
+    assert!(text.starts_with("exit code: 15\n"), "{text}");
     assert!(text.contains("error: not connected: default; `ddingtalk logs` says why"), "{text}");
     let reasons = status(&world)["robots"][0]["reconnects"].clone();
     assert!(reasons[0]["reason"].as_str().unwrap().contains("503"), "{reasons}");
@@ -181,13 +181,18 @@ async fn the_log_is_kept_and_followed() {
     // What was logged before the directory was known is in it, too, and no secret.
     assert!(!all.contains(world.app.client_secret()));
 
+    let of_account = told(&world, &["channels", "logs", "--account", "default", "-n", "1"]);
+    assert_eq!(of_account.lines().count(), 4, "{of_account}");
+    let of_nobody = told(&world, &["channels", "logs", "--account", "sales"]);
+    assert_eq!(of_nobody, "exit code: 0\n--- stdout\n--- stderr\n");
+
     let out = world.dir.path().join("followed.txt");
-    let mut follow = tool(&world, &["logs", "--follow", "--lines", "0"]);
+    let mut follow = tool(&world, &["logs", "--follow", "--lines", "1"]);
     let mut follower = follow.stdout(std::fs::File::create(&out).unwrap()).spawn().unwrap();
     let read = || std::fs::read_to_string(&out).unwrap();
+    eventually(|| "a first line".to_owned(), || read().ends_with('\n').then_some(())).await;
     running.terminate();
     assert_eq!(running.ended().await.code(), Some(0));
-    // Where it began to follow is its own affair, so that the last word is looked for.
     let shown = eventually(
         || format!("the last line in {:?}", read()),
         || Some(read()).filter(|text| text.contains("stopped unfinished=0")),

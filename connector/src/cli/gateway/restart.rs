@@ -52,7 +52,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             None if seen.elapsed() > GONE => {
                 let message =
                     "the gateway ended, and did not begin again; `ddingtalk logs` says why";
-                return Err(Failure::new(ExitCode::NotRunning, message));
+                return Err(Failure::new(ExitCode::NoGateway, message));
             }
             None => {}
         }

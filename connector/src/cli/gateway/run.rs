@@ -196,7 +196,7 @@ pub(super) struct Shared {
 
 /// Trusts what the system trusts. Plain HTTP everywhere needs no CA certificates, which a small image may
 /// not have; a `wss` endpoint that a plain relay hands on does.
-fn tls_for(endpoints: &Endpoints) -> Result<Arc<rustls::ClientConfig>, Failure> {
+pub(in crate::cli) fn tls_for(endpoints: &Endpoints) -> Result<Arc<rustls::ClientConfig>, Failure> {
     let plain = [&endpoints.openapi, &endpoints.oapi].iter().all(|url| url.scheme() == "http");
     match tls::system_trust() {
         Ok(config) => Ok(config),

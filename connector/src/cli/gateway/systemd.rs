@@ -20,19 +20,22 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// From `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID` and `INVOCATION_ID`.
+    /// From `NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID` and `SYSTEMD_EXEC_PID`.
     pub(super) fn new(env: &dyn Environment) -> Self {
         let set = |name| env.var(name).filter(|value| !value.is_empty());
         let socket = set("NOTIFY_SOCKET").and_then(|name| {
             let opened = address(&name).and_then(|to| Ok((UnixDatagram::unbound()?, to)));
             opened.inspect_err(|e| warn!("NOTIFY_SOCKET {name} cannot be used: {e}")).ok()
         });
-        let ours = set("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().to_string());
-        let watchdog = set("WATCHDOG_USEC").filter(|_| ours).and_then(|usec| usec.parse().ok());
+        // What a terminal or another service hands on is not meant for this process.
+        let is_ours = |name| set(name).map(|pid| pid == std::process::id().to_string());
+        let watchdog = set("WATCHDOG_USEC")
+            .filter(|_| is_ours("WATCHDOG_PID") != Some(false))
+            .and_then(|usec| usec.parse().ok());
         Self {
             socket,
             watchdog: watchdog.filter(|usec| *usec > 0).map(Duration::from_micros),
-            is_systemd: set("INVOCATION_ID").is_some() || set("NOTIFY_SOCKET").is_some(),
+            is_systemd: is_ours("SYSTEMD_EXEC_PID") == Some(true) || set("NOTIFY_SOCKET").is_some(),
         }
     }
 

@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -71,7 +73,15 @@ fn what_cannot_be_edited_is_named() {
 fn json5() -> impl Strategy<Value = (String, Value)> {
     let gap = || {
         prop::sample::select(vec![
-            "", " ", "\n", "\r\n  ", "\t", " // c1 {\n", "/* c2 ' */", " /* c3\n } */ ", "\n  // c4 \"\n",
+            "",
+            " ",
+            "\n",
+            "\r\n  ",
+            "\t",
+            " // c1 {\n",
+            "/* c2 ' */",
+            " /* c3\n } */ ",
+            "\n  // c4 \"\n",
         ])
     };
     let scalar = prop::sample::select(vec![
@@ -96,7 +106,7 @@ fn json5() -> impl Strategy<Value = (String, Value)> {
                     members.into_iter().enumerate()
                 {
                     let comma = if n + 1 < count || comma { "," } else { "" };
-                    text += &format!("{before}{key}{after}:{colon}{inner}{last}{comma}");
+                    write!(text, "{before}{key}{after}:{colon}{inner}{last}{comma}").unwrap();
                     let key = key.trim_matches(['\'', '"']);
                     // As the parser does: the last one counts, in the place of the first one.
                     map.insert(key.to_owned(), value);
@@ -105,8 +115,10 @@ fn json5() -> impl Strategy<Value = (String, Value)> {
             },
         );
         let list = prop::collection::vec((gap(), inner, gap()), 0..3).prop_map(|items| {
-            let text: String =
-                items.iter().map(|(before, (item, _), after)| format!("{before}{item}{after},")).collect();
+            let mut text = String::new();
+            for (before, (item, _), after) in &items {
+                write!(text, "{before}{item}{after},").unwrap();
+            }
             (format!("[{text}]"), items.into_iter().map(|(_, (_, value), _)| value).collect())
         });
         prop_oneof![3 => object, 1 => list]
@@ -114,7 +126,9 @@ fn json5() -> impl Strategy<Value = (String, Value)> {
 }
 
 fn comments(text: &str) -> Vec<usize> {
-    (1..=4).map(|n| text.matches(&format!("c{n} ")).count() + text.matches(&format!("c{n}\n")).count()).collect()
+    (1..=4)
+        .map(|n| text.matches(&format!("c{n} ")).count() + text.matches(&format!("c{n}\n")).count())
+        .collect()
 }
 
 /// The value with another one at a path; `None` where something else stands on the way.
