@@ -37,7 +37,7 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument, error};
 
 use self::access::pairing::Pairing;
-use self::access::{Access, AccessPolicy, DmPolicy};
+use self::access::{Access, AccessPolicy};
 use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
@@ -71,8 +71,8 @@ pub struct GatewayConfig {
     pub agent: Arc<dyn Agent>,
     /// The prepared state directory.
     pub state_dir: PathBuf,
-    /// Who may talk to the robot.
-    pub access: AccessPolicy,
+    /// Who may talk to the robot, now and later.
+    pub access: watch::Receiver<AccessPolicy>,
     /// Whether messages are marked as "🤔思考中" while they are answered.
     pub show_thinking: bool,
     /// Whether messages to people for whom the robot answers are taken, too.
@@ -125,7 +125,7 @@ impl Gateway {
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
-        let pairs = config.access.dm == DmPolicy::Pairing;
+        let policy = config.access.clone();
         let access = Access::new(config.access, pairing.people());
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
@@ -159,12 +159,12 @@ impl Gateway {
         let known = Arc::clone(&peers);
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);
-        pairing.keep_fresh(pairs.then(|| Arc::clone(&pusher)));
+        pairing.keep_fresh(Arc::clone(&pusher), policy);
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
-        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), stream.state());
+        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream);
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
         Ok(Self { stream, driver, deadline, runtime, pusher, vitals, calls })
     }

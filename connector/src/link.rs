@@ -5,6 +5,7 @@
 //! POST /v1/agent/turns/{id}/events     what the agent says to one of them
 //! POST /v1/messages                    a message that answers nothing
 //! GET  /v1/status, GET /v1/health
+//! POST /v1/restart                     the process ends in order and begins again
 //! ```
 //!
 //! It listens on the Unix socket `agent.sock` of the state directory, which only its owner may use, or on a
@@ -14,10 +15,12 @@
 //! events; `server` speaks HTTP.
 
 mod body;
+pub mod client;
 mod desk;
 mod event;
 mod fields;
 mod line;
+mod linked;
 mod listener;
 mod message;
 mod metrics;
@@ -26,5 +29,6 @@ mod status;
 mod turns;
 
 pub use desk::Desk;
+pub use linked::{About, Linked, Missing, RestartRequest, Robot};
 pub use listener::{Listener, ListenerError};
-pub use server::{Linked, Robot, Server};
+pub use server::Server;

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use tracing::warn;
 
 use super::exit_code::Failure;
+use super::output;
 use crate::config::accounts::{Accounts, Overrides};
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::store::sqlite::{FILE, SqliteStore};
 
 /// Flags that win over the config file, for every account.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(super) struct AccessArgs {
     /// Who may talk to the robot alone [default: as the config file says, else pairing].
     #[arg(long, value_enum)]
@@ -24,12 +25,26 @@ pub(super) struct AccessArgs {
 impl AccessArgs {
     /// Reads the accounts; what is odd goes to the log.
     pub(super) fn accounts(self) -> Result<Accounts, Failure> {
-        let overrides = Overrides { dm_policy: self.dm_policy, group_policy: self.group_policy };
-        let accounts = Accounts::load(&ProcessEnvironment, overrides)?;
+        let accounts = self.read()?;
         for warning in &accounts.warnings {
             warn!("{warning}");
         }
         Ok(accounts)
+    }
+
+    /// Reads the accounts; what is odd goes to stderr.
+    pub(super) fn noted(self) -> Result<Accounts, Failure> {
+        let accounts = self.read()?;
+        for warning in &accounts.warnings {
+            output::note(&format!("warning: {warning}"));
+        }
+        Ok(accounts)
+    }
+
+    /// Reads the accounts.
+    pub(super) fn read(self) -> Result<Accounts, Failure> {
+        let overrides = Overrides { dm_policy: self.dm_policy, group_policy: self.group_policy };
+        Ok(Accounts::load(&ProcessEnvironment, overrides)?)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::config::ConfigError;
 use crate::gateway::StartError;
 use crate::link::ListenerError;
+use crate::link::client::LinkError;
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -24,6 +25,12 @@ pub enum ExitCode {
     Address,
     /// 13: no answer came in time.
     NoAnswer,
+    /// 14: the command needs a gateway that runs.
+    NoGateway,
+    /// 15: a gateway runs, and not all of its robots are connected, or it does not answer.
+    NotConnected,
+    /// 130: interrupted by the person at the terminal.
+    Interrupted,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -35,6 +42,9 @@ impl From<ExitCode> for std::process::ExitCode {
             ExitCode::StateDirectory => 11,
             ExitCode::Address => 12,
             ExitCode::NoAnswer => 13,
+            ExitCode::NoGateway => 14,
+            ExitCode::NotConnected => 15,
+            ExitCode::Interrupted => 130,
         })
     }
 }
@@ -93,6 +103,16 @@ impl From<ListenerError> for Failure {
         let exit_code = match e {
             ListenerError::NotLoopback(_) => ExitCode::Configuration,
             _ => ExitCode::Address,
+        };
+        Self::new(exit_code, e.to_string())
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(e: LinkError) -> Self {
+        let exit_code = match e {
+            LinkError::NotThere(_) => ExitCode::NoGateway,
+            _ => ExitCode::NotConnected,
         };
         Self::new(exit_code, e.to_string())
     }

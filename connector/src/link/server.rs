@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -17,56 +17,18 @@ use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::body;
-use super::desk::{Attached, Desk};
+use super::desk::Attached;
 use super::event::{Posted, What};
 use super::fields::BadField;
+use super::linked::{Linked, Robot};
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
 use super::status::status;
 use super::turns::Judgement;
 use crate::agent::{AgentKind, Say, TurnId};
-use crate::gateway::push::{PushError, Pusher, What as Pushed};
-use crate::gateway::vitals::Vitals;
+use crate::gateway::push::{PushError, What as Pushed};
 use crate::redact::Secret;
-
-/// A robot that the link speaks for.
-#[derive(Debug)]
-pub struct Robot {
-    /// Its turns.
-    pub desk: Arc<Desk>,
-    /// Who answers it. Only `attach` has turns to give away.
-    pub agent: AgentKind,
-    /// Sends its pushes.
-    pub pusher: Arc<Pusher>,
-    /// How it is doing.
-    pub vitals: Arc<Vitals>,
-}
-
-/// The robots of a link: each may be started again.
-#[derive(Debug, Default)]
-pub struct Linked(Mutex<Vec<Arc<Robot>>>);
-
-impl Linked {
-    /// Of these robots.
-    pub fn new(robots: Vec<Robot>) -> Self {
-        Self(Mutex::new(robots.into_iter().map(Arc::new).collect()))
-    }
-
-    /// Adds a robot, in the place of an earlier one of its app.
-    pub fn put(&self, robot: Robot) {
-        let mut robots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let robot = Arc::new(robot);
-        match robots.iter_mut().find(|old| old.desk.client_id() == robot.desk.client_id()) {
-            Some(old) => *old = robot,
-            None => robots.push(robot),
-        }
-    }
-
-    pub(super) fn all(&self) -> Vec<Arc<Robot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// The running link; it ends when this is dropped.
 #[derive(Debug)]
@@ -84,6 +46,7 @@ impl Server {
             .route("/v1/agent/turns/{id}/events", post(events))
             .route("/v1/messages", post(messages))
             .route("/v1/status", get(status))
+            .route("/v1/restart", post(restart))
             .route("/v1/metrics", get(metrics))
             .route(
                 "/v1/health",
@@ -123,7 +86,7 @@ impl Drop for Server {
 }
 
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
-                     GET /v1/status, GET /v1/metrics, GET /v1/health";
+                     GET /v1/status, GET /v1/metrics, GET /v1/health, POST /v1/restart";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";
@@ -266,6 +229,13 @@ async fn messages(State(robots): Robots, body: Bytes) -> Answer {
     // As above: a push that was begun has an outcome, whoever waits for it.
     let deliveries = tokio::spawn(async move { pusher.push(push).await }).await??;
     Ok(answer(StatusCode::OK, &message::results(&deliveries)))
+}
+
+/// The process ends in order and begins again, with the same arguments and environment.
+async fn restart(State(linked): Robots) -> Answer {
+    let conflict = |problem| Refusal(StatusCode::CONFLICT, problem);
+    linked.restart().await.map_err(conflict)?;
+    Ok(answer(StatusCode::ACCEPTED, &json!({ "v": 1, "restarting": true })))
 }
 
 /// The robot that is meant: the named one, or the only one.

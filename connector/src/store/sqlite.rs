@@ -44,6 +44,12 @@ pub struct SqliteStore {
 /// Name of the file in the state directory.
 pub const FILE: &str = "ddingtalk.sqlite3";
 
+/// Bytes that the database takes on disk, its log included.
+pub fn size(file: &Path) -> u64 {
+    let log = file.with_extension("sqlite3-wal");
+    [file, &log].iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+}
+
 impl SqliteStore {
     /// Opens the file, or makes it, readable by its owner only, and brings its schema up to date.
     ///

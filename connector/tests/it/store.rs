@@ -29,7 +29,7 @@ use mock_dingtalk::{
 use tokio::sync::watch;
 
 use crate::played::Played;
-use crate::support::{World, eventually};
+use crate::support::{World, eventually, fixed};
 
 /// How the next messages are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,7 +266,7 @@ async fn start_with(dm_policy: DmPolicy, agent: Arc<dyn Agent>) -> (World, Arc<M
         refusals: AtomicUsize::new(0),
     });
     let access = AccessPolicy { dm: dm_policy, ..AccessPolicy::open() };
-    let settings = GatewayConfig { access, ..world.gateway_config(agent) };
+    let settings = GatewayConfig { access: fixed(access), ..world.gateway_config(agent) };
     let gateway = Gateway::start(settings, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
     world.app.wait_connections(1).await.unwrap();
     (world, store, gateway)

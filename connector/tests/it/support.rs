@@ -19,6 +19,7 @@ use dingtalk_connector::stream::SessionConfig;
 use dingtalk_connector::tls;
 use mock_dingtalk::{App, AppOptions, ConnectionRow, ConnectionState, MockDingtalk};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use url::Url;
 
 /// How long anything may take that should happen at once.
@@ -70,7 +71,7 @@ impl World {
             handshake_timeout: Duration::from_secs(10),
             agent,
             state_dir: self.dir.path().to_owned(),
-            access: AccessPolicy::open(),
+            access: fixed(AccessPolicy::open()),
             show_thinking: true,
             delegate: true,
             cards: CardConfig::default(),
@@ -151,6 +152,11 @@ impl World {
     }
 }
 
+/// Rules that do not change.
+pub(crate) fn fixed(policy: AccessPolicy) -> watch::Receiver<AccessPolicy> {
+    watch::Sender::new(policy).subscribe()
+}
+
 /// The program with an empty environment.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddingtalk"));
@@ -192,6 +198,10 @@ impl Running {
         eventually(what, || Some(self.lines(part)).filter(|lines| lines.len() >= count)).await
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the child can be asked").is_none()
     }
@@ -209,8 +219,12 @@ impl Running {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status()
             .expect("kill is there");
         assert!(status.success());
@@ -256,4 +270,15 @@ pub(crate) async fn eventually<T>(
         assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {}", what());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Exit code, stdout and stderr in one text.
+pub(crate) fn transcript(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    format!(
+        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    )
 }
