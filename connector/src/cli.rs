@@ -8,6 +8,7 @@ mod config;
 mod dev;
 pub mod exit_code;
 mod gateway;
+mod inbox;
 mod link;
 mod message;
 mod output;
@@ -16,6 +17,7 @@ mod policy;
 mod robots;
 mod signals;
 mod times;
+mod trace;
 
 use clap::{Parser, Subcommand};
 
@@ -38,6 +40,10 @@ enum Command {
     Gateway(Box<gateway::Args>),
     /// Send a message that answers nothing, take one back, see who has read it.
     Message(message::Args),
+    /// Messages that wait, are worked on, or failed: list, show, retry, drop.
+    Inbox(inbox::Args),
+    /// What became of a message, step by step.
+    Trace(trace::Args),
     /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
     Pairing(pairing::Args),
     /// Who may talk to a robot.
@@ -80,6 +86,8 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Dev(args) => dev::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
             Command::Message(args) => message::run(args).await,
+            Command::Inbox(args) => inbox::run(args).await,
+            Command::Trace(args) => trace::run(args),
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,
             Command::Config(args) => config::run(&args),

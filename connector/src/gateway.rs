@@ -10,6 +10,7 @@ mod commands;
 mod conversations;
 mod dedupe;
 mod deliver;
+pub mod inbox;
 mod intake;
 mod listen;
 mod media;
@@ -40,6 +41,7 @@ use self::access::pairing::Pairing;
 use self::access::{Access, AccessPolicy, DmPolicy};
 use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
+use self::inbox::Inbox;
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::peers::Peers;
@@ -108,6 +110,7 @@ pub struct Gateway {
     runtime: JoinHandle<Result<runtime::Unanswered, StoreGone>>,
     pusher: Arc<Pusher>,
     vitals: Arc<Vitals>,
+    inbox: Arc<Inbox>,
     calls: CallCount,
 }
 
@@ -155,23 +158,30 @@ impl Gateway {
         let thinker = thinks.then(|| Arc::clone(&client));
         let replier = Arc::new(Replier::new(Arc::clone(&client)));
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
-        let peers = Arc::new(Peers::new(app, Arc::clone(&kept)));
+        let peers = Arc::new(Peers::new(app.clone(), Arc::clone(&kept)));
         let known = Arc::clone(&peers);
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);
         pairing.keep_fresh(pairs.then(|| Arc::clone(&pusher)));
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
+        let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
-        let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
+        let runtime =
+            Runtime::new(Arc::clone(&stream), tools, intake, orders, recovered.unfinished);
         let vitals = Vitals::watch(client, answering, shown, runtime.depth(), stream.state());
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
-        Ok(Self { stream, driver, deadline, runtime, pusher, vitals, calls })
+        Ok(Self { stream, driver, deadline, runtime, pusher, vitals, inbox, calls })
     }
 
     /// Sends messages that answer nothing.
     pub fn pusher(&self) -> Arc<Pusher> {
         Arc::clone(&self.pusher)
+    }
+
+    /// Changes what becomes of messages.
+    pub fn inbox(&self) -> Arc<Inbox> {
+        Arc::clone(&self.inbox)
     }
 
     /// Looks at it.

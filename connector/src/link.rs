@@ -6,6 +6,7 @@
 //! POST /v1/messages                    a message that answers nothing
 //! POST /v1/messages/{key}/recall       takes a message back
 //! GET  /v1/messages/{key}/read         who has read it
+//! POST /v1/inbox/{id}/retry, POST /v1/inbox/{id}/drop    a message that failed, one that is to end
 //! GET  /v1/status, GET /v1/health
 //! ```
 //!
@@ -19,6 +20,7 @@ mod body;
 mod desk;
 mod event;
 mod fields;
+mod inbox;
 mod line;
 mod listener;
 mod message;
@@ -29,5 +31,6 @@ mod status;
 mod turns;
 
 pub use desk::Desk;
+pub use inbox::NO_NOTE;
 pub use listener::{ADDRESS, Listener, ListenerError, SOCKET};
 pub use server::{Linked, Robot, Server};

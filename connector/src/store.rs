@@ -10,6 +10,7 @@ pub mod calls;
 pub mod cards;
 #[cfg(test)]
 mod contract;
+pub mod inbox;
 pub mod pairing;
 pub mod peers;
 pub mod pushes;
@@ -37,6 +38,7 @@ pub trait Store:
     + calls::CallStore
     + peers::PeerStore
     + pushes::PushStore
+    + inbox::InboxStore
     + fmt::Debug
     + Send
     + Sync
@@ -108,6 +110,11 @@ pub struct SentMessage {
 pub struct InboxId(i64);
 
 impl InboxId {
+    /// Of a number that its store gave.
+    pub fn of(number: i64) -> Self {
+        Self(number)
+    }
+
     /// The number, unique in its store.
     pub fn number(self) -> i64 {
         self.0
@@ -239,6 +246,20 @@ pub enum StoreError {
         /// Its version.
         found: i64,
         /// The newest known version.
+        known: i64,
+    },
+    /// The file is to be read, and an older release has written it.
+    #[error(
+        "the database {} has schema version {found}, and this release reads {known}; start its gateway once, \
+         which brings the database up to date",
+        .path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version that is read.
         known: i64,
     },
     /// The disk has no room, or a quota is reached.

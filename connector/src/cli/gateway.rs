@@ -214,8 +214,14 @@ impl Maker for OneRobot {
             cards: args.cards.clone().into(),
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
-        let (pusher, vitals) = (gateway.pusher(), gateway.vitals());
-        linked.put(Robot { account: name, desk, agent: kind, pusher, vitals });
+        linked.put(Robot {
+            account: name,
+            desk,
+            agent: kind,
+            pusher: gateway.pusher(),
+            inbox: gateway.inbox(),
+            vitals: gateway.vitals(),
+        });
         Ok(gateway)
     }
 

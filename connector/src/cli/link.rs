@@ -73,7 +73,7 @@ struct Address {
 }
 
 impl LinkClient {
-    fn open(state_dir: &Path) -> Result<Self, Failure> {
+    pub(super) fn open(state_dir: &Path) -> Result<Self, Failure> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured((*tls::no_trust()).clone())
             .no_proxy()

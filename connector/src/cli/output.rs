@@ -42,6 +42,12 @@ pub(super) fn printable(name: &str) -> String {
     name.chars().filter(|c| !c.is_control() && !turns(*c)).collect()
 }
 
+/// A time in milliseconds since 1970 UTC, with its milliseconds.
+pub(super) fn moment(unix_ms: i64) -> humantime::Rfc3339Timestamp {
+    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since)
+}
+
 /// A time in milliseconds since 1970 UTC.
 pub(super) fn time(unix_ms: i64) -> humantime::Rfc3339Timestamp {
     let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));

@@ -20,6 +20,7 @@ use super::body;
 use super::desk::{Attached, Desk};
 use super::event::{Posted, What};
 use super::fields::BadField;
+use super::inbox;
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
@@ -27,6 +28,7 @@ use super::sent;
 use super::status::status;
 use super::turns::Judgement;
 use crate::agent::{AgentKind, Say, TurnId};
+use crate::gateway::inbox::Inbox;
 use crate::gateway::push::{PushError, Pusher, What as Pushed};
 use crate::gateway::vitals::Vitals;
 use crate::redact::Secret;
@@ -42,6 +44,8 @@ pub struct Robot {
     pub agent: AgentKind,
     /// Sends its pushes.
     pub pusher: Arc<Pusher>,
+    /// Changes what becomes of its messages.
+    pub inbox: Arc<Inbox>,
     /// How it is doing.
     pub vitals: Arc<Vitals>,
 }
@@ -88,6 +92,8 @@ impl Server {
             .route("/v1/messages", post(messages))
             .route("/v1/messages/{key}/recall", post(sent::recall))
             .route("/v1/messages/{key}/read", get(sent::read))
+            .route("/v1/inbox/{id}/retry", post(inbox::retry))
+            .route("/v1/inbox/{id}/drop", post(inbox::end))
             .route("/v1/status", get(status))
             .route("/v1/metrics", get(metrics))
             .route(
@@ -128,7 +134,8 @@ impl Drop for Server {
 }
 
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
-                     POST /v1/messages/{key}/recall, GET /v1/messages/{key}/read, GET /v1/status, GET /v1/metrics, GET /v1/health";
+                     POST /v1/messages/{key}/recall, GET /v1/messages/{key}/read, \
+                     POST /v1/inbox/{id}/retry, POST /v1/inbox/{id}/drop, GET /v1/status, GET /v1/metrics, GET /v1/health";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";

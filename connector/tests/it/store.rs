@@ -10,6 +10,7 @@ use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::{DRAIN, Gateway, GatewayConfig};
 use dingtalk_connector::protocol::ProcessQueryKey;
 use dingtalk_connector::store::calls::CallStore;
+use dingtalk_connector::store::inbox::{Change, InboxStore, Step};
 use dingtalk_connector::store::pairing::{
     Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
 };
@@ -21,7 +22,7 @@ use dingtalk_connector::store::sessions::{
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
     CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, OutboxId, Pending, Recovered, Said,
-    SentMessage, Store, StoreError,
+    SentMessage, Store, StoreError, Unfinished,
 };
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
@@ -128,6 +129,20 @@ impl Store for Moody {
         key: &ProcessQueryKey,
     ) -> Pending<Option<SentMessage>> {
         self.inner.sent_message(client_id, key)
+    }
+}
+
+impl InboxStore for Moody {
+    fn note(&self, step: Step) {
+        self.inner.note(step);
+    }
+
+    fn retry(&self, app: Option<&ClientId>, id: InboxId) -> Pending<Change<Box<Unfinished>>> {
+        self.inner.retry(app, id)
+    }
+
+    fn end(&self, app: Option<&ClientId>, id: InboxId, reason: String) -> Pending<Change<()>> {
+        self.inner.end(app, id, reason)
     }
 }
 
