@@ -4,6 +4,7 @@ mod access;
 mod agent;
 mod cards;
 mod config;
+mod cron;
 #[cfg(feature = "dev")]
 mod dev;
 pub mod exit_code;
@@ -40,6 +41,8 @@ enum Command {
     Gateway(Box<gateway::Args>),
     /// Send a message that answers nothing, take one back, see who has read it.
     Message(message::Args),
+    /// What is sent at given times: add, list, remove, run, history, enable, disable.
+    Cron(cron::Args),
     /// Messages that wait, are worked on, or failed: list, show, retry, drop.
     Inbox(inbox::Args),
     /// What became of a message, step by step.
@@ -86,6 +89,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Dev(args) => dev::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
             Command::Message(args) => message::run(args).await,
+            Command::Cron(args) => cron::run(args).await,
             Command::Inbox(args) => inbox::run(args).await,
             Command::Trace(args) => trace::run(args),
             Command::Pairing(args) => pairing::run(args).await,

@@ -22,6 +22,7 @@ pub mod push;
 mod quotes;
 mod reply;
 mod runtime;
+pub mod schedules;
 mod send_limit;
 mod thinking;
 mod turn;
@@ -48,6 +49,7 @@ use self::peers::Peers;
 use self::push::Pusher;
 use self::reply::Replier;
 use self::runtime::Runtime;
+use self::schedules::Schedules;
 use self::vitals::Vitals;
 use self::work::{StoreGone, Tools};
 use crate::agent::Agent;
@@ -111,6 +113,8 @@ pub struct Gateway {
     pusher: Arc<Pusher>,
     vitals: Arc<Vitals>,
     inbox: Arc<Inbox>,
+    schedules: Arc<Schedules>,
+    scheduling: JoinHandle<()>,
     calls: CallCount,
 }
 
@@ -165,18 +169,38 @@ impl Gateway {
         pairing.keep_fresh(pairs.then(|| Arc::clone(&pusher)));
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
+        let worker = schedules::Robot { agent: Arc::clone(&agent), pusher: Arc::clone(&pusher) };
+        let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker));
+        let scheduling = Arc::clone(&schedules).keep(until.clone());
+        let scheduling = tokio::spawn(scheduling.in_current_span());
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
         let runtime =
             Runtime::new(Arc::clone(&stream), tools, intake, orders, recovered.unfinished);
         let vitals = Vitals::watch(client, answering, shown, runtime.depth(), stream.state());
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
-        Ok(Self { stream, driver, deadline, runtime, pusher, vitals, inbox, calls })
+        Ok(Self {
+            stream,
+            driver,
+            deadline,
+            runtime,
+            pusher,
+            vitals,
+            inbox,
+            schedules,
+            scheduling,
+            calls,
+        })
     }
 
     /// Sends messages that answer nothing.
     pub fn pusher(&self) -> Arc<Pusher> {
         Arc::clone(&self.pusher)
+    }
+
+    /// What it sends at given times.
+    pub fn schedules(&self) -> Arc<Schedules> {
+        Arc::clone(&self.schedules)
     }
 
     /// Changes what becomes of messages.
@@ -212,6 +236,7 @@ impl Gateway {
     pub fn abort(self) {
         self.driver.abort();
         self.runtime.abort();
+        self.scheduling.abort();
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
@@ -220,6 +245,9 @@ impl Gateway {
         self.deadline.send_replace(Some(Instant::now() + DRAIN));
         self.stream.stop();
         let ended = self.runtime.await;
+        if let Err(e) = self.scheduling.await {
+            error!(error = %e, "the robot's schedules failed");
+        }
         self.calls.end().await;
         match ended {
             Ok(Ok(unanswered)) => unanswered.0,

@@ -6,6 +6,8 @@
 //! POST /v1/messages                    a message that answers nothing
 //! POST /v1/messages/{key}/recall       takes a message back
 //! GET  /v1/messages/{key}/read         who has read it
+//! GET, POST /v1/schedules, DELETE /v1/schedules/{id}, GET /v1/schedules/{id}/runs
+//! POST /v1/schedules/{id}/run, …/enable, …/disable    what is sent at given times
 //! POST /v1/inbox/{id}/retry, POST /v1/inbox/{id}/drop    a message that failed, one that is to end
 //! GET  /v1/status, GET /v1/health
 //! ```
@@ -25,6 +27,7 @@ mod line;
 mod listener;
 mod message;
 mod metrics;
+mod schedules;
 mod sent;
 mod server;
 mod status;

@@ -14,6 +14,7 @@ pub mod inbox;
 pub mod pairing;
 pub mod peers;
 pub mod pushes;
+pub mod schedules;
 pub mod sessions;
 pub mod sqlite;
 
@@ -39,6 +40,7 @@ pub trait Store:
     + peers::PeerStore
     + pushes::PushStore
     + inbox::InboxStore
+    + schedules::ScheduleStore
     + fmt::Debug
     + Send
     + Sync

@@ -81,6 +81,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         desk,
         agent: kind,
         pusher: gateway.pusher(),
+        schedules: gateway.schedules(),
         inbox: gateway.inbox(),
         vitals: gateway.vitals(),
     };

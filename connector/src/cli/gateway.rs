@@ -219,6 +219,7 @@ impl Maker for OneRobot {
             desk,
             agent: kind,
             pusher: gateway.pusher(),
+            schedules: gateway.schedules(),
             inbox: gateway.inbox(),
             vitals: gateway.vitals(),
         });

@@ -124,7 +124,7 @@ fn list(List { all, limit, common }: &List) -> Result<(), Failure> {
             kept.state.name(),
             time(kept.received_at),
             sender,
-            excerpt(&words),
+            output::excerpt(&words),
             reason.unwrap_or_default(),
         ))?;
     }
@@ -185,17 +185,6 @@ fn question(kept: &Kept) -> (String, String) {
         }
     };
     (sender, words)
-}
-
-/// The beginning of some words, in one line.
-fn excerpt(words: &str) -> String {
-    const LENGTH: usize = 60;
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = printable(&line).chars().take(LENGTH).collect();
-    if short.chars().count() == LENGTH {
-        short.push('…');
-    }
-    short
 }
 
 fn row(kept: &Kept) -> Value {

@@ -53,3 +53,14 @@ pub(super) fn time(unix_ms: i64) -> humantime::Rfc3339Timestamp {
     let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
     humantime::format_rfc3339_seconds(UNIX_EPOCH + since)
 }
+
+/// The beginning of some words, in one line.
+pub(super) fn excerpt(words: &str) -> String {
+    const LENGTH: usize = 60;
+    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = printable(&line).chars().take(LENGTH).collect();
+    if short.chars().count() == LENGTH {
+        short.push('…');
+    }
+    short
+}

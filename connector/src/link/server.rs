@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,12 +24,14 @@ use super::inbox;
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
+use super::schedules;
 use super::sent;
 use super::status::status;
 use super::turns::Judgement;
 use crate::agent::{AgentKind, Say, TurnId};
 use crate::gateway::inbox::Inbox;
 use crate::gateway::push::{PushError, Pusher, What as Pushed};
+use crate::gateway::schedules::Schedules;
 use crate::gateway::vitals::Vitals;
 use crate::redact::Secret;
 
@@ -44,6 +46,8 @@ pub struct Robot {
     pub agent: AgentKind,
     /// Sends its pushes.
     pub pusher: Arc<Pusher>,
+    /// What it sends at given times.
+    pub schedules: Arc<Schedules>,
     /// Changes what becomes of its messages.
     pub inbox: Arc<Inbox>,
     /// How it is doing.
@@ -92,6 +96,12 @@ impl Server {
             .route("/v1/messages", post(messages))
             .route("/v1/messages/{key}/recall", post(sent::recall))
             .route("/v1/messages/{key}/read", get(sent::read))
+            .route("/v1/schedules", get(schedules::list).post(schedules::add))
+            .route("/v1/schedules/{id}", delete(schedules::remove))
+            .route("/v1/schedules/{id}/run", post(schedules::run))
+            .route("/v1/schedules/{id}/enable", post(schedules::enable))
+            .route("/v1/schedules/{id}/disable", post(schedules::disable))
+            .route("/v1/schedules/{id}/runs", get(schedules::runs))
             .route("/v1/inbox/{id}/retry", post(inbox::retry))
             .route("/v1/inbox/{id}/drop", post(inbox::end))
             .route("/v1/status", get(status))
@@ -135,6 +145,8 @@ impl Drop for Server {
 
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
                      POST /v1/messages/{key}/recall, GET /v1/messages/{key}/read, \
+                     GET and POST /v1/schedules, DELETE /v1/schedules/{id}, \
+                     POST /v1/schedules/{id}/run, /enable and /disable, GET /v1/schedules/{id}/runs, \
                      POST /v1/inbox/{id}/retry, POST /v1/inbox/{id}/drop, GET /v1/status, GET /v1/metrics, GET /v1/health";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \

@@ -11,6 +11,7 @@ mod pairing;
 mod peers;
 mod pushes;
 mod queries;
+mod schedules;
 mod schema;
 mod sent_messages;
 mod sessions;
@@ -244,6 +245,13 @@ mod tests {
     async fn calls_and_keys_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         contract::calls_and_keys_are_kept(|| SqliteStore::open(&dir.path().join(FILE))).await;
+    }
+
+    #[tokio::test]
+    async fn schedules_and_their_runs_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        contract::schedules_and_their_runs_are_kept(|| SqliteStore::open(&path)).await;
     }
 
     #[tokio::test]

@@ -1,11 +1,9 @@
 //! `ddingtalk trace` and `ddingtalk inbox`, beside a gateway that runs, and without one.
 
-use std::time::{Duration, Instant};
-
 use mock_dingtalk::{Action, Fault, When};
 use serde_json::Value;
 
-use crate::support::{PATIENCE, Running, World};
+use crate::support::{Running, World, steady};
 
 async fn start(agent: &str) -> (World, Running) {
     let world = World::new().await;
@@ -15,44 +13,6 @@ async fn start(agent: &str) -> (World, Running) {
     (world, running)
 }
 
-/// What changes from run to run is replaced: times, how long steps took, and these words.
-fn steady(transcript: &str, words: &[(&str, &str)]) -> String {
-    let mut text = transcript.to_owned();
-    for (word, name) in words {
-        text = text.replace(word, name);
-    }
-    let steady = |word: &str| {
-        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-        if word.starts_with("20") && word.ends_with('Z') && word.contains('T') {
-            "TIME".to_owned()
-        } else if word.strip_prefix('+').is_some_and(digits) {
-            "+N".to_owned()
-        } else if word.len() > 30 && !word.contains(['{', '`']) {
-            "ID".to_owned()
-        } else {
-            word.to_owned()
-        }
-    };
-    let line = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [name @ ("messageId" | "chat"), _] => format!("{name} ID"),
-        ref words => words.iter().map(|word| steady(word)).collect::<Vec<_>>().join(" "),
-    };
-    text.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// Asks again and again: what is noted of a message goes to disk a little later.
-async fn until(world: &World, args: &[&str], part: &str) -> String {
-    let start = Instant::now();
-    loop {
-        let transcript = world.ask(args).await;
-        if steady(&transcript, &[]).contains(part) {
-            return transcript;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {part:?}:\n{transcript}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 #[tokio::test]
 async fn an_answered_message_is_traced_while_the_gateway_runs_and_afterwards() {
     let (world, mut running) = start("echo").await;
@@ -60,7 +20,7 @@ async fn an_answered_message_is_traced_while_the_gateway_runs_and_afterwards() {
     world.app.wait_sent(1).await.unwrap();
     let trace = ["trace", &said.msg_id];
     let words = [(said.msg_id.as_str(), "MSGID"), (world.app.client_id(), "APP")];
-    let while_running = steady(&until(&world, &trace, " done\n").await, &words);
+    let while_running = steady(&world.ask_until(&trace, " done\n").await, &words);
     insta::assert_snapshot!(while_running, @r"
     exit code: 0
     --- stdout
@@ -116,7 +76,7 @@ async fn an_answer_that_failed_is_listed_shown_and_sent_after_a_retry() {
     ");
     let said = world.app.say("user0001", "please\nanswer").await.unwrap();
     let words = [(said.msg_id.as_str(), "MSGID"), (world.app.client_id(), "APP")];
-    let list = until(&world, &["inbox", "list"], "failed").await;
+    let list = world.ask_until(&["inbox", "list"], "failed").await;
     insta::assert_snapshot!(steady(&list, &words), @r"
     exit code: 0
     --- stdout
@@ -157,7 +117,7 @@ async fn an_answer_that_failed_is_listed_shown_and_sent_after_a_retry() {
     --- stderr
     ");
     assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "please\nanswer");
-    until(&world, &["inbox", "list", "--all"], "1 done").await;
+    world.ask_until(&["inbox", "list", "--all"], "1 done").await;
     insta::assert_snapshot!(world.ask(&["inbox", "retry", "1", "7"]).await, @r"
     exit code: 1
     --- stdout
@@ -180,7 +140,7 @@ async fn what_waits_and_what_is_worked_on_is_dropped() {
     world.app.fault(Fault::always(send, Action::Hang)).unwrap();
     world.app.say("user0001", "worked on").await.unwrap();
     world.app.say("user0001", "waits").await.unwrap();
-    let list = until(&world, &["inbox", "list"], "working").await;
+    let list = world.ask_until(&["inbox", "list"], "working").await;
     insta::assert_snapshot!(steady(&list, &[]), @r"
     exit code: 0
     --- stdout
@@ -201,7 +161,7 @@ async fn what_waits_and_what_is_worked_on_is_dropped() {
     world.app.wait_sent(1).await.unwrap();
     let sent: Vec<_> = world.app.sent().unwrap().into_iter().map(|row| row.text).collect();
     assert_eq!(sent, ["the next"]);
-    let list = until(&world, &["inbox", "list", "--all"], "3 done").await;
+    let list = world.ask_until(&["inbox", "list", "--all"], "3 done").await;
     insta::assert_snapshot!(steady(&list, &[]), @r"
     exit code: 0
     --- stdout
@@ -219,7 +179,7 @@ async fn without_a_gateway_messages_are_changed_for_the_next_one() {
     for text in ["first", "second"] {
         world.app.say("user0001", text).await.unwrap();
     }
-    until(&world, &["inbox", "list"], "2 working").await;
+    world.ask_until(&["inbox", "list"], "2 working").await;
     running.kill_now();
     world.wait_disconnected().await;
     insta::assert_snapshot!(world.ask(&["inbox", "drop", "1"]).await, @r"

@@ -16,6 +16,9 @@ use dingtalk_connector::store::pairing::{
 };
 use dingtalk_connector::store::peers::{Peer, PeerStore};
 use dingtalk_connector::store::pushes::{KeptPush, NewPush, PushStore};
+use dingtalk_connector::store::schedules::{
+    Claim, NewSchedule, Run, RunId, RunState, Schedule, ScheduleId, ScheduleStore, Unended,
+};
 use dingtalk_connector::store::sessions::{
     Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens,
 };
@@ -143,6 +146,60 @@ impl InboxStore for Moody {
 
     fn end(&self, app: Option<&ClientId>, id: InboxId, reason: String) -> Pending<Change<()>> {
         self.inner.end(app, id, reason)
+    }
+}
+
+impl ScheduleStore for Moody {
+    fn add_schedule(&self, schedule: NewSchedule) -> Pending<ScheduleId> {
+        self.inner.add_schedule(schedule)
+    }
+
+    fn schedules(&self, app: &ClientId) -> Pending<Vec<Schedule>> {
+        self.inner.schedules(app)
+    }
+
+    fn remove_schedule(&self, app: &ClientId, id: ScheduleId) -> Pending<bool> {
+        self.inner.remove_schedule(app, id)
+    }
+
+    fn switch_schedule(
+        &self,
+        app: &ClientId,
+        id: ScheduleId,
+        enabled: bool,
+        next: Option<i64>,
+    ) -> Pending<bool> {
+        self.inner.switch_schedule(app, id, enabled, next)
+    }
+
+    fn claim_runs(&self, claim: Claim) -> Pending<Option<Vec<RunId>>> {
+        self.inner.claim_runs(claim)
+    }
+
+    fn begin_run(&self, app: &ClientId, id: ScheduleId, now: i64) -> Pending<Option<RunId>> {
+        self.inner.begin_run(app, id, now)
+    }
+
+    fn run_says(&self, run: RunId, says: Vec<Say>) -> Pending<()> {
+        self.inner.run_says(run, says)
+    }
+
+    fn end_run(
+        &self,
+        run: RunId,
+        state: RunState,
+        detail: Option<String>,
+        now: i64,
+    ) -> Pending<()> {
+        self.inner.end_run(run, state, detail, now)
+    }
+
+    fn unended_runs(&self, app: &ClientId) -> Pending<Vec<Unended>> {
+        self.inner.unended_runs(app)
+    }
+
+    fn runs(&self, app: &ClientId, id: ScheduleId, at_most: usize) -> Pending<Vec<Run>> {
+        self.inner.runs(app, id, at_most)
     }
 }
 

@@ -149,6 +149,32 @@ const MIGRATIONS: &[&str] = &[
      ALTER TABLE outbox ADD COLUMN said_at INTEGER;
      ALTER TABLE outbox ADD COLUMN via TEXT;
      ALTER TABLE outbox ADD COLUMN process_query_key TEXT;",
+    // 14. What is to be done at given times, and what was done. Keys of pushes are made of these ids, which
+    // must not come twice.
+    "CREATE TABLE schedule (
+         id INTEGER PRIMARY KEY AUTOINCREMENT,
+         client_id TEXT NOT NULL,
+         name TEXT,
+         timing TEXT NOT NULL,
+         target TEXT NOT NULL,
+         task TEXT NOT NULL,
+         missed TEXT NOT NULL,
+         enabled INTEGER NOT NULL,
+         created_at INTEGER NOT NULL,
+         next_at INTEGER
+     ) STRICT;
+     CREATE TABLE schedule_run (
+         id INTEGER PRIMARY KEY AUTOINCREMENT,
+         schedule_id INTEGER NOT NULL,
+         due_at INTEGER NOT NULL,
+         begun_at INTEGER NOT NULL,
+         ended_at INTEGER,
+         state TEXT NOT NULL,
+         detail TEXT,
+         says TEXT
+     ) STRICT;
+     CREATE INDEX schedule_run_of ON schedule_run (schedule_id, id);
+     CREATE INDEX schedule_run_open ON schedule_run (id) WHERE ended_at IS NULL;",
 ];
 
 /// Opens or makes the file.
