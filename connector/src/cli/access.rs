@@ -33,6 +33,17 @@ impl AccessArgs {
     }
 }
 
+/// Flags of commands that look into the store, whether a gateway runs or not.
+#[derive(Debug, clap::Args)]
+pub(super) struct StoreArgs {
+    /// State directory of the gateway.
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Print JSON; times are milliseconds since 1970 UTC.
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
 /// The directory that the flag names, or the usual one.
 pub(super) fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, Failure> {
     match flag {

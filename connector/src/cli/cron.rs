@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::exit_code::{ExitCode, Failure};
 use super::link::LinkArgs;
+use super::message::words;
 use super::output::{self, printable, time};
 use crate::schedule::Missed;
 
@@ -131,7 +132,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 
 async fn add(args: Add) -> Result<(), Failure> {
     let Add { when, tz, to, what, name, missed, common } = args;
-    let text = what.text.map(super::message::words).transpose()?;
+    let text = what.text.map(|given| words(given, "--text")).transpose()?;
     let (link, client_id) = common.link.robot().await?;
     let missed = serde_json::to_value(missed).unwrap_or_default();
     let fields = [

@@ -76,15 +76,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let listener = Listener::bind(state_dir.path(), None).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
     let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
-    let robot = Robot {
-        account: DEFAULT.to_owned(),
-        desk,
-        agent: kind,
-        pusher: gateway.pusher(),
-        schedules: gateway.schedules(),
-        inbox: gateway.inbox(),
-        vitals: gateway.vitals(),
-    };
+    let robot = Robot::of(DEFAULT.to_owned(), desk, kind, &gateway);
     let link = Server::start(listener, Arc::new(Linked::new(vec![robot])));
     let work = async {
         match args.say {

@@ -214,15 +214,7 @@ impl Maker for OneRobot {
             cards: args.cards.clone().into(),
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
-        linked.put(Robot {
-            account: name,
-            desk,
-            agent: kind,
-            pusher: gateway.pusher(),
-            schedules: gateway.schedules(),
-            inbox: gateway.inbox(),
-            vitals: gateway.vitals(),
-        });
+        linked.put(Robot::of(name, desk, kind, &gateway));
         Ok(gateway)
     }
 

@@ -1,12 +1,12 @@
 //! `ddingtalk inbox`: messages that wait, are worked on, or failed.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Subcommand;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::access::{reader, state_dir};
+use super::access::{StoreArgs, reader, state_dir};
 use super::exit_code::{ExitCode, Failure};
 use super::link::LinkClient;
 use super::output::{self, printable, time};
@@ -31,20 +31,10 @@ enum Verb {
     List(List),
     /// One message: its words, its steps, and what was said to it.
     Show(Show),
-    /// Work again on messages that failed, were stopped or dropped.
+    /// Work again on messages that failed, were parked, stopped or dropped.
     Retry(Retry),
     /// End messages that wait, are worked on, or failed; nothing more is said to them.
     Drop(End),
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// State directory of the gateway.
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,7 +46,7 @@ struct List {
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
     #[command(flatten)]
-    common: Common,
+    common: StoreArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -65,7 +55,7 @@ struct Show {
     #[arg(value_name = "ID")]
     id: i64,
     #[command(flatten)]
-    common: Common,
+    common: StoreArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -74,7 +64,7 @@ struct Retry {
     #[arg(value_name = "ID", required = true)]
     ids: Vec<i64>,
     #[command(flatten)]
-    common: Common,
+    common: StoreArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,7 +76,7 @@ struct End {
     #[arg(long, value_name = "TEXT", default_value = NO_NOTE)]
     note: String,
     #[command(flatten)]
-    common: Common,
+    common: StoreArgs,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
@@ -99,10 +89,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// What is looked for without `--all`.
-const OPEN: [MessageState; 3] =
-    [MessageState::Waiting, MessageState::Working, MessageState::Failed];
-const CLOSED: [MessageState; 3] =
-    [MessageState::Stopped, MessageState::Dropped, MessageState::Done];
+const OPEN: &[MessageState] =
+    &[MessageState::Waiting, MessageState::Working, MessageState::Failed, MessageState::Parked];
+const CLOSED: &[MessageState] = &[MessageState::Stopped, MessageState::Dropped, MessageState::Done];
 
 fn list(List { all, limit, common }: &List) -> Result<(), Failure> {
     let reader = reader(&state_dir(common.state_dir.clone())?)?;
@@ -218,7 +207,7 @@ impl To {
 }
 
 /// Through the gateway that runs; where none does, in the store itself, which no gateway may take meanwhile.
-async fn change(ids: &[i64], to: &To, common: Common) -> Result<(), Failure> {
+async fn change(ids: &[i64], to: &To, common: StoreArgs) -> Result<(), Failure> {
     let dir = state_dir(common.state_dir)?;
     // Whoever asks for a directory without messages is told so.
     drop(reader(&dir)?);

@@ -49,9 +49,10 @@ impl LinkArgs {
         {
             return Ok((link, client_id.to_owned()));
         }
-        let names: Vec<_> = robots.iter().filter_map(|robot| robot["account"].as_str()).collect();
+        let accounts: Vec<_> =
+            robots.iter().filter_map(|robot| robot["account"].as_str()).collect();
         let given = self.account.as_ref().map_or("missing".to_owned(), |name| format!("{name:?}"));
-        let problem = format!("--account is {given}; give one of {}", names.join(", "));
+        let problem = format!("--account is {given}; give one of {}", accounts.join(", "));
         Err(Failure::new(ExitCode::Failed, problem))
     }
 }

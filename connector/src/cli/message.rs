@@ -91,7 +91,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 
 async fn send(args: Send) -> Result<(), Failure> {
     let Send { target, message, plain, media, key, json, link } = args;
-    let words = message.map(words).transpose()?;
+    let words = message.map(|given| words(given, "--message")).transpose()?;
     let media = media.as_deref().map(file).transpose()?;
     let (link, client_id) = link.robot().await?;
     let words = words.map(|words| (if plain { "text" } else { "markdown" }, json!(words)));
@@ -133,7 +133,7 @@ async fn send(args: Send) -> Result<(), Failure> {
 }
 
 /// The words of a message: as given, or what stdin has, without the line end behind it.
-pub(super) fn words(given: String) -> Result<String, Failure> {
+pub(super) fn words(given: String, flag: &str) -> Result<String, Failure> {
     let (from, words) = if given == "-" {
         let mut stdin = std::io::stdin().lock();
         if stdin.is_terminal() {
@@ -145,7 +145,7 @@ pub(super) fn words(given: String) -> Result<String, Failure> {
         })?;
         ("stdin", text.trim_end_matches(['\n', '\r']).to_owned())
     } else {
-        ("--message", given)
+        (flag, given)
     };
     if words.trim().is_empty() {
         return Err(Failure::new(ExitCode::Usage, format!("{from} is empty; give it some words")));

@@ -1,11 +1,9 @@
 //! `ddingtalk pairing`: strangers who asked to talk to a robot. Works while the robot runs.
 
-use std::path::PathBuf;
-
 use clap::Subcommand;
 use serde_json::json;
 
-use super::access::{existing_store, state_dir};
+use super::access::{StoreArgs, existing_store, state_dir};
 use super::exit_code::{ExitCode, Failure};
 use super::output::{self, printable, shown, time};
 use crate::credential::ClientId;
@@ -21,7 +19,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Who waits, with which code, and who is paired.
-    List(Common),
+    List(StoreArgs),
     /// Let the stranger with this code in, from the next message on.
     Approve(Code),
     /// Turn the stranger with this code away; there is no other code for an hour.
@@ -31,22 +29,12 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Common {
-    /// State directory of the robot.
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, clap::Args)]
 struct Code {
     /// The code that the stranger was told.
     #[arg(value_name = "CODE")]
     code: String,
     #[command(flatten)]
-    common: Common,
+    common: StoreArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -58,7 +46,7 @@ struct Person {
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     #[command(flatten)]
-    common: Common,
+    common: StoreArgs,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
@@ -70,7 +58,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-async fn list(common: Common) -> Result<(), Failure> {
+async fn list(common: StoreArgs) -> Result<(), Failure> {
     let (requests, paired) = match existing_store(&state_dir(common.state_dir)?)? {
         Some(store) => (store.pairing_requests(now_ms()).await?, store.everybody_paired().await?),
         None => (Vec::new(), Vec::new()),
@@ -133,7 +121,7 @@ async fn revoke(Person { user, client_id, common }: Person) -> Result<(), Failur
     Ok(())
 }
 
-async fn decide(code: &str, approved: bool, common: Common) -> Result<(), Failure> {
+async fn decide(code: &str, approved: bool, common: StoreArgs) -> Result<(), Failure> {
     let code = code.trim().to_ascii_uppercase();
     let decided = match existing_store(&state_dir(common.state_dir)?)? {
         Some(store) => store.decide_pairing(code.clone(), approved, now_ms()).await?,

@@ -1,10 +1,10 @@
 //! `ddingtalk trace`: what became of a message, step by step, whether a gateway runs or not.
 
-use std::path::PathBuf;
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::access::{reader, state_dir};
+use super::access::{StoreArgs, reader, state_dir};
 use super::exit_code::{ExitCode, Failure};
 use super::output::{self, moment, printable};
 use crate::store::inbox::{InboxReader, Kept, KeptPart};
@@ -14,15 +14,12 @@ pub(super) struct Args {
     /// msgId of the message, or messageId of its frame.
     #[arg(value_name = "MSGID")]
     msg_id: String,
-    /// State directory of the gateway.
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    /// Print JSON; times are milliseconds since 1970 UTC.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    common: StoreArgs,
 }
 
-pub(super) fn run(Args { msg_id, state_dir: dir, json }: Args) -> Result<(), Failure> {
+pub(super) fn run(Args { msg_id, common }: Args) -> Result<(), Failure> {
+    let StoreArgs { state_dir: dir, json } = common;
     let reader = reader(&state_dir(dir)?)?;
     let mut traces = Vec::new();
     for kept in reader.by_name(msg_id.trim())? {
@@ -155,7 +152,8 @@ impl Trace {
             let after = format!("+{} ms", at.saturating_sub(kept.received_at));
             let mut line = format!("  {}  {after:>9}  {name}", moment(at));
             if let Some(part) = part.filter(|_| count > 1) {
-                line.push_str(&format!(" part {part} of {count}"));
+                // Writing to a text cannot fail.
+                let _ = write!(line, " part {part} of {count}");
             }
             for more in [via.map(|via| format!("by {via}")), key.map(str::to_owned)] {
                 line.push_str(&more.map(|more| format!("  {more}")).unwrap_or_default());

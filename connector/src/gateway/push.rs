@@ -94,6 +94,9 @@ pub enum Outcome {
         reason: String,
         /// A try of it may have arrived.
         may_have_arrived: bool,
+        /// Nothing of it arrived, and it may when time has passed: the network is away, a limit is reached.
+        #[serde(default)]
+        later: bool,
     },
 }
 
@@ -204,7 +207,7 @@ impl Pusher {
                 e => e.to_string(),
             };
             error!("a push cannot be sent: {reason}");
-            Outcome::Failed { reason, may_have_arrived: false }
+            Outcome::Failed { reason, may_have_arrived: false, later: false }
         })
     }
 
@@ -233,5 +236,6 @@ const NOW: i64 = 0;
 
 fn failed(e: &OpenApiError) -> Outcome {
     let may_have_arrived = e.prospect() == Prospect::Unclear;
-    Outcome::Failed { reason: e.to_string(), may_have_arrived }
+    let later = e.prospect() == Prospect::Later;
+    Outcome::Failed { reason: e.to_string(), may_have_arrived, later }
 }

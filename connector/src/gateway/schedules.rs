@@ -360,14 +360,11 @@ impl<P: Perform> Scheduler<P> {
             Err(reason) => (RunState::Failed, Some(reason)),
         };
         let (schedule, name) = (schedule.id.0, schedule.name.as_deref());
-        match state {
-            RunState::Done => info!(schedule, name, "a schedule was run"),
-            _ => error!(
-                schedule,
-                name,
-                "a scheduled run failed: {}",
-                detail.as_deref().unwrap_or("")
-            ),
+        if state == RunState::Done {
+            info!(schedule, name, "a schedule was run");
+        } else {
+            let reason = detail.as_deref().unwrap_or_default();
+            error!(schedule, name, "a scheduled run failed: {reason}");
         }
         let now = self.clock.now();
         keep_trying(|| self.store.end_run(run, state, detail.clone(), now)).await

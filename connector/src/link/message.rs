@@ -118,7 +118,7 @@ fn result(delivery: &Delivery) -> Value {
             // Told to wait for less, it would come too early.
             json!({ "status": "limited", "retryAfterMs": milliseconds.saturating_add(1) })
         }
-        Outcome::Failed { reason, may_have_arrived } => {
+        Outcome::Failed { reason, may_have_arrived, .. } => {
             json!({ "status": "failed", "reason": reason, "mayHaveArrived": may_have_arrived })
         }
     };

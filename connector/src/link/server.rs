@@ -29,6 +29,7 @@ use super::sent;
 use super::status::status;
 use super::turns::Judgement;
 use crate::agent::{AgentKind, Say, TurnId};
+use crate::gateway::Gateway;
 use crate::gateway::inbox::Inbox;
 use crate::gateway::push::{PushError, Pusher, What as Pushed};
 use crate::gateway::schedules::Schedules;
@@ -52,6 +53,21 @@ pub struct Robot {
     pub inbox: Arc<Inbox>,
     /// How it is doing.
     pub vitals: Arc<Vitals>,
+}
+
+impl Robot {
+    /// Of an account whose gateway has started.
+    pub fn of(account: String, desk: Arc<Desk>, agent: AgentKind, gateway: &Gateway) -> Self {
+        Self {
+            account,
+            desk,
+            agent,
+            pusher: gateway.pusher(),
+            schedules: gateway.schedules(),
+            inbox: gateway.inbox(),
+            vitals: gateway.vitals(),
+        }
+    }
 }
 
 /// The robots of a link: each may be started again.

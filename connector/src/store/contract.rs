@@ -1,23 +1,26 @@
 //! What every store must do, whichever engine is behind it.
 
+mod inbox;
+mod schedules;
+
 use std::sync::Arc;
 
-use super::inbox::{Change, InboxReader, MessageState, STOPPED, Step, Via};
+pub(super) use self::inbox::messages_are_followed_retried_and_ended;
+pub(super) use self::schedules::schedules_and_their_runs_are_kept;
+
 use super::pairing::{
     Asked, CODE_LENGTH, CODE_LETTERS, CODE_LIFE_MS, PairingRequest, TELL_PAUSE_MS,
 };
 use super::peers::Peer;
 use super::pushes::{KEY_LIFE_MS, KeptPush, NewPush};
-use super::schedules::{Claim, NewSchedule, RUNS, RunState, Schedule, Task};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, Tokens};
 use super::{
-    CardState, InboxId, KeptCard, NewCard, NewMessage, Recovered, Said, SaidPart, SentMessage,
-    Store, StoreError,
+    CardState, KeptCard, NewCard, NewMessage, Recovered, Said, SaidPart, SentMessage, Store,
+    StoreError,
 };
 use crate::agent::{Say, SessionSettings};
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey, RobotMessage};
-use crate::schedule::{Missed, Plan, Timing};
 
 pub(super) fn message(app: &str, n: i64) -> NewMessage {
     NewMessage {
@@ -205,169 +208,6 @@ async fn unsaid_answers_are_forgotten<S: Store>(store: &S) {
     }
     let session = store.session(&key).await.unwrap();
     assert_eq!(session.exchanges.iter().map(|e| e.turn).collect::<Vec<_>>(), said);
-}
-
-/// Steps are noted without a write of their own; a message that failed comes again, and one that was ended
-/// does not.
-pub(super) async fn messages_are_followed_retried_and_ended<S: Store, R: InboxReader>(
-    open: impl Fn() -> Result<S, StoreError>,
-    read: impl Fn() -> Result<R, StoreError>,
-) {
-    let (app, other) = (ClientId::new("app"), ClientId::new("other"));
-    let store = open().unwrap();
-    let mut ids = Vec::new();
-    for n in 1..=4 {
-        let received_at = crate::unix_time::now_ms();
-        let message = NewMessage { received_at, ..message("app", n) };
-        ids.push(store.take_in(message).await.unwrap());
-    }
-    store.note(Step::Acked { message: ids[0], at: 2 });
-    store.note(Step::Begun { message: ids[0], at: 3 });
-    // 1 is answered, 2 failed with its second part unsent, 3 failed with nothing left, 4 is worked on.
-    let parts = store.said(ids[0], all(vec![text("one")])).await.unwrap();
-    let key = Some(ProcessQueryKey::new("Key"));
-    store.note(Step::Sent { part: parts[0], via: Via::BatchSend, key });
-    store.sent(parts[0], None).await.unwrap();
-    let parts = store.said(ids[1], all(vec![text("a"), text("b")])).await.unwrap();
-    store.sent(parts[0], Some(parts[1])).await.unwrap();
-    store.failed(ids[1], "no way".to_owned()).await.unwrap();
-    let parts = store.said(ids[2], all(vec![text("c")])).await.unwrap();
-    store.sent(parts[0], None).await.unwrap();
-    store.failed(ids[2], STOPPED.to_owned()).await.unwrap();
-    store.note(Step::Begun { message: ids[3], at: 4 });
-    drop(store);
-
-    let reader = read().unwrap();
-    let states = [MessageState::Working, MessageState::Failed, MessageState::Stopped];
-    let listed: Vec<_> =
-        reader.list(&states, 9).unwrap().into_iter().map(|kept| (kept.id, kept.state)).collect();
-    let [working, failed, stopped] = states;
-    assert_eq!(listed, [(ids[1], failed), (ids[2], stopped), (ids[3], working)]);
-    assert_eq!(reader.list(&states, 1).unwrap()[0].id, ids[3], "the newest");
-    assert!(reader.list(&[], 9).unwrap().is_empty());
-    let done = reader.by_name("msg1").unwrap().remove(0);
-    assert_eq!(done, reader.by_name("frame1").unwrap().remove(0));
-    assert_eq!((done.state, done.acked_at, done.begun_at), (MessageState::Done, Some(2), Some(3)));
-    assert!(done.stored_at.is_some() && done.ended_at.is_some() && done.finished_at.is_some());
-    let part = reader.parts(done.id).unwrap().remove(0);
-    assert_eq!((part.via.as_deref(), part.say), (Some("batchSend"), Some(text("one"))));
-    assert_eq!(part.process_query_key.as_deref(), Some("Key"));
-    assert!(part.said_at <= part.sent_at && part.said_at.is_some());
-    assert_eq!(reader.by_id(ids[1]).unwrap().unwrap().reason.as_deref(), Some("no way"));
-    assert_eq!(reader.by_id(InboxId::of(99)).unwrap(), None);
-
-    let store = open().unwrap();
-    assert_eq!(store.retry(Some(&other), ids[1]).await.unwrap(), Change::Unknown);
-    assert_eq!(store.retry(None, ids[0]).await.unwrap(), Change::Unfit(MessageState::Done));
-    let Change::Made(left) = store.retry(Some(&app), ids[1]).await.unwrap() else {
-        panic!("it had failed");
-    };
-    assert_eq!((left.ended, left.parts.len(), left.said), (true, 1, 2), "the rest is sent");
-    let Change::Made(left) = store.retry(None, ids[2]).await.unwrap() else {
-        panic!("it was stopped");
-    };
-    assert_eq!((left.ended, left.parts.len(), left.said), (false, 0, 0), "from the beginning");
-    let unfit = Change::Unfit(MessageState::Waiting);
-    assert_eq!(store.retry(None, ids[2]).await.unwrap(), unfit);
-
-    let end = |id| store.end(None, id, "enough".to_owned());
-    assert_eq!(store.end(Some(&other), ids[1], String::new()).await.unwrap(), Change::Unknown);
-    assert_eq!(end(ids[1]).await.unwrap(), Change::Made(()));
-    assert_eq!(end(ids[1]).await.unwrap(), Change::Unfit(MessageState::Dropped));
-    assert_eq!(end(ids[0]).await.unwrap(), Change::Unfit(MessageState::Done));
-    // What was under way changes nothing any more.
-    store.failed(ids[1], "late".to_owned()).await.unwrap();
-    store.said(ids[1], all(Vec::new())).await.unwrap();
-    assert_eq!(end(ids[3]).await.unwrap(), Change::Made(()));
-    let left = store.recover(&app, 0, 9).await.unwrap().unfinished;
-    assert_eq!(left.iter().map(|left| left.id).collect::<Vec<_>>(), [ids[2]]);
-    let dropped = reader.by_id(ids[1]).unwrap().unwrap();
-    assert_eq!((dropped.state, dropped.reason.as_deref()), (MessageState::Dropped, Some("enough")));
-}
-
-/// A run is taken once, with the next time; what an earlier process began is found again.
-pub(super) async fn schedules_and_their_runs_are_kept<S: Store>(
-    open: impl Fn() -> Result<S, StoreError>,
-) {
-    let (app, other) = (ClientId::new("app"), ClientId::new("other"));
-    let store = open().unwrap();
-    let new = NewSchedule {
-        client_id: app.clone(),
-        name: Some("早报".to_owned()),
-        timing: Timing::Every { ms: 1_000, from: 0 },
-        to: "user:u".to_owned(),
-        task: Task::Agent("news".to_owned()),
-        missed: Missed::All,
-        created_at: 1,
-        next_at: Some(1_000),
-    };
-    let id = store.add_schedule(new.clone()).await.unwrap();
-    let second = store.add_schedule(NewSchedule { name: None, ..new.clone() }).await.unwrap();
-    drop(store);
-    let store = open().unwrap();
-    let all = store.schedules(&app).await.unwrap();
-    assert_eq!(all.iter().map(|one| one.id).collect::<Vec<_>>(), [id, second]);
-    let NewSchedule { client_id: _, name, timing, to, task, missed, created_at, next_at } =
-        new.clone();
-    let kept = Schedule { id, name, timing, to, task, missed, enabled: true, created_at, next_at };
-    assert_eq!(all[0], kept);
-    assert!(store.schedules(&other).await.unwrap().is_empty());
-
-    let claim = |due, busy| Claim {
-        schedule: id,
-        due,
-        plan: Plan { runs: vec![2_000, 3_000], missed: Some(1_000), next: Some(4_000) },
-        busy,
-        now: 3_500,
-    };
-    assert_eq!(store.claim_runs(claim(999, false)).await.unwrap(), None, "not due then");
-    let runs = store.claim_runs(claim(1_000, false)).await.unwrap().unwrap();
-    assert_eq!(runs.len(), 2);
-    assert_eq!(store.claim_runs(claim(1_000, false)).await.unwrap(), None, "taken");
-    assert!(store.claim_runs(claim(4_000, true)).await.unwrap().unwrap().is_empty());
-    let says = vec![text("a"), text("b")];
-    store.run_says(runs[1], says.clone()).await.unwrap();
-    store.end_run(runs[0], RunState::Failed, Some("no".to_owned()), 9).await.unwrap();
-    assert_eq!(store.begin_run(&other, id, 5).await.unwrap(), None);
-    drop(store);
-    let store = open().unwrap();
-    let left = store.unended_runs(&app).await.unwrap();
-    assert_eq!(left.len(), 1);
-    assert_eq!((left[0].run, left[0].begun_at, &left[0].says), (runs[1], 3_500, &Some(says)));
-    assert_eq!(left[0].schedule.id, id);
-    assert!(store.unended_runs(&other).await.unwrap().is_empty());
-    let states = async |store: &S| {
-        let runs = store.runs(&app, id, 99).await.unwrap();
-        runs.into_iter().map(|run| (run.due_at, run.state)).collect::<Vec<_>>()
-    };
-    let missed = |due| (due, RunState::Missed);
-    let busy = |due| (due, RunState::Busy);
-    let (running, failed) = ((3_000, RunState::Running), (2_000, RunState::Failed));
-    let expected = [busy(3_000), busy(2_000), missed(1_000), running, failed, missed(1_000)];
-    assert_eq!(states(&store).await, expected);
-    let newest = store.runs(&app, id, 1).await.unwrap();
-    assert_eq!((newest.len(), newest[0].ended_at), (1, Some(3_500)));
-    assert!(store.runs(&other, id, 9).await.unwrap().is_empty());
-
-    assert!(store.switch_schedule(&app, id, false, Some(7_000)).await.unwrap());
-    assert_eq!(store.claim_runs(claim(7_000, false)).await.unwrap(), None, "switched off");
-    assert!(!store.switch_schedule(&other, id, true, None).await.unwrap());
-    // The oldest go, but not the one that is not over.
-    for now in 0..RUNS {
-        let run = store.begin_run(&app, second, now).await.unwrap().unwrap();
-        if now > 0 {
-            store.end_run(run, RunState::Done, None, now).await.unwrap();
-        }
-    }
-    store.begin_run(&app, second, RUNS).await.unwrap();
-    store.begin_run(&app, second, RUNS + 1).await.unwrap();
-    let runs = store.runs(&app, second, 999).await.unwrap();
-    let due: Vec<_> = runs.iter().rev().map(|run| run.due_at).take(2).collect();
-    assert_eq!((runs.len(), due), (101, vec![0, 2]));
-    assert!(!store.remove_schedule(&other, second).await.unwrap());
-    assert!(store.remove_schedule(&app, second).await.unwrap());
-    assert!(!store.remove_schedule(&app, second).await.unwrap());
-    assert!(store.add_schedule(new).await.unwrap() > second, "no id comes twice");
 }
 
 /// Cards of one app: closed, by the arrival of their last words too, abandoned, and open.

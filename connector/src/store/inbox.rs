@@ -9,6 +9,9 @@ use crate::protocol::ProcessQueryKey;
 /// The reason that is kept of a message whose turn `/stop` ended.
 pub const STOPPED: &str = "stopped by /stop";
 
+/// How the reason of a message begins that is not tried any more, since it seems to do harm.
+pub const PARKED: &str = "parked: ";
+
 /// The part of a store that changes single messages.
 pub trait InboxStore {
     /// Notes a step of a message. It waits for no sync of its own: it goes to disk with what is written next,
@@ -124,7 +127,8 @@ pub enum ChangeError {
 }
 
 /// What can be retried.
-pub const RETRIED: &str = "only one that failed, was stopped or dropped can be worked on again";
+pub const RETRIED: &str =
+    "only one that failed, was parked, stopped or dropped can be worked on again";
 /// What can be ended.
 pub const ENDED: &str = "only one that waits, is worked on, or has failed can be dropped";
 
@@ -148,6 +152,8 @@ pub enum MessageState {
     Working,
     /// Its answer did not arrive.
     Failed,
+    /// It seems to do harm, and is not tried any more.
+    Parked,
     /// The one who wrote it stopped it.
     Stopped,
     /// An operator ended it.
@@ -163,6 +169,7 @@ impl MessageState {
             Self::Waiting => "waiting",
             Self::Working => "working",
             Self::Failed => "failed",
+            Self::Parked => "parked",
             Self::Stopped => "stopped",
             Self::Dropped => "dropped",
             Self::Done => "done",

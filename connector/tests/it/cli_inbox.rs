@@ -122,7 +122,7 @@ async fn an_answer_that_failed_is_listed_shown_and_sent_after_a_retry() {
     exit code: 1
     --- stdout
     --- stderr
-    error: message 1 is done; only one that failed, was stopped or dropped can be worked on again; there is no message 7; see `ddingtalk inbox list --all`
+    error: message 1 is done; only one that failed, was parked, stopped or dropped can be worked on again; there is no message 7; see `ddingtalk inbox list --all`
     ");
     insta::assert_snapshot!(world.ask(&["inbox", "show", "7"]).await, @r"
     exit code: 1
@@ -192,7 +192,7 @@ async fn without_a_gateway_messages_are_changed_for_the_next_one() {
     exit code: 1
     --- stdout
     --- stderr
-    error: message 2 is working; only one that failed, was stopped or dropped can be worked on again
+    error: message 2 is working; only one that failed, was parked, stopped or dropped can be worked on again
     ");
     insta::assert_snapshot!(world.ask(&["inbox", "retry", "1", "--json"]).await, @r#"
     exit code: 0

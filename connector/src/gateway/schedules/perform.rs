@@ -2,8 +2,10 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
+use tracing::warn;
 
 use super::super::listen::answer;
 use super::super::push::{Delivery, Outcome, Push, Pusher, Target, What};
@@ -21,6 +23,15 @@ pub(in crate::gateway) struct Robot {
 
 /// Turns of messages have the numbers of their rows, which are below this one.
 const FIRST_TURN: i64 = 1 << 52;
+/// Pauses before what certainly did not arrive is pushed again: a reminder should outlive a network that is
+/// away for a while.
+const PAUSES: [Duration; 5] = [
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(180),
+    Duration::from_secs(600),
+    Duration::from_secs(1_800),
+];
 /// Things that an agent may say in one run.
 const SAYS: usize = 20;
 
@@ -69,13 +80,38 @@ impl Perform for Robot {
     }
 
     async fn push(&self, to: Target, say: Say, key: String) -> Result<(), String> {
-        let push = Push { to: vec![to], what: What::Say(say), key: Some(key) };
-        let deliveries = self.pusher.push(push).await.map_err(|e| e.to_string())?;
-        match deliveries.into_iter().next() {
-            Some(Delivery { outcome: Outcome::Delivered { .. }, .. }) => Ok(()),
-            Some(Delivery { outcome, to, .. }) => Err(format!("{to}: {}", why(&outcome))),
-            None => Err("nobody got it".to_owned()),
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            // What certainly did not arrive is another push the next time.
+            let key = format!("{key} try {}", PAUSES.len() - pauses.len() + 1);
+            let (to, what) = (vec![to.clone()], What::Say(say.clone()));
+            let pushed = self.pusher.push(Push { to, what, key: Some(key) }).await;
+            let deliveries = pushed.map_err(|e| e.to_string())?;
+            let Some(delivery) = deliveries.into_iter().next() else {
+                return Err("nobody got it".to_owned());
+            };
+            if delivery.is_delivered() {
+                return Ok(());
+            }
+            let reason = format!("{}: {}", delivery.to, why(&delivery.outcome));
+            let Some(wait) = again(&delivery).and_then(|least| Some(pauses.next()?.max(least)))
+            else {
+                return Err(reason);
+            };
+            warn!(wait_s = wait.as_secs(), "a scheduled message waits: {reason}");
+            tokio::time::sleep(wait).await;
         }
+    }
+}
+
+/// Whether a push can be made again, and how long it has to wait at least. What arrived in part would come
+/// twice.
+fn again(delivery: &Delivery) -> Option<Duration> {
+    match delivery.outcome {
+        _ if !delivery.process_query_keys.is_empty() => None,
+        Outcome::Limited { retry_after } => Some(retry_after),
+        Outcome::FlowControlled | Outcome::Failed { later: true, .. } => Some(Duration::ZERO),
+        Outcome::Delivered { .. } | Outcome::Invalid | Outcome::Failed { .. } => None,
     }
 }
 
@@ -102,7 +138,37 @@ fn why(outcome: &Outcome) -> String {
         }
         Outcome::FlowControlled => "DingTalk's limit for the recipient is reached".to_owned(),
         Outcome::Limited { .. } => "20 messages a minute are what one recipient gets".to_owned(),
-        Outcome::Failed { reason, may_have_arrived: false } => reason.clone(),
+        Outcome::Failed { reason, may_have_arrived: false, .. } => reason.clone(),
         Outcome::Failed { reason, .. } => format!("{reason} (it may have arrived all the same)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_certainly_did_not_arrive_is_pushed_again() {
+        let failed = |later, may_have_arrived| Outcome::Failed {
+            reason: "so".to_owned(),
+            may_have_arrived,
+            later,
+        };
+        let minute = Duration::from_secs(60);
+        for (outcome, arrived, expected) in [
+            (Outcome::Limited { retry_after: minute }, 0, Some(minute)),
+            (Outcome::FlowControlled, 0, Some(Duration::ZERO)),
+            (failed(true, false), 0, Some(Duration::ZERO)),
+            // The first of several parts is there.
+            (failed(true, false), 1, None),
+            (failed(false, true), 0, None),
+            (failed(false, false), 0, None),
+            (Outcome::Invalid, 0, None),
+        ] {
+            let to = "user0001".parse().unwrap();
+            let process_query_keys = vec!["key".to_owned(); arrived];
+            let delivery = Delivery { to, outcome, process_query_keys, parts: 2 };
+            assert_eq!(again(&delivery), expected, "{delivery:?}");
+        }
     }
 }

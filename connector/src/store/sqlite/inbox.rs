@@ -9,7 +9,7 @@ use super::{SqliteStore, queries, schema};
 use crate::credential::ClientId;
 use crate::protocol::ProcessQueryKey;
 use crate::store::inbox::{
-    Change, InboxReader, InboxStore, Kept, KeptPart, MessageState, STOPPED, Step,
+    Change, InboxReader, InboxStore, Kept, KeptPart, MessageState, PARKED, STOPPED, Step,
 };
 use crate::store::{InboxId, Pending, StoreError, Unfinished};
 
@@ -22,9 +22,12 @@ impl InboxStore for SqliteStore {
         let client_id = client_id.cloned();
         self.work(move |db| match find(db, client_id.as_ref(), id)? {
             None => Ok(Change::Unknown),
-            Some(MessageState::Failed | MessageState::Stopped | MessageState::Dropped) => {
-                retry(db, id)
-            }
+            Some(
+                MessageState::Failed
+                | MessageState::Parked
+                | MessageState::Stopped
+                | MessageState::Dropped,
+            ) => retry(db, id),
             Some(state) => Ok(Change::Unfit(state)),
         })
     }
@@ -38,7 +41,12 @@ impl InboxStore for SqliteStore {
         let client_id = client_id.cloned();
         self.work(move |db| match find(db, client_id.as_ref(), id)? {
             None => Ok(Change::Unknown),
-            Some(MessageState::Waiting | MessageState::Working | MessageState::Failed) => {
+            Some(
+                MessageState::Waiting
+                | MessageState::Working
+                | MessageState::Failed
+                | MessageState::Parked,
+            ) => {
                 queries::failed(db, id, &reason)?;
                 db.prepare_cached("UPDATE inbox SET dropped = 1 WHERE id = :id")?
                     .execute(named_params! { ":id": id.0 })?;
@@ -115,6 +123,7 @@ fn state(row: &Row<'_>) -> rusqlite::Result<MessageState> {
         (None, _) => MessageState::Waiting,
         (Some(_), _) if dropped => MessageState::Dropped,
         (Some(_), Some(reason)) if reason == STOPPED => MessageState::Stopped,
+        (Some(_), Some(reason)) if reason.starts_with(PARKED) => MessageState::Parked,
         (Some(_), Some(_)) => MessageState::Failed,
         (Some(_), None) => MessageState::Done,
     })
@@ -173,19 +182,25 @@ impl InboxReader for SqliteReader {
         let is_wanted = |state: MessageState| match state {
             MessageState::Waiting => "finished_at IS NULL AND begun_at IS NULL",
             MessageState::Working => "finished_at IS NULL AND begun_at IS NOT NULL",
-            MessageState::Failed => "failure IS NOT NULL AND NOT dropped AND failure <> :stopped",
+            MessageState::Failed => {
+                "failure <> :stopped AND NOT dropped AND instr(failure, :parked) <> 1"
+            }
+            MessageState::Parked => "instr(failure, :parked) = 1 AND NOT dropped",
             MessageState::Stopped => "failure = :stopped AND NOT dropped",
             MessageState::Dropped => "dropped",
             MessageState::Done => "finished_at IS NOT NULL AND failure IS NULL",
         };
         let wanted: Vec<_> = states.iter().map(|state| is_wanted(*state)).collect();
-        let clauses = format!("WHERE ({}) AND :stopped <> '' ORDER BY id DESC LIMIT :at_most", {
-            // Of no state there is nothing.
-            if wanted.is_empty() { "0".to_owned() } else { format!("({})", wanted.join(") OR (")) }
-        });
+        // Of no state there is nothing; and each parameter has to stand somewhere.
+        let wanted =
+            if wanted.is_empty() { "0".to_owned() } else { format!("({})", wanted.join(") OR (")) };
+        let clauses =
+            format!("WHERE ({wanted}) AND :stopped <> :parked ORDER BY id DESC LIMIT :at_most");
         let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-        let mut rows =
-            self.rows(&clauses, named_params! { ":at_most": at_most, ":stopped": STOPPED })?;
+        let mut rows = self.rows(
+            &clauses,
+            named_params! { ":at_most": at_most, ":stopped": STOPPED, ":parked": PARKED },
+        )?;
         rows.reverse();
         Ok(rows)
     }
