@@ -169,7 +169,7 @@ impl Gateway {
         pairing.keep_fresh(pairs.then(|| Arc::clone(&pusher)));
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
-        let worker = schedules::Robot { agent: Arc::clone(&agent), pusher: Arc::clone(&pusher) };
+        let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
         let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker));
         let scheduling = Arc::clone(&schedules).keep(until.clone());
         let scheduling = tokio::spawn(scheduling.in_current_span());

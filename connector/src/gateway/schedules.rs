@@ -164,7 +164,7 @@ impl Schedules {
         Self(Arc::new(Scheduler::new(client_id, store, Arc::new(WallClock), robot)))
     }
 
-    /// Runs what is due until the `deadline` is set, and what goes on then until it has passed.
+    /// Runs what is due until the `deadline` is set; what is being sent then has until it has passed.
     pub(super) async fn keep(self: Arc<Self>, mut deadline: watch::Receiver<Option<Instant>>) {
         let scheduler = &self.0;
         let mut runs = JoinSet::new();
@@ -193,9 +193,9 @@ impl Schedules {
             }
         }
         let until = *deadline.borrow();
-        let all = async { while runs.join_next().await.is_some() {} };
         // What is not over then is gone on with by the next start.
-        let _ = tokio::time::timeout_at(until.unwrap_or_else(Instant::now).into(), all).await;
+        let settled = scheduler.performer.settle();
+        let _ = tokio::time::timeout_at(until.unwrap_or_else(Instant::now).into(), settled).await;
     }
 
     /// Makes one.

@@ -85,7 +85,8 @@ impl Zone {
     pub fn named(name: Option<&str>) -> Result<Self, TimingError> {
         let Some(name) = name else {
             let zone = TimeZone::system();
-            let name = zone.iana_name().map(str::to_owned);
+            // A small image says nothing of a zone.
+            let name = zone.iana_name().filter(|_| !zone.is_unknown()).map(str::to_owned);
             return Ok(match name {
                 Some(name) => Self { zone, name },
                 None => Self { zone: TimeZone::UTC, name: "UTC".to_owned() },

@@ -1,9 +1,12 @@
 //! `ddingtalk cron` beside a gateway that runs: what is scheduled is sent, once.
 
+use std::time::Duration;
+
+use mock_dingtalk::{Action, Fault, When};
 use serde_json::{Value, json};
 
 use crate::link_client::Link;
-use crate::support::{Running, World, steady};
+use crate::support::{Running, World, eventually, steady};
 
 async fn start(agent: &str) -> (World, Running) {
     let world = World::new().await;
@@ -77,6 +80,28 @@ async fn what_a_killed_gateway_was_to_send_the_next_one_sends_once() {
         (&kept["when"], &kept["name"]),
         (&json!("cron 0 9 * * 1-5 Asia/Shanghai"), &json!("daily"))
     );
+}
+
+#[tokio::test]
+async fn what_is_being_sent_when_the_gateway_stops_is_sent_once() {
+    let (world, mut running) = start("none").await;
+    // On the mock's clock, which stands still until the gateway has been told to stop.
+    world.mock.clock().pause();
+    let slow = Action::Delay(Duration::from_secs(60));
+    let send = When::Path("/v1.0/robot/oToMessages/batchSend".to_owned());
+    world.app.fault(Fault::once(send, slow)).unwrap();
+    let add = ["cron", "add", "--at", "1s", "--to", "user0001", "--text", "slowly"];
+    assert!(world.ask(&add).await.starts_with("exit code: 0\n"));
+    let hit = || world.app.faults().unwrap().iter().any(|row| row.hits == 1).then_some(());
+    eventually(|| "the slow call".to_owned(), hit).await;
+    running.terminate();
+    running.wait_log("the stream stops", 1).await;
+    world.mock.clock().advance(Duration::from_secs(61));
+    assert_eq!(running.ended().await.code(), Some(0));
+    let _running = again(&world, "none").await;
+    world.ask_until(&["cron", "history", "1"], "done").await;
+    let texts: Vec<_> = world.app.sent().unwrap().into_iter().map(|row| row.text).collect();
+    assert_eq!(texts, ["slowly"]);
 }
 
 #[tokio::test]

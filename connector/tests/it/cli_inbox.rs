@@ -159,8 +159,8 @@ async fn what_waits_and_what_is_worked_on_is_dropped() {
     world.app.clear_faults().unwrap();
     world.app.say("user0001", "the next").await.unwrap();
     world.app.wait_sent(1).await.unwrap();
-    let sent: Vec<_> = world.app.sent().unwrap().into_iter().map(|row| row.text).collect();
-    assert_eq!(sent, ["the next"]);
+    let texts: Vec<_> = world.app.sent().unwrap().into_iter().map(|row| row.text).collect();
+    assert_eq!(texts, ["the next"]);
     let list = world.ask_until(&["inbox", "list", "--all"], "3 done").await;
     insta::assert_snapshot!(steady(&list, &[]), @r"
     exit code: 0

@@ -29,8 +29,8 @@ fn keys(transcript: &str) -> Vec<String> {
 #[tokio::test]
 async fn a_message_is_sent_read_and_taken_back() {
     let (world, _running) = start(&[]).await;
-    let send = ["message", "send", "--target", "user0001", "--message", "**hello**"];
-    let sent = world.ask(&send).await;
+    let sent =
+        world.ask(&["message", "send", "--target", "user0001", "--message", "**hello**"]).await;
     let first = world.app.wait_sent(1).await.unwrap().remove(0);
     assert_eq!((first.to.as_str(), first.text.as_str()), ("user0001", "**hello**"));
     let key = sent.split_whitespace().find(|word| sent.contains("delivered") && word.len() > 20);

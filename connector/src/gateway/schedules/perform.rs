@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::sync::watch;
 use tracing::warn;
 
 use super::super::listen::answer;
@@ -17,8 +18,52 @@ use crate::store::schedules::{RunId, Schedule};
 /// Does runs.
 #[derive(Debug)]
 pub(in crate::gateway) struct Robot {
-    pub(in crate::gateway) agent: Arc<dyn Agent>,
-    pub(in crate::gateway) pusher: Arc<Pusher>,
+    agent: Arc<dyn Agent>,
+    pusher: Arc<Pusher>,
+    pushes: watch::Sender<Pushes>,
+}
+
+/// What is being pushed.
+#[derive(Debug, Default)]
+struct Pushes {
+    under_way: usize,
+    /// None is begun any more.
+    closed: bool,
+}
+
+/// A push that is under way.
+struct UnderWay<'a>(&'a watch::Sender<Pushes>);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|pushes| pushes.under_way -= 1);
+    }
+}
+
+impl Robot {
+    pub(in crate::gateway) fn new(agent: Arc<dyn Agent>, pusher: Arc<Pusher>) -> Self {
+        Self { agent, pusher, pushes: watch::Sender::default() }
+    }
+
+    /// Begins no more pushes, and waits for those that are under way: one that is cut off may have arrived.
+    /// Whatever else goes on can be done again.
+    pub(super) async fn settle(&self) {
+        self.pushes.send_modify(|pushes| pushes.closed = true);
+        // Its sender is here.
+        let _ = self.pushes.subscribe().wait_for(|pushes| pushes.under_way == 0).await;
+    }
+
+    async fn begin(&self) -> UnderWay<'_> {
+        let begun = self.pushes.send_if_modified(|pushes| {
+            pushes.under_way += usize::from(!pushes.closed);
+            !pushes.closed
+        });
+        if !begun {
+            // Until everything ends.
+            std::future::pending::<()>().await;
+        }
+        UnderWay(&self.pushes)
+    }
 }
 
 /// Turns of messages have the numbers of their rows, which are below this one.
@@ -85,7 +130,9 @@ impl Perform for Robot {
             // What certainly did not arrive is another push the next time.
             let key = format!("{key} try {}", PAUSES.len() - pauses.len() + 1);
             let (to, what) = (vec![to.clone()], What::Say(say.clone()));
+            let under_way = self.begin().await;
             let pushed = self.pusher.push(Push { to, what, key: Some(key) }).await;
+            drop(under_way);
             let deliveries = pushed.map_err(|e| e.to_string())?;
             let Some(delivery) = deliveries.into_iter().next() else {
                 return Err("nobody got it".to_owned());
