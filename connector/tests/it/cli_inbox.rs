@@ -76,7 +76,7 @@ async fn an_answer_that_failed_is_listed_shown_and_sent_after_a_retry() {
     ");
     let said = world.app.say("user0001", "please\nanswer").await.unwrap();
     let words = [(said.msg_id.as_str(), "MSGID"), (world.app.client_id(), "APP")];
-    let list = world.ask_until(&["inbox", "list"], "failed").await;
+    let list = world.ask_until(&["inbox", "list"], "1 failed").await;
     insta::assert_snapshot!(steady(&list, &words), @r"
     exit code: 0
     --- stdout
@@ -140,7 +140,7 @@ async fn what_waits_and_what_is_worked_on_is_dropped() {
     world.app.fault(Fault::always(send, Action::Hang)).unwrap();
     world.app.say("user0001", "worked on").await.unwrap();
     world.app.say("user0001", "waits").await.unwrap();
-    let list = world.ask_until(&["inbox", "list"], "working").await;
+    let list = world.ask_until(&["inbox", "list"], "1 working").await;
     insta::assert_snapshot!(steady(&list, &[]), @r"
     exit code: 0
     --- stdout
