@@ -7,11 +7,15 @@ mod cards;
 mod channels;
 mod completion;
 mod config;
+mod cron;
 #[cfg(feature = "dev")]
 mod dev;
 pub mod exit_code;
 mod gateway;
+mod inbox;
+mod link;
 mod logs;
+mod message;
 mod onboard;
 mod output;
 mod pairing;
@@ -22,6 +26,7 @@ mod setup;
 mod signals;
 mod terminal;
 mod times;
+mod trace;
 
 use clap::{Parser, Subcommand};
 
@@ -48,6 +53,14 @@ enum Command {
     Gateway(Box<gateway::Args>),
     /// What the gateway has logged.
     Logs(logs::Args),
+    /// Send a message that answers nothing, take one back, see who has read it.
+    Message(message::Args),
+    /// What is sent at given times: add, list, remove, run, history, enable, disable.
+    Cron(cron::Args),
+    /// Messages that wait, are worked on, or failed: list, show, retry, drop.
+    Inbox(inbox::Args),
+    /// What became of a message, step by step.
+    Trace(trace::Args),
     /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
     Pairing(pairing::Args),
     /// Who may talk to a robot.
@@ -94,6 +107,10 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Channels(args) => channels::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
             Command::Logs(args) => logs::run(args, None).await,
+            Command::Message(args) => message::run(args).await,
+            Command::Cron(args) => cron::run(args).await,
+            Command::Inbox(args) => inbox::run(args).await,
+            Command::Trace(args) => trace::run(args),
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,
             Command::Config(args) => config::run(args),

@@ -77,10 +77,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let listener = Listener::bind(state_dir.path(), None).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
     let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
-    let (pusher, vitals) = (gateway.pusher(), gateway.vitals());
     let dir = state_dir.path().to_owned();
     let linked = Linked::new(About::new(dir.clone(), dir.join(FILE)), None);
-    linked.put(Robot { account: DEFAULT.to_owned(), desk, agent: kind, pusher, vitals });
+    linked.put(Robot::of(DEFAULT.to_owned(), desk, kind, &gateway));
     let link = Server::start(listener, Arc::new(linked));
     let work = async {
         match args.say {

@@ -10,13 +10,15 @@ use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
 
-/// Documented in `--help` and the README. 2 is the argument parser's own.
+/// Documented in `--help` and the README. 2 is the argument parser's, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
     /// 0.
     Done,
     /// 1: something else failed.
     Failed,
+    /// 2: the command was given what it cannot take.
+    Usage,
     /// 10: a setting is missing or does not hold.
     Configuration,
     /// 11: the state directory cannot be used.
@@ -38,6 +40,7 @@ impl From<ExitCode> for std::process::ExitCode {
         Self::from(match code {
             ExitCode::Done => 0,
             ExitCode::Failed => 1,
+            ExitCode::Usage => 2,
             ExitCode::Configuration => 10,
             ExitCode::StateDirectory => 11,
             ExitCode::Address => 12,
@@ -111,8 +114,9 @@ impl From<ListenerError> for Failure {
 impl From<LinkError> for Failure {
     fn from(e: LinkError) -> Self {
         let exit_code = match e {
-            LinkError::NotThere(_) => ExitCode::NoGateway,
-            _ => ExitCode::NotConnected,
+            LinkError::NotRunning(_) => ExitCode::NoGateway,
+            LinkError::Address { .. } => ExitCode::StateDirectory,
+            LinkError::NoAnswer { .. } => ExitCode::NotConnected,
         };
         Self::new(exit_code, e.to_string())
     }

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 
 use super::access::state_dir;
-use super::exit_code::{ExitCode, Failure};
+use super::exit_code::Failure;
+use crate::link::client::LinkError;
 use crate::state_dir::Holder;
 
 #[derive(Debug, clap::Args)]
@@ -71,10 +72,5 @@ impl Which {
 }
 
 fn not_running(dir: &Path) -> Failure {
-    let message = format!(
-        "no gateway runs with the state directory {}; start one with `ddingtalk gateway`, or name its \
-         directory with --state-dir",
-        dir.display()
-    );
-    Failure::new(ExitCode::NoGateway, message)
+    LinkError::NotRunning(dir.to_owned()).into()
 }

@@ -8,7 +8,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::desk::Desk;
 use crate::agent::AgentKind;
 use crate::credential::ClientId;
+use crate::gateway::Gateway;
+use crate::gateway::inbox::Inbox;
 use crate::gateway::push::Pusher;
+use crate::gateway::schedules::Schedules;
 use crate::gateway::vitals::Vitals;
 use crate::unix_time::now_ms;
 
@@ -23,8 +26,27 @@ pub struct Robot {
     pub agent: AgentKind,
     /// Sends its pushes.
     pub pusher: Arc<Pusher>,
+    /// What it sends at given times.
+    pub schedules: Arc<Schedules>,
+    /// Changes what becomes of its messages.
+    pub inbox: Arc<Inbox>,
     /// How it is doing.
     pub vitals: Arc<Vitals>,
+}
+
+impl Robot {
+    /// Of an account whose gateway has started.
+    pub fn of(account: String, desk: Arc<Desk>, agent: AgentKind, gateway: &Gateway) -> Self {
+        Self {
+            account,
+            desk,
+            agent,
+            pusher: gateway.pusher(),
+            schedules: gateway.schedules(),
+            inbox: gateway.inbox(),
+            vitals: gateway.vitals(),
+        }
+    }
 }
 
 /// A robot that ought to be there and cannot start.

@@ -10,7 +10,7 @@ use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,10 +20,13 @@ use super::body;
 use super::desk::Attached;
 use super::event::{Posted, What};
 use super::fields::BadField;
+use super::inbox;
 use super::linked::{Linked, Robot};
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
+use super::schedules;
+use super::sent;
 use super::status::status;
 use super::turns::Judgement;
 use crate::agent::{AgentKind, Say, TurnId};
@@ -45,6 +48,16 @@ impl Server {
             .route("/v1/agent/turns", get(turns))
             .route("/v1/agent/turns/{id}/events", post(events))
             .route("/v1/messages", post(messages))
+            .route("/v1/messages/{key}/recall", post(sent::recall))
+            .route("/v1/messages/{key}/read", get(sent::read))
+            .route("/v1/schedules", get(schedules::list).post(schedules::add))
+            .route("/v1/schedules/{id}", delete(schedules::remove))
+            .route("/v1/schedules/{id}/run", post(schedules::run))
+            .route("/v1/schedules/{id}/enable", post(schedules::enable))
+            .route("/v1/schedules/{id}/disable", post(schedules::disable))
+            .route("/v1/schedules/{id}/runs", get(schedules::runs))
+            .route("/v1/inbox/{id}/retry", post(inbox::retry))
+            .route("/v1/inbox/{id}/drop", post(inbox::end))
             .route("/v1/status", get(status))
             .route("/v1/restart", post(restart))
             .route("/v1/metrics", get(metrics))
@@ -86,6 +99,10 @@ impl Drop for Server {
 }
 
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
+                     POST /v1/messages/{key}/recall, GET /v1/messages/{key}/read, \
+                     GET and POST /v1/schedules, DELETE /v1/schedules/{id}, \
+                     POST /v1/schedules/{id}/run, /enable and /disable, GET /v1/schedules/{id}/runs, \
+                     POST /v1/inbox/{id}/retry, POST /v1/inbox/{id}/drop, \
                      GET /v1/status, GET /v1/metrics, GET /v1/health, POST /v1/restart";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
@@ -149,7 +166,7 @@ impl From<JoinError> for Refusal {
     }
 }
 
-type Answer = Result<Response, Refusal>;
+pub(super) type Answer = Result<Response, Refusal>;
 
 async fn turns(State(robots): Robots, Query(which): Query<Which>) -> Answer {
     let robot = find(&robots, which.client_id.as_deref())?;
@@ -239,7 +256,7 @@ async fn restart(State(linked): Robots) -> Answer {
 }
 
 /// The robot that is meant: the named one, or the only one.
-fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {
+pub(super) fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {
     let robots = robots.all();
     let named =
         |robot: &&Arc<Robot>| client_id.is_none_or(|id| robot.desk.client_id().as_str() == id);

@@ -245,8 +245,7 @@ impl OneRobot {
             cards: args.cards.clone().into(),
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
-        let (pusher, vitals) = (gateway.pusher(), gateway.vitals());
-        linked.put(Robot { account, desk, agent: kind, pusher, vitals });
+        linked.put(Robot::of(account, desk, kind, &gateway));
         Ok(gateway)
     }
 }

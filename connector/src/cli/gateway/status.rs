@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Which, not_running};
 use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::output;
-use crate::link::client::LinkClient;
+use crate::link::client::{LinkClient, LinkError};
 use crate::state_dir::Holder;
 use crate::unix_time::now_ms;
 
@@ -30,7 +30,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         }
         return Err(not_running(&dir));
     };
-    let mut status = match ask(&dir).await {
+    let mut status = match ask(&dir, holder).await {
         Ok(status) => status,
         Err(e) => {
             if args.json {
@@ -53,9 +53,21 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     Err(Failure::new(ExitCode::NotConnected, message))
 }
 
-async fn ask(dir: &Path) -> Result<Value, Failure> {
-    let (code, status) = LinkClient::open(dir)?.get("/v1/status").await?;
-    if code == 200 {
+async fn ask(dir: &Path, holder: Holder) -> Result<Value, Failure> {
+    let unlinked = |e: LinkError| match e {
+        LinkError::NotRunning(_) => {
+            let pid = holder.pid.map_or("unknown".to_owned(), |pid| pid.to_string());
+            let message = format!(
+                "the gateway (pid {pid}) does not listen: it starts or stops; try again in a moment, or see \
+                 `ddingtalk logs`"
+            );
+            Failure::new(ExitCode::NotConnected, message)
+        }
+        e => e.into(),
+    };
+    let link = LinkClient::open(dir).map_err(unlinked)?;
+    let (code, status) = link.get(&["status"]).await.map_err(unlinked)?;
+    if code == 200 && status.is_object() {
         return Ok(status);
     }
     let message = format!("the gateway answers its status with HTTP {code}; restart it");
