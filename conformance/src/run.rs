@@ -1,6 +1,7 @@
 //! Playing cases against a bot, and judging it.
 
 mod baseline;
+mod capability;
 mod junit;
 mod report;
 mod subject;
@@ -10,11 +11,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mock_dingtalk::{App, MockDingtalk, ScenarioFailure};
+use mock_dingtalk::{App, MockDingtalk, Model, ScenarioFailure};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub use self::baseline::{Baseline, BaselineError};
+pub use self::capability::{CAPABILITIES, UnknownCapability, capabilities};
 pub use self::report::Report;
 use self::subject::Process;
 pub use self::verdict::{Outcome, Verdict};
@@ -31,6 +33,9 @@ pub struct Setup {
     pub subject: String,
     /// What it declares to be able to do beside echoing texts.
     pub capabilities: BTreeSet<String>,
+    /// The command line that has it send a message that answers nothing, for `sh`, where it can.
+    /// `{target}`, `{text}` and `{media}` stand for one word each, `{state}` for the bot's folder.
+    pub push_cmd: Option<String>,
     /// Seed of all that the mock makes up.
     pub seed: u64,
 }
@@ -62,7 +67,11 @@ impl Setup {
             Ok(found) => found,
             Err(error) => return outcome.untestable(format!("the mock does not start: {error}")),
         };
-        let mut process = match Process::start(&self.subject, &app) {
+        let model = match self.model(case).await {
+            Ok(model) => model,
+            Err(error) => return outcome.untestable(format!("the model does not start: {error}")),
+        };
+        let mut process = match Process::start(self, &app, model) {
             Ok(process) => process,
             Err(error) => return outcome.untestable(format!("the bot does not start: {error}")),
         };
@@ -88,16 +97,28 @@ impl Setup {
         Ok((mock, app))
     }
 
+    /// The model of a bot that asks one.
+    async fn model(&self, case: &Case) -> std::io::Result<Option<Model>> {
+        if !self.capabilities.contains("openai-agent") {
+            return Ok(None);
+        }
+        case.scenario().start_model().await.map(Some)
+    }
+
     /// The command that plays one case alone again.
     fn repro(&self, case: &Case) -> String {
-        let subject = self.subject.replace('\'', r"'\''");
+        let subject = quoted(&self.subject);
+        let push = self.push_cmd.as_ref().map(|line| format!(" --push-cmd {}", quoted(line)));
+        let push = push.unwrap_or_default();
         let names: Vec<_> = self.capabilities.iter().map(String::as_str).collect();
         let names = match names.as_slice() {
             [] => String::new(),
             names => format!(" --capabilities {}", names.join(",")),
         };
         let (case, seed) = (case.id(), self.seed);
-        format!("dingtalk-conformance run --subject '{subject}'{names} --case {case} --seed {seed}")
+        format!(
+            "dingtalk-conformance run --subject {subject}{names}{push} --case {case} --seed {seed}"
+        )
     }
 
     /// Plays cases, at most `jobs` at the same time, and tells of each as it ends.
@@ -128,6 +149,11 @@ impl Setup {
         outcomes.sort_by(|one, other| one.case.cmp(&other.case));
         outcomes
     }
+}
+
+/// One word for `sh`.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The last lines of an app's journal, without secrets.

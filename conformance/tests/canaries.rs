@@ -13,6 +13,7 @@ async fn caught(suite: Arc<Suite>, broken: Option<String>) -> Vec<Outcome> {
     let setup = Setup {
         subject: format!("'{}'{broken}", env!("CARGO_BIN_EXE_dingtalk-raw-bot")),
         capabilities: ["events", "groups"].map(str::to_owned).into(),
+        push_cmd: None,
         seed: 1,
     };
     let cases = suite.cases().cloned().collect();

@@ -86,6 +86,13 @@ fn a_bot_that_ends_is_said_to_have_ended() {
 fn what_makes_no_sense_is_refused_with_its_exit_code() {
     let none = run(&["run", "--subject", BOT, "--case", "nothing/like-this"]);
     assert_eq!(none.status.code(), Some(2));
+    let (unknown, push) = (["--capabilities", "groups,telepathy"], ["--capabilities", "push"]);
+    for (more, part) in [(unknown, "\"telepathy\"; there are cards, "), (push, "--push-cmd")] {
+        let output = run(&[&["run", "--subject", BOT, "--case", "ack/once"][..], &more].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(complaint.contains(part), "{complaint}");
+    }
     let folder = run(&["list", "--dir", "no/such/folder"]);
     assert_eq!(folder.status.code(), Some(66));
     let listed = run(&["list"]);

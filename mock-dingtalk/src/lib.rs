@@ -37,5 +37,5 @@ pub use crate::{
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},
     replay::{Outcome, Recording, RecordingError, Replay},
-    scenario::{Failure as ScenarioFailure, Scenario, Subject},
+    scenario::{Failure as ScenarioFailure, Model, Push, Scenario, Subject},
 };

@@ -4,15 +4,24 @@
 //! Acts are written as the control API takes them, and read by its own readers.
 
 mod act;
+mod asked;
+mod cards;
 mod expectation;
+mod files;
+mod model;
 mod play;
 mod read;
 mod rows;
+mod subject;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-pub use self::play::{Failure, Subject};
-use self::{act::Act, expectation::Expectation};
+use self::{act::Act, expectation::Expectation, model::Script};
+pub use self::{
+    model::Model,
+    play::Failure,
+    subject::{Push, Subject},
+};
 use crate::{control, core::AppOptions};
 
 /// A scenario as its file tells it.
@@ -41,6 +50,8 @@ pub struct Scenario {
     /// How long each expectation may take in real time, unless it says `within`.
     pub patience: Duration,
     app: AppOptions,
+    /// What the model behind the bot says, where there is one.
+    model: Option<Script>,
     steps: Vec<Step>,
 }
 
@@ -62,6 +73,12 @@ impl Scenario {
     /// What the app has to be minted with.
     pub fn app_options(&self) -> AppOptions {
         self.app.clone()
+    }
+
+    /// Starts the model that its bot is to ask: with the lines of `model`, or one that repeats what it
+    /// is asked. The error is that of the socket.
+    pub async fn start_model(&self) -> io::Result<Model> {
+        Model::start(&self.model.clone().unwrap_or_default()).await
     }
 
     /// How many steps it has.
