@@ -108,6 +108,8 @@ pub(crate) enum CliError {
     Capability(#[from] UnknownCapability),
     #[error("the capability push needs --push-cmd")]
     NoPushCommand,
+    #[error(transparent)]
+    Mock(mock_dingtalk::ControlError),
     #[error("cannot start")]
     Start(#[source] io::Error),
     #[error("cannot write the report into {}", path.display())]
@@ -124,7 +126,9 @@ impl CliError {
     /// Exit code that goes with the error.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::NoCase(_) | Self::Capability(_) | Self::NoPushCommand => Status::Usage,
+            Self::NoCase(_) | Self::Mock(_) | Self::Capability(_) | Self::NoPushCommand => {
+                Status::Usage
+            }
             Self::Suite(SuiteError::Read { .. })
             | Self::Baseline(BaselineError::Read { .. })
             | Self::Start(_) => Status::NoInput,
@@ -173,6 +177,9 @@ impl CliError {
             Self::Capability(_) => "pass some of those, with commas between them",
             Self::NoPushCommand => {
                 "pass --push-cmd CMD, with {target}, {text} and {media} in the places of these words"
+            }
+            Self::Mock(_) => {
+                "pass --mock with the URL of a ready line, such as http://127.0.0.1:8080"
             }
             Self::Start(_) => "look at the limits of this machine: processes, files, memory",
             Self::Report { .. } => "pass --report DIR of a folder that can be made and written",

@@ -13,8 +13,8 @@ async fn caught(suite: Arc<Suite>, broken: Option<String>) -> Vec<Outcome> {
     let setup = Setup {
         subject: format!("'{}'{broken}", env!("CARGO_BIN_EXE_dingtalk-raw-bot")),
         capabilities: ["events", "groups"].map(str::to_owned).into(),
-        push_cmd: None,
         seed: 1,
+        ..Setup::default()
     };
     let cases = suite.cases().cloned().collect();
     let outcomes = setup.run_all(&suite, cases, 16, |_| {}).await;

@@ -44,6 +44,7 @@ fn setup(agent: &str, more: &[&str]) -> Setup {
              --target {{target}} --message {{text}} ${{m:+--media \"$m\"}}"
         )),
         seed: 1,
+        ..Setup::default()
     }
 }
 

@@ -12,14 +12,18 @@ mod model;
 mod play;
 mod read;
 mod rows;
+mod stage;
 mod subject;
 
 use std::{io, time::Duration};
+
+use serde_json::{Map, Value};
 
 use self::{act::Act, expectation::Expectation, model::Script};
 pub use self::{
     model::Model,
     play::Failure,
+    stage::Stage,
     subject::{Push, Subject},
 };
 use crate::{control, core::AppOptions};
@@ -50,6 +54,7 @@ pub struct Scenario {
     /// How long each expectation may take in real time, unless it says `within`.
     pub patience: Duration,
     app: AppOptions,
+    app_body: Map<String, Value>,
     /// What the model behind the bot says, where there is one.
     model: Option<Script>,
     steps: Vec<Step>,
@@ -61,6 +66,8 @@ struct Step {
     /// What later steps call the push that this one makes.
     name: Option<String>,
     deed: Deed,
+    /// What stands below the name of the deed, as the control API takes it.
+    body: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -75,6 +82,11 @@ impl Scenario {
         self.app.clone()
     }
 
+    /// The same as the body of `POST /_mock/apps`.
+    pub fn app_body(&self) -> Map<String, Value> {
+        self.app_body.clone()
+    }
+
     /// Starts the model that its bot is to ask: with the lines of `model`, or one that repeats what it
     /// is asked. The error is that of the socket.
     pub async fn start_model(&self) -> io::Result<Model> {
@@ -87,7 +99,7 @@ impl Scenario {
     }
 
     /// The JSON Schema (2020-12) of a scenario file.
-    pub fn schema() -> serde_json::Value {
+    pub fn schema() -> Value {
         control::scenario_schema()
     }
 }

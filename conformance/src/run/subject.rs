@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use mock_dingtalk::{App, Model, Push, Subject};
+use mock_dingtalk::{Model, Push, Subject};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -20,7 +20,7 @@ const KEPT: usize = 4_000;
 pub(super) struct Process {
     line: String,
     push: Option<String>,
-    env: Vec<(&'static str, String)>,
+    env: Vec<(String, String)>,
     child: Child,
     log: PathBuf,
     model: Option<Model>,
@@ -28,7 +28,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn start(setup: &Setup, app: &App, model: Option<Model>) -> io::Result<Self> {
+    pub(super) fn start(
+        setup: &Setup,
+        mut env: Vec<(String, String)>,
+        model: Option<Model>,
+    ) -> io::Result<Self> {
         let dir = TempDir::with_prefix("dingtalk-conformance-")?;
         let state = dir.path().join("state");
         std::fs::create_dir(&state)?;
@@ -36,10 +40,9 @@ impl Process {
         File::create(&log)?;
         let here = |command: &str| command.replace("{state}", &state.display().to_string());
         let (line, push) = (here(&setup.subject), setup.push_cmd.as_deref().map(here));
-        let mut env = app.env().map_err(io::Error::other)?;
-        env.extend(model.iter().flat_map(Model::env));
-        // The shell stays until the bot has ended, and ends with its status.
-        let child = spawn(&format!("trap : TERM; {line}"), &env, &log)?;
+        let variables = model.iter().flat_map(Model::env);
+        env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
+        let child = spawn(&lasting(&line), &env, &log)?;
         Ok(Self { line, push, env, child, log, model, dir })
     }
 
@@ -97,8 +100,8 @@ impl Drop for Process {
 impl Subject for Process {
     async fn restart(&mut self) -> Result<(), String> {
         self.kill().await;
-        let line = format!("trap : TERM; {}", self.line);
-        self.child = spawn(&line, &self.env, &self.log).map_err(|e| e.to_string())?;
+        let child = spawn(&lasting(&self.line), &self.env, &self.log);
+        self.child = child.map_err(|e| e.to_string())?;
         Ok(())
     }
 
@@ -135,6 +138,11 @@ impl Subject for Process {
     }
 }
 
+/// The shell stays until the bot has ended, and ends with its status.
+fn lasting(line: &str) -> String {
+    format!("trap : TERM; {line}")
+}
+
 /// The line with words in the places that are for them, each quoted; what stands in the words stays.
 fn filled(line: &str, words: &[(&str, &str)]) -> String {
     let mut filled = String::new();
@@ -161,7 +169,7 @@ async fn status_of(child: &mut Child, within: Duration) -> Result<Option<ExitSta
     }
 }
 
-fn spawn(line: &str, env: &[(&'static str, String)], log: &PathBuf) -> io::Result<Child> {
+fn spawn(line: &str, env: &[(String, String)], log: &PathBuf) -> io::Result<Child> {
     let out = OpenOptions::new().append(true).open(log)?;
     let mut command = Command::new("sh");
     command

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Model,
     expectation::size,
-    model::{Question, Seen},
+    model::{Question, Talk},
 };
 use crate::{control::Fields, core::VerbError};
 
@@ -47,7 +47,7 @@ impl Asked {
 
     /// Waits until it is met. The error says what is missing or wrong.
     pub(super) async fn wait(&self, model: &Model, patience: Duration) -> Result<(), String> {
-        let met = |seen: &Seen| self.fits(seen).is_ok().then_some(());
+        let met = |seen: &Talk| self.fits(seen).is_ok().then_some(());
         match model.wait(patience, met).await {
             Some(()) => Ok(()),
             None => model
@@ -56,7 +56,7 @@ impl Asked {
         }
     }
 
-    fn fits(&self, seen: &Seen) -> Result<(), String> {
+    fn fits(&self, seen: &Talk) -> Result<(), String> {
         let count = seen.asked.len();
         if let Some(times) = self.times.filter(|times| *times != count) {
             return Err(format!("was asked {count} times, not {times}"));

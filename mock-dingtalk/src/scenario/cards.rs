@@ -1,12 +1,14 @@
 //! What has to become of the cards that a bot shows.
 
+use serde_json::Value;
+
 use super::{
     expectation::size,
-    rows::{Fits, never, not_yet},
+    rows::{Fits, Seen, never, not_yet},
 };
 use crate::{
     control::Fields,
-    core::{App, Entry, EntryKind, Said, SentRow, VerbError},
+    core::{Said, SentRow, VerbError},
 };
 
 /// The call that streams words to a card.
@@ -42,7 +44,7 @@ impl Cards {
         Ok(cards)
     }
 
-    pub(super) fn fits(&self, app: &App, chat: Option<&Said>) -> Fits {
+    pub(super) fn fits(&self, app: &dyn Seen, chat: Option<&Said>) -> Fits {
         let mut rows = app.sent_rows();
         rows.retain(|row| row.via == "card");
         if let Some(said) = chat {
@@ -76,12 +78,19 @@ impl Cards {
         Ok(())
     }
 
-    /// Whether more calls streamed words than there may be.
-    pub(super) fn too_many<'a>(&self, journal: impl Iterator<Item = &'a Entry>) -> Option<String> {
+    pub(super) fn counts_updates(&self) -> bool {
+        self.updates.is_some()
+    }
+
+    /// Whether more calls streamed words than there may be. `journal` is exported lines.
+    pub(super) fn too_many(&self, journal: &str) -> Option<String> {
         let most = self.updates?;
-        let is_update =
-            |entry: &&Entry| entry.kind == EntryKind::Http && entry.text.starts_with(STREAMING);
-        let updates = journal.filter(is_update).count();
+        let is_update = |line: &&str| {
+            let entry: Value = serde_json::from_str(line).unwrap_or_default();
+            let text = entry["text"].as_str().unwrap_or_default();
+            entry["kind"] == "http" && text.starts_with(STREAMING)
+        };
+        let updates = journal.lines().filter(is_update).count();
         (updates > most).then(|| format!("{updates} calls streamed words to cards, not {most}"))
     }
 }

@@ -8,7 +8,7 @@ mod question;
 mod server;
 
 pub use self::server::Model;
-pub(super) use self::{question::Question, server::Seen};
+pub(super) use self::{question::Question, server::Talk};
 use crate::{
     control::Fields,
     core::{VerbError, quoted},

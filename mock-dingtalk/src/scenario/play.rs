@@ -5,16 +5,11 @@ use std::{collections::BTreeMap, process::ExitStatus, time::Duration};
 use thiserror::Error;
 
 use super::{
-    Deed, Push, Scenario, Subject,
+    Deed, Push, Scenario, Stage, Subject,
     act::{Act, PushAct, To},
-    expectation::{Expectation, NoFindings},
-    rows::Gap,
+    expectation::Expectation,
 };
-use crate::{
-    core::{CardPress, Media, Said, SaidState, Turn},
-    error::MockError,
-    library::App,
-};
+use crate::core::{Media, Said, SaidState};
 
 /// Why a scenario did not come to its end. Steps are numbered from 0, as in the file.
 #[derive(Debug, Error)]
@@ -38,9 +33,14 @@ pub enum Failure {
 }
 
 impl Scenario {
-    /// Plays it against the bot that is, or will be, connected to `app`, which was minted with
-    /// [`Scenario::app_options`].
-    pub async fn play(&self, app: &App, subject: &mut impl Subject) -> Result<(), Failure> {
+    /// Plays it against the bot that is, or will be, connected to an app, which was minted with
+    /// [`Scenario::app_options`] or [`Scenario::app_body`].
+    pub async fn play(
+        &self,
+        stage: impl Into<Stage>,
+        subject: &mut impl Subject,
+    ) -> Result<(), Failure> {
+        let stage = stage.into();
         let mut known = Known { files: self.files(), ..Known::default() };
         for (step, line) in self.steps.iter().enumerate() {
             let broken = |why: String| Failure::Broken { step, why };
@@ -66,7 +66,8 @@ impl Scenario {
                     if let (Act::Message(speech), Some(model)) = (act, subject.model()) {
                         model.hear(speech.content.text.as_deref().unwrap_or_default());
                     }
-                    let said = act.carry_out(app).await.map_err(|e| broken(e.to_string()))?;
+                    let said = stage.carry_out(act, &line.body).await;
+                    let said = said.map_err(|error| broken(error.to_string()))?;
                     let Some(said) = said else { continue };
                     if said.state == SaidState::Lost {
                         return Err(unmet("nobody is connected to take the push".to_owned()));
@@ -82,7 +83,7 @@ impl Scenario {
                 }
                 Deed::Expect { within, what } => {
                     let patience = within.unwrap_or(self.patience);
-                    match what.wait(app, patience, &known).await {
+                    match stage.wait(what, patience, &known).await {
                         Ok(None) => {}
                         Ok(Some(what)) => return Err(unmet(what)),
                         Err(error) => return Err(broken(error.to_string())),
@@ -107,9 +108,9 @@ const NO_MODEL: &str = "whoever plays this has no model behind the bot";
 
 /// What steps call their pushes and files.
 #[derive(Debug, Default)]
-struct Known<'a> {
-    pushes: BTreeMap<&'a str, Said>,
-    files: BTreeMap<&'a str, &'a [Media]>,
+pub(super) struct Known<'a> {
+    pub(super) pushes: BTreeMap<&'a str, Said>,
+    pub(super) files: BTreeMap<&'a str, &'a [Media]>,
 }
 
 impl Known<'_> {
@@ -135,111 +136,5 @@ fn ended_with(
         None => Err(format!("has not ended after {within:?}")),
         Some(status) if status.code().is_some_and(wanted) => Ok(()),
         Some(status) => Err(format!("ended with {status}")),
-    }
-}
-
-impl Act {
-    /// Does it. A push says what became of it.
-    async fn carry_out(&self, app: &App) -> Result<Option<Said>, MockError> {
-        match self {
-            Self::Message(speech) => return app.speak(speech).await.map(Some),
-            Self::Fixture(name) => return app.push_fixture(name).map(Some),
-            Self::Event(event) => return app.event(event).map(Some),
-            Self::Callback(callback) => return app.callback(callback).map(Some),
-            Self::Press(press) => return app.press(press).await.map(Some),
-            Self::PressLast(press) => {
-                let out_track_id = last_card(app)?;
-                let press = CardPress { out_track_id, ..press.clone() };
-                return app.press(&press).await.map(Some);
-            }
-            Self::Frame(raw) => return app.push_raw(raw).map(Some),
-            Self::Disconnect { reason, message_id } => {
-                app.disconnect_with("all", reason, *message_id)?;
-            }
-            Self::Cut(how) => {
-                app.cut("all", how)?;
-            }
-            Self::Fault(fault) => {
-                app.fault(fault.clone())?;
-            }
-            Self::Preset(preset) => {
-                app.preset(*preset)?;
-            }
-            Self::ClearFaults => {
-                app.clear_faults()?;
-            }
-            Self::Clock(turn) => turn_clock(app, *turn)?,
-            // The caller has the process and what is around it.
-            Self::Restart | Self::Stop { .. } | Self::Push(_) | Self::Release(_) => {}
-        }
-        Ok(None)
-    }
-}
-
-/// The card that was shown last; empty where there is none, which no verb takes.
-fn last_card(app: &App) -> Result<String, MockError> {
-    let rows = app.sent()?;
-    let card = rows.iter().rev().find(|row| row.via == "card");
-    let id = card.and_then(|row| row.raw["outTrackId"].as_str());
-    Ok(id.unwrap_or_default().to_owned())
-}
-
-fn turn_clock(app: &App, turn: Turn) -> Result<(), MockError> {
-    app.hub.turn_clock(Some(app.client_id()), turn)?;
-    Ok(())
-}
-
-impl Expectation {
-    /// Waits until it is met. `Some` says what is missing or wrong.
-    async fn wait(
-        &self,
-        app: &App,
-        patience: Duration,
-        known: &Known<'_>,
-    ) -> Result<Option<String>, MockError> {
-        if let Self::NoFindings(wanted) = self {
-            return wanted.broken_by(app);
-        }
-        let said = self.push().and_then(|name| known.pushes.get(name.as_str()));
-        let fits = |app: &crate::core::App| match (self, said) {
-            (Self::Acked(acked), Some(said)) => acked.fits(app, said),
-            (Self::Sent(sent), said) => sent.fits(app, said, &known.files),
-            (Self::Cards(cards), said) => cards.fits(app, said),
-            (Self::Connections(connections), _) => connections.fits(app),
-            (Self::Acked(acked), None) => {
-                Err(Gap::Never(format!("nothing was pushed as `{}`", acked.of)))
-            }
-            // These are not about rows.
-            (Self::NoFindings(_) | Self::Asked(_), _) => Ok(()),
-        };
-        let settled = |app: &crate::core::App| match fits(app) {
-            Ok(()) => Some(None),
-            Err(Gap::Never(what)) => Some(Some(what)),
-            Err(Gap::NotYet(_)) => None,
-        };
-        if let Some(end) = app.hub.wait(app.client_id(), patience, settled).await? {
-            return match self {
-                Self::Cards(cards) if end.is_none() => {
-                    Ok(cards.too_many(app.journal()?.iter().map(AsRef::as_ref)))
-                }
-                _ => Ok(end),
-            };
-        }
-        Ok(match app.look(fits)? {
-            Ok(()) => None,
-            Err(Gap::Never(what)) => Some(what),
-            Err(Gap::NotYet(what)) => Some(format!("after {patience:?}: {what}")),
-        })
-    }
-}
-
-impl NoFindings {
-    fn broken_by(&self, app: &App) -> Result<Option<String>, MockError> {
-        let counts = |rule: &str| self.rules.is_empty() || self.rules.iter().any(|r| r == rule);
-        let found = app
-            .findings()?
-            .into_iter()
-            .find(|finding| finding.severity >= self.severity && counts(finding.rule));
-        Ok(found.map(|found| format!("finding {}: {}", found.rule, found.message)))
     }
 }

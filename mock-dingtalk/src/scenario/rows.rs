@@ -3,7 +3,45 @@
 use std::collections::BTreeMap;
 
 use super::expectation::{Acked, Besides, Connections, Sent};
-use crate::core::{App, ConnectionState, DeliveryRow, Media, Said, SentRow};
+use crate::{
+    core::{App, ConnectionRow, ConnectionState, DeliveryRow, Media, Said, SentRow},
+    remote::Rows,
+};
+
+/// An app as expectations see it.
+pub(super) trait Seen {
+    fn delivery_rows(&self) -> Vec<DeliveryRow>;
+    fn sent_rows(&self) -> Vec<SentRow>;
+    fn connection_rows(&self) -> Vec<ConnectionRow>;
+}
+
+impl Seen for App {
+    fn delivery_rows(&self) -> Vec<DeliveryRow> {
+        self.delivery_rows(0)
+    }
+
+    fn sent_rows(&self) -> Vec<SentRow> {
+        self.sent_rows()
+    }
+
+    fn connection_rows(&self) -> Vec<ConnectionRow> {
+        self.connection_rows()
+    }
+}
+
+impl Seen for Rows {
+    fn delivery_rows(&self) -> Vec<DeliveryRow> {
+        self.deliveries.clone()
+    }
+
+    fn sent_rows(&self) -> Vec<SentRow> {
+        self.sent.clone()
+    }
+
+    fn connection_rows(&self) -> Vec<ConnectionRow> {
+        self.connections.clone()
+    }
+}
 
 /// Why rows are not as they should be.
 #[derive(Debug)]
@@ -25,8 +63,8 @@ pub(super) fn never(what: impl Into<String>) -> Fits {
 }
 
 impl Acked {
-    pub(super) fn fits(&self, app: &App, said: &Said) -> Fits {
-        let rows = app.delivery_rows(0);
+    pub(super) fn fits(&self, app: &dyn Seen, said: &Said) -> Fits {
+        let rows = app.delivery_rows();
         let Some(row) = rows.iter().find(|row| is_push_of(row, said)) else {
             return never(format!("the push `{}` is not kept any more", self.of));
         };
@@ -84,7 +122,7 @@ fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
 impl Sent {
     pub(super) fn fits(
         &self,
-        app: &App,
+        app: &dyn Seen,
         chat: Option<&Said>,
         files: &BTreeMap<&str, &[Media]>,
     ) -> Fits {
@@ -189,7 +227,7 @@ fn shown(rows: &[SentRow]) -> String {
 }
 
 impl Connections {
-    pub(super) fn fits(&self, app: &App) -> Fits {
+    pub(super) fn fits(&self, app: &dyn Seen) -> Fits {
         let rows = app.connection_rows();
         let count = |state| rows.iter().filter(|row| row.state == state).count();
         let (open, draining) = (count(ConnectionState::Open), count(ConnectionState::Draining));

@@ -34,12 +34,12 @@ pub struct Model {
 #[derive(Debug)]
 struct Stage {
     models: Vec<String>,
-    seen: watch::Sender<Seen>,
+    seen: watch::Sender<Talk>,
 }
 
 /// What has happened to it.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(crate) struct Talk {
     /// Lines that are left.
     lines: Vec<Line>,
     /// What holds no answer back any more.
@@ -63,7 +63,7 @@ impl Model {
     pub(in crate::scenario) async fn start(script: &Script) -> io::Result<Self> {
         let models = script.models();
         let name = models.first().cloned().unwrap_or_default();
-        let (seen, _) = watch::channel(Seen {
+        let (seen, _) = watch::channel(Talk {
             lines: script.lines.clone(),
             released: BTreeSet::new(),
             heard: Vec::new(),
@@ -111,7 +111,7 @@ impl Model {
     pub(in crate::scenario) async fn wait<R>(
         &self,
         patience: Duration,
-        mut look: impl FnMut(&Seen) -> Option<R>,
+        mut look: impl FnMut(&Talk) -> Option<R>,
     ) -> Option<R> {
         let mut changes = self.stage.seen.subscribe();
         let search = async {
@@ -125,12 +125,12 @@ impl Model {
         tokio::time::timeout(patience, search).await.ok().flatten()
     }
 
-    pub(in crate::scenario) fn look<R>(&self, look: impl FnOnce(&Seen) -> R) -> R {
+    pub(in crate::scenario) fn look<R>(&self, look: impl FnOnce(&Talk) -> R) -> R {
         look(&self.stage.seen.borrow())
     }
 }
 
-impl Seen {
+impl Talk {
     /// Takes the line for a question. Without one the question is the answer.
     fn manner(&mut self, question: &Question) -> Manner {
         let fits =
