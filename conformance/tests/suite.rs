@@ -47,6 +47,24 @@ fn what_cases_need_is_a_capability_and_the_readme_lists_all_of_them() {
     }
 }
 
+/// Each wire shape of a message is played.
+#[test]
+fn every_message_of_the_fixtures_has_a_case() {
+    let fixtures = std::fs::read_dir(folder().join("../fixtures/stream")).unwrap();
+    let names = fixtures.map(|entry| entry.unwrap().path().file_stem().unwrap().to_owned());
+    let names = names.map(|name| name.into_string().unwrap());
+    let messages: Vec<String> = names
+        .filter(|name| name.starts_with("callback_bot_") || name == "callback_delegate_text")
+        .collect();
+    let cases: String =
+        suite().cases().map(|case| std::fs::read_to_string(case.path()).unwrap()).collect();
+    for name in &messages {
+        assert!(cases.contains(&format!("\"stream/{name}\"")), "no case plays stream/{name}");
+    }
+    println!("{} message types and variants", messages.len());
+    assert!(messages.len() >= 40);
+}
+
 #[test]
 fn the_published_schema_is_that_of_the_reader() {
     let path = folder().join("scenario.schema.json");
