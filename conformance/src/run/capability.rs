@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Each capability with what it means.
-pub const CAPABILITIES: [(&str, &str); 12] = [
+pub const CAPABILITIES: [(&str, &str); 13] = [
     ("cards", "it shows streamed answers on AI cards, and takes presses on them"),
     ("commands", "it answers commands such as /help by itself"),
     ("delegate", "it answers what is written to the person that it stands in for"),
@@ -15,6 +15,10 @@ pub const CAPABILITIES: [(&str, &str); 12] = [
     ("events", "it subscribes to EVENT"),
     ("fallback", "where a sessionWebhook is over, it answers by the robot API"),
     ("groups", "it answers in groups"),
+    (
+        "idle-refresh",
+        "a connection that brings no frame is renewed within half a minute; most bots need a setting for that",
+    ),
     ("media", "it sends files back, uploaded anew"),
     ("openai-agent", "it asks the model of OPENAI_BASE_URL, and says what that says"),
     ("push", "it sends messages that answer nothing, by the command of --push-cmd"),
