@@ -14,6 +14,8 @@ use super::{Setup, quoted};
 
 /// How much of the bot's output is kept, from its end.
 const KEPT: usize = 4_000;
+/// Longer than a killed process needs to go.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// A bot, its folder, and what it writes. All processes of its group are killed when dropped.
 #[derive(Debug)]
@@ -60,9 +62,17 @@ impl Process {
     }
 
     async fn kill(&mut self) {
+        let group = self.child.id();
         self.signal(Signal::Kill);
         // One that cannot be killed is none of ours.
         let _ = self.child.kill().await;
+        // What the command started ends a moment later than the shell, and holds its state so long.
+        let gone = async {
+            while group.is_some_and(is_there) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let _ = tokio::time::timeout(ENDING, gone).await;
     }
 
     /// Reaches what the command started, too.
@@ -83,6 +93,20 @@ impl Process {
 
     #[cfg(not(unix))]
     fn signal(&self, _signal: Signal) {}
+}
+
+/// Whether a process of this group is left.
+#[cfg(unix)]
+fn is_there(group: u32) -> bool {
+    use rustix::process::{Pid, test_kill_process_group};
+
+    let group = i32::try_from(group).ok().and_then(Pid::from_raw);
+    group.is_some_and(|group| test_kill_process_group(group).is_ok())
+}
+
+#[cfg(not(unix))]
+fn is_there(_group: u32) -> bool {
+    false
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -94,7 +94,7 @@ impl Act {
             Self::Message(_) | Self::Fixture(_) => push(&["messages"]),
             Self::Event(_) => push(&["events"]),
             Self::Callback(_) => push(&["callbacks"]),
-            Self::Press(_) => push(&["card-actions"]),
+            Self::Press(_) | Self::PressLast(_) => push(&["card-actions"]),
             Self::Frame(_) => push(&["frames"]),
             Self::Disconnect { .. } => call(&["connections", "all", "disconnect"]),
             Self::Cut(_) => call(&["connections", "all", "cut"]),
@@ -102,7 +102,6 @@ impl Act {
             Self::ClearFaults => Call { deletes: true, ..call(&["faults"]) },
             Self::Clock(_) => call(&["clock"]),
             // The player has the process.
-            Self::PressLast(_) => push(&["card-actions"]),
             Self::Restart | Self::Stop { .. } | Self::Push(_) | Self::Release(_) => return None,
         })
     }
