@@ -14,8 +14,11 @@ use super::{Setup, quoted};
 
 /// How much of the bot's output is kept, from its end.
 const KEPT: usize = 4_000;
-/// Longer than a killed process needs to go.
-const ENDING: Duration = Duration::from_secs(2);
+/// What was killed may take so long to be gone.
+#[cfg(unix)]
+const BURIAL: Duration = Duration::from_secs(2);
+#[cfg(unix)]
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A bot, its folder, and what it writes. All processes of its group are killed when dropped.
 #[derive(Debug)]
@@ -62,26 +65,45 @@ impl Process {
     }
 
     async fn kill(&mut self) {
-        let group = self.child.id();
         self.signal(Signal::Kill);
         // One that cannot be killed is none of ours.
         let _ = self.child.kill().await;
-        // What the command started ends a moment later than the shell, and holds its state so long.
+    }
+
+    /// The processes that the command started.
+    #[cfg(unix)]
+    fn group(&self) -> Option<rustix::process::Pid> {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        id.and_then(rustix::process::Pid::from_raw)
+    }
+
+    /// Kills it, and waits until nothing of it is left that holds a lock or a port.
+    #[cfg(unix)]
+    async fn bury(&mut self) {
+        let group = self.group();
+        self.kill().await;
+        let Some(group) = group else { return };
         let gone = async {
-            while group.is_some_and(is_there) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+            // Only the process table tells, and it tells nobody by itself.
+            while rustix::process::test_kill_process_group(group).is_ok() {
+                tokio::time::sleep(LOOK).await;
             }
         };
-        let _ = tokio::time::timeout(ENDING, gone).await;
+        // Where nobody collects the dead they stay in the table.
+        let _ = tokio::time::timeout(BURIAL, gone).await;
+    }
+
+    #[cfg(not(unix))]
+    async fn bury(&mut self) {
+        self.kill().await;
     }
 
     /// Reaches what the command started, too.
     #[cfg(unix)]
     fn signal(&self, signal: Signal) {
-        use rustix::process::{Pid, Signal as Unix, kill_process_group};
+        use rustix::process::{Signal as Unix, kill_process_group};
 
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(group) = id {
+        if let Some(group) = self.group() {
             let signal = match signal {
                 Signal::Kill => Unix::KILL,
                 Signal::Terminate => Unix::TERM,
@@ -93,20 +115,6 @@ impl Process {
 
     #[cfg(not(unix))]
     fn signal(&self, _signal: Signal) {}
-}
-
-/// Whether a process of this group is left.
-#[cfg(unix)]
-fn is_there(group: u32) -> bool {
-    use rustix::process::{Pid, test_kill_process_group};
-
-    let group = i32::try_from(group).ok().and_then(Pid::from_raw);
-    group.is_some_and(|group| test_kill_process_group(group).is_ok())
-}
-
-#[cfg(not(unix))]
-fn is_there(_group: u32) -> bool {
-    false
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +131,7 @@ impl Drop for Process {
 
 impl Subject for Process {
     async fn restart(&mut self) -> Result<(), String> {
-        self.kill().await;
+        self.bury().await;
         let child = spawn(&lasting(&self.line), &self.env, &self.log);
         self.child = child.map_err(|e| e.to_string())?;
         Ok(())
