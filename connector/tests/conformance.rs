@@ -35,7 +35,7 @@ fn setup(agent: &str, more: &[&str]) -> Setup {
     let names = CAPABILITIES.iter().chain(more).copied();
     Setup {
         subject: format!(
-            "exec env RUST_LOG=info '{program}' gateway --agent {agent} --dm-policy open \
+            "env RUST_LOG=info '{program}' gateway --agent {agent} --dm-policy open \
              --group-policy open --delegate --state-dir '{{state}}'"
         ),
         capabilities: capabilities(names).expect("the suite knows them"),
