@@ -6,6 +6,7 @@
 mod act;
 mod asked;
 mod cards;
+mod evidence;
 mod expectation;
 mod files;
 mod model;
@@ -21,6 +22,7 @@ use serde_json::{Map, Value};
 
 use self::{act::Act, expectation::Expectation, model::Script};
 pub use self::{
+    evidence::Evidence,
     model::Model,
     play::Failure,
     stage::Stage,
@@ -103,6 +105,15 @@ impl Scenario {
     /// is asked. The error is that of the socket.
     pub async fn start_model(&self) -> io::Result<Model> {
         Model::start(&self.model.clone().unwrap_or_default()).await
+    }
+
+    /// What people say in it: `msgtype` and words of each message.
+    pub fn spoken(&self) -> Vec<(String, String)> {
+        let acts = self.steps.iter().filter_map(|step| match &step.deed {
+            Deed::Act(act) => act.spoken(),
+            Deed::Expect { .. } => None,
+        });
+        acts.collect()
     }
 
     /// How many steps it has.

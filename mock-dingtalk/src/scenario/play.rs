@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, process::ExitStatus, time::Duration};
 use thiserror::Error;
 
 use super::{
-    Deed, Push, Scenario, Stage, Subject,
+    Deed, Evidence, Push, Scenario, Stage, Subject,
     act::{Act, PushAct, To},
     expectation::Expectation,
 };
@@ -39,6 +39,16 @@ impl Scenario {
         &self,
         stage: impl Into<Stage>,
         subject: &mut impl Subject,
+    ) -> Result<(), Failure> {
+        self.play_with(stage, subject, &mut Evidence::default()).await
+    }
+
+    /// The same. Where an expectation is not met, `evidence` gets it and what was seen instead.
+    pub async fn play_with(
+        &self,
+        stage: impl Into<Stage>,
+        subject: &mut impl Subject,
+        evidence: &mut Evidence,
     ) -> Result<(), Failure> {
         let stage = stage.into();
         let mut known = Known { files: self.files(), ..Known::default() };
@@ -85,7 +95,11 @@ impl Scenario {
                     let patience = within.unwrap_or(self.patience);
                     match stage.wait(what, patience, &known).await {
                         Ok(None) => {}
-                        Ok(Some(what)) => return Err(unmet(what)),
+                        Ok(Some(missing)) => {
+                            let seen = stage.evidence(what, &line.body, &known.pushes).await;
+                            *evidence = seen.map_err(|error| broken(error.to_string()))?;
+                            return Err(unmet(missing));
+                        }
                         Err(error) => return Err(broken(error.to_string())),
                     }
                 }

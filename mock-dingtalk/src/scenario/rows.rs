@@ -113,7 +113,7 @@ impl Acked {
     }
 }
 
-fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
+pub(super) fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
     row.message_id == said.message_id
         || row.attempts.iter().any(|attempt| attempt.message_id == said.message_id)
         || (!said.msg_id.is_empty() && row.msg_id.as_ref() == Some(&said.msg_id))
@@ -150,7 +150,7 @@ impl Sent {
             let Some(file) = file else {
                 return never(format!("`{}` has no file {}", wanted.of, wanted.index));
             };
-            let free = (0..rows.len()).filter(|index| !taken.contains(index));
+            let mut free = (0..rows.len()).filter(|index| !taken.contains(index));
             let found = free.find_map(|at| Some((at, wanted.matches(&rows[at], file)?)));
             match found {
                 Some((at, Ok(()))) => taken.push(at),
