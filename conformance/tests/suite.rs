@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dingtalk_conformance::run::{CAPABILITIES, capabilities};
 use dingtalk_conformance::suite::Suite;
 use mock_dingtalk::Scenario;
 use serde_json::Value;
@@ -28,6 +29,38 @@ fn every_requirement_has_a_case_or_a_reason_and_every_case_a_requirement() {
     println!("{trace}");
     assert_eq!(trace.untraced, []);
     assert!(trace.cases.values().sum::<usize>() >= 25, "{trace}");
+}
+
+#[test]
+fn what_cases_need_is_a_capability_and_the_readme_lists_all_of_them() {
+    for case in suite().cases() {
+        let needs = case.scenario().needs.iter().map(String::as_str);
+        assert!(capabilities(needs).is_ok(), "{} needs {:?}", case.id(), case.scenario().needs);
+    }
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    for (name, meaning) in CAPABILITIES {
+        let meaning = meaning.replace("{state}", "`{state}`").replace("--push-cmd", "`--push-cmd`");
+        let line = format!("| `{name}` | {meaning} |");
+        assert!(readme.contains(&line), "the README lacks {line}");
+    }
+}
+
+/// Each wire shape of a message is played.
+#[test]
+fn every_message_of_the_fixtures_has_a_case() {
+    let fixtures = std::fs::read_dir(folder().join("../fixtures/stream")).unwrap();
+    let names = fixtures.map(|entry| entry.unwrap().path().file_stem().unwrap().to_owned());
+    let names = names.map(|name| name.into_string().unwrap());
+    let messages: Vec<String> = names
+        .filter(|name| name.starts_with("callback_bot_") || name == "callback_delegate_text")
+        .collect();
+    let cases: String =
+        suite().cases().map(|case| std::fs::read_to_string(case.path()).unwrap()).collect();
+    for name in &messages {
+        assert!(cases.contains(&format!("\"stream/{name}\"")), "no case plays stream/{name}");
+    }
+    println!("{} message types and variants", messages.len());
+    assert!(messages.len() >= 40);
 }
 
 #[test]
@@ -74,6 +107,13 @@ fn schema_and_reader_refuse_the_same() {
         with(r#"[{"fault":{"when":"open","action":{"type":"unheardOf"}}}]"#),
         with(r#"[{"message":{"text":"from nobody"}}]"#),
         with(r#"[{"noFindings":{"rules":["unheard-of"]}}]"#),
+        with(r#"[{"push":{"text":"to nobody"}}]"#),
+        with(r#"[{"stop":{"status":"0"}}]"#),
+        with(r#"[{"press":{"actionIds":["a"]}}]"#),
+        with(r#"[{"cards":{"shown":"a"}}]"#),
+        with(r#"[{"asked":{"pictures":"1"}}]"#),
+        r#"{"title":"t","patience":"1s","model":{"lines":[{}]},"steps":[{"clearFaults":{}}]}"#
+            .to_owned(),
     ] {
         assert!(Scenario::read(&text).is_err(), "{text}");
         let value = serde_json::from_str(&text).unwrap();

@@ -81,6 +81,7 @@ pub(crate) use self::{
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,
     lifetime::MEDIA_BYTES,
+    media::sha256,
     moment::Moment,
     mutation::Mutations,
     openapi::{EndpointRow, Fidelity, Routed, endpoints},

@@ -8,7 +8,7 @@ use super::{
     expectation::{Acked, Expectation},
     rows::{Seen, is_push_of},
 };
-use crate::core::{ConnectionState, Finding, Said};
+use crate::core::{ConnectionState, Finding, Said, SentRow};
 
 /// An expectation that was not met, and what there was instead, in the same words.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -38,6 +38,9 @@ impl Evidence {
                 acked_facts(acked, seen, said)
             }
             Expectation::Sent(_) => sent_facts(seen, said, &expected),
+            Expectation::Cards(_) => card_facts(seen, said),
+            // The model has what it was asked, and the reason says it.
+            Expectation::Asked(_) => Value::Null,
             Expectation::Connections(_) => connection_facts(seen, &expected),
             Expectation::NoFindings(_) => {
                 let lines = findings.iter().map(|found| {
@@ -91,6 +94,15 @@ fn sent_facts(seen: &dyn Seen, said: Option<&Said>, expected: &Map<String, Value
         }
     }
     facts
+}
+
+fn card_facts(seen: &dyn Seen, said: Option<&Said>) -> Value {
+    let mut rows = seen.sent_rows();
+    rows.retain(|row| {
+        row.via == "card" && said.is_none_or(|said| row.conversation_id == said.conversation_id)
+    });
+    let card = |row: &SentRow| json!({ "shows": row.text, "finished": row.finished });
+    json!({ "cards": rows.iter().map(card).collect::<Vec<_>>() })
 }
 
 fn connection_facts(seen: &dyn Seen, expected: &Map<String, Value>) -> Value {

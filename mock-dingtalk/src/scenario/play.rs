@@ -1,11 +1,15 @@
 //! Playing a scenario against the bot of an app.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, process::ExitStatus, time::Duration};
 
 use thiserror::Error;
 
-use super::{Deed, Evidence, Scenario, Stage, act::Act};
-use crate::core::SaidState;
+use super::{
+    Deed, Evidence, Push, Scenario, Stage, Subject,
+    act::{Act, PushAct, To},
+    expectation::Expectation,
+};
+use crate::core::{Media, Said, SaidState};
 
 /// Why a scenario did not come to its end. Steps are numbered from 0, as in the file.
 #[derive(Debug, Error)]
@@ -28,12 +32,6 @@ pub enum Failure {
     },
 }
 
-/// The process of a bot, as far as a scenario handles it.
-pub trait Subject {
-    /// Kills it and starts it again with the same state. The error says why that cannot be done.
-    fn restart(&mut self) -> impl Future<Output = Result<(), String>> + Send;
-}
-
 impl Scenario {
     /// Plays it against the bot that is, or will be, connected to an app, which was minted with
     /// [`Scenario::app_options`] or [`Scenario::app_body`].
@@ -53,31 +51,54 @@ impl Scenario {
         evidence: &mut Evidence,
     ) -> Result<(), Failure> {
         let stage = stage.into();
-        let mut pushes = BTreeMap::new();
+        let mut known = Known { files: self.files(), ..Known::default() };
         for (step, line) in self.steps.iter().enumerate() {
             let broken = |why: String| Failure::Broken { step, why };
+            let unmet = |what: String| Failure::Unmet { step, what };
             match &line.deed {
                 Deed::Act(Act::Restart) => subject.restart().await.map_err(broken)?,
+                Deed::Act(Act::Stop { within, status }) => {
+                    let within = within.unwrap_or(self.patience);
+                    let ended = subject.stop(within).await.map_err(broken)?;
+                    ended_with(ended, within, |code| code == *status).map_err(unmet)?;
+                }
+                Deed::Act(Act::Push(push)) => {
+                    let within = push.within.unwrap_or(self.patience);
+                    let ended = subject.push(&known.push(push), within).await.map_err(broken)?;
+                    ended_with(ended, within, |code| (code != 0) == push.refused)
+                        .map_err(|what| unmet(format!("the command for pushes {what}")))?;
+                }
+                Deed::Act(Act::Release(hold)) => {
+                    let model = subject.model().ok_or_else(|| broken(NO_MODEL.to_owned()))?;
+                    model.release(hold);
+                }
                 Deed::Act(act) => {
+                    if let (Act::Message(speech), Some(model)) = (act, subject.model()) {
+                        model.hear(speech.content.text.as_deref().unwrap_or_default());
+                    }
                     let said = stage.carry_out(act, &line.body).await;
                     let said = said.map_err(|error| broken(error.to_string()))?;
                     let Some(said) = said else { continue };
                     if said.state == SaidState::Lost {
-                        let what = "nobody is connected to take the push".to_owned();
-                        return Err(Failure::Unmet { step, what });
+                        return Err(unmet("nobody is connected to take the push".to_owned()));
                     }
                     if let Some(name) = &line.name {
-                        pushes.insert(name.as_str(), said);
+                        known.pushes.insert(name.as_str(), said);
                     }
+                }
+                Deed::Expect { within, what: Expectation::Asked(asked) } => {
+                    let patience = within.unwrap_or(self.patience);
+                    let model = subject.model().ok_or_else(|| broken(NO_MODEL.to_owned()))?;
+                    asked.wait(model, patience).await.map_err(unmet)?;
                 }
                 Deed::Expect { within, what } => {
                     let patience = within.unwrap_or(self.patience);
-                    match stage.wait(what, patience, &pushes).await {
+                    match stage.wait(what, patience, &known).await {
                         Ok(None) => {}
-                        Ok(Some(unmet)) => {
-                            let seen = stage.evidence(what, &line.body, &pushes).await;
+                        Ok(Some(missing)) => {
+                            let seen = stage.evidence(what, &line.body, &known.pushes).await;
                             *evidence = seen.map_err(|error| broken(error.to_string()))?;
-                            return Err(Failure::Unmet { step, what: unmet });
+                            return Err(unmet(missing));
                         }
                         Err(error) => return Err(broken(error.to_string())),
                     }
@@ -85,5 +106,49 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// The files that steps bring, by the names of the steps.
+    fn files(&self) -> BTreeMap<&str, &[Media]> {
+        let named = self.steps.iter().filter_map(|step| match (&step.name, &step.deed) {
+            (Some(name), Deed::Act(act)) => Some((name.as_str(), act.files())),
+            _ => None,
+        });
+        named.collect()
+    }
+}
+
+const NO_MODEL: &str = "whoever plays this has no model behind the bot";
+
+/// What steps call their pushes and files.
+#[derive(Debug, Default)]
+pub(super) struct Known<'a> {
+    pub(super) pushes: BTreeMap<&'a str, Said>,
+    pub(super) files: BTreeMap<&'a str, &'a [Media]>,
+}
+
+impl Known<'_> {
+    fn push(&self, act: &PushAct) -> Push {
+        let target = match &act.to {
+            To::Target(target) => target.clone(),
+            To::ChatOf(name) => {
+                let said = self.pushes.get(name.as_str());
+                format!("chat:{}", said.map_or("", |said| said.conversation_id.as_str()))
+            }
+        };
+        Push::new(target, act.text.clone(), act.media.clone())
+    }
+}
+
+/// Whether a process ended as it should. The error is a half-sentence.
+fn ended_with(
+    status: Option<ExitStatus>,
+    within: Duration,
+    wanted: impl FnOnce(i32) -> bool,
+) -> Result<(), String> {
+    match status {
+        None => Err(format!("has not ended after {within:?}")),
+        Some(status) if status.code().is_some_and(wanted) => Ok(()),
+        Some(status) => Err(format!("ended with {status}")),
     }
 }

@@ -8,10 +8,11 @@ use super::{
     act::Act,
     evidence::Evidence,
     expectation::{Expectation, NoFindings},
+    play::Known,
     rows::{Fits, Gap, Seen},
 };
 use crate::{
-    core::{Finding, Said, Turn},
+    core::{CardPress, Finding, Media, Said, Turn},
     error::MockError,
     library::App,
     remote::{RemoteApp, read},
@@ -70,6 +71,10 @@ impl Stage {
         act: &Act,
         body: &Value,
     ) -> Result<Option<Said>, MockError> {
+        if let Act::PressLast(press) = act {
+            let (act, body) = on_card(press, body, self.last_card().await?);
+            return Box::pin(self.carry_out(&act, &body)).await;
+        }
         let app = match self {
             Self::Here(app) => return act.carry_out(app).await,
             Self::There(app) => app,
@@ -78,6 +83,17 @@ impl Stage {
         let body = (!call.deletes).then_some(body);
         let answer = app.call(call.below, body).await?;
         Ok(if call.pushes { Some(read(answer)?) } else { None })
+    }
+
+    /// The card that was shown last; empty where there is none, which no verb takes.
+    async fn last_card(&self) -> Result<String, MockError> {
+        let rows = match self {
+            Self::Here(app) => app.sent()?,
+            Self::There(app) => app.rows().await?.sent,
+        };
+        let card = rows.iter().rev().find(|row| row.via == "card");
+        let id = card.and_then(|row| row.raw["outTrackId"].as_str());
+        Ok(id.unwrap_or_default().to_owned())
     }
 
     async fn findings(&self) -> Result<Vec<Finding>, MockError> {
@@ -108,13 +124,14 @@ impl Stage {
         &self,
         wanted: &Expectation,
         patience: Duration,
-        pushes: &BTreeMap<&str, Said>,
+        known: &Known<'_>,
     ) -> Result<Option<String>, MockError> {
         if let Expectation::NoFindings(wanted) = wanted {
             return Ok(wanted.broken_by(&self.findings().await?));
         }
-        let said = wanted.push().and_then(|name| pushes.get(name.as_str()));
-        let settled = |seen: &dyn Seen| match wanted.fits(seen, said) {
+        let said = wanted.push().and_then(|name| known.pushes.get(name.as_str()));
+        let fits = |seen: &dyn Seen| wanted.fits(seen, said, &known.files);
+        let settled = |seen: &dyn Seen| match fits(seen) {
             Ok(()) => Some(None),
             Err(Gap::Never(what)) => Some(Some(what)),
             Err(Gap::NotYet(_)) => None,
@@ -124,11 +141,16 @@ impl Stage {
             Self::There(app) => app.wait(patience, |rows| settled(rows)).await?,
         };
         if let Some(end) = found {
-            return Ok(end);
+            return match wanted {
+                Expectation::Cards(cards) if end.is_none() && cards.counts_updates() => {
+                    Ok(cards.too_many(&self.journal().await?))
+                }
+                _ => Ok(end),
+            };
         }
         let last = match self {
-            Self::Here(app) => app.look(|app| wanted.fits(app, said))?,
-            Self::There(app) => wanted.fits(&app.rows().await?, said),
+            Self::Here(app) => app.look(|app| fits(app))?,
+            Self::There(app) => fits(&app.rows().await?),
         };
         Ok(match last {
             Ok(()) => None,
@@ -140,15 +162,17 @@ impl Stage {
 
 impl Expectation {
     /// Whether rows are as it wants them; `said` is the push that it names.
-    fn fits(&self, seen: &dyn Seen, said: Option<&Said>) -> Fits {
+    fn fits(&self, seen: &dyn Seen, said: Option<&Said>, files: &BTreeMap<&str, &[Media]>) -> Fits {
         match (self, said) {
             (Self::Acked(acked), Some(said)) => acked.fits(seen, said),
-            (Self::Sent(sent), said) => sent.fits(seen, said),
+            (Self::Sent(sent), said) => sent.fits(seen, said, files),
+            (Self::Cards(cards), said) => cards.fits(seen, said),
             (Self::Connections(connections), _) => connections.fits(seen),
             (Self::Acked(acked), None) => {
                 Err(Gap::Never(format!("nothing was pushed as `{}`", acked.of)))
             }
-            (Self::NoFindings(_), _) => Ok(()),
+            // They are not about rows.
+            (Self::NoFindings(_) | Self::Asked(_), _) => Ok(()),
         }
     }
 }
@@ -179,11 +203,22 @@ impl Act {
                 app.clear_faults()?;
             }
             Self::Clock(turn) => turn_clock(app, *turn)?,
-            // The player has the process.
-            Self::Restart => {}
+            // The player has the process and what is around it, and knows the card.
+            Self::Restart
+            | Self::Stop { .. }
+            | Self::Push(_)
+            | Self::Release(_)
+            | Self::PressLast(_) => {}
         }
         Ok(None)
     }
+}
+
+/// A press on this card, and how it stands in a call.
+fn on_card(press: &CardPress, body: &Value, out_track_id: String) -> (Act, Value) {
+    let mut body = body.clone();
+    body["outTrackId"] = out_track_id.as_str().into();
+    (Act::Press(CardPress { out_track_id, ..press.clone() }), body)
 }
 
 fn turn_clock(app: &App, turn: Turn) -> Result<(), MockError> {
