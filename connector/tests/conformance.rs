@@ -9,7 +9,7 @@ use dingtalk_conformance::suite::Suite;
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// What the program can do beside echoing texts.
-const CAPABILITIES: [&str; 4] = ["durable", "fallback", "groups", "retry"];
+const CAPABILITIES: [&str; 5] = ["durable", "fallback", "groups", "idle-refresh", "retry"];
 /// How many cases are played at the same time: a bot mostly waits.
 const JOBS: usize = 16;
 
@@ -21,13 +21,16 @@ fn main() {
     let setup = Setup {
         subject: format!(
             "env RUST_LOG=info '{}' gateway --agent echo --dm-policy open --group-policy open \
-             --state-dir '{{state}}'",
+             --renew-after 20s --state-dir '{{state}}'",
             env!("CARGO_BIN_EXE_ddingtalk")
         ),
         capabilities: CAPABILITIES.map(str::to_owned).into(),
         seed: 1,
     };
-    let trials = suite.cases().map(|case| {
+    // What may take longest begins first, so that nothing long is left for the end.
+    let mut cases: Vec<_> = suite.cases().collect();
+    cases.sort_by_key(|case| std::cmp::Reverse(case.scenario().patience));
+    let trials = cases.into_iter().map(|case| {
         let (setup, level, case) = (setup.clone(), suite.level(case), case.clone());
         let needed = &case.scenario().needs;
         let applies = needed.iter().all(|need| setup.capabilities.contains(need));

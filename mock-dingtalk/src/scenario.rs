@@ -5,12 +5,14 @@
 
 mod act;
 mod expectation;
+mod peer;
 mod play;
 mod read;
 mod rows;
 
 use std::time::Duration;
 
+pub(crate) use self::act::MAX_BURST;
 pub use self::play::{Failure, Subject};
 use self::{act::Act, expectation::Expectation};
 use crate::{control, core::AppOptions};

@@ -13,7 +13,8 @@ pub(super) struct Run {
     /// Command line of the bot, for sh; {state} stands for a folder of each case.
     #[arg(long, value_name = "CMD")]
     subject: String,
-    /// What it can do beside echoing texts: groups, events, fallback, retry, durable.
+    /// What it can do beside echoing texts: groups, events, fallback, retry, durable,
+    /// idle-refresh, cards, openai-agent.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     capabilities: Vec<String>,
     #[command(flatten)]

@@ -7,12 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
+use tokio_tungstenite::tungstenite::{self, Bytes, Message, WebSocket};
 
 use crate::http;
 use crate::way::Way;
 
 const ROBOT: &str = "/v1.0/im/bot/messages/get";
+/// A silence of this length is asked about with a ping; one of twice the length is an end.
+const SILENCE: Duration = Duration::from_secs(5);
 /// The pause after the second failure in a row; it doubles up to 16 times that.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -89,16 +91,28 @@ impl Bot {
             return Err(io::Error::other("no endpoint and ticket"));
         };
         let (stream, _, _) = http::connect(endpoint)?;
-        let (socket, _) = tungstenite::client(format!("{endpoint}?ticket={ticket}"), stream)
+        let (mut socket, _) = tungstenite::client(format!("{endpoint}?ticket={ticket}"), stream)
             .map_err(|error| io::Error::other(error.to_string()))?;
+        socket.get_mut().set_read_timeout(Some(SILENCE))?;
         Ok(socket)
     }
 
     /// Reads until the end, and says whether anything came.
     fn serve(&mut self, socket: &mut Socket) -> (Leave, bool) {
-        let mut heard = false;
+        let (mut heard, mut asked) = (false, false);
         loop {
-            let Ok(message) = socket.read() else { return (Leave::Ended, heard) };
+            let message = match socket.read() {
+                Ok(message) => message,
+                Err(tungstenite::Error::Io(error)) if is_silence(&error) && !asked => {
+                    asked = true;
+                    if socket.send(Message::Ping(Bytes::new())).is_err() {
+                        return (Leave::Ended, heard);
+                    }
+                    continue;
+                }
+                Err(_) => return (Leave::Ended, heard),
+            };
+            asked = false;
             let Message::Text(text) = message else { continue };
             heard = true;
             let Ok(frame) = serde_json::from_str::<Value>(text.as_str()) else {
@@ -152,6 +166,11 @@ impl Bot {
             let _ = http::post(webhook, &answer);
         }
     }
+}
+
+/// Whether nothing came for a while.
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
 /// Answers a frame. If the connection is gone, the next read says so.

@@ -32,6 +32,7 @@ mod reconnect;
 mod refused;
 mod relay;
 mod scripted;
+mod schedules;
 mod secrets;
 mod send_errors;
 mod shutdown;

@@ -272,7 +272,7 @@ impl App {
         let open: Vec<_> = self
             .connections
             .values()
-            .filter(|connection| connection.state == ConnectionState::Open)
+            .filter(|connection| connection.state == ConnectionState::Open && !connection.is_peer())
             .map(|connection| connection.key)
             .collect();
         (!open.is_empty()).then(|| open[self.mint.choose(open.len())])
@@ -293,6 +293,12 @@ impl App {
         })
     }
 
+    /// How many connections other clients have, which a scenario has let join.
+    pub(crate) fn peers(&self) -> usize {
+        let live = self.connections.values().filter(|connection| connection.is_peer());
+        live.filter(|connection| connection.state == ConnectionState::Open).count()
+    }
+
     /// The live connections that a name means: one id, or `all`.
     pub(crate) fn named(&self, name: &str) -> Result<Vec<ConnectionKey>, VerbError> {
         let live = self
@@ -300,7 +306,7 @@ impl App {
             .values()
             .filter(|c| !matches!(c.state, ConnectionState::Connecting | ConnectionState::Ghost));
         if name == "all" {
-            return Ok(live.map(|connection| connection.key).collect());
+            return Ok(live.filter(|c| !c.is_peer()).map(|connection| connection.key).collect());
         }
         live.filter(|connection| &*connection.id == name)
             .map(|connection| Ok(connection.key))

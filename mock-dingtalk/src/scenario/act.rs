@@ -6,8 +6,8 @@ use crate::{
     control,
     control::Fields,
     core::{
-        Callback, CardPress, Cut, Event, Fault, Preset, Speech, Turn, VerbError, check_cut,
-        fixture_bytes, quoted,
+        Callback, CardPress, Content, Cut, Event, Fault, Preset, Speech, Turn, VerbError,
+        check_cut, fixture_bytes, quoted,
     },
 };
 
@@ -15,6 +15,11 @@ use crate::{
 pub(super) enum Act {
     /// A person speaks.
     Message(Box<Speech>),
+    /// A person speaks several times in one breath; each text ends in its number, from 1.
+    Burst {
+        speech: Box<Speech>,
+        count: u64,
+    },
     /// A fixture is pushed.
     Fixture(String),
     /// An EVENT frame.
@@ -29,6 +34,8 @@ pub(super) enum Act {
     Disconnect {
         reason: String,
         message_id: bool,
+        /// Whether TCP is reset after 10 s.
+        closes: bool,
     },
     /// All connections end without notice.
     Cut(Cut),
@@ -39,13 +46,20 @@ pub(super) enum Act {
     Clock(Turn),
     /// The bot's process is killed and started again with the same state.
     Restart,
+    /// Another client of the same app connects.
+    Peer,
+    /// All other clients end their connections.
+    PeersLeave,
 }
+
+/// Messages of one burst.
+pub(crate) const MAX_BURST: u64 = 1_000;
 
 /// Reads what stands in a step below the name of the act.
 pub(super) type Read = fn(Fields) -> Result<Act, VerbError>;
 
 /// Every act by its name.
-pub(super) const ACTS: [(&str, Read); 11] = [
+pub(super) const ACTS: [(&str, Read); 14] = [
     ("message", |mut fields| match fields.string("fixture")? {
         Some(name) => {
             fields.finish()?;
@@ -56,6 +70,17 @@ pub(super) const ACTS: [(&str, Read); 11] = [
             Ok(Act::Fixture(name))
         }
         None => Ok(Act::Message(Box::new(control::read_speech(fields)?))),
+    }),
+    ("burst", |mut fields| {
+        let count = fields.number("count")?.ok_or_else(|| fields.missing("count", "a number"))?;
+        if !(1..=MAX_BURST).contains(&count) {
+            return Err(fields.wrong("count", &count.into(), "a number from 1 to 1000"));
+        }
+        let (from, text) = (fields.required_string("from")?, fields.required_string("text")?);
+        let mut speech = Speech::new(from, Content::text(text));
+        speech.conversation = control::read_conversation(&mut fields)?;
+        fields.finish()?;
+        Ok(Act::Burst { speech: Box::new(speech), count })
     }),
     ("event", |mut fields| {
         let event_type = fields.required_string("eventType")?;
@@ -80,8 +105,9 @@ pub(super) const ACTS: [(&str, Read); 11] = [
     ("disconnect", |mut fields| {
         let reason = fields.string("reason")?.unwrap_or_else(|| control::REASON.to_owned());
         let message_id = fields.bool("messageId")?.unwrap_or(true);
+        let closes = fields.bool("closes")?.unwrap_or(true);
         fields.finish()?;
-        Ok(Act::Disconnect { reason, message_id })
+        Ok(Act::Disconnect { reason, message_id, closes })
     }),
     ("cut", |mut fields| {
         let how = control::read_cut(&mut fields)?;
@@ -104,6 +130,14 @@ pub(super) const ACTS: [(&str, Read); 11] = [
     ("restart", |fields| {
         fields.finish()?;
         Ok(Act::Restart)
+    }),
+    ("peer", |fields| {
+        fields.finish()?;
+        Ok(Act::Peer)
+    }),
+    ("peersLeave", |fields| {
+        fields.finish()?;
+        Ok(Act::PeersLeave)
     }),
 ];
 

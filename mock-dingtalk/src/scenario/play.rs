@@ -1,6 +1,9 @@
 //! Playing a scenario against the bot of an app.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use thiserror::Error;
 
@@ -8,7 +11,8 @@ use super::{
     Deed, Scenario,
     act::Act,
     expectation::{Expectation, NoFindings},
-    rows::Gap,
+    peer::Peer,
+    rows::{Gap, all_answered},
 };
 use crate::{
     core::{Said, SaidState, Turn},
@@ -47,25 +51,29 @@ impl Scenario {
     /// Plays it against the bot that is, or will be, connected to `app`, which was minted with
     /// [`Scenario::app_options`].
     pub async fn play(&self, app: &App, subject: &mut impl Subject) -> Result<(), Failure> {
-        let mut pushes = BTreeMap::new();
+        let mut so_far = SoFar::default();
         for (step, line) in self.steps.iter().enumerate() {
             let broken = |why: String| Failure::Broken { step, why };
             match &line.deed {
                 Deed::Act(Act::Restart) => subject.restart().await.map_err(broken)?,
+                Deed::Act(Act::Peer) => so_far.peers.push(Peer::join(app).await.map_err(broken)?),
+                Deed::Act(Act::PeersLeave) => {
+                    Peer::leave(app, &mut so_far.peers).await.map_err(broken)?;
+                }
                 Deed::Act(act) => {
-                    let said = act.carry_out(app).await.map_err(|e| broken(e.to_string()))?;
-                    let Some(said) = said else { continue };
-                    if said.state == SaidState::Lost {
+                    if act.is_done_to_connections() {
+                        let rows = app.connections().map_err(|e| broken(e.to_string()))?;
+                        so_far.before = rows.into_iter().map(|row| row.connection_id).collect();
+                    }
+                    let done = act.carry_out(app).await.map_err(|e| broken(e.to_string()))?;
+                    if !so_far.keep(line.name.as_deref(), done) {
                         let what = "nobody is connected to take the push".to_owned();
                         return Err(Failure::Unmet { step, what });
-                    }
-                    if let Some(name) = &line.name {
-                        pushes.insert(name.as_str(), said);
                     }
                 }
                 Deed::Expect { within, what } => {
                     let patience = within.unwrap_or(self.patience);
-                    match what.wait(app, patience, &pushes).await {
+                    match what.wait(app, patience, &so_far).await {
                         Ok(None) => {}
                         Ok(Some(what)) => return Err(Failure::Unmet { step, what }),
                         Err(error) => return Err(broken(error.to_string())),
@@ -77,37 +85,116 @@ impl Scenario {
     }
 }
 
+/// What later steps refer to.
+#[derive(Debug, Default)]
+struct SoFar {
+    /// Pushes that have a name.
+    pushes: BTreeMap<String, Said>,
+    /// Faults that have a name, by their ids.
+    faults: BTreeMap<String, u64>,
+    /// All that people have written.
+    texts: Vec<(Said, String)>,
+    peers: Vec<Peer>,
+    /// The connections that were there when something was done to them last.
+    before: BTreeSet<String>,
+}
+
+/// What came of an act.
+enum Done {
+    Nothing,
+    /// Pushes, with their words if people wrote them.
+    Pushed(Vec<(Said, Option<String>)>),
+    /// A fault has this id.
+    Broke(u64),
+}
+
+impl SoFar {
+    /// False if a push found nobody.
+    fn keep(&mut self, name: Option<&str>, done: Done) -> bool {
+        let mut taken = true;
+        match done {
+            Done::Nothing => {}
+            Done::Broke(id) => {
+                self.faults.extend(name.map(|name| (name.to_owned(), id)));
+            }
+            Done::Pushed(pushes) => {
+                for (said, text) in pushes {
+                    taken &= said.state != SaidState::Lost;
+                    self.texts.extend(text.map(|text| (said.clone(), text)));
+                    self.pushes.extend(name.map(|name| (name.to_owned(), said)));
+                }
+            }
+        }
+        taken
+    }
+}
+
 impl Act {
-    /// Does it. A push says what became of it.
-    async fn carry_out(&self, app: &App) -> Result<Option<Said>, MockError> {
-        match self {
-            Self::Message(speech) => return app.speak(speech).await.map(Some),
-            Self::Fixture(name) => return app.push_fixture(name).map(Some),
-            Self::Event(event) => return app.event(event).map(Some),
-            Self::Callback(callback) => return app.callback(callback).map(Some),
-            Self::Press(press) => return app.press(press).await.map(Some),
-            Self::Frame(raw) => return app.push_raw(raw).map(Some),
-            Self::Disconnect { reason, message_id } => {
-                app.disconnect_with("all", reason, *message_id)?;
+    fn is_done_to_connections(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Disconnect { .. } | Self::Preset(_))
+    }
+
+    /// Does it.
+    async fn carry_out(&self, app: &App) -> Result<Done, MockError> {
+        let push = |said: Said| Done::Pushed(vec![(said, None)]);
+        Ok(match self {
+            Self::Message(speech) => {
+                let said = app.speak(speech).await?;
+                Done::Pushed(vec![(said, speech.content.text.clone())])
+            }
+            Self::Burst { speech, count } => {
+                let mut speech = speech.clone();
+                let words = speech.content.text.take().unwrap_or_default();
+                let mut pushes = Vec::new();
+                for number in 1..=*count {
+                    let text = format!("{words} {number}");
+                    speech.content.text = Some(text.clone());
+                    pushes.push((app.speak(&speech).await?, Some(text)));
+                }
+                Done::Pushed(pushes)
+            }
+            Self::Fixture(name) => push(app.push_fixture(name)?),
+            Self::Event(event) => push(app.event(event)?),
+            Self::Callback(callback) => push(app.callback(callback)?),
+            Self::Press(press) => push(app.press(press).await?),
+            Self::Frame(raw) => push(app.push_raw(raw)?),
+            Self::Disconnect { reason, message_id, closes } => {
+                disconnect(app, reason, *message_id, *closes)?;
+                Done::Nothing
             }
             Self::Cut(how) => {
                 app.cut("all", how)?;
+                Done::Nothing
             }
-            Self::Fault(fault) => {
-                app.fault(fault.clone())?;
-            }
+            Self::Fault(fault) => Done::Broke(app.fault(fault.clone())?.id),
             Self::Preset(preset) => {
                 app.preset(*preset)?;
+                Done::Nothing
             }
             Self::ClearFaults => {
                 app.clear_faults()?;
+                Done::Nothing
             }
-            Self::Clock(turn) => turn_clock(app, *turn)?,
-            // The caller has the process.
-            Self::Restart => {}
-        }
-        Ok(None)
+            Self::Clock(turn) => {
+                turn_clock(app, *turn)?;
+                Done::Nothing
+            }
+            // The caller has the processes.
+            Self::Restart | Self::Peer | Self::PeersLeave => Done::Nothing,
+        })
     }
+}
+
+fn disconnect(app: &App, reason: &str, message_id: bool, closes: bool) -> Result<(), MockError> {
+    app.act(|app, cx| {
+        for key in app.named("all")? {
+            if let Some(connection) = app.connections.get_mut(&key) {
+                connection.stays = !closes;
+            }
+            app.disconnect(cx, key, reason, message_id);
+        }
+        Ok(())
+    })
 }
 
 fn turn_clock(app: &App, turn: Turn) -> Result<(), MockError> {
@@ -121,16 +208,19 @@ impl Expectation {
         &self,
         app: &App,
         patience: Duration,
-        pushes: &BTreeMap<&str, Said>,
+        so_far: &SoFar,
     ) -> Result<Option<String>, MockError> {
         if let Self::NoFindings(wanted) = self {
             return wanted.broken_by(app);
         }
-        let said = self.push().and_then(|name| pushes.get(name.as_str()));
+        let said = self.push().and_then(|name| so_far.pushes.get(name));
+        let fault = self.fault().and_then(|name| so_far.faults.get(name).copied());
         let fits = |app: &crate::core::App| match (self, said) {
             (Self::Acked(acked), Some(said)) => acked.fits(app, said),
             (Self::Sent(sent), said) => sent.fits(app, said),
-            (Self::Connections(connections), _) => connections.fits(app),
+            (Self::Connections(connections), _) => connections.fits(app, &so_far.before),
+            (Self::AllAnswered, _) => all_answered(app, &so_far.texts),
+            (Self::Hit(hit), _) => hit.fits(app, fault),
             (Self::Acked(acked), None) => {
                 Err(Gap::Never(format!("nothing was pushed as `{}`", acked.of)))
             }

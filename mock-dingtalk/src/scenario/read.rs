@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::{Deed, Scenario, Step, act::ACTS, expectation::EXPECTATIONS};
+use super::{
+    Deed, Scenario, Step,
+    act::{ACTS, Act},
+    expectation::EXPECTATIONS,
+};
 use crate::{
     control::{self, Fields},
     core::{AppOptions, VerbError, quoted},
@@ -53,7 +57,7 @@ impl Scenario {
 }
 
 fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
-    let mut names = BTreeSet::new();
+    let (mut names, mut faults) = (BTreeSet::new(), BTreeSet::new());
     let mut read = Vec::with_capacity(steps.len());
     for (index, step) in steps.into_iter().enumerate() {
         let path = format!("steps[{index}]");
@@ -61,17 +65,22 @@ fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
             return Err(VerbError::invalid(path, "no object", "an object with one act"));
         };
         let step = read_step(&path, members)?;
-        if let Deed::Expect { what, .. } = &step.deed
-            && let Some(name) = what.push()
-            && !names.contains(name)
-        {
-            let allowed = "what an earlier step has in `as`";
-            return Err(VerbError::invalid(path, quoted(name), allowed));
+        if let Deed::Expect { what, .. } = &step.deed {
+            if let Some(name) = what.push().filter(|name| !names.contains(*name)) {
+                let allowed = "what an earlier step has in `as`";
+                return Err(VerbError::invalid(path, quoted(name), allowed));
+            }
+            if let Some(name) = what.fault().filter(|name| !faults.contains(*name)) {
+                let allowed = "what an earlier fault has in `as`";
+                return Err(VerbError::invalid(path, quoted(name), allowed));
+            }
         }
-        if let Some(name) = &step.name
-            && !names.insert(name.clone())
-        {
-            return Err(VerbError::invalid(format!("{path}.as"), quoted(name), "a new name"));
+        if let Some(name) = &step.name {
+            if names.contains(name) || faults.contains(name) {
+                return Err(VerbError::invalid(format!("{path}.as"), quoted(name), "a new name"));
+            }
+            let of_fault = matches!(step.deed, Deed::Act(Act::Fault(_)));
+            if of_fault { &mut faults } else { &mut names }.insert(name.clone());
         }
         read.push(step);
     }
@@ -134,6 +143,8 @@ mod tests {
             (r#"[{"message":{"fixture":"stream/nothing"}}]"#, "`fixture`"),
             (r#"[{"noFindings":{"rules":["nothing"]}}]"#, "\"nothing\""),
             (r#"[{"connections":{"open":1,"within":"0s"}}]"#, "`within`"),
+            (r#"[{"restart":{},"as":"x"},{"hit":{"of":"x"}}]"#, "`steps[1]` is \"x\""),
+            (r#"[{"burst":{"from":"user0001","text":"b","count":0}}]"#, "`steps[0].burst.count`"),
             (r#"[{"restart":{}},{"sleep":{"for":"1s"}}]"#, "`steps[1].sleep`"),
         ];
         for (steps, part) in cases {

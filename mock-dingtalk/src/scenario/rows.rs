@@ -1,6 +1,8 @@
 //! Whether an app's rows are as an expectation wants them.
 
-use super::expectation::{Acked, Besides, Connections, Sent};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::expectation::{Acked, Besides, Connections, Hit, Sent};
 use crate::core::{App, ConnectionState, DeliveryRow, Said, SentRow};
 
 /// Why rows are not as they should be.
@@ -79,6 +81,49 @@ fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
         || (!said.msg_id.is_empty() && row.msg_id.as_ref() == Some(&said.msg_id))
 }
 
+/// Whether each text that was acked was said in its chat as well, and none more often than people
+/// had written it.
+pub(super) fn all_answered(app: &App, texts: &[(Said, String)]) -> Fits {
+    let deliveries = app.delivery_rows(0);
+    let is_acked = |said: &Said| {
+        let row = deliveries.iter().find(|row| is_push_of(row, said));
+        row.and_then(|row| row.ack.as_ref()).is_some_and(|ack| ack.code == Some(200))
+    };
+    let mut due: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for (said, text) in texts {
+        let (acked, written) = due.entry((&said.conversation_id, text.trim())).or_default();
+        *acked += usize::from(is_acked(said));
+        *written += 1;
+    }
+    let rows = app.sent_rows();
+    for ((chat, text), (acked, written)) in due {
+        let answers = rows
+            .iter()
+            .filter(|row| row.finished && row.conversation_id == *chat && row.text.trim() == text);
+        let answers = answers.count();
+        if answers > written {
+            return never(format!("{text:?} was written {written} and said {answers} times"));
+        }
+        if answers < acked {
+            return not_yet(format!("{text:?} was acked {acked} and said {answers} times"));
+        }
+    }
+    Ok(())
+}
+
+impl Hit {
+    pub(super) fn fits(&self, app: &App, fault: Option<u64>) -> Fits {
+        let rows = app.faults.rows();
+        let Some(row) = rows.iter().find(|row| Some(row.id) == fault) else {
+            return never(format!("the fault `{}` is not there", self.of));
+        };
+        if row.hits < self.times {
+            return not_yet(format!("`{}` acted {} of {} times", self.of, row.hits, self.times));
+        }
+        Ok(())
+    }
+}
+
 impl Sent {
     pub(super) fn fits(&self, app: &App, chat: Option<&Said>) -> Fits {
         let mut rows = app.sent_rows();
@@ -136,8 +181,10 @@ fn shown(rows: &[SentRow]) -> String {
 }
 
 impl Connections {
-    pub(super) fn fits(&self, app: &App) -> Fits {
-        let rows = app.connection_rows();
+    /// `before` are the connections that were there when something was done to them last.
+    pub(super) fn fits(&self, app: &App, before: &BTreeSet<String>) -> Fits {
+        let mut rows = app.connection_rows();
+        rows.retain(|row| !row.is_peer());
         let count = |state| rows.iter().filter(|row| row.state == state).count();
         let (open, draining) = (count(ConnectionState::Open), count(ConnectionState::Draining));
         let made = rows.len();
@@ -151,6 +198,10 @@ impl Connections {
         let wants = [(self.open, open), (self.draining, draining), (self.made, made)];
         if wants.iter().any(|(wanted, seen)| wanted.is_some_and(|wanted| wanted != *seen)) {
             return not_yet(format!("the connections are {seen}"));
+        }
+        let fresh = rows.iter().filter(|row| !before.contains(&row.connection_id)).count();
+        if self.fresh.is_some_and(|least| fresh < least) {
+            return not_yet(format!("only {fresh} connections are fresh: {seen}"));
         }
         if self.overlapping {
             let mut lives: Vec<_> = rows.iter().map(|row| (row.opened_at, row.closed_at)).collect();

@@ -88,6 +88,10 @@ impl Fleet {
         let findings = app.map_or(findings, |app| &mut app.findings);
         findings.judge_call(now, entry.seq, call, routed, &answer, secrets.as_ref());
         cx.effects.push(Effect::Journaled(entry));
+        if let (Some(number), Some(_)) = (number, &fault) {
+            // Somebody may wait for the fault to act.
+            cx.effects.push(Effect::Changed(number));
+        }
         if let Some(app) = number.and_then(|number| apps.get_mut(&number)) {
             app.keep_within(journals);
             schedule.renew(app.number, &app.clock);
