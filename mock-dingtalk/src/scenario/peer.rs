@@ -125,6 +125,8 @@ async fn post(url: &Url, body: &Value) -> anyhow::Result<Value> {
     let request = Request::post(&url[url::Position::BeforePath..])
         .header(header::HOST, &url[url::Position::BeforeHost..url::Position::AfterPort])
         .header(header::CONTENT_TYPE, "application/json")
+        // Without it `connections/open` answers in XML.
+        .header(header::ACCEPT, "application/json")
         .body(Body::from(body.to_string()))?;
     let answer = sender.send_request(request).await?;
     let body = axum::body::to_bytes(Body::new(answer.into_body()), MAX_ANSWER).await?;
