@@ -17,6 +17,7 @@ async fn caught(suite: Arc<Suite>, broken: Option<String>) -> Vec<Outcome> {
         subject: format!("'{}'{broken}", env!("CARGO_BIN_EXE_dingtalk-raw-bot")),
         capabilities: CAPABILITIES.map(str::to_owned).into(),
         seed: 1,
+        ..Setup::default()
     };
     let cases = suite.cases().cloned().collect();
     let outcomes = setup.run_all(&suite, cases, 16, |_| {}).await;

@@ -26,6 +26,7 @@ fn main() {
         ),
         capabilities: CAPABILITIES.map(str::to_owned).into(),
         seed: 1,
+        ..Setup::default()
     };
     // What may take longest begins first, so that nothing long is left for the end.
     let mut cases: Vec<_> = suite.cases().collect();

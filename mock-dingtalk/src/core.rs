@@ -35,6 +35,7 @@ mod ids;
 mod inbound;
 mod inbound_media;
 mod journal;
+mod known;
 mod lifetime;
 mod media;
 mod memory;

@@ -9,12 +9,18 @@ mod peer;
 mod play;
 mod read;
 mod rows;
+mod stage;
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 pub(crate) use self::act::MAX_BURST;
-pub use self::play::{Failure, Subject};
 use self::{act::Act, expectation::Expectation};
+pub use self::{
+    play::{Failure, Subject},
+    stage::Stage,
+};
 use crate::{control, core::AppOptions};
 
 /// A scenario as its file tells it.
@@ -43,6 +49,7 @@ pub struct Scenario {
     /// How long each expectation may take in real time, unless it says `within`.
     pub patience: Duration,
     app: AppOptions,
+    app_body: Map<String, Value>,
     steps: Vec<Step>,
 }
 
@@ -52,6 +59,8 @@ struct Step {
     /// What later steps call the push that this one makes.
     name: Option<String>,
     deed: Deed,
+    /// What stands below the name of the deed, as the control API takes it.
+    body: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -66,13 +75,18 @@ impl Scenario {
         self.app.clone()
     }
 
+    /// The same as the body of `POST /_mock/apps`.
+    pub fn app_body(&self) -> Map<String, Value> {
+        self.app_body.clone()
+    }
+
     /// How many steps it has.
     pub fn steps(&self) -> usize {
         self.steps.len()
     }
 
     /// The JSON Schema (2020-12) of a scenario file.
-    pub fn schema() -> serde_json::Value {
+    pub fn schema() -> Value {
         control::scenario_schema()
     }
 }

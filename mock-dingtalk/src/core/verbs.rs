@@ -293,12 +293,6 @@ impl App {
         })
     }
 
-    /// How many connections other clients have, which a scenario has let join.
-    pub(crate) fn peers(&self) -> usize {
-        let live = self.connections.values().filter(|connection| connection.is_peer());
-        live.filter(|connection| connection.state == ConnectionState::Open).count()
-    }
-
     /// The live connections that a name means: one id, or `all`.
     pub(crate) fn named(&self, name: &str) -> Result<Vec<ConnectionKey>, VerbError> {
         let live = self

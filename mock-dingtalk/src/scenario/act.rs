@@ -6,8 +6,8 @@ use crate::{
     control,
     control::Fields,
     core::{
-        Callback, CardPress, Content, Cut, Event, Fault, Preset, Speech, Turn, VerbError,
-        check_cut, fixture_bytes, quoted,
+        Callback, CardPress, Content, Cut, Event, Fault, Preset, SayConversation, Speech, Turn,
+        VerbError, check_cut, fixture_bytes, quoted,
     },
 };
 
@@ -15,11 +15,8 @@ use crate::{
 pub(super) enum Act {
     /// A person speaks.
     Message(Box<Speech>),
-    /// A person speaks several times in one breath; each text ends in its number, from 1.
-    Burst {
-        speech: Box<Speech>,
-        count: u64,
-    },
+    /// A person speaks several times in one breath.
+    Burst(Burst),
     /// A fixture is pushed.
     Fixture(String),
     /// An EVENT frame.
@@ -55,6 +52,66 @@ pub(super) enum Act {
 /// Messages of one burst.
 pub(crate) const MAX_BURST: u64 = 1_000;
 
+/// Messages that come in one breath.
+#[derive(Debug, Clone)]
+pub(super) struct Burst {
+    from: String,
+    conversation: Option<SayConversation>,
+    text: String,
+    count: u64,
+}
+
+impl Burst {
+    /// Each ends in its number, from 1.
+    pub(super) fn texts(&self) -> impl Iterator<Item = String> {
+        (1..=self.count).map(|number| format!("{} {number}", self.text))
+    }
+
+    /// One of them.
+    pub(super) fn speech(&self, text: &str) -> Speech {
+        let mut speech = Speech::new(&self.from, Content::text(text));
+        speech.conversation.clone_from(&self.conversation);
+        speech
+    }
+}
+
+/// The control call that does an act, by the segments below its app.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) below: &'static [&'static str],
+    /// It is a `DELETE` without a body, not a `POST`.
+    pub(super) deletes: bool,
+    /// The answer says what became of a push.
+    pub(super) pushes: bool,
+}
+
+impl Act {
+    /// Whether connections may end by it, or cease to work.
+    pub(super) fn is_done_to_connections(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Disconnect { .. } | Self::Preset(_))
+    }
+
+    /// The call that takes what stands in the step below the act's name.
+    pub(super) fn call(&self) -> Option<Call> {
+        let call = |below| Call { below, deletes: false, pushes: false };
+        let push = |below| Call { below, deletes: false, pushes: true };
+        Some(match self {
+            Self::Message(_) | Self::Fixture(_) => push(&["messages"]),
+            Self::Event(_) => push(&["events"]),
+            Self::Callback(_) => push(&["callbacks"]),
+            Self::Press(_) => push(&["card-actions"]),
+            Self::Frame(_) => push(&["frames"]),
+            Self::Disconnect { .. } => call(&["connections", "all", "disconnect"]),
+            Self::Cut(_) => call(&["connections", "all", "cut"]),
+            Self::Fault(_) | Self::Preset(_) => call(&["faults"]),
+            Self::ClearFaults => Call { deletes: true, ..call(&["faults"]) },
+            Self::Clock(_) => call(&["clock"]),
+            // Each message is a call of its own, and the player has the processes.
+            Self::Burst(_) | Self::Restart | Self::Peer | Self::PeersLeave => return None,
+        })
+    }
+}
+
 /// Reads what stands in a step below the name of the act.
 pub(super) type Read = fn(Fields) -> Result<Act, VerbError>;
 
@@ -77,10 +134,9 @@ pub(super) const ACTS: [(&str, Read); 14] = [
             return Err(fields.wrong("count", &count.into(), "a number from 1 to 1000"));
         }
         let (from, text) = (fields.required_string("from")?, fields.required_string("text")?);
-        let mut speech = Speech::new(from, Content::text(text));
-        speech.conversation = control::read_conversation(&mut fields)?;
+        let conversation = control::read_conversation(&mut fields)?;
         fields.finish()?;
-        Ok(Act::Burst { speech: Box::new(speech), count })
+        Ok(Act::Burst(Burst { from, conversation, text, count }))
     }),
     ("event", |mut fields| {
         let event_type = fields.required_string("eventType")?;

@@ -1,7 +1,8 @@
 //! Another client of the same app: `DingTalk` spreads pushes over all connections of one `clientId`.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
+use anyhow::Context as _;
 use axum::body::Body;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper::{Request, header};
@@ -11,10 +12,11 @@ use tokio::{net::TcpStream, task::AbortHandle};
 use tokio_tungstenite::{WebSocketStream, client_async, tungstenite::Message};
 use url::Url;
 
-use crate::{
-    core::{BOT_TOPIC, OPEN_PATH, PEER_UA},
-    library::App,
+use super::{
+    Stage,
+    rows::{Seen, peers},
 };
+use crate::core::{BOT_TOPIC, OPEN_PATH, PEER_UA};
 
 /// How long it may take to come or to leave. Real time; it is on the same machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,15 +37,16 @@ impl Drop for Peer {
 
 impl Peer {
     /// Connects, and is there for pushes when this is through.
-    pub(super) async fn join(app: &App) -> Result<Self, String> {
-        let before = count(app)?;
-        let connecting = tokio::time::timeout(PATIENCE, connect(app)).await;
+    pub(super) async fn join(stage: &Stage) -> Result<Self, String> {
+        let before = stage.find(PATIENCE, |seen| Some(peers(seen))).await;
+        let before = before.map_err(|error| error.to_string())?.unwrap_or_default();
+        let connecting = tokio::time::timeout(PATIENCE, connect(stage)).await;
         let socket = connecting
             .map_err(|_| format!("the other client is not connected after {PATIENCE:?}"))?
             .map_err(|error| format!("the other client cannot connect: {error:#}"))?;
         let peer = Self(tokio::spawn(serve(socket)).abort_handle());
-        let there = |app: &crate::core::App| (app.peers() > before).then_some(());
-        match app.hub.wait(app.client_id(), PATIENCE, there).await {
+        let there = |seen: &dyn Seen| (peers(seen) > before).then_some(());
+        match stage.find(PATIENCE, there).await {
             Ok(Some(())) => Ok(peer),
             Ok(None) => Err("the connection of the other client does not open".to_owned()),
             Err(error) => Err(error.to_string()),
@@ -51,10 +54,9 @@ impl Peer {
     }
 
     /// Ends all of them, and waits until nothing is pushed to them any more.
-    pub(super) async fn leave(app: &App, peers: &mut Vec<Self>) -> Result<(), String> {
-        peers.clear();
-        let gone = |app: &crate::core::App| (app.peers() == 0).then_some(());
-        match app.hub.wait(app.client_id(), PATIENCE, gone).await {
+    pub(super) async fn leave(stage: &Stage, joined: &mut Vec<Self>) -> Result<(), String> {
+        joined.clear();
+        match stage.find(PATIENCE, |seen| (peers(seen) == 0).then_some(())).await {
             Ok(Some(())) => Ok(()),
             Ok(None) => Err("the other client does not leave".to_owned()),
             Err(error) => Err(error.to_string()),
@@ -62,15 +64,13 @@ impl Peer {
     }
 }
 
-fn count(app: &App) -> Result<usize, String> {
-    app.look(crate::core::App::peers).map_err(|error| error.to_string())
-}
-
-async fn connect(app: &App) -> anyhow::Result<Socket> {
-    let url = Url::parse(&format!("http://{}{OPEN_PATH}", app.hub.settings.reachable()))?;
+async fn connect(stage: &Stage) -> anyhow::Result<Socket> {
+    let env: BTreeMap<String, String> = stage.env().await?.into_iter().collect();
+    let of = |name: &str| env.get(name).with_context(|| format!("{name} is not known"));
+    let url = Url::parse(of("DINGTALK_OPENAPI_ENDPOINT")?)?.join(OPEN_PATH)?;
     let ask = json!({
-        "clientId": app.client_id(),
-        "clientSecret": app.client_secret(),
+        "clientId": of("DINGTALK_CLIENT_ID")?,
+        "clientSecret": of("DINGTALK_CLIENT_SECRET")?,
         "ua": PEER_UA,
         "subscriptions": [{ "type": "CALLBACK", "topic": BOT_TOPIC }],
     });

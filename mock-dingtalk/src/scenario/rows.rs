@@ -3,7 +3,62 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::expectation::{Acked, Besides, Connections, Hit, Sent};
-use crate::core::{App, ConnectionState, DeliveryRow, Said, SentRow};
+use crate::{
+    core::{App, ConnectionRow, ConnectionState, DeliveryRow, Said, SentRow},
+    remote::Rows,
+};
+
+/// An app as expectations see it.
+pub(super) trait Seen {
+    fn delivery_rows(&self) -> Vec<DeliveryRow>;
+    fn sent_rows(&self) -> Vec<SentRow>;
+    fn connection_rows(&self) -> Vec<ConnectionRow>;
+    /// How often the fault with this id acted, if it is there.
+    fn hits(&self, fault: u64) -> Option<u64>;
+}
+
+impl Seen for App {
+    fn delivery_rows(&self) -> Vec<DeliveryRow> {
+        self.delivery_rows(0)
+    }
+
+    fn sent_rows(&self) -> Vec<SentRow> {
+        self.sent_rows()
+    }
+
+    fn connection_rows(&self) -> Vec<ConnectionRow> {
+        self.connection_rows()
+    }
+
+    fn hits(&self, fault: u64) -> Option<u64> {
+        self.faults.rows().iter().find(|row| row.id == fault).map(|row| row.hits)
+    }
+}
+
+impl Seen for Rows {
+    fn delivery_rows(&self) -> Vec<DeliveryRow> {
+        self.deliveries.clone()
+    }
+
+    fn sent_rows(&self) -> Vec<SentRow> {
+        self.sent.clone()
+    }
+
+    fn connection_rows(&self) -> Vec<ConnectionRow> {
+        self.connections.clone()
+    }
+
+    fn hits(&self, fault: u64) -> Option<u64> {
+        let row = self.faults.iter().find(|row| row["id"].as_u64() == Some(fault));
+        row.and_then(|row| row["hits"].as_u64())
+    }
+}
+
+/// How many connections other clients have, which the scenario has let join.
+pub(super) fn peers(seen: &dyn Seen) -> usize {
+    let rows = seen.connection_rows();
+    rows.iter().filter(|row| row.is_peer() && row.state == ConnectionState::Open).count()
+}
 
 /// Why rows are not as they should be.
 #[derive(Debug)]
@@ -14,7 +69,7 @@ pub(super) enum Gap {
     Never(String),
 }
 
-type Fits = Result<(), Gap>;
+pub(super) type Fits = Result<(), Gap>;
 
 fn not_yet(what: impl Into<String>) -> Fits {
     Err(Gap::NotYet(what.into()))
@@ -25,8 +80,8 @@ fn never(what: impl Into<String>) -> Fits {
 }
 
 impl Acked {
-    pub(super) fn fits(&self, app: &App, said: &Said) -> Fits {
-        let rows = app.delivery_rows(0);
+    pub(super) fn fits(&self, app: &dyn Seen, said: &Said) -> Fits {
+        let rows = app.delivery_rows();
         let Some(row) = rows.iter().find(|row| is_push_of(row, said)) else {
             return never(format!("the push `{}` is not kept any more", self.of));
         };
@@ -83,8 +138,8 @@ fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
 
 /// Whether each text that was acked was said in its chat as well, and none more often than people
 /// had written it.
-pub(super) fn all_answered(app: &App, texts: &[(Said, String)]) -> Fits {
-    let deliveries = app.delivery_rows(0);
+pub(super) fn all_answered(seen: &dyn Seen, texts: &[(Said, String)]) -> Fits {
+    let deliveries = seen.delivery_rows();
     let is_acked = |said: &Said| {
         let row = deliveries.iter().find(|row| is_push_of(row, said));
         row.and_then(|row| row.ack.as_ref()).is_some_and(|ack| ack.code == Some(200))
@@ -95,12 +150,12 @@ pub(super) fn all_answered(app: &App, texts: &[(Said, String)]) -> Fits {
         *acked += usize::from(is_acked(said));
         *written += 1;
     }
-    let rows = app.sent_rows();
+    let rows = seen.sent_rows();
     for ((chat, text), (acked, written)) in due {
-        let answers = rows
-            .iter()
-            .filter(|row| row.finished && row.conversation_id == *chat && row.text.trim() == text);
-        let answers = answers.count();
+        let is_answer = |row: &&SentRow| {
+            row.finished && row.conversation_id == *chat && row.text.trim() == text
+        };
+        let answers = rows.iter().filter(is_answer).count();
         if answers > written {
             return never(format!("{text:?} was written {written} and said {answers} times"));
         }
@@ -112,20 +167,19 @@ pub(super) fn all_answered(app: &App, texts: &[(Said, String)]) -> Fits {
 }
 
 impl Hit {
-    pub(super) fn fits(&self, app: &App, fault: Option<u64>) -> Fits {
-        let rows = app.faults.rows();
-        let Some(row) = rows.iter().find(|row| Some(row.id) == fault) else {
-            return never(format!("the fault `{}` is not there", self.of));
-        };
-        if row.hits < self.times {
-            return not_yet(format!("`{}` acted {} of {} times", self.of, row.hits, self.times));
+    pub(super) fn fits(&self, seen: &dyn Seen, fault: Option<u64>) -> Fits {
+        match fault.and_then(|fault| seen.hits(fault)) {
+            None => never(format!("the fault `{}` is not there", self.of)),
+            Some(hits) if hits < self.times => {
+                not_yet(format!("`{}` acted {hits} of {} times", self.of, self.times))
+            }
+            Some(_) => Ok(()),
         }
-        Ok(())
     }
 }
 
 impl Sent {
-    pub(super) fn fits(&self, app: &App, chat: Option<&Said>) -> Fits {
+    pub(super) fn fits(&self, app: &dyn Seen, chat: Option<&Said>) -> Fits {
         let mut rows = app.sent_rows();
         if let Some(said) = chat {
             rows.retain(|row| row.conversation_id == said.conversation_id);
@@ -182,7 +236,7 @@ fn shown(rows: &[SentRow]) -> String {
 
 impl Connections {
     /// `before` are the connections that were there when something was done to them last.
-    pub(super) fn fits(&self, app: &App, before: &BTreeSet<String>) -> Fits {
+    pub(super) fn fits(&self, app: &dyn Seen, before: &BTreeSet<String>) -> Fits {
         let mut rows = app.connection_rows();
         rows.retain(|row| !row.is_peer());
         let count = |state| rows.iter().filter(|row| row.state == state).count();

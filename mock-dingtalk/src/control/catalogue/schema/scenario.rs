@@ -60,9 +60,6 @@ fn steps() -> Vec<Value> {
             "conversation": people::conversation(),
         }),
     );
-    let mut disconnect = faults::disconnect();
-    disconnect["properties"]["closes"] =
-        described(flag(), "whether TCP is reset after 10 s; true if not given");
     let hit = object(
         &["of"],
         json!({
@@ -82,7 +79,7 @@ fn steps() -> Vec<Value> {
         ("callback", object(&["topic", "data"], json!({ "topic": text(), "data": data }))),
         ("press", people::press()),
         ("frame", faults::raw()),
-        ("disconnect", disconnect),
+        ("disconnect", faults::disconnect()),
         ("cut", reference("Cut")),
         ("fault", faults::fault()),
         ("clearFaults", nothing()),

@@ -1,0 +1,236 @@
+//! Where a scenario is played: on an app of this process, or on one of a mock that runs elsewhere.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde_json::Value;
+
+use super::{
+    act::Act,
+    expectation::{Expectation, NoFindings},
+    play::{Done, SoFar},
+    rows::{Fits, Gap, Seen, all_answered},
+};
+use crate::{
+    core::{Finding, Said, Turn},
+    error::MockError,
+    library::App,
+    remote::{RemoteApp, read},
+};
+
+/// The app that a scenario is played on.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Of a mock in this process.
+    Here(App),
+    /// Of a mock that runs elsewhere; it is reached by the control API alone.
+    There(RemoteApp),
+}
+
+impl From<&App> for Stage {
+    fn from(app: &App) -> Self {
+        Self::Here(app.clone())
+    }
+}
+
+impl From<&RemoteApp> for Stage {
+    fn from(app: &RemoteApp) -> Self {
+        Self::There(app.clone())
+    }
+}
+
+impl From<&Self> for Stage {
+    fn from(stage: &Self) -> Self {
+        stage.clone()
+    }
+}
+
+impl Stage {
+    /// The variables that make a bot find the mock and be this app.
+    pub async fn env(&self) -> Result<Vec<(String, String)>, MockError> {
+        match self {
+            Self::Here(app) => {
+                Ok(app.env()?.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+            }
+            Self::There(app) => Ok(app.env().await?),
+        }
+    }
+
+    /// The app's journal as JSON lines, each secret replaced by a mark.
+    pub async fn journal(&self) -> Result<String, MockError> {
+        match self {
+            Self::Here(app) => app.export_journal(true),
+            Self::There(app) => Ok(app.export_journal().await?),
+        }
+    }
+
+    /// Does an act, which stands in its file as `body`.
+    pub(super) async fn carry_out(&self, act: &Act, body: &Value) -> Result<Done, MockError> {
+        match (self, act) {
+            (_, Act::Burst(burst)) => {
+                let mut pushes = Vec::new();
+                for text in burst.texts() {
+                    let said = match self {
+                        Self::Here(app) => app.speak(&burst.speech(&text)).await?,
+                        Self::There(app) => {
+                            let mut body = body.clone();
+                            body["count"] = Value::Null;
+                            body["text"] = text.as_str().into();
+                            read(app.call(&["messages"], Some(&body)).await?)?
+                        }
+                    };
+                    pushes.push((said, Some(text)));
+                }
+                Ok(Done::Pushed(pushes))
+            }
+            (Self::Here(app), act) => act.carry_out(app).await,
+            (Self::There(app), act) => {
+                let Some(call) = act.call() else { return Ok(Done::Nothing) };
+                let body = (!call.deletes).then_some(body);
+                let answer = app.call(call.below, body).await?;
+                Ok(match act {
+                    Act::Message(speech) => {
+                        Done::Pushed(vec![(read(answer)?, speech.content.text.clone())])
+                    }
+                    Act::Fault(_) => Done::Broke(answer["id"].as_u64().unwrap_or_default()),
+                    _ if call.pushes => Done::Pushed(vec![(read(answer)?, None)]),
+                    _ => Done::Nothing,
+                })
+            }
+        }
+    }
+
+    /// All connections that the bot has made so far.
+    pub(super) async fn connection_ids(&self) -> Result<BTreeSet<String>, MockError> {
+        let rows = match self {
+            Self::Here(app) => app.connections()?,
+            Self::There(app) => app.rows().await?.connections,
+        };
+        Ok(rows.into_iter().map(|row| row.connection_id).collect())
+    }
+
+    /// Waits until `look` finds something, at most for `patience`.
+    pub(super) async fn find<R>(
+        &self,
+        patience: Duration,
+        mut look: impl FnMut(&dyn Seen) -> Option<R>,
+    ) -> Result<Option<R>, MockError> {
+        Ok(match self {
+            Self::Here(app) => app.hub.wait(app.client_id(), patience, |app| look(app)).await?,
+            Self::There(app) => app.wait(patience, |rows| look(rows)).await?,
+        })
+    }
+
+    async fn findings(&self) -> Result<Vec<Finding>, MockError> {
+        match self {
+            Self::Here(app) => app.findings(),
+            Self::There(app) => Ok(app.findings().await?),
+        }
+    }
+
+    /// Waits until it is met. `Some` says what is missing or wrong.
+    pub(super) async fn wait(
+        &self,
+        wanted: &Expectation,
+        patience: Duration,
+        so_far: &SoFar,
+    ) -> Result<Option<String>, MockError> {
+        if let Expectation::NoFindings(wanted) = wanted {
+            return Ok(wanted.broken_by(&self.findings().await?));
+        }
+        let settled = |seen: &dyn Seen| match wanted.fits(seen, so_far) {
+            Ok(()) => Some(None),
+            Err(Gap::Never(what)) => Some(Some(what)),
+            Err(Gap::NotYet(_)) => None,
+        };
+        if let Some(end) = self.find(patience, settled).await? {
+            return Ok(end);
+        }
+        let last = match self {
+            Self::Here(app) => app.look(|app| wanted.fits(app, so_far))?,
+            Self::There(app) => wanted.fits(&app.rows().await?, so_far),
+        };
+        Ok(match last {
+            Ok(()) => None,
+            Err(Gap::Never(what)) => Some(what),
+            Err(Gap::NotYet(what)) => Some(format!("after {patience:?}: {what}")),
+        })
+    }
+}
+
+impl Expectation {
+    /// Whether rows are as it wants them.
+    fn fits(&self, seen: &dyn Seen, so_far: &SoFar) -> Fits {
+        let said = self.push().and_then(|name| so_far.pushes.get(name));
+        match (self, said) {
+            (Self::Acked(acked), Some(said)) => acked.fits(seen, said),
+            (Self::Sent(sent), said) => sent.fits(seen, said),
+            (Self::Connections(connections), _) => connections.fits(seen, &so_far.before),
+            (Self::AllAnswered, _) => all_answered(seen, &so_far.texts),
+            (Self::Hit(hit), _) => hit.fits(seen, so_far.faults.get(&hit.of).copied()),
+            (Self::Acked(acked), None) => {
+                Err(Gap::Never(format!("nothing was pushed as `{}`", acked.of)))
+            }
+            (Self::NoFindings(_), _) => Ok(()),
+        }
+    }
+}
+
+impl Act {
+    /// Does it.
+    async fn carry_out(&self, app: &App) -> Result<Done, MockError> {
+        let push = |said: Said| Ok(Done::Pushed(vec![(said, None)]));
+        match self {
+            Self::Message(speech) => {
+                let said = app.speak(speech).await?;
+                return Ok(Done::Pushed(vec![(said, speech.content.text.clone())]));
+            }
+            Self::Fixture(name) => return push(app.push_fixture(name)?),
+            Self::Event(event) => return push(app.event(event)?),
+            Self::Callback(callback) => return push(app.callback(callback)?),
+            Self::Press(card) => return push(app.press(card).await?),
+            Self::Frame(raw) => return push(app.push_raw(raw)?),
+            Self::Fault(fault) => return Ok(Done::Broke(app.fault(fault.clone())?.id)),
+            Self::Disconnect { reason, message_id, closes } => {
+                disconnect(app, reason, *message_id, *closes)?;
+            }
+            Self::Cut(how) => {
+                app.cut("all", how)?;
+            }
+            Self::Preset(preset) => {
+                app.preset(*preset)?;
+            }
+            Self::ClearFaults => {
+                app.clear_faults()?;
+            }
+            Self::Clock(turn) => turn_clock(app, *turn)?,
+            // The stage speaks each message of a burst; the player has the processes.
+            Self::Burst(_) | Self::Restart | Self::Peer | Self::PeersLeave => {}
+        }
+        Ok(Done::Nothing)
+    }
+}
+
+fn disconnect(app: &App, reason: &str, message_id: bool, closes: bool) -> Result<(), MockError> {
+    app.act(|app, cx| {
+        for key in app.named("all")? {
+            app.announce_end(cx, key, reason, message_id, closes);
+        }
+        Ok(())
+    })
+}
+
+fn turn_clock(app: &App, turn: Turn) -> Result<(), MockError> {
+    app.hub.turn_clock(Some(app.client_id()), turn)?;
+    Ok(())
+}
+
+impl NoFindings {
+    fn broken_by(&self, findings: &[Finding]) -> Option<String> {
+        let counts = |rule: &str| self.rules.is_empty() || self.rules.iter().any(|r| r == rule);
+        let found = findings
+            .iter()
+            .find(|finding| finding.severity >= self.severity && counts(finding.rule));
+        found.map(|found| format!("finding {}: {}", found.rule, found.message))
+    }
+}
