@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use dingtalk_conformance::fixtures::FixturesError;
 use dingtalk_conformance::provenance::ProvenanceError;
-use dingtalk_conformance::run::BaselineError;
+use dingtalk_conformance::run::{BaselineError, UnknownCapability};
 use dingtalk_conformance::suite::SuiteError;
 
 mod fixtures;
@@ -104,6 +104,10 @@ pub(crate) enum CliError {
     Baseline(#[from] BaselineError),
     #[error("no case fits `{0}`")]
     NoCase(String),
+    #[error("--capabilities makes no sense: {0}")]
+    Capability(#[from] UnknownCapability),
+    #[error("the capability push needs --push-cmd")]
+    NoPushCommand,
     #[error(transparent)]
     Mock(mock_dingtalk::ControlError),
     #[error("cannot start")]
@@ -122,7 +126,9 @@ impl CliError {
     /// Exit code that goes with the error.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::NoCase(_) | Self::Mock(_) => Status::Usage,
+            Self::NoCase(_) | Self::Mock(_) | Self::Capability(_) | Self::NoPushCommand => {
+                Status::Usage
+            }
             Self::Suite(SuiteError::Read { .. })
             | Self::Baseline(BaselineError::Read { .. })
             | Self::Start(_) => Status::NoInput,
@@ -168,6 +174,10 @@ impl CliError {
                 "pass --baseline FILE with lines such as \"area/case\" = \"reason\""
             }
             Self::NoCase(_) => "look at `dingtalk-conformance list`; * stands for anything",
+            Self::Capability(_) => "pass some of those, with commas between them",
+            Self::NoPushCommand => {
+                "pass --push-cmd CMD, with {target}, {text} and {media} in the places of these words"
+            }
             Self::Mock(_) => {
                 "pass --mock with the URL of a ready line, such as http://127.0.0.1:8080"
             }

@@ -1,6 +1,7 @@
 //! Playing cases against a bot, and judging it.
 
 mod baseline;
+mod capability;
 mod junit;
 mod report;
 mod subject;
@@ -11,11 +12,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mock_dingtalk::{ControlClient, MockDingtalk, MockError, RemoteApp, ScenarioFailure, Stage};
+use mock_dingtalk::{
+    ControlClient, MockDingtalk, MockError, Model, RemoteApp, ScenarioFailure, Stage,
+};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub use self::baseline::{Baseline, BaselineError};
+pub use self::capability::{CAPABILITIES, UnknownCapability, capabilities};
 pub use self::report::Report;
 use self::subject::Process;
 pub use self::verdict::{Outcome, Verdict};
@@ -32,6 +36,9 @@ pub struct Setup {
     pub subject: String,
     /// What it declares to be able to do beside echoing texts.
     pub capabilities: BTreeSet<String>,
+    /// The command line that has it send a message that answers nothing, for `sh`, where it can.
+    /// `{target}`, `{text}` and `{media}` stand for one word each, `{state}` for the bot's folder.
+    pub push_cmd: Option<String>,
     /// Seed of all that the mock makes up.
     pub seed: u64,
     /// The mock that runs already, if cases are not to start mocks of their own.
@@ -74,8 +81,12 @@ impl Setup {
                 return outcome.untestable(format!("there is no mock to play in: {error}"));
             }
         };
+        let model = match self.model(case).await {
+            Ok(model) => model,
+            Err(error) => return outcome.untestable(format!("the model does not start: {error}")),
+        };
         let started = match place.stage.env().await {
-            Ok(env) => Process::start(&self.subject, env).map_err(|error| error.to_string()),
+            Ok(env) => Process::start(self, env, model).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         let mut process = match started {
@@ -121,16 +132,28 @@ impl Setup {
         Ok(Place { stage: Stage::from(&app), _mock: Some(mock) })
     }
 
+    /// The model of a bot that asks one.
+    async fn model(&self, case: &Case) -> std::io::Result<Option<Model>> {
+        if !self.capabilities.contains("openai-agent") {
+            return Ok(None);
+        }
+        case.scenario().start_model().await.map(Some)
+    }
+
     /// The command that plays one case alone again.
     fn repro(&self, case: &Case) -> String {
-        let subject = self.subject.replace('\'', r"'\''");
+        let subject = quoted(&self.subject);
+        let push = self.push_cmd.as_ref().map(|line| format!(" --push-cmd {}", quoted(line)));
+        let push = push.unwrap_or_default();
         let names: Vec<_> = self.capabilities.iter().map(String::as_str).collect();
         let names = match names.as_slice() {
             [] => String::new(),
             names => format!(" --capabilities {}", names.join(",")),
         };
         let (case, seed) = (case.id(), self.seed);
-        format!("dingtalk-conformance run --subject '{subject}'{names} --case {case} --seed {seed}")
+        format!(
+            "dingtalk-conformance run --subject {subject}{names}{push} --case {case} --seed {seed}"
+        )
     }
 
     /// Plays cases, at most `jobs` at the same time, and tells of each as it ends.
@@ -163,6 +186,11 @@ impl Setup {
         outcomes.sort_by(|one, other| one.case.cmp(&other.case));
         outcomes
     }
+}
+
+/// One word for `sh`.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The last lines of an app's journal, without secrets.

@@ -109,9 +109,32 @@ fn a_bot_that_ends_is_said_to_have_ended() {
 }
 
 #[test]
+fn a_bot_that_a_signal_ends_and_a_push_that_fails_are_told() {
+    let play = |capability: &str, case: &str| {
+        let push = ["--push-cmd", "echo {target} {text}; exit 3", "--capabilities", capability];
+        let output = run(&[&["run", "--subject", BOT, "--case", case][..], &push].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+        out(&output)
+    };
+    let stopped = play("durable", "shutdown/idle");
+    assert!(stopped.contains("step 3: ended with exit status: 143"), "{stopped}");
+    let pushed = play("push", "push/person");
+    assert!(pushed.contains("the command for pushes ended with exit status: 3"), "{pushed}");
+    assert!(pushed.contains("bot: user:user0001 good news"), "{pushed}");
+    assert!(pushed.contains("--push-cmd 'echo {target} {text}; exit 3' --case push/person"));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_its_exit_code() {
     let none = run(&["run", "--subject", BOT, "--case", "nothing/like-this"]);
     assert_eq!(none.status.code(), Some(2));
+    let (unknown, push) = (["--capabilities", "groups,telepathy"], ["--capabilities", "push"]);
+    for (more, part) in [(unknown, "\"telepathy\"; there are cards, "), (push, "--push-cmd")] {
+        let output = run(&[&["run", "--subject", BOT, "--case", "ack/once"][..], &more].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(complaint.contains(part), "{complaint}");
+    }
     let folder = run(&["list", "--dir", "no/such/folder"]);
     assert_eq!(folder.status.code(), Some(66));
     let listed = run(&["list"]);

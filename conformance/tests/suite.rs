@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use dingtalk_conformance::run::{CAPABILITIES, capabilities};
 use dingtalk_conformance::suite::{Axis, Combination, Level, Product, Suite};
 use mock_dingtalk::Scenario;
 use serde_json::Value;
@@ -28,6 +29,38 @@ fn every_requirement_has_a_case_or_a_reason_and_every_case_a_requirement() {
     println!("{trace}");
     assert_eq!(trace.untraced, []);
     assert!(trace.cases.values().sum::<usize>() >= 25, "{trace}");
+}
+
+#[test]
+fn what_cases_need_is_a_capability_and_the_readme_lists_all_of_them() {
+    for case in suite().cases() {
+        let needs = case.scenario().needs.iter().map(String::as_str);
+        assert!(capabilities(needs).is_ok(), "{} needs {:?}", case.id(), case.scenario().needs);
+    }
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    for (name, meaning) in CAPABILITIES {
+        let meaning = meaning.replace("{state}", "`{state}`").replace("--push-cmd", "`--push-cmd`");
+        let line = format!("| `{name}` | {meaning} |");
+        assert!(readme.contains(&line), "the README lacks {line}");
+    }
+}
+
+/// Each wire shape of a message is played.
+#[test]
+fn every_message_of_the_fixtures_has_a_case() {
+    let fixtures = std::fs::read_dir(folder().join("../fixtures/stream")).unwrap();
+    let names = fixtures.map(|entry| entry.unwrap().path().file_stem().unwrap().to_owned());
+    let names = names.map(|name| name.into_string().unwrap());
+    let messages: Vec<String> = names
+        .filter(|name| name.starts_with("callback_bot_") || name == "callback_delegate_text")
+        .collect();
+    let cases: String =
+        suite().cases().map(|case| std::fs::read_to_string(case.path()).unwrap()).collect();
+    for name in &messages {
+        assert!(cases.contains(&format!("\"stream/{name}\"")), "no case plays stream/{name}");
+    }
+    println!("{} message types and variants", messages.len());
+    assert!(messages.len() >= 40);
 }
 
 #[test]
@@ -91,8 +124,8 @@ fn every_cut_meets_every_load_and_any_two_values_meet() {
         let all: usize = product.axes.iter().map(|axis| axis.values.len()).product();
         println!("{area}: {} of {all} combinations are cases", cases.len());
     }
-    // 27 cuts, 3 loads and 2 states of connections, at least.
-    assert!(count >= 27 * 3 + 27 * 2 + 3 * 2, "{count} pairs");
+    // 27 cuts, 4 loads and 2 states of connections, at least.
+    assert!(count >= 27 * 4 + 27 * 2 + 4 * 2, "{count} pairs");
 }
 
 /// How many pairs of values of two axes there are; each has to be a part of a case.
@@ -169,6 +202,13 @@ fn schema_and_reader_refuse_the_same() {
         with(r#"[{"allAnswered":{"only":true}}]"#),
         with(r#"[{"hit":{}}]"#),
         with(r#"[{"disconnect":{"closes":"no"}}]"#),
+        with(r#"[{"push":{"text":"to nobody"}}]"#),
+        with(r#"[{"stop":{"status":"0"}}]"#),
+        with(r#"[{"press":{"actionIds":["a"]}}]"#),
+        with(r#"[{"cards":{"shown":"a"}}]"#),
+        with(r#"[{"asked":{"pictures":"1"}}]"#),
+        r#"{"title":"t","patience":"1s","model":{"lines":[{}]},"steps":[{"clearFaults":{}}]}"#
+            .to_owned(),
     ] {
         assert!(Scenario::read(&text).is_err(), "{text}");
         let value = serde_json::from_str(&text).unwrap();

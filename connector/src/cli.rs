@@ -8,6 +8,8 @@ mod config;
 mod dev;
 pub mod exit_code;
 mod gateway;
+mod link;
+mod message;
 mod output;
 mod pairing;
 mod policy;
@@ -34,6 +36,8 @@ enum Command {
     Dev(dev::Args),
     /// Connect the robot and keep it connected.
     Gateway(Box<gateway::Args>),
+    /// Send a message that answers nothing, take one back, see who has read it.
+    Message(message::Args),
     /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
     Pairing(pairing::Args),
     /// Who may talk to a robot.
@@ -61,7 +65,8 @@ Environment of `ddingtalk gateway`:
 
 Exit codes:
   0 done   1 failed   2 wrong usage   10 configuration   11 state directory
-  12 address not available   13 no answer in time   130, 143 interrupted twice";
+  12 address not available   13 no answer in time   14 no gateway runs
+  130, 143 interrupted twice";
 
 /// Runs a parsed command line; returns what the process exits with.
 pub fn run(cli: Cli) -> ExitCode {
@@ -74,6 +79,7 @@ pub fn run(cli: Cli) -> ExitCode {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
+            Command::Message(args) => message::run(args).await,
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,
             Command::Config(args) => config::run(&args),

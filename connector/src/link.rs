@@ -4,6 +4,8 @@
 //! GET  /v1/agent/turns                 the turns, one JSON object a line, as long as it is read
 //! POST /v1/agent/turns/{id}/events     what the agent says to one of them
 //! POST /v1/messages                    a message that answers nothing
+//! POST /v1/messages/{key}/recall       takes a message back
+//! GET  /v1/messages/{key}/read         who has read it
 //! GET  /v1/status, GET /v1/health
 //! ```
 //!
@@ -21,10 +23,11 @@ mod line;
 mod listener;
 mod message;
 mod metrics;
+mod sent;
 mod server;
 mod status;
 mod turns;
 
 pub use desk::Desk;
-pub use listener::{Listener, ListenerError};
+pub use listener::{ADDRESS, Listener, ListenerError, SOCKET};
 pub use server::{Linked, Robot, Server};

@@ -95,6 +95,8 @@ pub struct SentMessage {
     pub process_query_key: ProcessQueryKey,
     /// The chat that it was sent to.
     pub conversation_id: ConversationId,
+    /// Whether that is a group.
+    pub in_group: bool,
     /// Its words.
     pub text: String,
     /// When, in milliseconds since 1970 UTC.

@@ -79,6 +79,7 @@ pub(crate) use self::{
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,
     lifetime::MEDIA_BYTES,
+    media::sha256,
     moment::Moment,
     openapi::{EndpointRow, Fidelity, Routed, endpoints},
     preset::PRESETS,

@@ -39,5 +39,5 @@ pub use crate::{
     library::{App, Builder, MockClock, MockDingtalk},
     remote::{ControlClient, ControlError, RemoteApp},
     replay::{Outcome, Recording, RecordingError, Replay},
-    scenario::{Failure as ScenarioFailure, Scenario, Stage, Subject},
+    scenario::{Failure as ScenarioFailure, Model, Push, Scenario, Stage, Subject},
 };

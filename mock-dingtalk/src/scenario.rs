@@ -4,22 +4,29 @@
 //! Acts are written as the control API takes them, and read by its own readers.
 
 mod act;
+mod asked;
+mod cards;
 mod expectation;
+mod files;
+mod model;
 mod peer;
 mod play;
 mod read;
 mod rows;
 mod stage;
+mod subject;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use serde_json::{Map, Value};
 
 pub(crate) use self::act::MAX_BURST;
-use self::{act::Act, expectation::Expectation};
+use self::{act::Act, expectation::Expectation, model::Script};
 pub use self::{
-    play::{Failure, Subject},
+    model::Model,
+    play::Failure,
     stage::Stage,
+    subject::{Push, Subject},
 };
 use crate::{control, core::AppOptions};
 
@@ -50,6 +57,8 @@ pub struct Scenario {
     pub patience: Duration,
     app: AppOptions,
     app_body: Map<String, Value>,
+    /// What the model behind the bot says, where there is one.
+    model: Option<Script>,
     steps: Vec<Step>,
 }
 
@@ -78,6 +87,12 @@ impl Scenario {
     /// The same as the body of `POST /_mock/apps`.
     pub fn app_body(&self) -> Map<String, Value> {
         self.app_body.clone()
+    }
+
+    /// Starts the model that its bot is to ask: with the lines of `model`, or one that repeats what it
+    /// is asked. The error is that of the socket.
+    pub async fn start_model(&self) -> io::Result<Model> {
+        Model::start(&self.model.clone().unwrap_or_default()).await
     }
 
     /// How many steps it has.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use dingtalk_conformance::run::{Baseline, Outcome, Report, Setup};
+use dingtalk_conformance::run::{Baseline, Outcome, Report, Setup, capabilities};
 use mock_dingtalk::ControlClient;
 use url::Url;
 
@@ -15,10 +15,13 @@ pub(super) struct Run {
     /// Command line of the bot, for sh; {state} stands for a folder of each case.
     #[arg(long, value_name = "CMD")]
     subject: String,
-    /// What it can do beside echoing texts: groups, events, fallback, retry, durable,
-    /// idle-refresh, cards, openai-agent.
+    /// What it can do beside echoing texts, such as groups,media; the README lists all.
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     capabilities: Vec<String>,
+    /// Command line that has it send a message, for sh; {target}, {text} and {media} stand for a word
+    /// each, {media} for an empty one where there is no file.
+    #[arg(long, value_name = "CMD")]
+    push_cmd: Option<String>,
     #[command(flatten)]
     selection: Selection,
     /// Folder for results.json and junit.xml.
@@ -45,10 +48,15 @@ impl Run {
     pub(super) fn run(&self) -> Result<Answer, CliError> {
         let (suite, cases) = self.selection.read()?;
         let baseline = self.baseline.as_deref().map(Baseline::load).transpose()?;
+        let capabilities = capabilities(self.capabilities.iter().map(String::as_str))?;
+        if capabilities.contains("push") && self.push_cmd.is_none() {
+            return Err(CliError::NoPushCommand);
+        }
         let mock = self.mock.as_ref().map(ControlClient::to).transpose().map_err(CliError::Mock)?;
         let setup = Setup {
             subject: self.subject.clone(),
-            capabilities: self.capabilities.iter().cloned().collect(),
+            capabilities,
+            push_cmd: self.push_cmd.clone(),
             seed: self.seed,
             mock: mock.map(|mock| mock.with_token(self.admin_token.clone())),
         };

@@ -58,6 +58,8 @@ pub struct AxisValue {
     pub needs: Vec<String>,
     /// How long an expectation may take in its cases.
     patience: Option<String>,
+    /// What the model behind the bot says in its cases.
+    model: Option<Value>,
     /// What it puts into slots.
     #[serde(default)]
     pub steps: BTreeMap<String, Vec<Value>>,
@@ -119,16 +121,20 @@ impl Product {
         let needs: BTreeSet<&String> = values.iter().flat_map(|value| &value.needs).collect();
         let patience = values.iter().filter_map(|value| value.patience.as_ref());
         let patience = patience.chain([&self.patience]).max_by_key(|text| duration(text));
+        let mut scenario = json!({
+            "title": join(|value| &value.title, ", "),
+            "checks": checks,
+            "needs": needs,
+            "patience": patience,
+            "steps": self.fill(values),
+        });
+        if let Some(model) = values.iter().find_map(|value| value.model.as_ref()) {
+            scenario["model"] = model.clone();
+        }
         Combination {
             name: join(|value| &value.name, "+"),
             bound: values.iter().map(|value| value.checks.clone()).collect(),
-            scenario: json!({
-                "title": join(|value| &value.title, ", "),
-                "checks": checks,
-                "needs": needs,
-                "patience": patience,
-                "steps": self.fill(values),
-            }),
+            scenario,
         }
     }
 

@@ -15,6 +15,7 @@ use super::output;
 use super::signals::Signals;
 use crate::agent::Agent;
 use crate::config::ProcessEnvironment;
+use crate::config::accounts::DEFAULT;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::AccessPolicy;
 use crate::gateway::cards::CardConfig;
@@ -75,7 +76,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let listener = Listener::bind(state_dir.path(), None).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
     let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
-    let robot = Robot { desk, agent: kind, pusher: gateway.pusher(), vitals: gateway.vitals() };
+    let (pusher, vitals) = (gateway.pusher(), gateway.vitals());
+    let robot = Robot { account: DEFAULT.to_owned(), desk, agent: kind, pusher, vitals };
     let link = Server::start(listener, Arc::new(Linked::new(vec![robot])));
     let work = async {
         match args.say {

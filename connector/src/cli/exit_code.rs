@@ -9,13 +9,15 @@ use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
 
-/// Documented in `--help` and the README. 2 is the argument parser's own.
+/// Documented in `--help` and the README. 2 is the argument parser's, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
     /// 0.
     Done,
     /// 1: something else failed.
     Failed,
+    /// 2: the command was given what it cannot take.
+    Usage,
     /// 10: a setting is missing or does not hold.
     Configuration,
     /// 11: the state directory cannot be used.
@@ -24,6 +26,8 @@ pub enum ExitCode {
     Address,
     /// 13: no answer came in time.
     NoAnswer,
+    /// 14: the command needs a gateway that runs.
+    NoGateway,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -31,10 +35,12 @@ impl From<ExitCode> for std::process::ExitCode {
         Self::from(match code {
             ExitCode::Done => 0,
             ExitCode::Failed => 1,
+            ExitCode::Usage => 2,
             ExitCode::Configuration => 10,
             ExitCode::StateDirectory => 11,
             ExitCode::Address => 12,
             ExitCode::NoAnswer => 13,
+            ExitCode::NoGateway => 14,
         })
     }
 }

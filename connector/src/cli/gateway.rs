@@ -215,7 +215,7 @@ impl Maker for OneRobot {
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
         let (pusher, vitals) = (gateway.pusher(), gateway.vitals());
-        linked.put(Robot { desk, agent: kind, pusher, vitals });
+        linked.put(Robot { account: name, desk, agent: kind, pusher, vitals });
         Ok(gateway)
     }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stderr, reason = "errors of the command line go to stderr")]
 
 use std::io::{self, Write};
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::exit_code::{ExitCode, Failure};
 
@@ -22,4 +23,27 @@ pub(super) fn data(text: &str) -> Result<(), Failure> {
 /// Why a command failed.
 pub(super) fn error(message: &str) {
     eprintln!("error: {message}");
+}
+
+/// What a person at a terminal should know.
+pub(super) fn note(message: &str) {
+    eprintln!("{message}");
+}
+
+/// The name of somebody or something, if there is one.
+pub(super) fn shown(name: Option<&str>) -> String {
+    name.map_or("-".to_owned(), printable)
+}
+
+/// A name that people chose themselves must not move the cursor.
+pub(super) fn printable(name: &str) -> String {
+    // Marks of direction would change what stands around it.
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    name.chars().filter(|c| !c.is_control() && !turns(*c)).collect()
+}
+
+/// A time in milliseconds since 1970 UTC.
+pub(super) fn time(unix_ms: i64) -> humantime::Rfc3339Timestamp {
+    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + since)
 }

@@ -1,14 +1,13 @@
 //! `ddingtalk pairing`: strangers who asked to talk to a robot. Works while the robot runs.
 
 use std::path::PathBuf;
-use std::time::{Duration, UNIX_EPOCH};
 
 use clap::Subcommand;
 use serde_json::json;
 
 use super::access::{existing_store, state_dir};
 use super::exit_code::{ExitCode, Failure};
-use super::output;
+use super::output::{self, printable, shown, time};
 use crate::credential::ClientId;
 use crate::store::pairing::{CODE_LIFE_MS, PairedPerson, PairingStore, Waiting};
 use crate::unix_time::now_ms;
@@ -177,20 +176,4 @@ fn person_row(person: &PairedPerson) -> serde_json::Value {
         "clientId": person.client_id.as_str(),
         "approvedAt": person.approved_at,
     })
-}
-
-fn shown(nick: Option<&str>) -> String {
-    nick.map_or("-".to_owned(), printable)
-}
-
-/// A name that people chose themselves must not move the cursor.
-fn printable(name: &str) -> String {
-    // Marks of direction would change what stands around it.
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    name.chars().filter(|c| !c.is_control() && !turns(*c)).collect()
-}
-
-fn time(unix_ms: i64) -> humantime::Rfc3339Timestamp {
-    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + since)
 }

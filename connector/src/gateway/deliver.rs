@@ -79,6 +79,7 @@ pub(super) async fn deliver(
                         client_id: tools.replier.client_id().clone(),
                         process_query_key: key,
                         conversation_id: question.message.conversation_id.clone(),
+                        in_group: question.message.is_in_group(),
                         text: part.say.words(),
                         sent_at: now_ms(),
                     };

@@ -6,6 +6,7 @@
 mod card;
 mod once;
 mod send;
+mod sent;
 mod target;
 
 use std::collections::HashSet;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
+pub use self::sent::{Readers, SentError};
 pub use self::target::{Target, TargetError};
 
 use self::once::{Once, digest};

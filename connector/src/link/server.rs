@@ -23,6 +23,7 @@ use super::fields::BadField;
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
+use super::sent;
 use super::status::status;
 use super::turns::Judgement;
 use crate::agent::{AgentKind, Say, TurnId};
@@ -33,6 +34,8 @@ use crate::redact::Secret;
 /// A robot that the link speaks for.
 #[derive(Debug)]
 pub struct Robot {
+    /// Name of its account.
+    pub account: String,
     /// Its turns.
     pub desk: Arc<Desk>,
     /// Who answers it. Only `attach` has turns to give away.
@@ -83,6 +86,8 @@ impl Server {
             .route("/v1/agent/turns", get(turns))
             .route("/v1/agent/turns/{id}/events", post(events))
             .route("/v1/messages", post(messages))
+            .route("/v1/messages/{key}/recall", post(sent::recall))
+            .route("/v1/messages/{key}/read", get(sent::read))
             .route("/v1/status", get(status))
             .route("/v1/metrics", get(metrics))
             .route(
@@ -123,7 +128,7 @@ impl Drop for Server {
 }
 
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
-                     GET /v1/status, GET /v1/metrics, GET /v1/health";
+                     POST /v1/messages/{key}/recall, GET /v1/messages/{key}/read, GET /v1/status, GET /v1/metrics, GET /v1/health";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";
@@ -186,7 +191,7 @@ impl From<JoinError> for Refusal {
     }
 }
 
-type Answer = Result<Response, Refusal>;
+pub(super) type Answer = Result<Response, Refusal>;
 
 async fn turns(State(robots): Robots, Query(which): Query<Which>) -> Answer {
     let robot = find(&robots, which.client_id.as_deref())?;
@@ -269,7 +274,7 @@ async fn messages(State(robots): Robots, body: Bytes) -> Answer {
 }
 
 /// The robot that is meant: the named one, or the only one.
-fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {
+pub(super) fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {
     let robots = robots.all();
     let named =
         |robot: &&Arc<Robot>| client_id.is_none_or(|id| robot.desk.client_id().as_str() == id);

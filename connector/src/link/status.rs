@@ -19,6 +19,7 @@ fn one(robot: &Robot) -> Value {
     let Report { connection, waiting, running, calls, possible_duplicates, open_cards } =
         robot.vitals.report();
     json!({
+        "account": robot.account,
         "clientId": robot.desk.client_id().as_str(),
         "agent": robot.agent.name(),
         "stream": connection.state,

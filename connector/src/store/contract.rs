@@ -123,6 +123,7 @@ async fn what_was_sent_is_found_by_its_key<S: Store>(
         client_id: app.clone(),
         process_query_key: key.clone(),
         conversation_id: ConversationId::new("cid"),
+        in_group: true,
         text: "said".to_owned(),
         sent_at: crate::unix_time::now_ms(),
     };

@@ -2,17 +2,10 @@
 
 use std::process::Command;
 
-use crate::support::program;
+use crate::support::{program, transcript_of};
 
-/// Exit code, stdout and stderr in one text.
 fn transcript(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    format!(
-        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
-        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    )
+    transcript_of(&command.output().unwrap())
 }
 
 /// `gateway` with an environment that would do.

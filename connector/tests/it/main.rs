@@ -6,6 +6,7 @@ mod answers;
 mod card_ends;
 mod cards;
 mod cli;
+mod cli_message;
 mod commands;
 mod defects;
 mod delivery;

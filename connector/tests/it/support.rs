@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -104,6 +104,13 @@ impl World {
         command
     }
 
+    /// What another command says to the program that runs in this world.
+    pub(crate) async fn ask(&self, args: &[&str]) -> String {
+        let mut command = program();
+        command.args(args).env("OPENCLAW_STATE_DIR", self.dir.path());
+        transcript_of(&output_of(command).await)
+    }
+
     /// Starts the program; everybody may talk to it.
     pub(crate) fn start_open(&self) -> Running {
         self.start(&["--dm-policy", "open", "--group-policy", "open"])
@@ -156,6 +163,21 @@ pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddingtalk"));
     command.env_clear().stdin(Stdio::null());
     command
+}
+
+/// Exit code, stdout and stderr in one text.
+pub(crate) fn transcript_of(output: &Output) -> String {
+    format!(
+        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    )
+}
+
+/// Runs a command to its end, while the mock goes on.
+pub(crate) async fn output_of(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("the program runs")
 }
 
 /// A running program; killed when dropped.

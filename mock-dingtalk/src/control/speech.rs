@@ -117,7 +117,7 @@ fn check_parts(content: &Content) -> Result<(), VerbError> {
 }
 
 /// `{"base64","name"?,"mimeType"?}` or `{"sample":"png","name"?}`.
-fn read_media(fields: &Fields, value: Value) -> Result<Media, VerbError> {
+pub(crate) fn read_media(fields: &Fields, value: Value) -> Result<Media, VerbError> {
     let mut inner = match value {
         Value::Object(members) => Fields::within("media", members),
         other => {

@@ -15,6 +15,11 @@ use super::{
     ring::Ring,
 };
 
+/// Lower-case hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+}
+
 /// A file.
 #[derive(Debug, Clone)]
 pub(crate) struct Media {
@@ -33,7 +38,7 @@ pub(crate) struct Media {
 impl Media {
     /// Lower-case hex.
     pub(crate) fn sha256(&self) -> String {
-        hex(digest::digest(&digest::SHA256, &self.bytes).as_ref())
+        sha256(&self.bytes)
     }
 
     /// As `sent` shows it.

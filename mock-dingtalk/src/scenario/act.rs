@@ -1,13 +1,16 @@
 //! What is done to a bot.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
+use super::expectation::size;
 use crate::{
     control,
     control::Fields,
     core::{
-        Callback, CardPress, Content, Cut, Event, Fault, Preset, SayConversation, Speech, Turn,
-        VerbError, check_cut, fixture_bytes, quoted,
+        Callback, CardPress, Content, Cut, Event, Fault, Media, Preset, SayConversation, Speech,
+        Turn, VerbError, check_cut, fixture_bytes, quoted,
     },
 };
 
@@ -25,6 +28,8 @@ pub(super) enum Act {
     Callback(Callback),
     /// A person presses a button of a card.
     Press(CardPress),
+    /// The same, of the card that was shown last.
+    PressLast(CardPress),
     /// A text message, as it stands, to one of the open connections.
     Frame(String),
     /// SYSTEM `disconnect` to all connections.
@@ -47,6 +52,35 @@ pub(super) enum Act {
     Peer,
     /// All other clients end their connections.
     PeersLeave,
+    /// The bot's process is asked to end.
+    Stop {
+        within: Option<Duration>,
+        /// The status that it ends with.
+        status: i32,
+    },
+    /// The bot is made to send a message that answers nothing.
+    Push(PushAct),
+    /// The model behind the bot goes on.
+    Release(String),
+}
+
+/// A message that the bot sends by the command for it.
+#[derive(Debug, Clone)]
+pub(super) struct PushAct {
+    pub(super) to: To,
+    pub(super) text: String,
+    pub(super) media: Option<Media>,
+    /// The command is to fail.
+    pub(super) refused: bool,
+    pub(super) within: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum To {
+    /// `user:USERID` or `chat:CONVERSATIONID`.
+    Target(String),
+    /// The chat of this push, which is a group.
+    ChatOf(String),
 }
 
 /// Messages of one burst.
@@ -106,8 +140,15 @@ impl Act {
             Self::Fault(_) | Self::Preset(_) => call(&["faults"]),
             Self::ClearFaults => Call { deletes: true, ..call(&["faults"]) },
             Self::Clock(_) => call(&["clock"]),
-            // Each message is a call of its own, and the player has the processes.
-            Self::Burst(_) | Self::Restart | Self::Peer | Self::PeersLeave => return None,
+            Self::PressLast(_) => push(&["card-actions"]),
+            // Each message of a burst is a call of its own, and the player has the processes.
+            Self::Burst(_)
+            | Self::Restart
+            | Self::Stop { .. }
+            | Self::Push(_)
+            | Self::Release(_)
+            | Self::Peer
+            | Self::PeersLeave => return None,
         })
     }
 }
@@ -116,7 +157,7 @@ impl Act {
 pub(super) type Read = fn(Fields) -> Result<Act, VerbError>;
 
 /// Every act by its name.
-pub(super) const ACTS: [(&str, Read); 14] = [
+pub(super) const ACTS: [(&str, Read); 17] = [
     ("message", |mut fields| match fields.string("fixture")? {
         Some(name) => {
             fields.finish()?;
@@ -152,7 +193,10 @@ pub(super) const ACTS: [(&str, Read); 14] = [
         fields.finish()?;
         Ok(Act::Callback(Callback::new(topic, data)))
     }),
-    ("press", |fields| Ok(Act::Press(control::read_press(fields)?))),
+    ("press", |mut fields| match fields.string("outTrackId")? {
+        Some(id) => Ok(Act::Press(control::read_press(fields, id)?)),
+        None => Ok(Act::PressLast(control::read_press(fields, String::new())?)),
+    }),
     ("frame", |mut fields| {
         let raw = fields.required_string("raw")?;
         fields.finish()?;
@@ -195,7 +239,54 @@ pub(super) const ACTS: [(&str, Read); 14] = [
         fields.finish()?;
         Ok(Act::PeersLeave)
     }),
+    ("stop", |mut fields| {
+        let within = fields.duration("within")?;
+        let status = size(&mut fields, "status")?.unwrap_or(0);
+        fields.finish()?;
+        Ok(Act::Stop { within, status })
+    }),
+    ("push", |mut fields| {
+        let to = match (fields.string("to")?, fields.string("chatOf")?) {
+            (Some(target), None) => To::Target(target),
+            (None, Some(name)) => To::ChatOf(name),
+            _ => return Err(fields.missing("to", "\"user:USERID\", or `chatOf` a push")),
+        };
+        let media = fields.take("media").map(|media| control::read_media(&fields, media));
+        let push = PushAct {
+            to,
+            text: fields.string("text")?.unwrap_or_default(),
+            media: media.transpose()?,
+            refused: fields.bool("refused")?.unwrap_or(false),
+            within: fields.duration("within")?,
+        };
+        fields.finish()?;
+        Ok(Act::Push(push))
+    }),
+    ("release", |mut fields| {
+        let hold = fields.required_string("hold")?;
+        fields.finish()?;
+        Ok(Act::Release(hold))
+    }),
 ];
+
+impl Act {
+    /// Files that it brings.
+    pub(super) fn files(&self) -> &[Media] {
+        match self {
+            Self::Message(speech) => &speech.content.media,
+            Self::Push(push) => push.media.as_slice(),
+            _ => &[],
+        }
+    }
+
+    /// The push that it is about, by its name.
+    pub(super) fn push(&self) -> Option<&String> {
+        match self {
+            Self::Push(PushAct { to: To::ChatOf(name), .. }) => Some(name),
+            _ => None,
+        }
+    }
+}
 
 fn members(
     fields: &mut Fields,

@@ -1,11 +1,20 @@
 //! Playing a scenario against the bot of an app.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use thiserror::Error;
 
-use super::{Deed, Scenario, Stage, act::Act, peer::Peer};
-use crate::core::{Said, SaidState};
+use super::{
+    Deed, Push, Scenario, Stage, Subject,
+    act::{Act, PushAct, To},
+    expectation::Expectation,
+    peer::Peer,
+};
+use crate::core::{Media, Said, SaidState};
 
 /// Why a scenario did not come to its end. Steps are numbered from 0, as in the file.
 #[derive(Debug, Error)]
@@ -28,12 +37,6 @@ pub enum Failure {
     },
 }
 
-/// The process of a bot, as far as a scenario handles it.
-pub trait Subject {
-    /// Kills it and starts it again with the same state. The error says why that cannot be done.
-    fn restart(&mut self) -> impl Future<Output = Result<(), String>> + Send;
-}
-
 impl Scenario {
     /// Plays it against the bot that is, or will be, connected to an app, which was minted with
     /// [`Scenario::app_options`] or [`Scenario::app_body`].
@@ -43,34 +46,60 @@ impl Scenario {
         subject: &mut impl Subject,
     ) -> Result<(), Failure> {
         let stage = stage.into();
-        let mut so_far = SoFar::default();
+        let mut known = Known { files: self.files(), ..Known::default() };
         for (step, line) in self.steps.iter().enumerate() {
             let broken = |why: String| Failure::Broken { step, why };
+            let unmet = |what: String| Failure::Unmet { step, what };
             match &line.deed {
                 Deed::Act(Act::Restart) => subject.restart().await.map_err(broken)?,
                 Deed::Act(Act::Peer) => {
-                    so_far.peers.push(Peer::join(&stage).await.map_err(broken)?);
+                    known.peers.push(Peer::join(&stage).await.map_err(broken)?);
                 }
                 Deed::Act(Act::PeersLeave) => {
-                    Peer::leave(&stage, &mut so_far.peers).await.map_err(broken)?;
+                    Peer::leave(&stage, &mut known.peers).await.map_err(broken)?;
+                }
+                Deed::Act(Act::Stop { within, status }) => {
+                    let within = within.unwrap_or(self.patience);
+                    let ended = subject.stop(within).await.map_err(broken)?;
+                    ended_with(ended, within, |code| code == *status).map_err(unmet)?;
+                }
+                Deed::Act(Act::Push(push)) => {
+                    let within = push.within.unwrap_or(self.patience);
+                    let ended = subject.push(&known.push(push), within).await.map_err(broken)?;
+                    ended_with(ended, within, |code| (code != 0) == push.refused)
+                        .map_err(|what| unmet(format!("the command for pushes {what}")))?;
+                }
+                Deed::Act(Act::Release(hold)) => {
+                    let model = subject.model().ok_or_else(|| broken(NO_MODEL.to_owned()))?;
+                    model.release(hold);
                 }
                 Deed::Act(act) => {
+                    if let (Act::Message(speech), Some(model)) = (act, subject.model()) {
+                        model.hear(speech.content.text.as_deref().unwrap_or_default());
+                    }
+                    if let (Act::Burst(burst), Some(model)) = (act, subject.model()) {
+                        burst.texts().for_each(|text| model.hear(&text));
+                    }
                     if act.is_done_to_connections() {
                         let ids = stage.connection_ids().await;
-                        so_far.before = ids.map_err(|error| broken(error.to_string()))?;
+                        known.before = ids.map_err(|error| broken(error.to_string()))?;
                     }
                     let done = stage.carry_out(act, &line.body).await;
                     let done = done.map_err(|error| broken(error.to_string()))?;
-                    if !so_far.keep(line.name.as_deref(), done) {
-                        let what = "nobody is connected to take the push".to_owned();
-                        return Err(Failure::Unmet { step, what });
+                    if !known.keep(line.name.as_deref(), done) {
+                        return Err(unmet("nobody is connected to take the push".to_owned()));
                     }
+                }
+                Deed::Expect { within, what: Expectation::Asked(asked) } => {
+                    let patience = within.unwrap_or(self.patience);
+                    let model = subject.model().ok_or_else(|| broken(NO_MODEL.to_owned()))?;
+                    asked.wait(model, patience).await.map_err(unmet)?;
                 }
                 Deed::Expect { within, what } => {
                     let patience = within.unwrap_or(self.patience);
-                    match stage.wait(what, patience, &so_far).await {
+                    match stage.wait(what, patience, &known).await {
                         Ok(None) => {}
-                        Ok(Some(what)) => return Err(Failure::Unmet { step, what }),
+                        Ok(Some(what)) => return Err(unmet(what)),
                         Err(error) => return Err(broken(error.to_string())),
                     }
                 }
@@ -78,13 +107,26 @@ impl Scenario {
         }
         Ok(())
     }
+
+    /// The files that steps bring, by the names of the steps.
+    fn files(&self) -> BTreeMap<&str, &[Media]> {
+        let named = self.steps.iter().filter_map(|step| match (&step.name, &step.deed) {
+            (Some(name), Deed::Act(act)) => Some((name.as_str(), act.files())),
+            _ => None,
+        });
+        named.collect()
+    }
 }
+
+const NO_MODEL: &str = "whoever plays this has no model behind the bot";
 
 /// What later steps refer to.
 #[derive(Debug, Default)]
-pub(super) struct SoFar {
+pub(super) struct Known<'a> {
     /// Pushes that have a name.
     pub(super) pushes: BTreeMap<String, Said>,
+    /// Files, by the names of the steps that bring them.
+    pub(super) files: BTreeMap<&'a str, &'a [Media]>,
     /// Faults that have a name, by their ids.
     pub(super) faults: BTreeMap<String, u64>,
     /// All that people have written.
@@ -92,6 +134,32 @@ pub(super) struct SoFar {
     /// The connections that were there when something was done to them last.
     pub(super) before: BTreeSet<String>,
     peers: Vec<Peer>,
+}
+
+impl Known<'_> {
+    fn push(&self, act: &PushAct) -> Push {
+        let target = match &act.to {
+            To::Target(target) => target.clone(),
+            To::ChatOf(name) => {
+                let said = self.pushes.get(name);
+                format!("chat:{}", said.map_or("", |said| said.conversation_id.as_str()))
+            }
+        };
+        Push::new(target, act.text.clone(), act.media.clone())
+    }
+}
+
+/// Whether a process ended as it should. The error is a half-sentence.
+fn ended_with(
+    status: Option<ExitStatus>,
+    within: Duration,
+    wanted: impl FnOnce(i32) -> bool,
+) -> Result<(), String> {
+    match status {
+        None => Err(format!("has not ended after {within:?}")),
+        Some(status) if status.code().is_some_and(wanted) => Ok(()),
+        Some(status) => Err(format!("ended with {status}")),
+    }
 }
 
 /// What came of an act.
@@ -104,7 +172,7 @@ pub(super) enum Done {
     Broke(u64),
 }
 
-impl SoFar {
+impl Known<'_> {
     /// False if a push found nobody.
     fn keep(&mut self, name: Option<&str>, done: Done) -> bool {
         let mut taken = true;

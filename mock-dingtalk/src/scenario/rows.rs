@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::expectation::{Acked, Besides, Connections, Hit, Sent};
 use crate::{
-    core::{App, ConnectionRow, ConnectionState, DeliveryRow, Said, SentRow},
+    core::{App, ConnectionRow, ConnectionState, DeliveryRow, Media, Said, SentRow},
     remote::Rows,
 };
 
@@ -71,11 +71,11 @@ pub(super) enum Gap {
 
 pub(super) type Fits = Result<(), Gap>;
 
-fn not_yet(what: impl Into<String>) -> Fits {
+pub(super) fn not_yet(what: impl Into<String>) -> Fits {
     Err(Gap::NotYet(what.into()))
 }
 
-fn never(what: impl Into<String>) -> Fits {
+pub(super) fn never(what: impl Into<String>) -> Fits {
     Err(Gap::Never(what.into()))
 }
 
@@ -179,10 +179,21 @@ impl Hit {
 }
 
 impl Sent {
-    pub(super) fn fits(&self, app: &dyn Seen, chat: Option<&Said>) -> Fits {
+    pub(super) fn fits(
+        &self,
+        app: &dyn Seen,
+        chat: Option<&Said>,
+        files: &BTreeMap<&str, &[Media]>,
+    ) -> Fits {
         let mut rows = app.sent_rows();
         if let Some(said) = chat {
             rows.retain(|row| row.conversation_id == said.conversation_id);
+        }
+        if rows.iter().filter(|row| row.finished).count() < self.at_least {
+            return not_yet(format!("fewer than {} messages: {}", self.at_least, shown(&rows)));
+        }
+        if let Some(count) = self.numbers {
+            counts_up(&rows, count)?;
         }
         let mut taken = Vec::with_capacity(self.texts.len());
         for text in &self.texts {
@@ -192,6 +203,25 @@ impl Sent {
                 return not_yet(format!("{text:?} was not said; said was {}", shown(&rows)));
             };
             taken.push(found);
+        }
+        for wanted in &self.files {
+            let file = files.get(wanted.of.as_str()).and_then(|files| files.get(wanted.index));
+            let Some(file) = file else {
+                return never(format!("`{}` has no file {}", wanted.of, wanted.index));
+            };
+            let free = (0..rows.len()).filter(|index| !taken.contains(index));
+            let found = free.filter_map(|at| Some((at, wanted.matches(&rows[at], file)?))).next();
+            match found {
+                Some((at, Ok(()))) => taken.push(at),
+                Some((_, Err(what))) => return never(what),
+                None => {
+                    let (of, index) = (&wanted.of, wanted.index);
+                    let said = shown(&rows);
+                    return not_yet(format!(
+                        "file {index} of `{of}` was not sent; said was {said}"
+                    ));
+                }
+            }
         }
         let free = rows.iter().enumerate().filter(|(at, _)| !taken.contains(at));
         let again = free.map(|(_, row)| row).find(|row| {
@@ -226,10 +256,31 @@ impl Sent {
     }
 }
 
+/// Numbers among the words are 0, 1, 2 and so on, below `count`.
+fn counts_up(rows: &[SentRow], count: u64) -> Fits {
+    let finished = rows.iter().filter(|row| row.finished);
+    let words = finished.flat_map(|row| row.text.split_whitespace());
+    let mut next = 0;
+    for number in words.filter_map(|word| word.parse::<u64>().ok()) {
+        if number != next {
+            return never(format!("{number} was said where {next} comes: {}", shown(rows)));
+        }
+        next += 1;
+    }
+    match next.cmp(&count) {
+        std::cmp::Ordering::Less => not_yet(format!("said were {next} of {count} numbers")),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => never(format!("said were {next} numbers, not {count}")),
+    }
+}
+
 fn shown(rows: &[SentRow]) -> String {
     let texts: Vec<String> = rows
         .iter()
-        .map(|row| format!("{:?}", row.text.chars().take(60).collect::<String>()))
+        .map(|row| match &row.media {
+            Some(media) => format!("{} {}", row.msgtype, media["name"]),
+            None => format!("{:?}", row.text.chars().take(60).collect::<String>()),
+        })
         .collect();
     format!("[{}]", texts.join(", "))
 }

@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::{
     act::Act,
     expectation::{Expectation, NoFindings},
-    play::{Done, SoFar},
+    play::{Done, Known},
     rows::{Fits, Gap, Seen, all_answered},
 };
 use crate::{
-    core::{Finding, Said, Turn},
+    core::{CardPress, Finding, Media, Said, Turn},
     error::MockError,
     library::App,
     remote::{RemoteApp, read},
@@ -66,6 +66,10 @@ impl Stage {
 
     /// Does an act, which stands in its file as `body`.
     pub(super) async fn carry_out(&self, act: &Act, body: &Value) -> Result<Done, MockError> {
+        if let Act::PressLast(press) = act {
+            let (act, body) = on_card(press, body, self.last_card().await?);
+            return Box::pin(self.carry_out(&act, &body)).await;
+        }
         match (self, act) {
             (_, Act::Burst(burst)) => {
                 let mut pushes = Vec::new();
@@ -121,6 +125,17 @@ impl Stage {
         })
     }
 
+    /// The card that was shown last; empty where there is none, which no verb takes.
+    async fn last_card(&self) -> Result<String, MockError> {
+        let rows = match self {
+            Self::Here(app) => app.sent()?,
+            Self::There(app) => app.rows().await?.sent,
+        };
+        let card = rows.iter().rev().find(|row| row.via == "card");
+        let id = card.and_then(|row| row.raw["outTrackId"].as_str());
+        Ok(id.unwrap_or_default().to_owned())
+    }
+
     async fn findings(&self) -> Result<Vec<Finding>, MockError> {
         match self {
             Self::Here(app) => app.findings(),
@@ -133,22 +148,27 @@ impl Stage {
         &self,
         wanted: &Expectation,
         patience: Duration,
-        so_far: &SoFar,
+        known: &Known<'_>,
     ) -> Result<Option<String>, MockError> {
         if let Expectation::NoFindings(wanted) = wanted {
             return Ok(wanted.broken_by(&self.findings().await?));
         }
-        let settled = |seen: &dyn Seen| match wanted.fits(seen, so_far) {
+        let settled = |seen: &dyn Seen| match wanted.fits(seen, known) {
             Ok(()) => Some(None),
             Err(Gap::Never(what)) => Some(Some(what)),
             Err(Gap::NotYet(_)) => None,
         };
         if let Some(end) = self.find(patience, settled).await? {
-            return Ok(end);
+            return match wanted {
+                Expectation::Cards(cards) if end.is_none() && cards.counts_updates() => {
+                    Ok(cards.too_many(&self.journal().await?))
+                }
+                _ => Ok(end),
+            };
         }
         let last = match self {
-            Self::Here(app) => app.look(|app| wanted.fits(app, so_far))?,
-            Self::There(app) => wanted.fits(&app.rows().await?, so_far),
+            Self::Here(app) => app.look(|app| wanted.fits(app, known))?,
+            Self::There(app) => wanted.fits(&app.rows().await?, known),
         };
         Ok(match last {
             Ok(()) => None,
@@ -160,18 +180,20 @@ impl Stage {
 
 impl Expectation {
     /// Whether rows are as it wants them.
-    fn fits(&self, seen: &dyn Seen, so_far: &SoFar) -> Fits {
-        let said = self.push().and_then(|name| so_far.pushes.get(name));
+    fn fits(&self, seen: &dyn Seen, known: &Known<'_>) -> Fits {
+        let said = self.push().and_then(|name| known.pushes.get(name));
         match (self, said) {
             (Self::Acked(acked), Some(said)) => acked.fits(seen, said),
-            (Self::Sent(sent), said) => sent.fits(seen, said),
-            (Self::Connections(connections), _) => connections.fits(seen, &so_far.before),
-            (Self::AllAnswered, _) => all_answered(seen, &so_far.texts),
-            (Self::Hit(hit), _) => hit.fits(seen, so_far.faults.get(&hit.of).copied()),
+            (Self::Sent(sent), said) => sent.fits(seen, said, &known.files),
+            (Self::Cards(cards), said) => cards.fits(seen, said),
+            (Self::Connections(connections), _) => connections.fits(seen, &known.before),
+            (Self::AllAnswered, _) => all_answered(seen, &known.texts),
+            (Self::Hit(hit), _) => hit.fits(seen, known.faults.get(&hit.of).copied()),
             (Self::Acked(acked), None) => {
                 Err(Gap::Never(format!("nothing was pushed as `{}`", acked.of)))
             }
-            (Self::NoFindings(_), _) => Ok(()),
+            // They are not about rows.
+            (Self::NoFindings(_) | Self::Asked(_), _) => Ok(()),
         }
     }
 }
@@ -204,8 +226,16 @@ impl Act {
                 app.clear_faults()?;
             }
             Self::Clock(turn) => turn_clock(app, *turn)?,
-            // The stage speaks each message of a burst; the player has the processes.
-            Self::Burst(_) | Self::Restart | Self::Peer | Self::PeersLeave => {}
+            // The stage speaks each message of a burst, and the player has the processes and what is
+            // around them, and knows the card.
+            Self::Burst(_)
+            | Self::Restart
+            | Self::Stop { .. }
+            | Self::Push(_)
+            | Self::Release(_)
+            | Self::PressLast(_)
+            | Self::Peer
+            | Self::PeersLeave => {}
         }
         Ok(Done::Nothing)
     }
@@ -218,6 +248,13 @@ fn disconnect(app: &App, reason: &str, message_id: bool, closes: bool) -> Result
         }
         Ok(())
     })
+}
+
+/// A press on this card, and how it stands in a call.
+fn on_card(press: &CardPress, body: &Value, out_track_id: String) -> (Act, Value) {
+    let mut body = body.clone();
+    body["outTrackId"] = out_track_id.as_str().into();
+    (Act::Press(CardPress { out_track_id, ..press.clone() }), body)
 }
 
 fn turn_clock(app: &App, turn: Turn) -> Result<(), MockError> {

@@ -21,6 +21,7 @@ pub(super) fn schema() -> Value {
             "checks": texts("slugs of the requirements that it checks; the strictest is its level"),
             "needs": texts("what a bot has to declare for it"),
             "patience": patience,
+            "model": scenario["properties"]["model"],
             "steps": {
                 "type": "object",
                 "description": "what it puts into slots, by their names",

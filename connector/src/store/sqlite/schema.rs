@@ -134,6 +134,11 @@ const MIGRATIONS: &[&str] = &[
          PRIMARY KEY (client_id, is_group, id)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX peer_any_case ON peer (client_id, is_group, id COLLATE NOCASE);",
+    // 12. A recall has to know whether a message went to a group. What is older is soon too old for it.
+    "ALTER TABLE sent_message ADD COLUMN in_group INTEGER NOT NULL DEFAULT 0;
+     UPDATE sent_message SET in_group = 1 WHERE EXISTS (
+         SELECT 1 FROM peer WHERE peer.client_id = sent_message.client_id
+         AND peer.is_group AND peer.id = sent_message.conversation_id);",
 ];
 
 /// Opens or makes the file.
