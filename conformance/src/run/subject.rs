@@ -14,6 +14,11 @@ use super::{Setup, quoted};
 
 /// How much of the bot's output is kept, from its end.
 const KEPT: usize = 4_000;
+/// What was killed may take so long to be gone.
+#[cfg(unix)]
+const BURIAL: Duration = Duration::from_secs(2);
+#[cfg(unix)]
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A bot, its folder, and what it writes. All processes of its group are killed when dropped.
 #[derive(Debug)]
@@ -65,13 +70,40 @@ impl Process {
         let _ = self.child.kill().await;
     }
 
+    /// The processes that the command started.
+    #[cfg(unix)]
+    fn group(&self) -> Option<rustix::process::Pid> {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        id.and_then(rustix::process::Pid::from_raw)
+    }
+
+    /// Kills it, and waits until nothing of it is left that holds a lock or a port.
+    #[cfg(unix)]
+    async fn bury(&mut self) {
+        let group = self.group();
+        self.kill().await;
+        let Some(group) = group else { return };
+        let gone = async {
+            // Only the process table tells, and it tells nobody by itself.
+            while rustix::process::test_kill_process_group(group).is_ok() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // Where nobody collects the dead they stay in the table.
+        let _ = tokio::time::timeout(BURIAL, gone).await;
+    }
+
+    #[cfg(not(unix))]
+    async fn bury(&mut self) {
+        self.kill().await;
+    }
+
     /// Reaches what the command started, too.
     #[cfg(unix)]
     fn signal(&self, signal: Signal) {
-        use rustix::process::{Pid, Signal as Unix, kill_process_group};
+        use rustix::process::{Signal as Unix, kill_process_group};
 
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(group) = id {
+        if let Some(group) = self.group() {
             let signal = match signal {
                 Signal::Kill => Unix::KILL,
                 Signal::Terminate => Unix::TERM,
@@ -99,7 +131,7 @@ impl Drop for Process {
 
 impl Subject for Process {
     async fn restart(&mut self) -> Result<(), String> {
-        self.kill().await;
+        self.bury().await;
         let child = spawn(&lasting(&self.line), &self.env, &self.log);
         self.child = child.map_err(|e| e.to_string())?;
         Ok(())

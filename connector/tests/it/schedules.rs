@@ -26,7 +26,7 @@ use crate::support::World;
 /// How much faster than in life everything goes.
 const FASTER: u32 = 20;
 /// Schedules that are tried.
-const CASES: u32 = 20;
+const CASES: u32 = 12;
 /// Combinations of one schedule at most.
 const LONGEST: usize = 4;
 
