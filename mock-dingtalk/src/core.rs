@@ -41,6 +41,7 @@ mod media;
 mod memory;
 mod message;
 mod moment;
+mod mutation;
 mod openapi;
 mod people;
 mod permission;
@@ -62,6 +63,8 @@ mod verbs;
 #[cfg(test)]
 mod properties;
 
+#[cfg(feature = "mutations")]
+pub(crate) use self::mutation::ROWS as MUTATIONS;
 pub(crate) use self::{
     ack::ClientFrame,
     api_verbs::MOST_CALLS,
@@ -81,6 +84,7 @@ pub(crate) use self::{
     lifetime::MEDIA_BYTES,
     media::sha256,
     moment::Moment,
+    mutation::Mutations,
     openapi::{EndpointRow, Fidelity, Routed, endpoints},
     preset::PRESETS,
     pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},

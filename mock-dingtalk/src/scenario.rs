@@ -84,6 +84,18 @@ impl Scenario {
         self.app.clone()
     }
 
+    /// The same with a part of its patience, `within` of its steps included.
+    #[must_use]
+    pub fn hurried(mut self, part: f64) -> Self {
+        self.patience = self.patience.mul_f64(part);
+        for step in &mut self.steps {
+            if let Deed::Expect { within: Some(within), .. } = &mut step.deed {
+                *within = within.mul_f64(part);
+            }
+        }
+        self
+    }
+
     /// The same as the body of `POST /_mock/apps`.
     pub fn app_body(&self) -> Map<String, Value> {
         self.app_body.clone()

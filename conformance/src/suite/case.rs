@@ -42,6 +42,13 @@ impl Case {
         &self.bound
     }
 
+    /// The same with a part of its patience, for bots that are known to fail it.
+    #[must_use]
+    pub fn hurried(mut self, part: f64) -> Self {
+        self.scenario = self.scenario.hurried(part);
+        self
+    }
+
     /// What is played.
     pub fn scenario(&self) -> &Scenario {
         &self.scenario

@@ -133,14 +133,13 @@ impl Act {
             Self::Message(_) | Self::Fixture(_) => push(&["messages"]),
             Self::Event(_) => push(&["events"]),
             Self::Callback(_) => push(&["callbacks"]),
-            Self::Press(_) => push(&["card-actions"]),
+            Self::Press(_) | Self::PressLast(_) => push(&["card-actions"]),
             Self::Frame(_) => push(&["frames"]),
             Self::Disconnect { .. } => call(&["connections", "all", "disconnect"]),
             Self::Cut(_) => call(&["connections", "all", "cut"]),
             Self::Fault(_) | Self::Preset(_) => call(&["faults"]),
             Self::ClearFaults => Call { deletes: true, ..call(&["faults"]) },
             Self::Clock(_) => call(&["clock"]),
-            Self::PressLast(_) => push(&["card-actions"]),
             // Each message of a burst is a call of its own, and the player has the processes.
             Self::Burst(_)
             | Self::Restart

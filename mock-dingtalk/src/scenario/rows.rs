@@ -209,8 +209,8 @@ impl Sent {
             let Some(file) = file else {
                 return never(format!("`{}` has no file {}", wanted.of, wanted.index));
             };
-            let free = (0..rows.len()).filter(|index| !taken.contains(index));
-            let found = free.filter_map(|at| Some((at, wanted.matches(&rows[at], file)?))).next();
+            let mut free = (0..rows.len()).filter(|index| !taken.contains(index));
+            let found = free.find_map(|at| Some((at, wanted.matches(&rows[at], file)?)));
             match found {
                 Some((at, Ok(()))) => taken.push(at),
                 Some((_, Err(what))) => return never(what),

@@ -11,7 +11,7 @@ use super::{
     rows::{Fits, Gap, Seen, all_answered},
 };
 use crate::{
-    core::{CardPress, Finding, Media, Said, Turn},
+    core::{CardPress, Finding, Said, Turn},
     error::MockError,
     library::App,
     remote::{RemoteApp, read},

@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use super::{answer::Reply, credentials};
 use crate::core::{
     app::{App, Cx},
-    connection::PEER_UA,
     fault::Happening,
     http::HttpCall,
     journal::Diagnosis,
@@ -44,9 +43,6 @@ pub(super) fn answer(
             return Reply::error(401, "authFailed", "鉴权失败").diagnosed(diagnosis);
         }
     };
-    if request.ua != PEER_UA {
-        app.judge_open(cx);
-    }
     if app.connections.len() >= lifetime::CONNECTIONS_PER_APP {
         let problem = format!("the app has {} connections", lifetime::CONNECTIONS_PER_APP);
         let diagnosis = Diagnosis::new(problem, "fewer", "this mock's own bound");
