@@ -32,7 +32,7 @@ enum Command {
     List(list::List),
     /// Play cases against a bot, and judge it.
     #[command(after_help = EXIT_CODES)]
-    Run(run::Run),
+    Run(Box<run::Run>),
 }
 
 const EXIT_CODES: &str = "\

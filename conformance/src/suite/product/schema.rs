@@ -57,10 +57,8 @@ pub(super) fn schema() -> Value {
 
 /// An object with these members and no others.
 fn object(required: &[&str], properties: Value) -> Value {
-    json!({
-        "type": "object",
-        "additionalProperties": false,
-        "properties": properties,
-        "required": required,
-    })
+    let mut schema = json!({ "type": "object", "additionalProperties": false });
+    schema["properties"] = properties;
+    schema["required"] = required.into();
+    schema
 }
