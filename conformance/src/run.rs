@@ -190,13 +190,15 @@ impl Setup {
     pub async fn run_all(
         self,
         suite: &Suite,
-        cases: Vec<Case>,
+        mut cases: Vec<Case>,
         jobs: usize,
         mut ended: impl FnMut(&Outcome),
     ) -> Vec<Outcome> {
         let setup = Arc::new(self);
         let places = Arc::new(Semaphore::new(jobs.max(1)));
         let mut running = JoinSet::new();
+        // What may take longest begins first, so that nothing long is left for the end.
+        cases.sort_by_key(|case| std::cmp::Reverse(case.scenario().patience));
         for case in cases {
             let (setup, places) = (Arc::clone(&setup), Arc::clone(&places));
             let level = suite.level(&case);

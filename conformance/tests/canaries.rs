@@ -86,7 +86,7 @@ fn fits(claim: &str, case: &Case) -> bool {
         }
         "@comes-back" => steps.iter().any(|step| {
             let connections = &step["connections"];
-            connections["made"].as_u64().max(connections["atLeast"].as_u64()) > Some(1)
+            connections["made"].as_u64() > Some(1) || connections["fresh"].as_u64() > Some(0)
         }),
         glob => matches_glob(glob, case.id()),
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use dingtalk_conformance::run::{CAPABILITIES, capabilities};
-use dingtalk_conformance::suite::Suite;
+use dingtalk_conformance::suite::{Axis, Combination, Level, Product, Suite};
 use mock_dingtalk::Scenario;
 use serde_json::Value;
 
@@ -64,15 +64,101 @@ fn every_message_of_the_fixtures_has_a_case() {
 }
 
 #[test]
-fn the_published_schema_is_that_of_the_reader() {
-    let path = folder().join("scenario.schema.json");
-    let mut text = serde_json::to_string_pretty(&Scenario::schema()).unwrap();
-    text.push('\n');
-    if std::env::var_os("UPDATE_SCHEMA").is_some() {
-        std::fs::write(&path, &text).unwrap();
+fn the_published_schemas_are_those_of_the_readers() {
+    let schemas =
+        [("scenario.schema.json", Scenario::schema()), ("product.schema.json", Product::schema())];
+    for (name, schema) in schemas {
+        let path = folder().join(name);
+        let mut text = serde_json::to_string_pretty(&schema).unwrap();
+        text.push('\n');
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(&path, &text).unwrap();
+        }
+        let published = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            published == text,
+            "write {name} anew: UPDATE_SCHEMA=1 cargo test -p dingtalk-conformance"
+        );
     }
-    let published = std::fs::read_to_string(&path).unwrap();
-    assert!(published == text, "write it anew: UPDATE_SCHEMA=1 cargo test -p dingtalk-conformance");
+}
+
+/// The products, each with its area and the text of its file.
+fn products() -> Vec<(String, PathBuf, Product)> {
+    let folder = std::fs::read_dir(folder().join("products")).unwrap();
+    let read = |path: PathBuf| {
+        let product = Product::read(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        (path.file_stem().unwrap().to_str().unwrap().to_owned(), path, product)
+    };
+    folder.map(|entry| read(entry.unwrap().path())).collect()
+}
+
+#[test]
+fn every_product_fits_the_schema_and_names_it() {
+    let schema = Product::schema();
+    for (_, path, _) in products() {
+        let mut file = read(&path);
+        assert!(schema::fits(&schema, &schema, &file), "{}", path.display());
+        assert!(path.parent().unwrap().join(file["$schema"].as_str().unwrap()).is_file());
+        file["steps"][0] = serde_json::json!({ "sleep": { "for": "1s" } });
+        assert!(!schema::fits(&schema, &schema, &file), "{}", path.display());
+    }
+}
+
+#[test]
+fn every_cut_meets_every_load_and_any_two_values_meet() {
+    let suite = suite();
+    let mut count = 0;
+    for (area, _, product) in products() {
+        let cases = product.expand();
+        let known: Vec<_> = suite.cases().map(|case| case.id().to_owned()).collect();
+        for case in &cases {
+            assert!(known.contains(&format!("{area}/{}", case.name)), "{}", case.name);
+        }
+        for (index, one) in product.axes.iter().enumerate() {
+            for (other_index, other) in product.axes.iter().enumerate().skip(index + 1) {
+                let pairs = pairs_of(&cases, (index, one), (other_index, other));
+                println!("{area}: {} x {}: {pairs} pairs", one.name, other.name);
+                count += pairs;
+            }
+        }
+        let all: usize = product.axes.iter().map(|axis| axis.values.len()).product();
+        println!("{area}: {} of {all} combinations are cases", cases.len());
+    }
+    // 27 cuts, 4 loads and 2 states of connections, at least.
+    assert!(count >= 27 * 4 + 27 * 2 + 4 * 2, "{count} pairs");
+}
+
+/// How many pairs of values of two axes there are; each has to be a part of a case.
+fn pairs_of(cases: &[Combination], one: (usize, &Axis), other: (usize, &Axis)) -> usize {
+    let parts: Vec<Vec<&str>> = cases.iter().map(|case| case.name.split('+').collect()).collect();
+    for first in &one.1.values {
+        for second in &other.1.values {
+            let meet =
+                |parts: &Vec<&str>| parts[one.0] == first.name && parts[other.0] == second.name;
+            assert!(parts.iter().any(meet), "no case has {} and {}", first.name, second.name);
+        }
+    }
+    one.1.values.len() * other.1.values.len()
+}
+
+#[test]
+fn where_one_value_asks_for_more_than_a_bot_must_do_the_case_does() {
+    let suite = suite();
+    let level = |id: &str| {
+        let case = suite.cases().find(|case| case.id().starts_with(id));
+        suite.level(case.unwrap_or_else(|| panic!("there is no {id}")))
+    };
+    assert_eq!(level("reconnect/rst+burst+"), Level::Must);
+    for cut in ["zombie", "silent-stop"] {
+        assert_eq!(level(&format!("reconnect/{cut}+burst+")), Level::Should);
+        let cases =
+            suite.cases().filter(|case| case.id().starts_with(&format!("reconnect/{cut}+")));
+        assert!(
+            cases
+                .into_iter()
+                .all(|case| case.scenario().needs.contains(&"idle-refresh".to_owned()))
+        );
+    }
 }
 
 #[test]
@@ -80,12 +166,15 @@ fn every_scenario_fits_the_schema_and_names_it() {
     let schema = Scenario::schema();
     let mut count = 0;
     for case in suite().cases() {
-        let file = read(case.path());
+        let file: Value = serde_json::from_str(case.text()).unwrap();
         assert!(schema::fits(&schema, &schema, &file), "{}", case.id());
+        count += 1;
+        if case.path().parent().is_some_and(|folder| folder.ends_with("products")) {
+            continue;
+        }
         let named = file["$schema"].as_str().expect("editors need it");
         let named = case.path().parent().unwrap().join(named);
         assert!(named.is_file(), "{} names {}", case.id(), named.display());
-        count += 1;
     }
     println!("{count} scenarios");
 }
@@ -107,6 +196,12 @@ fn schema_and_reader_refuse_the_same() {
         with(r#"[{"fault":{"when":"open","action":{"type":"unheardOf"}}}]"#),
         with(r#"[{"message":{"text":"from nobody"}}]"#),
         with(r#"[{"noFindings":{"rules":["unheard-of"]}}]"#),
+        with(r#"[{"burst":{"from":"user0001","text":"b","count":1001}}]"#),
+        with(r#"[{"burst":{"from":"user0001","text":"b","count":2,"media":[]}}]"#),
+        with(r#"[{"peer":{"name":"x"}}]"#),
+        with(r#"[{"allAnswered":{"only":true}}]"#),
+        with(r#"[{"hit":{}}]"#),
+        with(r#"[{"disconnect":{"closes":"no"}}]"#),
         with(r#"[{"push":{"text":"to nobody"}}]"#),
         with(r#"[{"stop":{"status":"0"}}]"#),
         with(r#"[{"press":{"actionIds":["a"]}}]"#),

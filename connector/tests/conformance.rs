@@ -10,8 +10,17 @@ use dingtalk_conformance::suite::{Case, Level, Suite};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 /// What the program can do beside echoing texts, whatever the agent.
-const CAPABILITIES: [&str; 8] =
-    ["commands", "delegate", "durable", "every-type", "fallback", "groups", "push", "retry"];
+const CAPABILITIES: [&str; 9] = [
+    "commands",
+    "delegate",
+    "durable",
+    "every-type",
+    "fallback",
+    "groups",
+    "idle-refresh",
+    "push",
+    "retry",
+];
 /// What else it can do with each agent.
 const AGENTS: [(&str, &[&str]); 2] = [("echo", &["media"]), ("openai", &["cards", "openai-agent"])];
 /// How many cases are played at the same time: a bot mostly waits.
@@ -22,10 +31,12 @@ fn main() {
     arguments.test_threads.get_or_insert(JOBS);
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance");
     let suite = Suite::open(dir).expect("the suite can be read");
-    let trials = AGENTS.iter().flat_map(|(agent, more)| {
-        let setup = setup(agent, more);
-        let trials = suite.cases().map(|case| trial(agent, &setup, suite.level(case), case));
-        trials.collect::<Vec<_>>()
+    // What may take longest begins first, so that nothing long is left for the end.
+    let mut cases: Vec<_> = suite.cases().collect();
+    cases.sort_by_key(|case| std::cmp::Reverse(case.scenario().patience));
+    let trials = cases.iter().flat_map(|case| {
+        let level = suite.level(case);
+        AGENTS.map(|(agent, more)| trial(agent, &setup(agent, more), level, case))
     });
     libtest_mimic::run(&arguments, trials.collect()).exit();
 }
@@ -36,7 +47,7 @@ fn setup(agent: &str, more: &[&str]) -> Setup {
     Setup {
         subject: format!(
             "env RUST_LOG=info '{program}' gateway --agent {agent} --dm-policy open \
-             --group-policy open --delegate --state-dir '{{state}}'"
+             --group-policy open --delegate --renew-after 20s --state-dir '{{state}}'"
         ),
         capabilities: capabilities(names).expect("the suite knows them"),
         push_cmd: Some(format!(

@@ -10,6 +10,7 @@ mod evidence;
 mod expectation;
 mod files;
 mod model;
+mod peer;
 mod play;
 mod read;
 mod rows;
@@ -20,6 +21,7 @@ use std::{io, time::Duration};
 
 use serde_json::{Map, Value};
 
+pub(crate) use self::act::MAX_BURST;
 use self::{act::Act, expectation::Expectation, model::Script};
 pub use self::{
     evidence::Evidence,

@@ -36,6 +36,7 @@ mod reconnect;
 mod refused;
 mod relay;
 mod reload;
+mod schedules;
 mod scripted;
 mod secrets;
 mod send_errors;

@@ -32,7 +32,7 @@ pub(crate) fn read(mut fields: Fields) -> Result<Speech, VerbError> {
     Ok(speech)
 }
 
-fn read_conversation(fields: &mut Fields) -> Result<Option<SayConversation>, VerbError> {
+pub(crate) fn read_conversation(fields: &mut Fields) -> Result<Option<SayConversation>, VerbError> {
     let Some(mut inner) = fields.object("conversation")? else { return Ok(None) };
     let kinds = [("1", ConversationKind::Direct), ("2", ConversationKind::Group)];
     let kind = inner.word("type", &kinds)?;

@@ -73,6 +73,17 @@ pub struct ConnectionRow {
     pub strays: u64,
 }
 
+/// `ua` of the other clients that scenarios let join. What is done to all connections of a bot is not
+/// done to theirs.
+pub(crate) const PEER_UA: &str = "mock-dingtalk-peer";
+
+impl ConnectionRow {
+    /// Whether it is that of another client, which a scenario has let join.
+    pub(crate) fn is_peer(&self) -> bool {
+        self.ua == PEER_UA
+    }
+}
+
 /// A connection as the core keeps it.
 #[derive(Debug, Clone)]
 #[expect(
@@ -171,6 +182,11 @@ impl Connection {
     /// Whether what comes here may not arrive at the bot.
     pub(crate) fn is_spared(&self) -> bool {
         self.spared || self.muted || self.loses_next || self.state == ConnectionState::Ghost
+    }
+
+    /// Whether it is that of another client, which a scenario has let join.
+    pub(crate) fn is_peer(&self) -> bool {
+        self.open.ua == PEER_UA
     }
 
     /// Whether there is a socket, or one on its way.

@@ -370,6 +370,21 @@ impl App {
         self.emit(cx, key, "SYSTEM ping", text, fault);
     }
 
+    /// Announces the end of a connection, which comes if it `closes`.
+    pub(crate) fn announce_end(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: ConnectionKey,
+        reason: &str,
+        with_message_id: bool,
+        closes: bool,
+    ) {
+        if let Some(connection) = self.connections.get_mut(&key) {
+            connection.stays = !closes;
+        }
+        self.disconnect(cx, key, reason, with_message_id);
+    }
+
     /// Announces the end of a connection: no more pushes, and after the grace TCP is reset.
     pub(crate) fn disconnect(
         &mut self,

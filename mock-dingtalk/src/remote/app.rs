@@ -30,6 +30,8 @@ pub(crate) struct Rows {
     pub(crate) deliveries: Vec<DeliveryRow>,
     pub(crate) sent: Vec<SentRow>,
     pub(crate) connections: Vec<ConnectionRow>,
+    /// As the control API shows them.
+    pub(crate) faults: Vec<Value>,
 }
 
 impl RemoteApp {
@@ -124,6 +126,7 @@ impl RemoteApp {
             deliveries: read(list("deliveries").await?)?,
             sent: read(list("sent").await?)?,
             connections: read(list("connections").await?)?,
+            faults: read(list("faults").await?)?,
         })
     }
 

@@ -9,8 +9,8 @@ use crate::{
     control,
     control::Fields,
     core::{
-        Callback, CardPress, Cut, Event, Fault, Media, Preset, Speech, Turn, VerbError, check_cut,
-        fixture_bytes, quoted,
+        Callback, CardPress, Content, Cut, Event, Fault, Media, Preset, SayConversation, Speech,
+        Turn, VerbError, check_cut, fixture_bytes, quoted,
     },
 };
 
@@ -18,6 +18,8 @@ use crate::{
 pub(super) enum Act {
     /// A person speaks.
     Message(Box<Speech>),
+    /// A person speaks several times in one breath.
+    Burst(Burst),
     /// A fixture is pushed.
     Fixture(String),
     /// An EVENT frame.
@@ -34,6 +36,8 @@ pub(super) enum Act {
     Disconnect {
         reason: String,
         message_id: bool,
+        /// Whether TCP is reset after 10 s.
+        closes: bool,
     },
     /// All connections end without notice.
     Cut(Cut),
@@ -44,6 +48,10 @@ pub(super) enum Act {
     Clock(Turn),
     /// The bot's process is killed and started again with the same state.
     Restart,
+    /// Another client of the same app connects.
+    Peer,
+    /// All other clients end their connections.
+    PeersLeave,
     /// The bot's process is asked to end.
     Stop {
         within: Option<Duration>,
@@ -75,6 +83,32 @@ pub(super) enum To {
     ChatOf(String),
 }
 
+/// Messages of one burst.
+pub(crate) const MAX_BURST: u64 = 1_000;
+
+/// Messages that come in one breath.
+#[derive(Debug, Clone)]
+pub(super) struct Burst {
+    from: String,
+    conversation: Option<SayConversation>,
+    text: String,
+    count: u64,
+}
+
+impl Burst {
+    /// Each ends in its number, from 1.
+    pub(super) fn texts(&self) -> impl Iterator<Item = String> {
+        (1..=self.count).map(|number| format!("{} {number}", self.text))
+    }
+
+    /// One of them.
+    pub(super) fn speech(&self, text: &str) -> Speech {
+        let mut speech = Speech::new(&self.from, Content::text(text));
+        speech.conversation.clone_from(&self.conversation);
+        speech
+    }
+}
+
 /// The control call that does an act, by the segments below its app.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Call {
@@ -103,6 +137,11 @@ impl Act {
         }
     }
 
+    /// Whether connections may end by it, or cease to work.
+    pub(super) fn is_done_to_connections(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Disconnect { .. } | Self::Preset(_))
+    }
+
     /// The call that takes what stands in the step below the act's name.
     pub(super) fn call(&self) -> Option<Call> {
         let call = |below| Call { below, deletes: false, pushes: false };
@@ -118,8 +157,14 @@ impl Act {
             Self::Fault(_) | Self::Preset(_) => call(&["faults"]),
             Self::ClearFaults => Call { deletes: true, ..call(&["faults"]) },
             Self::Clock(_) => call(&["clock"]),
-            // The player has the process.
-            Self::Restart | Self::Stop { .. } | Self::Push(_) | Self::Release(_) => return None,
+            // Each message of a burst is a call of its own, and the player has the processes.
+            Self::Burst(_)
+            | Self::Restart
+            | Self::Stop { .. }
+            | Self::Push(_)
+            | Self::Release(_)
+            | Self::Peer
+            | Self::PeersLeave => return None,
         })
     }
 }
@@ -128,7 +173,7 @@ impl Act {
 pub(super) type Read = fn(Fields) -> Result<Act, VerbError>;
 
 /// Every act by its name.
-pub(super) const ACTS: [(&str, Read); 14] = [
+pub(super) const ACTS: [(&str, Read); 17] = [
     ("message", |mut fields| match fields.string("fixture")? {
         Some(name) => {
             fields.finish()?;
@@ -139,6 +184,16 @@ pub(super) const ACTS: [(&str, Read); 14] = [
             Ok(Act::Fixture(name))
         }
         None => Ok(Act::Message(Box::new(control::read_speech(fields)?))),
+    }),
+    ("burst", |mut fields| {
+        let count = fields.number("count")?.ok_or_else(|| fields.missing("count", "a number"))?;
+        if !(1..=MAX_BURST).contains(&count) {
+            return Err(fields.wrong("count", &count.into(), "a number from 1 to 1000"));
+        }
+        let (from, text) = (fields.required_string("from")?, fields.required_string("text")?);
+        let conversation = control::read_conversation(&mut fields)?;
+        fields.finish()?;
+        Ok(Act::Burst(Burst { from, conversation, text, count }))
     }),
     ("event", |mut fields| {
         let event_type = fields.required_string("eventType")?;
@@ -166,8 +221,9 @@ pub(super) const ACTS: [(&str, Read); 14] = [
     ("disconnect", |mut fields| {
         let reason = fields.string("reason")?.unwrap_or_else(|| control::REASON.to_owned());
         let message_id = fields.bool("messageId")?.unwrap_or(true);
+        let closes = fields.bool("closes")?.unwrap_or(true);
         fields.finish()?;
-        Ok(Act::Disconnect { reason, message_id })
+        Ok(Act::Disconnect { reason, message_id, closes })
     }),
     ("cut", |mut fields| {
         let how = control::read_cut(&mut fields)?;
@@ -190,6 +246,14 @@ pub(super) const ACTS: [(&str, Read); 14] = [
     ("restart", |fields| {
         fields.finish()?;
         Ok(Act::Restart)
+    }),
+    ("peer", |fields| {
+        fields.finish()?;
+        Ok(Act::Peer)
+    }),
+    ("peersLeave", |fields| {
+        fields.finish()?;
+        Ok(Act::PeersLeave)
     }),
     ("stop", |mut fields| {
         let within = fields.duration("within")?;

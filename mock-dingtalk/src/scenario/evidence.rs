@@ -27,9 +27,9 @@ impl Evidence {
         body: &Value,
         seen: &dyn Seen,
         findings: &[Finding],
-        pushes: &BTreeMap<&str, Said>,
+        pushes: &BTreeMap<String, Said>,
     ) -> Self {
-        let said = wanted.push().and_then(|name| pushes.get(name.as_str()));
+        let said = wanted.push().and_then(|name| pushes.get(name));
         let mut expected = body.as_object().cloned().unwrap_or_default();
         expected.remove("within");
         let facts = match wanted {
@@ -39,8 +39,8 @@ impl Evidence {
             }
             Expectation::Sent(_) => sent_facts(seen, said, &expected),
             Expectation::Cards(_) => card_facts(seen, said),
-            // The model has what it was asked, and the reason says it.
-            Expectation::Asked(_) => Value::Null,
+            // Of these there are no rows that could be shown; the reason says what is missing.
+            Expectation::Asked(_) | Expectation::AllAnswered | Expectation::Hit(_) => Value::Null,
             Expectation::Connections(_) => connection_facts(seen, &expected),
             Expectation::NoFindings(_) => {
                 let lines = findings.iter().map(|found| {

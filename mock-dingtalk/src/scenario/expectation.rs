@@ -17,6 +17,8 @@ pub(super) enum Expectation {
     Cards(Cards),
     Asked(Asked),
     Connections(Connections),
+    AllAnswered,
+    Hit(Hit),
     NoFindings(NoFindings),
 }
 
@@ -76,12 +78,23 @@ pub(super) struct Connections {
     pub(super) made: Option<usize>,
     /// No more than so many were made.
     pub(super) at_most: Option<usize>,
+    /// No fewer than so many were made since the last `cut`, `disconnect` or preset.
+    pub(super) fresh: Option<usize>,
     /// Each open one has these subscriptions: `TYPE TOPIC`.
     pub(super) subscribed: Vec<String>,
     /// None ended before the next one was open.
     pub(super) overlapping: bool,
     /// Each open one answered a SYSTEM ping.
     pub(super) ponged: bool,
+}
+
+/// A fault acted.
+#[derive(Debug, Clone)]
+pub(super) struct Hit {
+    /// The fault, by its name.
+    pub(super) of: String,
+    /// So often at least.
+    pub(super) times: u64,
 }
 
 /// The bot lint has nothing to say.
@@ -95,7 +108,7 @@ pub(super) struct NoFindings {
 pub(super) type Read = fn(Fields) -> Result<Expectation, VerbError>;
 
 /// Every expectation by its name.
-pub(super) const EXPECTATIONS: [(&str, Read); 6] = [
+pub(super) const EXPECTATIONS: [(&str, Read); 8] = [
     ("acked", |mut fields| {
         let acked = Acked {
             of: fields.required_string("of")?,
@@ -135,12 +148,23 @@ pub(super) const EXPECTATIONS: [(&str, Read); 6] = [
             draining: size(&mut fields, "draining")?,
             made: size(&mut fields, "made")?,
             at_most: size(&mut fields, "atMost")?,
+            fresh: size(&mut fields, "fresh")?,
             subscribed: fields.strings("subscribed")?.unwrap_or_default(),
             overlapping: fields.bool("overlapping")?.unwrap_or(false),
             ponged: fields.bool("ponged")?.unwrap_or(false),
         };
         fields.finish()?;
         Ok(Expectation::Connections(connections))
+    }),
+    ("allAnswered", |fields| {
+        fields.finish()?;
+        Ok(Expectation::AllAnswered)
+    }),
+    ("hit", |mut fields| {
+        let of = fields.required_string("of")?;
+        let times = fields.number("times")?.unwrap_or(1);
+        fields.finish()?;
+        Ok(Expectation::Hit(Hit { of, times }))
     }),
     ("noFindings", |mut fields| {
         let slugs: Vec<_> = RULES.iter().map(|rule| (rule.slug, rule.slug.to_owned())).collect();
@@ -178,13 +202,25 @@ fn read_besides(fields: &mut Fields) -> Result<Besides, VerbError> {
 }
 
 impl Expectation {
+    /// The fault that it names.
+    pub(super) fn fault(&self) -> Option<&String> {
+        match self {
+            Self::Hit(hit) => Some(&hit.of),
+            _ => None,
+        }
+    }
+
     /// The push that it is about, by its name.
     pub(super) fn push(&self) -> Option<&String> {
         match self {
             Self::Acked(acked) => Some(&acked.of),
             Self::Sent(sent) => sent.to.as_ref(),
             Self::Cards(cards) => cards.to.as_ref(),
-            Self::Asked(_) | Self::Connections(_) | Self::NoFindings(_) => None,
+            Self::Asked(_)
+            | Self::Connections(_)
+            | Self::AllAnswered
+            | Self::Hit(_)
+            | Self::NoFindings(_) => None,
         }
     }
 

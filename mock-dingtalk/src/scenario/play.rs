@@ -1,6 +1,10 @@
 //! Playing a scenario against the bot of an app.
 
-use std::{collections::BTreeMap, process::ExitStatus, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use thiserror::Error;
 
@@ -8,6 +12,7 @@ use super::{
     Deed, Evidence, Push, Scenario, Stage, Subject,
     act::{Act, PushAct, To},
     expectation::Expectation,
+    peer::Peer,
 };
 use crate::core::{Media, Said, SaidState};
 
@@ -57,6 +62,12 @@ impl Scenario {
             let unmet = |what: String| Failure::Unmet { step, what };
             match &line.deed {
                 Deed::Act(Act::Restart) => subject.restart().await.map_err(broken)?,
+                Deed::Act(Act::Peer) => {
+                    known.peers.push(Peer::join(&stage).await.map_err(broken)?);
+                }
+                Deed::Act(Act::PeersLeave) => {
+                    Peer::leave(&stage, &mut known.peers).await.map_err(broken)?;
+                }
                 Deed::Act(Act::Stop { within, status }) => {
                     let within = within.unwrap_or(self.patience);
                     let ended = subject.stop(within).await.map_err(broken)?;
@@ -76,14 +87,17 @@ impl Scenario {
                     if let (Act::Message(speech), Some(model)) = (act, subject.model()) {
                         model.hear(speech.content.text.as_deref().unwrap_or_default());
                     }
-                    let said = stage.carry_out(act, &line.body).await;
-                    let said = said.map_err(|error| broken(error.to_string()))?;
-                    let Some(said) = said else { continue };
-                    if said.state == SaidState::Lost {
-                        return Err(unmet("nobody is connected to take the push".to_owned()));
+                    if let (Act::Burst(burst), Some(model)) = (act, subject.model()) {
+                        burst.texts().for_each(|text| model.hear(&text));
                     }
-                    if let Some(name) = &line.name {
-                        known.pushes.insert(name.as_str(), said);
+                    if act.is_done_to_connections() {
+                        let ids = stage.connection_ids().await;
+                        known.before = ids.map_err(|error| broken(error.to_string()))?;
+                    }
+                    let done = stage.carry_out(act, &line.body).await;
+                    let done = done.map_err(|error| broken(error.to_string()))?;
+                    if !known.keep(line.name.as_deref(), done) {
+                        return Err(unmet("nobody is connected to take the push".to_owned()));
                     }
                 }
                 Deed::Expect { within, what: Expectation::Asked(asked) } => {
@@ -120,11 +134,20 @@ impl Scenario {
 
 const NO_MODEL: &str = "whoever plays this has no model behind the bot";
 
-/// What steps call their pushes and files.
+/// What later steps refer to.
 #[derive(Debug, Default)]
 pub(super) struct Known<'a> {
-    pub(super) pushes: BTreeMap<&'a str, Said>,
+    /// Pushes that have a name.
+    pub(super) pushes: BTreeMap<String, Said>,
+    /// Files, by the names of the steps that bring them.
     pub(super) files: BTreeMap<&'a str, &'a [Media]>,
+    /// Faults that have a name, by their ids.
+    pub(super) faults: BTreeMap<String, u64>,
+    /// All that people have written.
+    pub(super) texts: Vec<(Said, String)>,
+    /// The connections that were there when something was done to them last.
+    pub(super) before: BTreeSet<String>,
+    peers: Vec<Peer>,
 }
 
 impl Known<'_> {
@@ -132,7 +155,7 @@ impl Known<'_> {
         let target = match &act.to {
             To::Target(target) => target.clone(),
             To::ChatOf(name) => {
-                let said = self.pushes.get(name.as_str());
+                let said = self.pushes.get(name);
                 format!("chat:{}", said.map_or("", |said| said.conversation_id.as_str()))
             }
         };
@@ -150,5 +173,34 @@ fn ended_with(
         None => Err(format!("has not ended after {within:?}")),
         Some(status) if status.code().is_some_and(wanted) => Ok(()),
         Some(status) => Err(format!("ended with {status}")),
+    }
+}
+
+/// What came of an act.
+#[derive(Debug)]
+pub(super) enum Done {
+    Nothing,
+    /// Pushes, with their words if a person wrote them.
+    Pushed(Vec<(Said, Option<String>)>),
+    /// There is a fault with this id.
+    Broke(u64),
+}
+
+impl Known<'_> {
+    /// False if a push found nobody.
+    fn keep(&mut self, name: Option<&str>, done: Done) -> bool {
+        let mut taken = true;
+        match done {
+            Done::Nothing => {}
+            Done::Broke(id) => self.faults.extend(name.map(|name| (name.to_owned(), id))),
+            Done::Pushed(pushes) => {
+                for (said, text) in pushes {
+                    taken &= said.state != SaidState::Lost;
+                    self.texts.extend(text.map(|text| (said.clone(), text)));
+                    self.pushes.extend(name.map(|name| (name.to_owned(), said)));
+                }
+            }
+        }
+        taken
     }
 }

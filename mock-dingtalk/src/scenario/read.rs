@@ -1,6 +1,9 @@
 //! Reading a scenario file. Every complaint names the field, its value and what is allowed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 
@@ -77,6 +80,7 @@ fn check_model(model: Option<&Script>, steps: &[Step]) -> Result<(), VerbError> 
 fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
     // With the number of their files.
     let mut names = BTreeMap::new();
+    let mut faults = BTreeSet::new();
     let mut read = Vec::with_capacity(steps.len());
     for (index, step) in steps.into_iter().enumerate() {
         let path = format!("steps[{index}]");
@@ -84,6 +88,12 @@ fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
             return Err(VerbError::invalid(path, "no object", "an object with one act"));
         };
         let step = read_step(&path, members)?;
+        if let Deed::Expect { what, .. } = &step.deed
+            && let Some(name) = what.fault().filter(|name| !faults.contains(*name))
+        {
+            let allowed = "what an earlier fault has in `as`";
+            return Err(VerbError::invalid(path, quoted(name), allowed));
+        }
         let (push, files, brought): (_, &[_], _) = match &step.deed {
             Deed::Expect { what, .. } => (what.push(), what.files(), 0),
             Deed::Act(act) => (act.push(), &[], act.files().len()),
@@ -98,10 +108,15 @@ fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
             let allowed = "a file in `media` of an earlier step";
             return Err(VerbError::invalid(format!("{path}.sent.files"), value, allowed));
         }
-        if let Some(name) = &step.name
-            && names.insert(name.clone(), brought).is_some()
-        {
-            return Err(VerbError::invalid(format!("{path}.as"), quoted(name), "a new name"));
+        if let Some(name) = &step.name {
+            if names.contains_key(name) || faults.contains(name) {
+                return Err(VerbError::invalid(format!("{path}.as"), quoted(name), "a new name"));
+            }
+            if matches!(step.deed, Deed::Act(Act::Fault(_))) {
+                faults.insert(name.clone());
+            } else {
+                names.insert(name.clone(), brought);
+            }
         }
         read.push(step);
     }
@@ -166,6 +181,8 @@ mod tests {
             (r#"[{"message":{"fixture":"stream/nothing"}}]"#, "`fixture`"),
             (r#"[{"noFindings":{"rules":["nothing"]}}]"#, "\"nothing\""),
             (r#"[{"connections":{"open":1,"within":"0s"}}]"#, "`within`"),
+            (r#"[{"restart":{},"as":"x"},{"hit":{"of":"x"}}]"#, "`steps[1]` is \"x\""),
+            (r#"[{"burst":{"from":"user0001","text":"b","count":0}}]"#, "`steps[0].burst.count`"),
             (r#"[{"release":{"hold":"rest"}}]"#, "`steps[0]` is \"rest\""),
             (r#"[{"push":{"text":"hi"}}]"#, "`steps[0].push.to`"),
             (r#"[{"push":{"chatOf":"hi"}}]"#, "`steps[0]` is \"hi\""),

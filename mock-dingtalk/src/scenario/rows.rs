@@ -1,8 +1,8 @@
 //! Whether an app's rows are as an expectation wants them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::expectation::{Acked, Besides, Connections, Sent};
+use super::expectation::{Acked, Besides, Connections, Hit, Sent};
 use crate::{
     core::{App, ConnectionRow, ConnectionState, DeliveryRow, Media, Said, SentRow},
     remote::Rows,
@@ -13,6 +13,8 @@ pub(super) trait Seen {
     fn delivery_rows(&self) -> Vec<DeliveryRow>;
     fn sent_rows(&self) -> Vec<SentRow>;
     fn connection_rows(&self) -> Vec<ConnectionRow>;
+    /// How often the fault with this id acted, if it is there.
+    fn hits(&self, fault: u64) -> Option<u64>;
 }
 
 impl Seen for App {
@@ -26,6 +28,10 @@ impl Seen for App {
 
     fn connection_rows(&self) -> Vec<ConnectionRow> {
         self.connection_rows()
+    }
+
+    fn hits(&self, fault: u64) -> Option<u64> {
+        self.faults.rows().iter().find(|row| row.id == fault).map(|row| row.hits)
     }
 }
 
@@ -41,6 +47,17 @@ impl Seen for Rows {
     fn connection_rows(&self) -> Vec<ConnectionRow> {
         self.connections.clone()
     }
+
+    fn hits(&self, fault: u64) -> Option<u64> {
+        let row = self.faults.iter().find(|row| row["id"].as_u64() == Some(fault));
+        row.and_then(|row| row["hits"].as_u64())
+    }
+}
+
+/// How many connections other clients have, which the scenario has let join.
+pub(super) fn peers(seen: &dyn Seen) -> usize {
+    let rows = seen.connection_rows();
+    rows.iter().filter(|row| row.is_peer() && row.state == ConnectionState::Open).count()
 }
 
 /// Why rows are not as they should be.
@@ -117,6 +134,48 @@ pub(super) fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
     row.message_id == said.message_id
         || row.attempts.iter().any(|attempt| attempt.message_id == said.message_id)
         || (!said.msg_id.is_empty() && row.msg_id.as_ref() == Some(&said.msg_id))
+}
+
+/// Whether each text that was acked was said in its chat as well, and none more often than people
+/// had written it.
+pub(super) fn all_answered(seen: &dyn Seen, texts: &[(Said, String)]) -> Fits {
+    let deliveries = seen.delivery_rows();
+    let is_acked = |said: &Said| {
+        let row = deliveries.iter().find(|row| is_push_of(row, said));
+        row.and_then(|row| row.ack.as_ref()).is_some_and(|ack| ack.code == Some(200))
+    };
+    let mut due: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for (said, text) in texts {
+        let (acked, written) = due.entry((&said.conversation_id, text.trim())).or_default();
+        *acked += usize::from(is_acked(said));
+        *written += 1;
+    }
+    let rows = seen.sent_rows();
+    for ((chat, text), (acked, written)) in due {
+        let is_answer = |row: &&SentRow| {
+            row.finished && row.conversation_id == *chat && row.text.trim() == text
+        };
+        let answers = rows.iter().filter(is_answer).count();
+        if answers > written {
+            return never(format!("{text:?} was written {written} and said {answers} times"));
+        }
+        if answers < acked {
+            return not_yet(format!("{text:?} was acked {acked} and said {answers} times"));
+        }
+    }
+    Ok(())
+}
+
+impl Hit {
+    pub(super) fn fits(&self, seen: &dyn Seen, fault: Option<u64>) -> Fits {
+        match fault.and_then(|fault| seen.hits(fault)) {
+            None => never(format!("the fault `{}` is not there", self.of)),
+            Some(hits) if hits < self.times => {
+                not_yet(format!("`{}` acted {hits} of {} times", self.of, self.times))
+            }
+            Some(_) => Ok(()),
+        }
+    }
 }
 
 impl Sent {
@@ -227,8 +286,10 @@ fn shown(rows: &[SentRow]) -> String {
 }
 
 impl Connections {
-    pub(super) fn fits(&self, app: &dyn Seen) -> Fits {
-        let rows = app.connection_rows();
+    /// `before` are the connections that were there when something was done to them last.
+    pub(super) fn fits(&self, app: &dyn Seen, before: &BTreeSet<String>) -> Fits {
+        let mut rows = app.connection_rows();
+        rows.retain(|row| !row.is_peer());
         let count = |state| rows.iter().filter(|row| row.state == state).count();
         let (open, draining) = (count(ConnectionState::Open), count(ConnectionState::Draining));
         let made = rows.len();
@@ -242,6 +303,10 @@ impl Connections {
         let wants = [(self.open, open), (self.draining, draining), (self.made, made)];
         if wants.iter().any(|(wanted, seen)| wanted.is_some_and(|wanted| wanted != *seen)) {
             return not_yet(format!("the connections are {seen}"));
+        }
+        let fresh = rows.iter().filter(|row| !before.contains(&row.connection_id)).count();
+        if self.fresh.is_some_and(|least| fresh < least) {
+            return not_yet(format!("only {fresh} connections are fresh: {seen}"));
         }
         if self.overlapping {
             let mut lives: Vec<_> = rows.iter().map(|row| (row.opened_at, row.closed_at)).collect();

@@ -1,6 +1,9 @@
 //! Where a scenario is played: on an app of this process, or on one of a mock that runs elsewhere.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -8,11 +11,11 @@ use super::{
     act::Act,
     evidence::Evidence,
     expectation::{Expectation, NoFindings},
-    play::Known,
-    rows::{Fits, Gap, Seen},
+    play::{Done, Known},
+    rows::{Fits, Gap, Seen, all_answered},
 };
 use crate::{
-    core::{CardPress, Finding, Media, Said, Turn},
+    core::{CardPress, Finding, Said, Turn},
     error::MockError,
     library::App,
     remote::{RemoteApp, read},
@@ -65,24 +68,65 @@ impl Stage {
         }
     }
 
-    /// Does an act, which stands in its file as `body`. A push says what became of it.
-    pub(super) async fn carry_out(
-        &self,
-        act: &Act,
-        body: &Value,
-    ) -> Result<Option<Said>, MockError> {
+    /// Does an act, which stands in its file as `body`.
+    pub(super) async fn carry_out(&self, act: &Act, body: &Value) -> Result<Done, MockError> {
         if let Act::PressLast(press) = act {
             let (act, body) = on_card(press, body, self.last_card().await?);
             return Box::pin(self.carry_out(&act, &body)).await;
         }
-        let app = match self {
-            Self::Here(app) => return act.carry_out(app).await,
-            Self::There(app) => app,
+        match (self, act) {
+            (_, Act::Burst(burst)) => {
+                let mut pushes = Vec::new();
+                for text in burst.texts() {
+                    let said = match self {
+                        Self::Here(app) => app.speak(&burst.speech(&text)).await?,
+                        Self::There(app) => {
+                            let mut body = body.clone();
+                            body["count"] = Value::Null;
+                            body["text"] = text.as_str().into();
+                            read(app.call(&["messages"], Some(&body)).await?)?
+                        }
+                    };
+                    pushes.push((said, Some(text)));
+                }
+                Ok(Done::Pushed(pushes))
+            }
+            (Self::Here(app), act) => act.carry_out(app).await,
+            (Self::There(app), act) => {
+                let Some(call) = act.call() else { return Ok(Done::Nothing) };
+                let body = (!call.deletes).then_some(body);
+                let answer = app.call(call.below, body).await?;
+                Ok(match act {
+                    Act::Message(speech) => {
+                        Done::Pushed(vec![(read(answer)?, speech.content.text.clone())])
+                    }
+                    Act::Fault(_) => Done::Broke(answer["id"].as_u64().unwrap_or_default()),
+                    _ if call.pushes => Done::Pushed(vec![(read(answer)?, None)]),
+                    _ => Done::Nothing,
+                })
+            }
+        }
+    }
+
+    /// All connections that the bot has made so far.
+    pub(super) async fn connection_ids(&self) -> Result<BTreeSet<String>, MockError> {
+        let rows = match self {
+            Self::Here(app) => app.connections()?,
+            Self::There(app) => app.rows().await?.connections,
         };
-        let Some(call) = act.call() else { return Ok(None) };
-        let body = (!call.deletes).then_some(body);
-        let answer = app.call(call.below, body).await?;
-        Ok(if call.pushes { Some(read(answer)?) } else { None })
+        Ok(rows.into_iter().map(|row| row.connection_id).collect())
+    }
+
+    /// Waits until `look` finds something, at most for `patience`.
+    pub(super) async fn find<R>(
+        &self,
+        patience: Duration,
+        mut look: impl FnMut(&dyn Seen) -> Option<R>,
+    ) -> Result<Option<R>, MockError> {
+        Ok(match self {
+            Self::Here(app) => app.hub.wait(app.client_id(), patience, |app| look(app)).await?,
+            Self::There(app) => app.wait(patience, |rows| look(rows)).await?,
+        })
     }
 
     /// The card that was shown last; empty where there is none, which no verb takes.
@@ -108,7 +152,7 @@ impl Stage {
         &self,
         wanted: &Expectation,
         body: &Value,
-        pushes: &BTreeMap<&str, Said>,
+        pushes: &BTreeMap<String, Said>,
     ) -> Result<Evidence, MockError> {
         let findings = self.findings().await?;
         Ok(match self {
@@ -129,18 +173,12 @@ impl Stage {
         if let Expectation::NoFindings(wanted) = wanted {
             return Ok(wanted.broken_by(&self.findings().await?));
         }
-        let said = wanted.push().and_then(|name| known.pushes.get(name.as_str()));
-        let fits = |seen: &dyn Seen| wanted.fits(seen, said, &known.files);
-        let settled = |seen: &dyn Seen| match fits(seen) {
+        let settled = |seen: &dyn Seen| match wanted.fits(seen, known) {
             Ok(()) => Some(None),
             Err(Gap::Never(what)) => Some(Some(what)),
             Err(Gap::NotYet(_)) => None,
         };
-        let found = match self {
-            Self::Here(app) => app.hub.wait(app.client_id(), patience, |app| settled(app)).await?,
-            Self::There(app) => app.wait(patience, |rows| settled(rows)).await?,
-        };
-        if let Some(end) = found {
+        if let Some(end) = self.find(patience, settled).await? {
             return match wanted {
                 Expectation::Cards(cards) if end.is_none() && cards.counts_updates() => {
                     Ok(cards.too_many(&self.journal().await?))
@@ -149,8 +187,8 @@ impl Stage {
             };
         }
         let last = match self {
-            Self::Here(app) => app.look(|app| fits(app))?,
-            Self::There(app) => fits(&app.rows().await?),
+            Self::Here(app) => app.look(|app| wanted.fits(app, known))?,
+            Self::There(app) => wanted.fits(&app.rows().await?, known),
         };
         Ok(match last {
             Ok(()) => None,
@@ -161,13 +199,16 @@ impl Stage {
 }
 
 impl Expectation {
-    /// Whether rows are as it wants them; `said` is the push that it names.
-    fn fits(&self, seen: &dyn Seen, said: Option<&Said>, files: &BTreeMap<&str, &[Media]>) -> Fits {
+    /// Whether rows are as it wants them.
+    fn fits(&self, seen: &dyn Seen, known: &Known<'_>) -> Fits {
+        let said = self.push().and_then(|name| known.pushes.get(name));
         match (self, said) {
             (Self::Acked(acked), Some(said)) => acked.fits(seen, said),
-            (Self::Sent(sent), said) => sent.fits(seen, said, files),
+            (Self::Sent(sent), said) => sent.fits(seen, said, &known.files),
             (Self::Cards(cards), said) => cards.fits(seen, said),
-            (Self::Connections(connections), _) => connections.fits(seen),
+            (Self::Connections(connections), _) => connections.fits(seen, &known.before),
+            (Self::AllAnswered, _) => all_answered(seen, &known.texts),
+            (Self::Hit(hit), _) => hit.fits(seen, known.faults.get(&hit.of).copied()),
             (Self::Acked(acked), None) => {
                 Err(Gap::Never(format!("nothing was pushed as `{}`", acked.of)))
             }
@@ -178,23 +219,25 @@ impl Expectation {
 }
 
 impl Act {
-    /// Does it. A push says what became of it.
-    async fn carry_out(&self, app: &App) -> Result<Option<Said>, MockError> {
+    /// Does it.
+    async fn carry_out(&self, app: &App) -> Result<Done, MockError> {
+        let push = |said: Said| Ok(Done::Pushed(vec![(said, None)]));
         match self {
-            Self::Message(speech) => return app.speak(speech).await.map(Some),
-            Self::Fixture(name) => return app.push_fixture(name).map(Some),
-            Self::Event(event) => return app.event(event).map(Some),
-            Self::Callback(callback) => return app.callback(callback).map(Some),
-            Self::Press(press) => return app.press(press).await.map(Some),
-            Self::Frame(raw) => return app.push_raw(raw).map(Some),
-            Self::Disconnect { reason, message_id } => {
-                app.disconnect_with("all", reason, *message_id)?;
+            Self::Message(speech) => {
+                let said = app.speak(speech).await?;
+                return Ok(Done::Pushed(vec![(said, speech.content.text.clone())]));
+            }
+            Self::Fixture(name) => return push(app.push_fixture(name)?),
+            Self::Event(event) => return push(app.event(event)?),
+            Self::Callback(callback) => return push(app.callback(callback)?),
+            Self::Press(card) => return push(app.press(card).await?),
+            Self::Frame(raw) => return push(app.push_raw(raw)?),
+            Self::Fault(fault) => return Ok(Done::Broke(app.fault(fault.clone())?.id)),
+            Self::Disconnect { reason, message_id, closes } => {
+                disconnect(app, reason, *message_id, *closes)?;
             }
             Self::Cut(how) => {
                 app.cut("all", how)?;
-            }
-            Self::Fault(fault) => {
-                app.fault(fault.clone())?;
             }
             Self::Preset(preset) => {
                 app.preset(*preset)?;
@@ -203,15 +246,28 @@ impl Act {
                 app.clear_faults()?;
             }
             Self::Clock(turn) => turn_clock(app, *turn)?,
-            // The player has the process and what is around it, and knows the card.
-            Self::Restart
+            // The stage speaks each message of a burst, and the player has the processes and what is
+            // around them, and knows the card.
+            Self::Burst(_)
+            | Self::Restart
             | Self::Stop { .. }
             | Self::Push(_)
             | Self::Release(_)
-            | Self::PressLast(_) => {}
+            | Self::PressLast(_)
+            | Self::Peer
+            | Self::PeersLeave => {}
         }
-        Ok(None)
+        Ok(Done::Nothing)
     }
+}
+
+fn disconnect(app: &App, reason: &str, message_id: bool, closes: bool) -> Result<(), MockError> {
+    app.act(|app, cx| {
+        for key in app.named("all")? {
+            app.announce_end(cx, key, reason, message_id, closes);
+        }
+        Ok(())
+    })
 }
 
 /// A press on this card, and how it stands in a call.

@@ -42,6 +42,7 @@ impl Fleet {
         let point = Point::Call { method: &call.method, path: &call.path };
         let fault = app.as_mut().and_then(|app| app.faults.take(point, now.since_start));
         if routed.opens()
+            && !routed.is_peers()
             && let Some(app) = &mut app
         {
             app.judge_open(&cx);
@@ -95,6 +96,10 @@ impl Fleet {
         let findings = app.map_or(findings, |app| &mut app.findings);
         findings.judge_call(now, entry.seq, call, routed, &answer, secrets.as_ref());
         cx.effects.push(Effect::Journaled(entry));
+        if let (Some(number), Some(_)) = (number, &fault) {
+            // Somebody may wait for the fault to act.
+            cx.effects.push(Effect::Changed(number));
+        }
         if let Some(app) = number.and_then(|number| apps.get_mut(&number)) {
             app.keep_within(journals);
             schedule.renew(app.number, &app.clock);

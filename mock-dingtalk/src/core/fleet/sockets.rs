@@ -27,6 +27,10 @@ impl Fleet {
         let fault = owner
             .and_then(|number| self.apps.get_mut(&number))
             .and_then(|app| app.faults.take(Point::Upgrade, local.since_start));
+        if let (Some(number), Some(_)) = (owner, &fault) {
+            // Somebody may wait for the fault to act.
+            self.effects.push(Effect::Changed(number));
+        }
         let mut at = None;
         let mut then = None;
         match fault {

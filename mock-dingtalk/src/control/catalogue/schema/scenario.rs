@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use super::{
     clock, components, count, faults, flag, object, people, reference, text, texts, words,
 };
-use crate::core::{Profile, RULES, Severity};
+use crate::{
+    core::{Profile, RULES, Severity},
+    scenario::MAX_BURST,
+};
 
 /// The JSON Schema of a scenario file, which needs no other document.
 pub(crate) fn scenario() -> Value {
@@ -49,8 +52,27 @@ fn described(mut schema: Value, about: &str) -> Value {
 fn steps() -> Vec<Value> {
     let nothing = || object(&[], json!({}));
     let data = json!({ "type": "object" });
+    let burst = object(
+        &["from", "text", "count"],
+        json!({
+            "from": text(),
+            "text": described(text(), "each message ends in a blank and its number, from 1"),
+            "count": { "type": "integer", "minimum": 1, "maximum": MAX_BURST },
+            "conversation": people::conversation(),
+        }),
+    );
+    let hit = object(
+        &["of"],
+        json!({
+            "of": described(text(), "the fault, by its `as`"),
+            "times": described(count(), "at least; 1 if not given"),
+            "within": reference("Duration"),
+        }),
+    );
+    let answered = object(&[], json!({ "within": reference("Duration") }));
     let acts = [
         ("message", people::message()),
+        ("burst", burst),
         (
             "event",
             object(&["eventType"], json!({ "eventType": text(), "data": data, "eventId": text() })),
@@ -64,6 +86,8 @@ fn steps() -> Vec<Value> {
         ("clearFaults", nothing()),
         ("clock", clock()),
         ("restart", nothing()),
+        ("peer", nothing()),
+        ("peersLeave", nothing()),
         (
             "stop",
             object(
@@ -83,6 +107,8 @@ fn steps() -> Vec<Value> {
         ("cards", cards()),
         ("asked", asked()),
         ("connections", connections()),
+        ("allAnswered", answered),
+        ("hit", hit),
         ("noFindings", no_findings()),
     ];
     let step = |(name, schema): (&str, Value)| {
@@ -245,6 +271,10 @@ fn connections() -> Value {
             "draining": count(),
             "made": described(count(), "in all, those that ended included"),
             "atMost": described(count(), "no more were made"),
+            "fresh": described(
+                count(),
+                "no fewer were made since the last cut, disconnect or preset",
+            ),
             "subscribed": described(texts(), "each open one has these: TYPE TOPIC"),
             "overlapping": described(flag(), "none ended before the next one was open"),
             "ponged": described(flag(), "each open one answered a SYSTEM ping"),
