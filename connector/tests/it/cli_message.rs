@@ -193,7 +193,7 @@ async fn without_a_gateway_it_says_what_to_start() {
     exit code: 14
     --- stdout
     --- stderr
-    error: no gateway runs with the state directory DIR; start `ddingtalk gateway`, or name its directory with --state-dir
+    error: no gateway runs with the state directory DIR; start one with `ddingtalk gateway`, or name its directory with --state-dir
     ");
     // A gateway that was killed leaves its socket.
     drop(std::os::unix::net::UnixListener::bind(dir.path().join("agent.sock")).unwrap());
@@ -204,7 +204,7 @@ async fn without_a_gateway_it_says_what_to_start() {
     exit code: 11
     --- stdout
     --- stderr
-    error: DIR/agent.json does not tell where the gateway listens: EOF while parsing an object at line 1 column 1; start the gateway again
+    error: DIR/agent.json does not tell where the gateway listens: EOF while parsing an object at line 1 column 1; start the gateway again, which writes it
     ");
     insta::assert_snapshot!(run(&["message", "send", "-t", "u", "-m", " "]).await, @r"
     exit code: 2
