@@ -1,28 +1,37 @@
 //! Playing cases against a bot, and judging it.
 
 mod baseline;
+mod defects;
+mod diff;
+mod escape;
+mod html;
 mod junit;
+mod matrix;
+mod repeat;
 mod report;
 mod subject;
+mod timeline;
 mod verdict;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mock_dingtalk::{ControlClient, MockDingtalk, MockError, RemoteApp, ScenarioFailure, Stage};
+use mock_dingtalk::{
+    ControlClient, Evidence, MockDingtalk, MockError, RemoteApp, ScenarioFailure, Stage,
+};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-pub use self::baseline::{Baseline, BaselineError};
-pub use self::report::Report;
+pub use self::baseline::{Baseline, BaselineError, Update};
+pub use self::defects::{Defect, Defects};
+pub use self::matrix::Matrix;
+pub use self::report::{Report, ReportError};
 use self::subject::Process;
+pub use self::timeline::Happening;
 pub use self::verdict::{Outcome, Verdict};
 use crate::suite::{Case, Level, Suite};
-
-/// How many lines of the journal a failing case shows.
-const SLICE: usize = 40;
 
 /// How bots are run.
 #[derive(Debug, Clone, Default)]
@@ -56,7 +65,7 @@ impl Setup {
             .filter(|need| !self.capabilities.contains(*need))
             .map(String::as_str)
             .collect();
-        let mut outcome = Outcome::new(case, level, self.repro(case));
+        let mut outcome = Outcome::new(case, level, self.seed, self.repro(case));
         if missing.is_empty() {
             self.play(case, level, &mut outcome).await;
         } else {
@@ -82,7 +91,8 @@ impl Setup {
             Ok(process) => process,
             Err(error) => return outcome.untestable(format!("the bot does not start: {error}")),
         };
-        let played = case.scenario().play(&place.stage, &mut process).await;
+        let mut evidence = Evidence::default();
+        let played = case.scenario().play_with(&place.stage, &mut process, &mut evidence).await;
         let ended = process.ended();
         let output = process.stop().await;
         if let Err(failure) = played {
@@ -92,7 +102,9 @@ impl Setup {
             }
             let ended = ended.map(|status| format!("; the bot had ended: {status}"));
             outcome.why = Some(format!("{failure}{}", ended.unwrap_or_default()));
-            outcome.journal = journal(&place.stage).await;
+            let given = |value: serde_json::Value| (!value.is_null()).then_some(value);
+            (outcome.expected, outcome.seen) = (given(evidence.expected), given(evidence.seen));
+            outcome.journal = timeline::of(&place.stage).await;
             outcome.output = output;
         }
         if let Stage::There(app) = &place.stage {
@@ -133,6 +145,26 @@ impl Setup {
         format!("dingtalk-conformance run --subject '{subject}'{names} --case {case} --seed {seed}")
     }
 
+    /// Plays cases so many times over, each time with another seed made of the one that is given. A
+    /// case that passes and does not pass fails as flaky. `ended` is told of each as it ends.
+    pub async fn run_rounds(
+        self,
+        suite: &Suite,
+        cases: &[Case],
+        rounds: u32,
+        jobs: usize,
+        mut ended: impl FnMut(&Outcome),
+    ) -> Vec<Outcome> {
+        let mut by_case: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+        for round in 0..rounds.max(1) {
+            let setup = Self { seed: repeat::seed(self.seed, round), ..self.clone() };
+            for outcome in setup.run_all(suite, cases.to_vec(), jobs, &mut ended).await {
+                by_case.entry(outcome.case.clone()).or_default().push(outcome);
+            }
+        }
+        by_case.into_values().filter_map(repeat::together).collect()
+    }
+
     /// Plays cases, at most `jobs` at the same time, and tells of each as it ends.
     pub async fn run_all(
         self,
@@ -161,17 +193,4 @@ impl Setup {
         outcomes.sort_by(|one, other| one.case.cmp(&other.case));
         outcomes
     }
-}
-
-/// The last lines of an app's journal, without secrets.
-async fn journal(stage: &Stage) -> Vec<String> {
-    let Ok(lines) = stage.journal().await else { return Vec::new() };
-    let entries = lines.lines().filter_map(|line| {
-        let entry: serde_json::Value = serde_json::from_str(line).ok()?;
-        let (at, text) = (entry["at"].as_i64()?, entry["text"].as_str()?);
-        let status = entry["status"].as_u64().map(|status| format!(" -> {status}"));
-        Some(format!("{at} {}{}", text, status.unwrap_or_default()))
-    });
-    let entries: Vec<String> = entries.collect();
-    entries[entries.len().saturating_sub(SLICE)..].to_vec()
 }

@@ -4,6 +4,7 @@
 //! scenario; its id is its path without the ending, such as `reconnect/rst`.
 
 mod case;
+mod census;
 mod requirement;
 mod trace;
 
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use mock_dingtalk::VerbError;
 
 pub use self::case::{Case, matches_glob};
+pub use self::census::Census;
 pub use self::requirement::{Level, Requirement};
 pub use self::trace::{Trace, Untraced};
 
@@ -49,6 +51,11 @@ impl Suite {
         let levels = case.scenario().checks.iter().filter_map(|slug| self.requirements.get(slug));
         // A case without a requirement is a fault of the suite, which `trace` reports.
         levels.map(|requirement| requirement.level).min().unwrap_or(Level::Must)
+    }
+
+    /// How much it holds.
+    pub fn census(&self) -> Census {
+        Census::of(self)
     }
 
     /// Whether each requirement has a case or a reason, and each case a requirement.

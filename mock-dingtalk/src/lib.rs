@@ -6,6 +6,8 @@
 //! number of tests can share one mock. The same verbs are there over HTTP, below `/_mock`.
 
 mod clock;
+#[cfg(feature = "testcontainers")]
+pub mod container;
 mod control;
 mod core;
 mod coverage;
@@ -39,5 +41,5 @@ pub use crate::{
     library::{App, Builder, MockClock, MockDingtalk},
     remote::{ControlClient, ControlError, RemoteApp},
     replay::{Outcome, Recording, RecordingError, Replay},
-    scenario::{Failure as ScenarioFailure, Scenario, Stage, Subject},
+    scenario::{Evidence, Failure as ScenarioFailure, Scenario, Stage, Subject},
 };

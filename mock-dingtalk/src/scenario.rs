@@ -4,6 +4,7 @@
 //! Acts are written as the control API takes them, and read by its own readers.
 
 mod act;
+mod evidence;
 mod expectation;
 mod play;
 mod read;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 use self::{act::Act, expectation::Expectation};
 pub use self::{
+    evidence::Evidence,
     play::{Failure, Subject},
     stage::Stage,
 };
@@ -88,6 +90,15 @@ impl Scenario {
     /// The same as the body of `POST /_mock/apps`.
     pub fn app_body(&self) -> Map<String, Value> {
         self.app_body.clone()
+    }
+
+    /// What people say in it: `msgtype` and words of each message.
+    pub fn spoken(&self) -> Vec<(String, String)> {
+        let acts = self.steps.iter().filter_map(|step| match &step.deed {
+            Deed::Act(act) => act.spoken(),
+            Deed::Expect { .. } => None,
+        });
+        acts.collect()
     }
 
     /// How many steps it has.

@@ -20,15 +20,20 @@ pub(super) struct Run {
     capabilities: Vec<String>,
     #[command(flatten)]
     selection: Selection,
-    /// Folder for results.json and junit.xml.
+    /// Folder for results.json, junit.xml and report.html.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
     /// Failures that are known: lines of "area/case" = "reason". Stale ones fail.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Seed of all that the mock makes up.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    /// Seed of all that the mock makes up: a number, or `random`.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = seed)]
     seed: u64,
+    /// Play each case so many times, each time with another seed made of the first one. A case that
+    /// passes and does not pass is flaky, and fails.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    repeat: u32,
     /// A mock that runs already, instead of one of its own for each case.
     #[arg(long, value_name = "URL")]
     mock: Option<Url>,
@@ -38,6 +43,13 @@ pub(super) struct Run {
     /// How many cases are played at the same time.
     #[arg(long, value_name = "N", default_value_t = 16)]
     jobs: usize,
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    match text {
+        "random" => Ok(rand::random()),
+        number => number.parse().map_err(|_| "give a number, or random".to_owned()),
+    }
 }
 
 impl Run {
@@ -52,12 +64,15 @@ impl Run {
             mock: mock.map(|mock| mock.with_token(self.admin_token.clone())),
         };
         let runtime = tokio::runtime::Runtime::new().map_err(CliError::Start)?;
-        let mut outcomes = runtime.block_on(setup.run_all(&suite, cases, self.jobs, tell));
+        let rounds = setup.clone().run_rounds(&suite, &cases, self.repeat, self.jobs, tell);
+        let mut outcomes = runtime.block_on(rounds);
         let exists = |id: &str| suite.cases().any(|case| case.id() == id);
         let stale = baseline.unwrap_or_default().apply(&mut outcomes, exists);
-        let report = Report::new(self.subject.clone(), self.seed, outcomes, stale);
+        let report = Report::new(&suite, &setup, outcomes, stale);
         if let Some(dir) = &self.report {
-            report.write(dir).map_err(|source| CliError::Report { path: dir.clone(), source })?;
+            report
+                .write(dir)
+                .map_err(|source| CliError::WriteFile { path: dir.clone(), source })?;
         }
         let status = if report.passed { Status::Clean } else { Status::Findings };
         Ok(Answer { status, text: report.summary() })

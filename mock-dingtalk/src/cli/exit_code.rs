@@ -9,7 +9,7 @@ pub(super) const HELP: &str = "\
 Exit codes:
   0    done
   1    failed, or refused by the mock that was asked; of `healthcheck`, any failure; of `replay`:
-       the bot behaved otherwise
+       the bot behaved otherwise; of `scenario run`: it does not pass
   2    wrong usage
   69   the port cannot be had, or no mock answers
   73   the ready file or the certificate cannot be written

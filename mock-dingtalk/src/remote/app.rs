@@ -3,17 +3,25 @@
 use std::{sync::Arc, time::Duration};
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
-use tokio::sync::Notify;
+use serde_json::{Map, Value, json};
+use tokio::sync::{Notify, OnceCell};
 
 use super::{ControlClient, ControlError};
-use crate::core::{ConnectionRow, DeliveryRow, Finding, SentRow};
+use crate::{
+    core::{ConnectionRow, DeliveryRow, Finding, SentRow},
+    plug::TrustFiles,
+};
+
+/// How long [`RemoteApp::wait_sent`] and [`RemoteApp::wait_connections`] wait.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An app of a mock that runs elsewhere. Clones are the same app.
 #[derive(Debug, Clone)]
 pub struct RemoteApp {
     client: ControlClient,
     client_id: Arc<str>,
+    /// The mock's certificate on this machine, once somebody has asked for variables.
+    files: Arc<OnceCell<TrustFiles>>,
 }
 
 /// Rows of an app at one moment.
@@ -27,7 +35,7 @@ pub(crate) struct Rows {
 impl RemoteApp {
     /// The app with this `clientId`, which has to be there.
     pub fn named(client: ControlClient, client_id: &str) -> Self {
-        Self { client, client_id: client_id.into() }
+        Self { client, client_id: client_id.into(), files: Arc::default() }
     }
 
     /// Mints an app; `options` is the body of `POST /_mock/apps`.
@@ -36,7 +44,7 @@ impl RemoteApp {
         let Some(client_id) = minted["clientId"].as_str() else {
             return Err(ControlError::NoMock("a new app has no clientId".to_owned()));
         };
-        Ok(Self { client_id: client_id.into(), client })
+        Ok(Self::named(client, client_id))
     }
 
     /// `clientId` (`AppKey`).
@@ -49,14 +57,39 @@ impl RemoteApp {
         self.client.delete(self.at(&[])).await
     }
 
-    /// The variables that make a bot find the mock and be this app, as `env --sdk all` prints
-    /// them. The files that they name are on the mock's machine.
+    /// A person writes to the robot in their direct chat; the answer is that of
+    /// `POST /_mock/apps/{clientId}/messages`.
+    pub async fn say(&self, user: &str, text: &str) -> Result<Value, ControlError> {
+        self.call(&["messages"], Some(&json!({ "from": user, "text": text }))).await
+    }
+
+    /// What the robot said, once it is so much, or after 10 s as much as there is.
+    pub async fn wait_sent(&self, count: usize) -> Result<Vec<SentRow>, ControlError> {
+        self.wait_for("sent", count).await
+    }
+
+    /// The app's connections, once so many are open, or after 10 s as many as there are.
+    pub async fn wait_connections(&self, count: usize) -> Result<Vec<ConnectionRow>, ControlError> {
+        self.wait_for("connections", count).await
+    }
+
+    /// The variables that make a bot on this machine find the mock and be this app, as
+    /// `env --sdk all` prints them. The mock's certificate is fetched into a private temporary
+    /// folder, which is removed when the last clone of this is dropped.
     pub async fn env(&self) -> Result<Vec<(String, String)>, ControlError> {
         let mut url = self.client.at(&["env"]);
         url.query_pairs_mut().append_pair("sdk", "all").append_pair("clientId", &self.client_id);
         let variables: Map<String, Value> = read(self.client.get(url).await?)?;
-        let text = |value: Value| value.as_str().map(str::to_owned).unwrap_or_default();
-        Ok(variables.into_iter().map(|(name, value)| (name, text(value))).collect())
+        let files = self.files.get_or_try_init(|| self.fetch_certificate()).await?;
+        let here = |(name, value): (String, Value)| {
+            let value = match name.as_str() {
+                "NODE_EXTRA_CA_CERTS" => files.ca.display().to_string(),
+                "REQUESTS_CA_BUNDLE" | "SSL_CERT_FILE" => files.bundle.display().to_string(),
+                _ => value.as_str().unwrap_or_default().to_owned(),
+            };
+            (name, value)
+        };
+        Ok(variables.into_iter().map(here).collect())
     }
 
     /// The app's journal as JSON lines, each secret replaced by a mark.
@@ -129,6 +162,23 @@ impl RemoteApp {
             }
             () = tokio::time::sleep(patience) => Ok(None),
         }
+    }
+
+    async fn fetch_certificate(&self) -> Result<TrustFiles, ControlError> {
+        let pem = self.client.bytes(&self.client.at(&["ca.pem"])).await?;
+        TrustFiles::write(&String::from_utf8_lossy(&pem)).map_err(ControlError::Certificate)
+    }
+
+    async fn wait_for<T: DeserializeOwned>(
+        &self,
+        rows: &str,
+        count: usize,
+    ) -> Result<T, ControlError> {
+        let mut url = self.at(&[rows]);
+        url.query_pairs_mut()
+            .append_pair("count", &count.to_string())
+            .append_pair("wait_ms", &PATIENCE.as_millis().to_string());
+        read(self.client.wait(url, PATIENCE).await?)
     }
 
     fn at(&self, segments: &[&str]) -> url::Url {

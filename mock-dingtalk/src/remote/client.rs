@@ -50,6 +50,9 @@ pub enum ControlError {
     /// Something else than a mock answers.
     #[error("{0}: is it a mock?")]
     NoMock(String),
+    /// The mock's certificate cannot be kept on this machine.
+    #[error("cannot write the mock's certificate into the temporary folder")]
+    Certificate(#[source] std::io::Error),
 }
 
 fn hint(status: u16) -> &'static str {

@@ -52,6 +52,23 @@ pub(super) struct Call {
 }
 
 impl Act {
+    /// `msgtype` and words of what a person says.
+    pub(super) fn spoken(&self) -> Option<(String, String)> {
+        match self {
+            Self::Message(speech) => {
+                let text = speech.content.text.clone().unwrap_or_default();
+                Some((speech.content.msgtype.name().to_owned(), text))
+            }
+            Self::Fixture(name) => {
+                let frame: Value = serde_json::from_slice(fixture_bytes(name)?).ok()?;
+                let data: Value = serde_json::from_str(frame["data"].as_str()?).ok()?;
+                let text = data["text"]["content"].as_str().unwrap_or_default();
+                Some((data["msgtype"].as_str()?.to_owned(), text.to_owned()))
+            }
+            _ => None,
+        }
+    }
+
     /// The call that takes what stands in the step below the act's name.
     pub(super) fn call(&self) -> Option<Call> {
         let call = |below| Call { below, deletes: false, pushes: false };

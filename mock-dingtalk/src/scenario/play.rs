@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{Deed, Scenario, Stage, act::Act};
+use super::{Deed, Evidence, Scenario, Stage, act::Act};
 use crate::core::SaidState;
 
 /// Why a scenario did not come to its end. Steps are numbered from 0, as in the file.
@@ -42,6 +42,16 @@ impl Scenario {
         stage: impl Into<Stage>,
         subject: &mut impl Subject,
     ) -> Result<(), Failure> {
+        self.play_with(stage, subject, &mut Evidence::default()).await
+    }
+
+    /// The same. Where an expectation is not met, `evidence` gets it and what was seen instead.
+    pub async fn play_with(
+        &self,
+        stage: impl Into<Stage>,
+        subject: &mut impl Subject,
+        evidence: &mut Evidence,
+    ) -> Result<(), Failure> {
         let stage = stage.into();
         let mut pushes = BTreeMap::new();
         for (step, line) in self.steps.iter().enumerate() {
@@ -64,7 +74,11 @@ impl Scenario {
                     let patience = within.unwrap_or(self.patience);
                     match stage.wait(what, patience, &pushes).await {
                         Ok(None) => {}
-                        Ok(Some(what)) => return Err(Failure::Unmet { step, what }),
+                        Ok(Some(unmet)) => {
+                            let seen = stage.evidence(what, &line.body, &pushes).await;
+                            *evidence = seen.map_err(|error| broken(error.to_string()))?;
+                            return Err(Failure::Unmet { step, what: unmet });
+                        }
                         Err(error) => return Err(broken(error.to_string())),
                     }
                 }

@@ -111,7 +111,7 @@ impl Acked {
     }
 }
 
-fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
+pub(super) fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
     row.message_id == said.message_id
         || row.attempts.iter().any(|attempt| attempt.message_id == said.message_id)
         || (!said.msg_id.is_empty() && row.msg_id.as_ref() == Some(&said.msg_id))

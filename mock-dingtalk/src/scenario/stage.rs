@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     act::Act,
+    evidence::Evidence,
     expectation::{Expectation, NoFindings},
     rows::{Fits, Gap, Seen},
 };
@@ -84,6 +85,22 @@ impl Stage {
             Self::Here(app) => app.findings(),
             Self::There(app) => Ok(app.findings().await?),
         }
+    }
+
+    /// What there is instead of what was expected. It says nothing of a mock that has gone.
+    pub(super) async fn evidence(
+        &self,
+        wanted: &Expectation,
+        body: &Value,
+        pushes: &BTreeMap<&str, Said>,
+    ) -> Result<Evidence, MockError> {
+        let findings = self.findings().await?;
+        Ok(match self {
+            Self::Here(app) => {
+                app.look(|app| Evidence::of(wanted, body, app, &findings, pushes))?
+            }
+            Self::There(app) => Evidence::of(wanted, body, &app.rows().await?, &findings, pushes),
+        })
     }
 
     /// Waits until it is met. `Some` says what is missing or wrong.

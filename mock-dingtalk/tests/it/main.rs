@@ -9,6 +9,7 @@ mod card_api;
 mod card_press;
 mod catalogue;
 mod cli;
+mod cli_scenario;
 mod cli_settings;
 mod cli_verbs;
 mod clock;
