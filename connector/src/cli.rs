@@ -8,6 +8,7 @@ mod config;
 mod dev;
 pub mod exit_code;
 mod gateway;
+mod health;
 mod output;
 mod pairing;
 mod policy;
@@ -34,6 +35,8 @@ enum Command {
     Dev(dev::Args),
     /// Connect the robot and keep it connected.
     Gateway(Box<gateway::Args>),
+    /// Ask the running gateway whether it is alive: for health checks.
+    Health(health::Args),
     /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
     Pairing(pairing::Args),
     /// Who may talk to a robot.
@@ -58,6 +61,7 @@ Environment of `ddingtalk gateway`:
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY   proxy for HTTP calls and the WebSocket
   SSL_CERT_FILE               CA bundle to trust instead of the system's
   RUST_LOG                    log filter, such as debug
+  DINGTALK_LOG_FORMAT         the same as --log-format: text or json
 
 Exit codes:
   0 done   1 failed   2 wrong usage   10 configuration   11 state directory
@@ -74,6 +78,7 @@ pub fn run(cli: Cli) -> ExitCode {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
+            Command::Health(args) => health::run(args).await,
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,
             Command::Config(args) => config::run(&args),

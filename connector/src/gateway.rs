@@ -8,6 +8,7 @@ mod card_press;
 pub mod cards;
 mod commands;
 mod conversations;
+pub mod deafness;
 mod dedupe;
 mod deliver;
 mod intake;
@@ -40,6 +41,7 @@ use self::access::pairing::Pairing;
 use self::access::{Access, AccessPolicy, DmPolicy};
 use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
+use self::deafness::AlertConfig;
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::peers::Peers;
@@ -79,6 +81,8 @@ pub struct GatewayConfig {
     pub delegate: bool,
     /// How answers that the agent streams are shown.
     pub cards: CardConfig,
+    /// Who is told of outages.
+    pub alert: AlertConfig,
 }
 
 /// What is asked of the gateway.
@@ -109,10 +113,13 @@ pub struct Gateway {
     pusher: Arc<Pusher>,
     vitals: Arc<Vitals>,
     calls: CallCount,
+    deafness: JoinHandle<()>,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long keeping the time of the stop may take beyond it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Starts, with what an earlier process left in the store; the connection is made in the
@@ -123,6 +130,7 @@ impl Gateway {
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
         let recovered =
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
+        let heard_until = store.heard_until(&client_id).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
         let pairs = config.access.dm == DmPolicy::Pairing;
@@ -149,7 +157,7 @@ impl Gateway {
         let cards = Cards::new((caller, kept), config.cards, until.clone(), kept_cards);
         let cards = Arc::new(cards);
         let seen = (Instant::now(), now);
-        let app = client_id.clone();
+        let (app, pusher_of) = (client_id.clone(), client_id.clone());
         let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
         let thinks = config.show_thinking && !config.agent.answers_at_once();
         let thinker = thinks.then(|| Arc::clone(&client));
@@ -160,13 +168,22 @@ impl Gateway {
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);
         pairing.keep_fresh(pairs.then(|| Arc::clone(&pusher)));
+        let watch = deafness::Watch {
+            client_id: pusher_of,
+            store: Arc::clone(&store),
+            pusher: Arc::clone(&pusher),
+            config: config.alert,
+            until: heard_until,
+        };
+        let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
-        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), stream.state());
+        let states = (stream.state(), stream.hearing());
+        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), states);
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
-        Ok(Self { stream, driver, deadline, runtime, pusher, vitals, calls })
+        Ok(Self { stream, driver, deadline, runtime, pusher, vitals, calls, deafness })
     }
 
     /// Sends messages that answer nothing.
@@ -202,15 +219,20 @@ impl Gateway {
     pub fn abort(self) {
         self.driver.abort();
         self.runtime.abort();
+        self.deafness.abort();
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
     /// could not be finished; the next start goes on with them.
-    pub async fn stop(self) -> usize {
+    pub async fn stop(mut self) -> usize {
         self.deadline.send_replace(Some(Instant::now() + DRAIN));
         self.stream.stop();
-        let ended = self.runtime.await;
+        let ended = (&mut self.runtime).await;
         self.calls.end().await;
+        // The stream has ended, and that is kept; one that has not is not waited for.
+        if tokio::time::timeout(LAST_WORDS, &mut self.deafness).await.is_err() {
+            self.deafness.abort();
+        }
         match ended {
             Ok(Ok(unanswered)) => unanswered.0,
             Ok(Err(gone)) => {

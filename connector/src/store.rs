@@ -10,6 +10,7 @@ pub mod calls;
 pub mod cards;
 #[cfg(test)]
 mod contract;
+pub mod heard;
 pub mod pairing;
 pub mod peers;
 pub mod pushes;
@@ -35,6 +36,7 @@ pub trait Store:
     + CardStore
     + pairing::PairingStore
     + calls::CallStore
+    + heard::HeardStore
     + peers::PeerStore
     + pushes::PushStore
     + fmt::Debug
@@ -62,6 +64,9 @@ pub trait Store:
     /// outcome says.
     fn barrier(&self) -> Pending<()>;
 
+    /// Writes something that changes nothing: ready when it is durable.
+    fn probe(&self) -> Pending<()>;
+
     /// Keeps what the agent said to a message, behind what it said before.
     fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>>;
 
@@ -71,6 +76,9 @@ pub trait Store:
     /// A part has arrived, and `next` is about to be sent. A message is finished when its turn has ended
     /// and all its parts have arrived.
     fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()>;
+
+    /// The newest message of an app that is kept, whatever became of it.
+    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>>;
 
     /// A message is finished although its answer did not arrive; `reason` is for the operator.
     fn failed(&self, message: InboxId, reason: String) -> Pending<()>;
@@ -130,6 +138,15 @@ pub struct NewMessage {
     /// When it came, in milliseconds since 1970 UTC.
     pub received_at: i64,
     /// The frame's `data`, as it came.
+    pub data: String,
+}
+
+/// The newest message of an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// When it came, in milliseconds since 1970 UTC.
+    pub received_at: i64,
+    /// The frame's `data`.
     pub data: String,
 }
 

@@ -4,11 +4,13 @@
 //! it says; [`transport`] is the only place that knows the WebSocket crate.
 
 pub mod driver;
+mod hearing;
 pub mod proxy;
 pub mod session;
 mod socket;
 pub mod transport;
 
 pub use driver::{Dispatched, StreamConfig, StreamHandle};
+pub use hearing::Hearing;
 pub use session::{FrameRef, Generation, OpenFailure, Outage, SessionConfig, StreamState};
 pub use transport::TransportConfig;

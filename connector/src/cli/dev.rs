@@ -15,11 +15,13 @@ use super::output;
 use super::signals::Signals;
 use crate::agent::Agent;
 use crate::config::ProcessEnvironment;
+use crate::config::accounts::DEFAULT;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::AccessPolicy;
 use crate::gateway::cards::CardConfig;
+use crate::gateway::deafness::AlertConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::link::{Desk, Linked, Listener, Robot, Server};
+use crate::link::{Desk, Health, Linked, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
 use crate::store::Store;
@@ -74,9 +76,13 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let agent = args.agent.build(kind, &ProcessEnvironment, &client_id, &store, &desk)?;
     let listener = Listener::bind(state_dir.path(), None).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
-    let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
+    let config = config(&mock, &app, agent, state_dir.path());
+    let mut gateway = Gateway::start(config, Arc::clone(&store)).await?;
     let robot = Robot { desk, agent: kind, pusher: gateway.pusher(), vitals: gateway.vitals() };
-    let link = Server::start(listener, Arc::new(Linked::new(vec![robot])));
+    let linked = Arc::new(Linked::new(vec![robot]));
+    let accounts = vec![(DEFAULT.to_owned(), client_id)];
+    let health = Health::new(store, Arc::clone(&linked), accounts);
+    let link = Server::start(listener, linked, &health);
     let work = async {
         match args.say {
             Some(text) => tokio::select! {
@@ -129,6 +135,7 @@ fn config(
         show_thinking: true,
         delegate: true,
         cards: CardConfig::default(),
+        alert: AlertConfig::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::config::ConfigError;
 use crate::gateway::StartError;
-use crate::link::ListenerError;
+use crate::link::{ListenerError, ProbesError};
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -93,6 +93,16 @@ impl From<ListenerError> for Failure {
         let exit_code = match e {
             ListenerError::NotLoopback(_) => ExitCode::Configuration,
             _ => ExitCode::Address,
+        };
+        Self::new(exit_code, e.to_string())
+    }
+}
+
+impl From<ProbesError> for Failure {
+    fn from(e: ProbesError) -> Self {
+        let exit_code = match e {
+            ProbesError::NotLoopback(_) => ExitCode::Configuration,
+            ProbesError::Bind { .. } => ExitCode::Address,
         };
         Self::new(exit_code, e.to_string())
     }

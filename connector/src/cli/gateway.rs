@@ -14,16 +14,19 @@ use super::cards::CardArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::robots::{Maker, Robots};
 use super::signals::Signals;
-use super::times::duration;
+use super::times::{alert_after, duration};
 use crate::config::accounts::{Account, Accounts, DEFAULT};
 use crate::config::{self, ProcessEnvironment};
+use crate::gateway::deafness::AlertConfig;
+use crate::gateway::push::Target;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::link::{Desk, Linked, Listener, Robot, Server};
+use crate::link::{Desk, Health, Linked, Listener, Probes, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::store::{Store, StoreError};
 use crate::stream::SessionConfig;
 use crate::stream::proxy::odd_variables;
+use crate::telemetry::LogFormat;
 use crate::{state_dir, telemetry, tls};
 
 #[derive(Debug, clap::Args)]
@@ -49,6 +52,10 @@ struct RunArgs {
     /// token is in agent.json beside it.
     #[arg(long, value_name = "ADDRESS")]
     agent_listen: Option<SocketAddr>,
+    /// A loopback address that answers /healthz, /readyz and /metrics, such as 127.0.0.1:9464 [default: as the
+    /// config file says, else none].
+    #[arg(long, value_name = "ADDRESS")]
+    health_listen: Option<SocketAddr>,
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -75,12 +82,22 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = CALLS_PER_SECOND,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     calls_per_second: u32,
+    /// Who is told, in DingTalk, when messages could not arrive for a while: user:STAFFID or
+    /// chat:OPENCONVERSATIONID [default: as the config file says, else nobody].
+    #[arg(long, value_name = "TARGET")]
+    alert_to: Option<Target>,
+    /// Of shorter outages nobody is told [default: as the config file says, else 30s].
+    #[arg(long, value_name = "TIME", value_parser = alert_after)]
+    alert_after: Option<Duration>,
     /// Do not mark messages as "🤔思考中" while they are answered.
     #[arg(long)]
     no_thinking: bool,
     /// Answer for people, too, who let the robot answer in their place (托管); DingTalk documents it nowhere.
     #[arg(long)]
     delegate: bool,
+    /// How log lines are written.
+    #[arg(long, value_enum, default_value = "text", env = "DINGTALK_LOG_FORMAT")]
+    log_format: LogFormat,
     /// Log more.
     #[arg(long, short)]
     verbose: bool,
@@ -91,9 +108,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         Some(Verb::Run(args)) => args,
         None => args.run,
     };
-    telemetry::start(args.verbose);
+    telemetry::start_as(args.verbose, args.log_format);
     check_times(&args)?;
-    let Accounts { accounts, file, .. } = args.access.accounts()?;
+    let Accounts { accounts, file, health_listen, .. } = args.access.accounts()?;
     let endpoints = config::endpoints(&ProcessEnvironment)?;
     let state_dir = state_dir(args.state_dir.clone())?;
     state_dir::prepare(&state_dir)?;
@@ -110,6 +127,16 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     }
     let linked = Arc::new(Linked::default());
     let shared = Arc::new(Shared { args, endpoints, tls, state_dir, store, linked });
+    let named = |account: &Account| (account.name.clone(), account.credential.client_id.clone());
+    let expected = accounts.iter().map(named).collect();
+    let health = Health::new(Arc::clone(&shared.store), Arc::clone(&shared.linked), expected);
+    let probes = match shared.args.health_listen.or(health_listen) {
+        Some(address) => Some(Probes::start(address, Arc::clone(&shared.linked), &health).await?),
+        None => None,
+    };
+    if let Some(probes) = &probes {
+        info!(address = %probes.address(), "health checks are answered");
+    }
     let mut robots = Robots::new();
     let alone = accounts.len() == 1;
     let mut at_work = 0;
@@ -132,7 +159,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         return Err(Failure::new(ExitCode::Failed, "no account could start; the log says why"));
     }
     info!(link = listener.address(), "agents can attach, and pushes be made");
-    let link = Server::start(listener, Arc::clone(&shared.linked));
+    let link = Server::start(listener, Arc::clone(&shared.linked), &health);
     tokio::select! {
         _ = signals.next() => {}
         failure = robots.failed() => return Err(failure),
@@ -140,7 +167,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
     let unfinished = signals.or_die(robots.stop()).await;
     // Until here agents could finish their answers.
-    drop(link);
+    drop((link, probes));
     info!(unfinished, "stopped");
     Ok(())
 }
@@ -168,7 +195,7 @@ impl Maker for OneRobot {
 
     async fn start(&self) -> Result<Gateway, Failure> {
         let Shared { args, endpoints, tls, state_dir, store, linked } = &*self.shared;
-        let Account { name, credential, access, agent } = self.account.clone();
+        let Account { name, credential, access, agent, alert } = self.account.clone();
         let state_dir = match name.as_str() {
             DEFAULT => state_dir.clone(),
             name => state_dir.join("accounts").join(name),
@@ -212,6 +239,10 @@ impl Maker for OneRobot {
             show_thinking: !args.no_thinking,
             delegate: args.delegate,
             cards: args.cards.clone().into(),
+            alert: AlertConfig {
+                to: args.alert_to.clone().or(alert.to),
+                after: args.alert_after.unwrap_or(alert.after),
+            },
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
         let (pusher, vitals) = (gateway.pusher(), gateway.vitals());

@@ -2,6 +2,7 @@
 //! environment and flags on top.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::agent::AgentKind;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::rate::Rate;
 use crate::gateway::access::{AccessPolicy, AllowList, DmPolicy, GroupPolicy, GroupRules};
+use crate::gateway::deafness::{ALERT_AFTER, AlertConfig};
 use crate::redact::Secret;
 
 /// Name of the account that stands at the top of the section, or in the environment.
@@ -38,6 +40,8 @@ pub struct Account {
     pub access: AccessPolicy,
     /// Who answers, where the file says so.
     pub agent: Option<AgentKind>,
+    /// Who is told of outages.
+    pub alert: AlertConfig,
 }
 
 /// All robots.
@@ -45,6 +49,8 @@ pub struct Account {
 pub struct Accounts {
     /// At least one; no two of one app.
     pub accounts: Vec<Account>,
+    /// Where health checks are answered, if anywhere.
+    pub health_listen: Option<SocketAddr>,
     /// The file they came from, if any.
     pub file: Option<PathBuf>,
     /// What is odd in the file, one sentence each.
@@ -52,8 +58,10 @@ pub struct Accounts {
 }
 
 /// Keys of the section, of an account, and of a group; and those that OpenClaw itself has there.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 12] = [
     "agent",
+    "alertAfter",
+    "alertTo",
     "enabled",
     "clientId",
     "clientSecret",
@@ -105,8 +113,10 @@ impl Accounts {
             credential: super::credential(env)?,
             access: AccessPolicy::default(),
             agent: None,
+            alert: AlertConfig::default(),
         };
-        Ok(Self { accounts: vec![account], file: None, warnings: Vec::new() })
+        let accounts = vec![account];
+        Ok(Self { accounts, health_listen: None, file: None, warnings: Vec::new() })
     }
 
     fn from_file(env: &dyn Environment, path: PathBuf) -> Result<Self, ConfigError> {
@@ -139,9 +149,9 @@ impl Accounts {
                 allowed: "an object { … }".to_owned(),
             });
         };
-        let accounts = read(env, &source, map)?;
+        let (accounts, health_listen) = read(env, &source, map)?;
         let warnings = source.warnings.into_inner();
-        Ok(Self { accounts, file: Some(path), warnings })
+        Ok(Self { accounts, health_listen, file: Some(path), warnings })
     }
 }
 
@@ -162,14 +172,21 @@ fn read(
     env: &dyn Environment,
     source: &Source<'_>,
     map: &Map<String, Value>,
-) -> Result<Vec<Account>, ConfigError> {
+) -> Result<(Vec<Account>, Option<SocketAddr>), ConfigError> {
     let top = Section { source, path: SECTION.to_owned(), map, inherited: None };
-    top.expect_keys(&[&SETTINGS[..], &["accounts", "rateLimit"]].concat(), &OPENCLAWS);
+    top.expect_keys(
+        &[&SETTINGS[..], &["accounts", "healthListen", "rateLimit"]].concat(),
+        &OPENCLAWS,
+    );
     let disabled = |key: &str| top.refuse(key, "false".to_owned(), "true for a robot to run");
     if top.flag("enabled")? == Some(false) {
         return Err(disabled("enabled"));
     }
     let named = top.sections("accounts")?;
+    let health_listen =
+        top.parsed("healthListen", "a loopback address such as \"127.0.0.1:9464\"", |text| {
+            text.parse().ok()
+        })?;
     let has = |key: &str| map.get(key).is_some_and(|value| !value.is_null());
     let mut accounts = Vec::new();
     // The environment's app is the default account, and so is the one at the top.
@@ -192,7 +209,7 @@ fn read(
             continue;
         }
         let mut merged = map.clone();
-        for key in ["accounts", "enabled"] {
+        for key in ["accounts", "enabled", "healthListen"] {
             merged.remove(key);
         }
         if *name != DEFAULT {
@@ -209,7 +226,7 @@ fn read(
         return Err(disabled("accounts.*.enabled"));
     }
     no_app_twice(source.file, &accounts)?;
-    Ok(accounts)
+    Ok((accounts, health_listen))
 }
 
 fn is_name(name: &str) -> bool {
@@ -307,7 +324,13 @@ fn account(
         access.rate = Some(Rate { messages: needed("messages")?, per });
     }
     let agent = section.choice("agent")?;
-    Ok(Account { name: name.to_owned(), credential, access, agent })
+    let targets = "a recipient such as \"user:manager01\" or \"chat:cid…\"";
+    let to = section.parsed("alertTo", targets, |text| text.parse().ok())?;
+    let after = section.parsed("alertAfter", "a time of at least 1s, such as \"30s\"", |text| {
+        humantime::parse_duration(text).ok().filter(|time| *time >= Duration::from_secs(1))
+    })?;
+    let alert = AlertConfig { to, after: after.unwrap_or(ALERT_AFTER) };
+    Ok(Account { name: name.to_owned(), credential, access, agent, alert })
 }
 
 #[cfg(test)]

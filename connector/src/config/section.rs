@@ -113,6 +113,18 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text that means something.
+    pub(super) fn parsed<T>(
+        &self,
+        key: &str,
+        allowed: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(text) = self.text(key)? else { return Ok(None) };
+        let value = parse(&text).ok_or_else(|| self.wrong(key, &Value::String(text), allowed))?;
+        Ok(Some(value))
+    }
+
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
         match self.get(key) {
             None => Ok(None),

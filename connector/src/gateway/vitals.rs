@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::cards::Cards;
 use super::reply::Replier;
 use crate::openapi::{CallBudget, OpenApiClient};
-use crate::stream::StreamState;
+use crate::stream::{Hearing, StreamState};
 use crate::unix_time::now_ms;
 
 /// Looks at a robot at work.
@@ -19,6 +19,7 @@ pub struct Vitals {
     cards: Arc<Cards>,
     queue: Arc<Queue>,
     connection: Arc<Mutex<Connection>>,
+    hearing: watch::Receiver<Hearing>,
 }
 
 /// A robot as it is now.
@@ -90,7 +91,7 @@ impl Vitals {
         replier: Arc<Replier>,
         cards: Arc<Cards>,
         queue: Arc<Queue>,
-        mut stream: watch::Receiver<StreamState>,
+        (mut stream, hearing): (watch::Receiver<StreamState>, watch::Receiver<Hearing>),
     ) -> Arc<Self> {
         let first = Connection::of(&stream.borrow_and_update(), now_ms());
         let connection = Arc::new(Mutex::new(first));
@@ -101,7 +102,12 @@ impl Vitals {
                 *seen = seen.next(&stream.borrow_and_update(), now_ms());
             }
         });
-        Arc::new(Self { client, replier, cards, queue, connection })
+        Arc::new(Self { client, replier, cards, queue, connection, hearing })
+    }
+
+    /// Whether messages can arrive.
+    pub fn hearing(&self) -> Hearing {
+        *self.hearing.borrow()
     }
 
     /// The robot as it is now.

@@ -20,6 +20,7 @@ use super::body;
 use super::desk::{Attached, Desk};
 use super::event::{Posted, What};
 use super::fields::BadField;
+use super::health::{self, Health};
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
@@ -77,7 +78,7 @@ pub struct Server {
 
 impl Server {
     /// Serves `robots`, and those that come.
-    pub fn start(listener: Listener, robots: Arc<Linked>) -> Self {
+    pub fn start(listener: Listener, robots: Arc<Linked>, health: &Arc<Health>) -> Self {
         let Listener { socket, file } = listener;
         let routes = Router::new()
             .route("/v1/agent/turns", get(turns))
@@ -85,10 +86,7 @@ impl Server {
             .route("/v1/messages", post(messages))
             .route("/v1/status", get(status))
             .route("/v1/metrics", get(metrics))
-            .route(
-                "/v1/health",
-                get(async || answer(StatusCode::OK, &json!({ "v": 1, "ok": true }))),
-            )
+            .merge(health::routes(health, "/v1/health", "/v1/ready"))
             .fallback(async || Refusal(StatusCode::NOT_FOUND, PATHS.to_owned()))
             .method_not_allowed_fallback(async || {
                 Refusal(StatusCode::METHOD_NOT_ALLOWED, PATHS.to_owned())
@@ -123,7 +121,7 @@ impl Drop for Server {
 }
 
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
-                     GET /v1/status, GET /v1/metrics, GET /v1/health";
+                     GET /v1/status, GET /v1/metrics, GET /v1/health, GET /v1/ready";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";

@@ -6,6 +6,7 @@
 
 mod calls;
 mod cards;
+mod heard;
 mod pairing;
 mod peers;
 mod pushes;
@@ -27,7 +28,7 @@ use self::writer::{Barrier, Job, Work};
 use super::pairing::{Asked, PairedPerson, PairingRequest, PairingStore, Waiting};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
 use super::{
-    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
+    InboxId, NewMessage, Newest, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
 };
 use crate::agent::SessionSettings;
 use crate::credential::ClientId;
@@ -115,6 +116,10 @@ impl Store for SqliteStore {
         self.queue(|reply| Box::new(Barrier(reply)))
     }
 
+    fn probe(&self) -> Pending<()> {
+        self.work(queries::probe)
+    }
+
     fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>> {
         self.work(move |db| queries::said(db, message, &said))
     }
@@ -125,6 +130,11 @@ impl Store for SqliteStore {
 
     fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()> {
         self.work(move |db| queries::sent(db, part, next))
+    }
+
+    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>> {
+        let client_id = client_id.clone();
+        self.work(move |db| queries::newest(db, &client_id))
     }
 
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {

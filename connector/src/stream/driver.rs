@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{Instrument, debug, error, info, warn};
 
+use super::hearing::Hearing;
 use super::session::{
     FrameRef, Generation, Input, Malformed, Moment, Note, OpenFailure, Outage, Output, Session,
     SessionConfig, StreamState,
@@ -20,6 +21,7 @@ use super::socket::SocketHandle;
 use super::transport::{self, ConnectError, Outgoing, Reader, Received, TransportConfig, Writer};
 use crate::openapi::OpenApiClient;
 use crate::protocol::{Ack, DataFrame, Endpoint, Subscription};
+use crate::unix_time::now_ms;
 
 /// What a stream needs.
 #[derive(Debug)]
@@ -48,6 +50,7 @@ pub struct Dispatched {
 pub struct StreamHandle {
     acks: mpsc::Sender<(FrameRef, Ack)>,
     state: watch::Receiver<StreamState>,
+    hearing: watch::Receiver<Hearing>,
     stop: Arc<Notify>,
 }
 
@@ -93,6 +96,7 @@ pub fn start(
     let (batches, batch_queue) = mpsc::channel(BATCHES);
     let (progress, progress_queue) = mpsc::channel(PROGRESS);
     let (publisher, state) = watch::channel(StreamState::Opening { attempt: 0 });
+    let (ears, hearing) = watch::channel(Hearing::NotYet);
     let stop = Arc::new(Notify::new());
     let driver = Driver {
         session: Session::new(config.session, config.seed, now()),
@@ -107,6 +111,7 @@ pub fn start(
         batches,
         progress,
         publisher,
+        ears,
         counters: Counters::default(),
         malformed: BTreeMap::new(),
     };
@@ -117,7 +122,7 @@ pub fn start(
         stop: Arc::clone(&stop),
     };
     let task = tokio::spawn(driver.run(inbox, frames).in_current_span());
-    (StreamHandle { acks, state, stop }, frame_queue, task)
+    (StreamHandle { acks, state, hearing, stop }, frame_queue, task)
 }
 
 impl StreamHandle {
@@ -130,6 +135,11 @@ impl StreamHandle {
     /// The state, now and whenever it changes.
     pub fn state(&self) -> watch::Receiver<StreamState> {
         self.state.clone()
+    }
+
+    /// Whether messages can arrive, now and whenever that changes.
+    pub fn hearing(&self) -> watch::Receiver<Hearing> {
+        self.hearing.clone()
     }
 
     /// Asks the stream to end: last acks go out, Close frames are exchanged, in bounded time. The
@@ -160,6 +170,7 @@ struct Driver {
     batches: mpsc::Sender<Batch>,
     progress: mpsc::Sender<Progress>,
     publisher: watch::Sender<StreamState>,
+    ears: watch::Sender<Hearing>,
     counters: Counters,
     malformed: BTreeMap<Malformed, u64>,
 }
@@ -356,6 +367,7 @@ impl Driver {
             StreamState::Connected { generation } => info!(%generation, "connected to the gateway"),
             StreamState::Stopped => info!("the stream stops"),
         }
+        self.ears.send_modify(|hearing| *hearing = hearing.next(&state, now_ms()));
         self.publisher.send_replace(state);
     }
 

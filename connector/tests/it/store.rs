@@ -10,6 +10,7 @@ use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::{DRAIN, Gateway, GatewayConfig};
 use dingtalk_connector::protocol::ProcessQueryKey;
 use dingtalk_connector::store::calls::CallStore;
+use dingtalk_connector::store::heard::HeardStore;
 use dingtalk_connector::store::pairing::{
     Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
 };
@@ -20,8 +21,8 @@ use dingtalk_connector::store::sessions::{
 };
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
-    CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, OutboxId, Pending, Recovered, Said,
-    SentMessage, Store, StoreError,
+    CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, Newest, OutboxId, Pending,
+    Recovered, Said, SentMessage, Store, StoreError,
 };
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
@@ -93,6 +94,13 @@ impl Store for Moody {
         self.inner.barrier()
     }
 
+    fn probe(&self) -> Pending<()> {
+        match self.refusal() {
+            Some(refusal) => refusal,
+            None => self.inner.probe(),
+        }
+    }
+
     fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>> {
         match self.refusal() {
             Some(refusal) => refusal,
@@ -109,6 +117,10 @@ impl Store for Moody {
             Some(refusal) => refusal,
             None => self.inner.sent(part, next),
         }
+    }
+
+    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>> {
+        self.inner.newest(client_id)
     }
 
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {
@@ -226,6 +238,16 @@ impl PeerStore for Moody {
 
     fn peers_like(&self, client_id: &ClientId, is_group: bool, id: &str) -> Pending<Vec<String>> {
         self.inner.peers_like(client_id, is_group, id)
+    }
+}
+
+impl HeardStore for Moody {
+    fn heard_until(&self, client_id: &ClientId) -> Pending<Option<i64>> {
+        self.inner.heard_until(client_id)
+    }
+
+    fn keep_heard(&self, client_id: &ClientId, until: i64) -> Pending<()> {
+        self.inner.keep_heard(client_id, until)
     }
 }
 

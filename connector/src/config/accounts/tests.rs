@@ -27,7 +27,7 @@ fn one_robot_with_all_settings() {
         "{APP} dmPolicy: 'allowlist', allowFrom: ['anna', 17], groupPolicy: 'open',
          groupAllowFrom: ['ben'], requireMention: false, rateLimit: {{ messages: 5, seconds: 60 }},
          groups: {{ 'cidA==': {{ enabled: false, requireMention: true, allowFrom: ['*'] }} }},
-         agent: 'none', name: 'Our robot', streaming: {{}},"
+         agent: 'none', alertTo: 'user:boss', alertAfter: '2m', healthListen: '127.0.0.1:9464', name: 'Our robot', streaming: {{}},"
     ))
     .unwrap();
     assert_eq!(read.warnings, Vec::<String>::new());
@@ -51,13 +51,15 @@ fn one_robot_with_all_settings() {
     };
     assert_eq!(account.access, expected);
     assert_eq!(account.agent, Some(AgentKind::None));
+    let alert = AlertConfig { to: "user:boss".parse().ok(), after: Duration::from_secs(120) };
+    assert_eq!((&account.alert, read.health_listen), (&alert, "127.0.0.1:9464".parse().ok()));
     assert!(account.credential.place.starts_with("channels.ddingtalk.clientId in /"));
 }
 
 #[test]
 fn a_setting_that_is_known_is_read() {
     let app = "clientId: 'dingA', clientSecret: 's'";
-    for key in SETTINGS.iter().chain(&["accounts", "rateLimit"]) {
+    for key in SETTINGS.iter().chain(&["accounts", "healthListen", "rateLimit"]) {
         // Nothing takes this, and of two that are given the last one counts.
         let message = section(&format!("{app}, {key}: [[7.5]]")).unwrap_err().to_string();
         assert!(message.contains(key), "{key}: {message}");

@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use tracing::error;
 
-use super::super::{InboxId, NewMessage, OutboxId, Recovered, Said, Seen, Unfinished, UnsentPart};
+use super::super::{
+    InboxId, NewMessage, Newest, OutboxId, Recovered, Said, Seen, Unfinished, UnsentPart,
+};
 use super::{sent_messages, sessions};
 use crate::credential::ClientId;
 use crate::protocol::{MessageId, MsgId};
@@ -28,6 +30,12 @@ pub(super) fn take_in(db: &Transaction<'_>, message: &NewMessage) -> rusqlite::R
         ":data": message.data,
     })?;
     Ok(InboxId(db.last_insert_rowid()))
+}
+
+/// Writes the schema's version once more, which changes a page of the file and nothing else.
+pub(super) fn probe(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    let version: i64 = db.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    db.pragma_update(None, "user_version", version)
 }
 
 pub(super) fn said(
@@ -159,6 +167,19 @@ fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Ve
         failed(db, id, &reason)?;
     }
     Ok(unfinished)
+}
+
+/// Rows stand in the order they came.
+pub(super) fn newest(
+    db: &Transaction<'_>,
+    client_id: &ClientId,
+) -> rusqlite::Result<Option<Newest>> {
+    db.query_row(
+        "SELECT received_at, data FROM inbox WHERE client_id = :client_id ORDER BY id DESC LIMIT 1",
+        named_params! { ":client_id": client_id.as_str() },
+        |row| Ok(Newest { received_at: row.get(0)?, data: row.get(1)? }),
+    )
+    .optional()
 }
 
 /// The newest ids, oldest first.

@@ -134,6 +134,12 @@ const MIGRATIONS: &[&str] = &[
          PRIMARY KEY (client_id, is_group, id)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX peer_any_case ON peer (client_id, is_group, id COLLATE NOCASE);",
+    // 12. Until when each robot heard, and how often a message's turn was cut off by the end of its process.
+    "CREATE TABLE heard (
+         client_id TEXT NOT NULL PRIMARY KEY,
+         until INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;
+     ALTER TABLE inbox ADD COLUMN cut_off INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// Opens or makes the file.
