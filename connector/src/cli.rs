@@ -6,6 +6,7 @@ mod cards;
 mod config;
 #[cfg(feature = "dev")]
 mod dev;
+mod doctor;
 pub mod exit_code;
 mod gateway;
 mod health;
@@ -13,6 +14,7 @@ mod output;
 mod pairing;
 mod policy;
 mod robots;
+mod running;
 mod signals;
 mod times;
 
@@ -35,6 +37,8 @@ enum Command {
     Dev(dev::Args),
     /// Connect the robot and keep it connected.
     Gateway(Box<gateway::Args>),
+    /// Find out whether the robots can work, and what is to be mended where.
+    Doctor(doctor::Args),
     /// Ask the running gateway whether it is alive: for health checks.
     Health(health::Args),
     /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
@@ -65,7 +69,8 @@ Environment of `ddingtalk gateway`:
 
 Exit codes:
   0 done   1 failed   2 wrong usage   10 configuration   11 state directory
-  12 address not available   13 no answer in time   130, 143 interrupted twice";
+  12 address not available   13 no answer in time   20 doctor: a check failed
+  130, 143 interrupted twice";
 
 /// Runs a parsed command line; returns what the process exits with.
 pub fn run(cli: Cli) -> ExitCode {
@@ -78,6 +83,7 @@ pub fn run(cli: Cli) -> ExitCode {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
+            Command::Doctor(args) => doctor::run(args).await,
             Command::Health(args) => health::run(args).await,
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,

@@ -21,6 +21,13 @@ pub fn start(verbose: bool) {
     start_as(verbose, LogFormat::Text);
 }
 
+/// Starts logging for a command that says itself what is wrong: nothing is logged unless `RUST_LOG` says so.
+pub fn start_for_tools() {
+    if std::env::var_os(EnvFilter::DEFAULT_ENV).is_some() {
+        start(false);
+    }
+}
+
 /// Starts logging for the whole process. `RUST_LOG` overrules `verbose`.
 ///
 /// Secrets are kept out of it: they live in types that show a mask, URLs are logged with their queries

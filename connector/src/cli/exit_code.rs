@@ -24,6 +24,8 @@ pub enum ExitCode {
     Address,
     /// 13: no answer came in time.
     NoAnswer,
+    /// 20: a check of `doctor` failed.
+    Unsound,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -35,6 +37,7 @@ impl From<ExitCode> for std::process::ExitCode {
             ExitCode::StateDirectory => 11,
             ExitCode::Address => 12,
             ExitCode::NoAnswer => 13,
+            ExitCode::Unsound => 20,
         })
     }
 }

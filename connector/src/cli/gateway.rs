@@ -258,7 +258,7 @@ impl Maker for OneRobot {
 
 /// Trusts what the system trusts. Plain HTTP everywhere needs no CA certificates, which a small image may
 /// not have; a `wss` endpoint that a plain relay hands on does.
-fn tls_for(endpoints: &Endpoints) -> Result<Arc<rustls::ClientConfig>, Failure> {
+pub(super) fn tls_for(endpoints: &Endpoints) -> Result<Arc<rustls::ClientConfig>, Failure> {
     let plain = [&endpoints.openapi, &endpoints.oapi].iter().all(|url| url.scheme() == "http");
     match tls::system_trust() {
         Ok(config) => Ok(config),

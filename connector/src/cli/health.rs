@@ -1,8 +1,6 @@
 //! `ddingtalk health`: one question to the running gateway, for health checks of containers and the like.
 
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use serde_json::Value;
 use url::Url;
@@ -10,9 +8,7 @@ use url::Url;
 use super::access::state_dir;
 use super::exit_code::{ExitCode, Failure};
 use super::output;
-use crate::link::{ADDRESS, SOCKET};
-use crate::redact::Secret;
-use crate::tls;
+use super::running::Running;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,27 +26,13 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// A gateway that has not answered by then is not well.
-const PATIENCE: Duration = Duration::from_secs(8);
-
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let Asked { http, url, token } = match &args.url {
-        Some(base) => Asked::probes(base, args.ready)?,
-        None => Asked::link(&state_dir(args.state_dir.clone())?, args.ready)?,
+    let (running, alive, ready) = match args.url {
+        Some(base) => (Running::at(base)?, "/healthz", "/readyz"),
+        None => (Running::of(&state_dir(args.state_dir)?)?, "/v1/health", "/v1/ready"),
     };
-    let mut request = http.get(url);
-    if let Some(token) = &token {
-        request = request.bearer_auth(token.expose());
-    }
+    let (status, value) = running.get(if args.ready { ready } else { alive }).await?;
     let unwell = |problem: String| Failure::new(ExitCode::Failed, problem);
-    let broken = |e: reqwest::Error| {
-        let cause = if e.is_timeout() { "it takes too long" } else { "nobody answers" };
-        unwell(format!("the gateway is not well: {cause}; start it, or see its log"))
-    };
-    let answer = request.send().await.map_err(broken)?;
-    let status = answer.status();
-    let bytes = answer.bytes().await.map_err(broken)?;
-    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let Some(ok) = value["ok"].as_bool() else {
         return Err(unwell(format!(
             "HTTP {status} is no answer of a gateway; is it of another release?"
@@ -64,71 +46,11 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if !ok {
         return Err(unwell(format!("the gateway is not well: {}", reasons.join("; "))));
     }
-    if args.json {
-        return Ok(());
+    match (args.json, reasons.is_empty()) {
+        (true, _) => Ok(()),
+        (false, true) => output::data("alive and ready"),
+        (false, false) => output::data(&format!("alive, not ready: {}", reasons.join("; "))),
     }
-    if reasons.is_empty() {
-        output::data("alive and ready")
-    } else {
-        output::data(&format!("alive, not ready: {}", reasons.join("; ")))
-    }
-}
-
-/// Who is asked what.
-struct Asked {
-    http: reqwest::Client,
-    url: Url,
-    token: Option<Secret>,
-}
-
-impl Asked {
-    fn probes(base: &Url, ready: bool) -> Result<Self, Failure> {
-        let mut url = base.clone();
-        url.set_path(if ready { "/readyz" } else { "/healthz" });
-        Ok(Self { http: built(client())?, url, token: None })
-    }
-
-    /// The socket, or the loopback port that is used where there can be none.
-    fn link(state_dir: &Path, ready: bool) -> Result<Self, Failure> {
-        let path = if ready { "/v1/ready" } else { "/v1/health" };
-        let socket = state_dir.join(SOCKET);
-        if socket.exists() {
-            let url = Url::parse("http://agent").and_then(|url| url.join(path));
-            let url = url.expect("it is a URL");
-            return Ok(Self { http: built(client().unix_socket(socket))?, url, token: None });
-        }
-        let file = state_dir.join(ADDRESS);
-        let text = std::fs::read_to_string(&file).map_err(|e| {
-            let problem = if e.kind() == io::ErrorKind::NotFound {
-                format!(
-                    "no gateway runs with the state directory {}; start it, or name its directory with \
-                     --state-dir",
-                    state_dir.display()
-                )
-            } else {
-                format!("{} cannot be read: {e}; ask as the gateway's user", file.display())
-            };
-            Failure::new(ExitCode::Failed, problem)
-        })?;
-        let value: Value = serde_json::from_str(&text).unwrap_or_default();
-        let url = value["url"].as_str().and_then(|url| Url::parse(url).ok()?.join(path).ok());
-        let (Some(url), Some(token)) = (url, value["token"].as_str()) else {
-            let problem = format!("{} tells no address; start the gateway again", file.display());
-            return Err(Failure::new(ExitCode::Failed, problem));
-        };
-        Ok(Self { http: built(client())?, url, token: Some(Secret::new(token)) })
-    }
-}
-
-fn client() -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .tls_backend_preconfigured((*tls::no_trust()).clone())
-        .no_proxy()
-        .timeout(PATIENCE)
-}
-
-fn built(builder: reqwest::ClientBuilder) -> Result<reqwest::Client, Failure> {
-    builder.build().map_err(|e| Failure::new(ExitCode::Failed, format!("cannot ask: {e}")))
 }
 
 fn base_url(text: &str) -> Result<Url, String> {

@@ -10,6 +10,7 @@ mod commands;
 mod defects;
 mod delivery;
 mod dev;
+mod doctor;
 mod durable;
 mod fetch;
 mod golden;
