@@ -23,6 +23,7 @@ mod quotes;
 mod reply;
 mod runtime;
 mod send_limit;
+mod suspects;
 mod thinking;
 mod turn;
 mod upload;
@@ -51,6 +52,7 @@ use self::runtime::Runtime;
 use self::vitals::Vitals;
 use self::work::{StoreGone, Tools};
 use crate::agent::Agent;
+use crate::credential::ClientId;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::protocol::{Subscription, topic};
 use crate::state_dir::StateDirError;
@@ -114,6 +116,8 @@ pub struct Gateway {
     vitals: Arc<Vitals>,
     calls: CallCount,
     deafness: JoinHandle<()>,
+    store: Arc<dyn Store>,
+    client_id: ClientId,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
@@ -157,7 +161,7 @@ impl Gateway {
         let cards = Cards::new((caller, kept), config.cards, until.clone(), kept_cards);
         let cards = Arc::new(cards);
         let seen = (Instant::now(), now);
-        let (app, pusher_of) = (client_id.clone(), client_id.clone());
+        let (app, pusher_of, own) = (client_id.clone(), client_id.clone(), client_id.clone());
         let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
         let thinks = config.show_thinking && !config.agent.answers_at_once();
         let thinker = thinks.then(|| Arc::clone(&client));
@@ -178,12 +182,25 @@ impl Gateway {
         let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
+        let shelf = Arc::clone(&store);
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
         let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
         let states = (stream.state(), stream.hearing());
         let vitals = Vitals::watch(client, answering, shown, runtime.depth(), states);
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
-        Ok(Self { stream, driver, deadline, runtime, pusher, vitals, calls, deafness })
+        let (store, client_id) = (shelf, own);
+        Ok(Self {
+            stream,
+            driver,
+            deadline,
+            runtime,
+            pusher,
+            vitals,
+            calls,
+            deafness,
+            store,
+            client_id,
+        })
     }
 
     /// Sends messages that answer nothing.
@@ -229,6 +246,8 @@ impl Gateway {
         self.stream.stop();
         let ended = (&mut self.runtime).await;
         self.calls.end().await;
+        // What is left was not cut off by a failure; a store that fails says so elsewhere.
+        drop(self.store.end_in_order(&self.client_id));
         // The stream has ended, and that is kept; one that has not is not waited for.
         if tokio::time::timeout(LAST_WORDS, &mut self.deafness).await.is_err() {
             self.deafness.abort();

@@ -49,7 +49,8 @@ pub trait Store:
     /// since `seen_since`, in milliseconds since 1970 UTC.
     ///
     /// A message whose kept answer cannot be read is finished with a reason, so that it does not stop
-    /// every start.
+    /// every start. The first message of each conversation whose turn is not over is counted as
+    /// [cut off](Unfinished::cut_off): an end in order takes that back.
     fn recover(
         &self,
         client_id: &ClientId,
@@ -59,6 +60,12 @@ pub trait Store:
 
     /// Keeps a message. Whoever has the result may ack it.
     fn take_in(&self, message: NewMessage) -> Pending<InboxId>;
+
+    /// Keeps how often a message's turn was cut off.
+    fn keep_cut_off(&self, message: InboxId, times: u32) -> Pending<()>;
+
+    /// An app's robot ends in order: whatever is unfinished counts as never cut off.
+    fn end_in_order(&self, client_id: &ClientId) -> Pending<()>;
 
     /// Ready when everything that was queued before is dealt with: durable, or failed, as its own
     /// outcome says.
@@ -204,6 +211,8 @@ pub struct Unfinished {
     pub seq: u64,
     /// The agent has said all it had to say.
     pub ended: bool,
+    /// How many processes, or robots, ended while its turn was under way, and not in order.
+    pub cut_off: u32,
 }
 
 /// A part of an answer of which it is not known that it arrived.
@@ -216,6 +225,9 @@ pub struct UnsentPart {
     /// Whether sending it had begun, so that it may have arrived.
     pub begun: bool,
 }
+
+/// A message that was cut off so often may be what ended the processes: its turn runs alone.
+pub const SUSPECT: u32 = 2;
 
 /// The ids of a message that came.
 #[derive(Debug, Clone, PartialEq, Eq)]

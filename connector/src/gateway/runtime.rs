@@ -15,6 +15,7 @@ use super::DRAIN;
 use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
 use super::intake::{Ids, Intake, Verdict};
+use super::suspects::{self, Suspects};
 use super::thinking::{Marked, Thinking};
 use super::vitals::Queue;
 use super::work::{Opened, STOPPED, StoreGone, Task, Tools, Work, keep_trying};
@@ -45,6 +46,7 @@ pub(super) struct Runtime {
     turn_of: HashMap<Id, Running>,
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
+    suspects: Suspects,
 }
 
 /// A running turn.
@@ -111,6 +113,7 @@ impl Runtime {
             chores: JoinSet::new(),
             turn_of: HashMap::new(),
             opened: mpsc::channel(AT_ONCE),
+            suspects: Suspects::default(),
         };
         if !unfinished.is_empty() {
             info!(messages = unfinished.len(), "an earlier process left messages to be answered");
@@ -119,6 +122,12 @@ impl Runtime {
         runtime.tools.cards.keep_only(|message| ids.contains(&message));
         for message in unfinished {
             runtime.resume(message);
+        }
+        if runtime.suspects.are_there() {
+            warn!(
+                "turns run one after the other for now: some were under way when processes ended"
+            );
+            runtime.conversations.limit(1);
         }
         runtime
     }
@@ -148,6 +157,7 @@ impl Runtime {
                 Some(ticket) = self.opened.1.recv() => self.conversations.opened(&ticket),
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
                 Some(_) = self.chores.join_next() => {}
+                () = at(self.suspects.clears_at()) => self.clear_suspect(),
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
@@ -184,7 +194,11 @@ impl Runtime {
 
     /// Queues what an earlier process did not finish.
     fn resume(&mut self, left: Unfinished) {
-        let Unfinished { id, received_at, data, parts, said, seq, ended } = left;
+        if let suspects::Verdict::Parked(reason) = self.suspects.judge(&left) {
+            error!(message = left.id.number(), "a message gets no answer: {reason}");
+            return self.give_up(left.id, reason);
+        }
+        let Unfinished { id, received_at, data, parts, said, seq, ended, cut_off: _ } = left;
         let (message, task) = match BotMessage::parse(&data) {
             Ok(message) if ended => (message, Ok(Task::Send(parts))),
             Ok(message) => {
@@ -217,6 +231,7 @@ impl Runtime {
 
     /// A message gets no answer any more.
     fn give_up(&mut self, message: InboxId, reason: String) {
+        self.suspects.ended(message);
         self.tools.cards.turn_lost(message);
         self.fail(message, reason);
     }
@@ -337,6 +352,7 @@ impl Runtime {
         let waiting = self.conversations.take_out(conversation, |work| work.can_be_stopped(agent));
         for work in &waiting {
             self.tools.cards.turn_stopped(work.id);
+            self.suspects.ended(work.id);
             self.fail(work.id, STOPPED.to_owned());
         }
         let running =
@@ -354,8 +370,15 @@ impl Runtime {
             let message = work.id;
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();
-            let run = work.run(self.tools.clone(), opened, stopped).in_current_span();
-            let id = self.turns.spawn(run).id();
+            let suspected = self.suspects.begins(message, tokio::time::Instant::now());
+            let tools = self.tools.clone();
+            let run = async move {
+                if let Some(times) = suspected {
+                    keep_trying(|| tools.store.keep_cut_off(message, times)).await?;
+                }
+                work.run(tools, opened, stopped).await
+            };
+            let id = self.turns.spawn(run.in_current_span()).id();
             self.turn_of.insert(id, Running { ticket, message, stop: Some(stop) });
         }
         let waiting = self.conversations.waiting();
@@ -382,7 +405,36 @@ impl Runtime {
         }
         self.tools.cards.turn_lost(message);
         self.conversations.finished(&ticket);
+        self.suspects.ended(message);
+        self.widen();
         Ok(())
+    }
+
+    /// The suspect that runs has gone on for so long that it is none.
+    fn clear_suspect(&mut self) {
+        if let Some(message) = self.suspects.clear() {
+            // Without it the message is a suspect after the next start, and no more.
+            drop(self.tools.store.keep_cut_off(message, 0));
+        }
+        self.widen();
+    }
+
+    /// Lets turns run at the same time again when no suspect is left, else one more.
+    fn widen(&mut self) {
+        let in_all = match (self.suspects.are_there(), self.suspects.clears_at()) {
+            (false, _) => AT_ONCE,
+            (true, None) => self.conversations.running() + 1,
+            (true, Some(_)) => return,
+        };
+        self.conversations.limit(in_all);
+    }
+}
+
+/// Waits for a moment that may never come.
+async fn at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

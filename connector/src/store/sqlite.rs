@@ -112,6 +112,15 @@ impl Store for SqliteStore {
         self.work(move |db| queries::take_in(db, &message))
     }
 
+    fn keep_cut_off(&self, message: InboxId, times: u32) -> Pending<()> {
+        self.work(move |db| queries::keep_cut_off(db, message, times))
+    }
+
+    fn end_in_order(&self, client_id: &ClientId) -> Pending<()> {
+        let client_id = client_id.clone();
+        self.work(move |db| queries::end_in_order(db, &client_id))
+    }
+
     fn barrier(&self) -> Pending<()> {
         self.queue(|reply| Box::new(Barrier(reply)))
     }

@@ -39,6 +39,7 @@ mod secrets;
 mod send_errors;
 mod shutdown;
 mod store;
+mod store_errors;
 mod streamed;
 mod support;
 mod thinking;

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use tracing::error;
 
 use super::super::{
-    InboxId, NewMessage, Newest, OutboxId, Recovered, Said, Seen, Unfinished, UnsentPart,
+    InboxId, NewMessage, Newest, OutboxId, Recovered, SUSPECT, Said, Seen, Unfinished, UnsentPart,
 };
 use super::{sent_messages, sessions};
 use crate::credential::ClientId;
@@ -13,6 +13,8 @@ use crate::unix_time::now_ms;
 
 /// Finished messages are kept so long, for the operator and to recognise late repeats.
 const KEEP_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// Pages given back to the file system at a time.
+const FREED_PAGES: u32 = 2_000;
 /// Rows removed at a time, so that acks never wait for a long clean-up.
 const PRUNE_ROWS: i64 = 2_000;
 
@@ -122,16 +124,49 @@ pub(super) fn recover(
     seen_since: i64,
     seen_at_most: i64,
 ) -> rusqlite::Result<Recovered> {
+    count_cut_off(db, client_id)?;
     Ok(Recovered {
         unfinished: unfinished(db, client_id)?,
         seen: seen(db, client_id, seen_since, seen_at_most)?,
     })
 }
 
+/// Counts the turns that the last process was in the midst of: those at the head of their conversation. Of
+/// one that is suspected already the runtime keeps the count, since it runs alone.
+fn count_cut_off(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<()> {
+    db.execute(
+        "UPDATE inbox SET cut_off = cut_off + 1
+         WHERE cut_off < :suspect AND NOT ended AND id IN (
+             SELECT min(id) FROM inbox
+             WHERE finished_at IS NULL AND client_id = :client_id GROUP BY conversation_id)",
+        named_params! { ":suspect": SUSPECT, ":client_id": client_id.as_str() },
+    )?;
+    Ok(())
+}
+
+pub(super) fn keep_cut_off(
+    db: &Transaction<'_>,
+    message: InboxId,
+    times: u32,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE inbox SET cut_off = :times WHERE id = :id")?
+        .execute(named_params! { ":times": times, ":id": message.0 })?;
+    Ok(())
+}
+
+pub(super) fn end_in_order(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<()> {
+    db.execute(
+        "UPDATE inbox SET cut_off = 0 WHERE finished_at IS NULL AND client_id = :client_id",
+        named_params! { ":client_id": client_id.as_str() },
+    )?;
+    Ok(())
+}
+
 fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Vec<Unfinished>> {
     let mut messages = db.prepare(
         "SELECT id, data, received_at, ended,
-             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id AND NOT continues), seq
+             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id AND NOT continues), seq,
+             cut_off
          FROM inbox
          WHERE finished_at IS NULL AND client_id = :client_id ORDER BY id",
     )?;
@@ -157,7 +192,17 @@ fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Ve
                 let (ended, said): (_, i64) = (row.get(3)?, row.get(4)?);
                 let said = u64::try_from(said).unwrap_or(0);
                 let seq = u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0);
-                unfinished.push(Unfinished { id, received_at, data, parts, said, seq, ended });
+                let cut_off = row.get(6)?;
+                unfinished.push(Unfinished {
+                    id,
+                    received_at,
+                    data,
+                    parts,
+                    said,
+                    seq,
+                    ended,
+                    cut_off,
+                });
             }
             Err(e) => unreadable.push((id, format!("its kept answer cannot be read: {e}"))),
         }
@@ -248,6 +293,8 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<b
         removed = db.execute(statement, params)?;
     }
     db.commit()?;
+    // What was removed leaves free pages; some of them are given back each time.
+    connection.execute_batch(&format!("PRAGMA incremental_vacuum({FREED_PAGES})"))?;
     Ok(i64::try_from(removed.max(forgotten).max(ended))
         .is_ok_and(|messages| messages >= PRUNE_ROWS))
 }

@@ -187,6 +187,8 @@ fn look(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// The first writes to the file: how it is written, and its tables.
 pub(super) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    // It holds for a file that is made now; an older one keeps its free pages for what comes.
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // An acked message must survive a power cut, too.
     connection.pragma_update(None, "synchronous", "full")?;
