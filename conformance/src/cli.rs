@@ -104,6 +104,8 @@ pub(crate) enum CliError {
     Baseline(#[from] BaselineError),
     #[error("no case fits `{0}`")]
     NoCase(String),
+    #[error(transparent)]
+    Mock(mock_dingtalk::ControlError),
     #[error("cannot start")]
     Start(#[source] io::Error),
     #[error("cannot write the report into {}", path.display())]
@@ -120,7 +122,7 @@ impl CliError {
     /// Exit code that goes with the error.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::NoCase(_) => Status::Usage,
+            Self::NoCase(_) | Self::Mock(_) => Status::Usage,
             Self::Suite(SuiteError::Read { .. })
             | Self::Baseline(BaselineError::Read { .. })
             | Self::Start(_) => Status::NoInput,
@@ -166,6 +168,9 @@ impl CliError {
                 "pass --baseline FILE with lines such as \"area/case\" = \"reason\""
             }
             Self::NoCase(_) => "look at `dingtalk-conformance list`; * stands for anything",
+            Self::Mock(_) => {
+                "pass --mock with the URL of a ready line, such as http://127.0.0.1:8080"
+            }
             Self::Start(_) => "look at the limits of this machine: processes, files, memory",
             Self::Report { .. } => "pass --report DIR of a folder that can be made and written",
             Self::Write(_) => "look at where standard output goes: is the disk full?",

@@ -7,10 +7,11 @@ mod subject;
 mod verdict;
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mock_dingtalk::{App, MockDingtalk, ScenarioFailure};
+use mock_dingtalk::{ControlClient, MockDingtalk, MockError, RemoteApp, ScenarioFailure, Stage};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -24,7 +25,7 @@ use crate::suite::{Case, Level, Suite};
 const SLICE: usize = 40;
 
 /// How bots are run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Setup {
     /// The command line of the bot, for `sh`. `{state}` stands for a folder that is empty at the
     /// start of a case and stays over restarts in it.
@@ -33,10 +34,19 @@ pub struct Setup {
     pub capabilities: BTreeSet<String>,
     /// Seed of all that the mock makes up.
     pub seed: u64,
+    /// The mock that runs already, if cases are not to start mocks of their own.
+    pub mock: Option<ControlClient>,
+}
+
+/// An app for one case, and the mock that it is in unless that runs elsewhere.
+#[derive(Debug)]
+struct Place {
+    stage: Stage,
+    _mock: Option<MockDingtalk>,
 }
 
 impl Setup {
-    /// Plays one case, in a mock and with a process of its own.
+    /// Plays one case, on an app and with a process of its own.
     pub async fn run(&self, case: &Case, level: Level) -> Outcome {
         let start = Instant::now();
         let scenario = case.scenario();
@@ -58,15 +68,21 @@ impl Setup {
     }
 
     async fn play(&self, case: &Case, level: Level, outcome: &mut Outcome) {
-        let (mock, app) = match self.mock(case).await {
-            Ok(found) => found,
-            Err(error) => return outcome.untestable(format!("the mock does not start: {error}")),
+        let place = match self.place(case).await {
+            Ok(place) => place,
+            Err(error) => {
+                return outcome.untestable(format!("there is no mock to play in: {error}"));
+            }
         };
-        let mut process = match Process::start(&self.subject, &app) {
+        let started = match place.stage.env().await {
+            Ok(env) => Process::start(&self.subject, env).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let mut process = match started {
             Ok(process) => process,
             Err(error) => return outcome.untestable(format!("the bot does not start: {error}")),
         };
-        let played = case.scenario().play(&app, &mut process).await;
+        let played = case.scenario().play(&place.stage, &mut process).await;
         let ended = process.ended();
         let output = process.stop().await;
         if let Err(failure) = played {
@@ -76,16 +92,33 @@ impl Setup {
             }
             let ended = ended.map(|status| format!("; the bot had ended: {status}"));
             outcome.why = Some(format!("{failure}{}", ended.unwrap_or_default()));
-            outcome.journal = journal(&app);
+            outcome.journal = journal(&place.stage).await;
             outcome.output = output;
         }
-        drop(mock);
+        if let Stage::There(app) = &place.stage {
+            // A mock that has gone meanwhile has nothing to forget.
+            let _ = app.delete().await;
+        }
     }
 
-    async fn mock(&self, case: &Case) -> Result<(MockDingtalk, App), mock_dingtalk::MockError> {
+    /// The seed, and another one for each case.
+    fn seed_of(&self, case: &Case) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, case.id()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    async fn place(&self, case: &Case) -> Result<Place, MockError> {
+        if let Some(client) = &self.mock {
+            let mut options = case.scenario().app_body();
+            // Apps of one mock need ids and tickets of their own.
+            options.insert("seed".to_owned(), self.seed_of(case).into());
+            let app = RemoteApp::mint(client.clone(), &options.into()).await?;
+            return Ok(Place { stage: Stage::There(app), _mock: None });
+        }
         let mock = MockDingtalk::builder().seed(self.seed).start().await?;
         let app = mock.app_with(case.scenario().app_options())?;
-        Ok((mock, app))
+        Ok(Place { stage: Stage::from(&app), _mock: Some(mock) })
     }
 
     /// The command that plays one case alone again.
@@ -131,8 +164,8 @@ impl Setup {
 }
 
 /// The last lines of an app's journal, without secrets.
-fn journal(app: &App) -> Vec<String> {
-    let Ok(lines) = app.export_journal(true) else { return Vec::new() };
+async fn journal(stage: &Stage) -> Vec<String> {
+    let Ok(lines) = stage.journal().await else { return Vec::new() };
     let entries = lines.lines().filter_map(|line| {
         let entry: serde_json::Value = serde_json::from_str(line).ok()?;
         let (at, text) = (entry["at"].as_i64()?, entry["text"].as_str()?);

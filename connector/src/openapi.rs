@@ -135,21 +135,36 @@ impl OpenApiClient {
         answer::read(call, &host, response).await
     }
 
-    /// GETs with the access token in its header. A token the server no longer takes is renewed once.
-    async fn get_with_token(&self, call: &'static str, url: &Url) -> Result<Value, OpenApiError> {
-        let token = self.token_for(call).await?;
-        self.governor.admit().await;
-        let outcome = match self.get(call, url.clone(), token.header()).await {
-            Err(e) if e.is_bad_token() => {
+    /// Makes a call that needs an access token, within the call budget. A token that the server no longer
+    /// takes is renewed, and the call made again, once.
+    async fn with_token<T, F>(
+        &self,
+        call: &'static str,
+        send: impl Fn(AccessToken) -> F,
+    ) -> Result<T, OpenApiError>
+    where
+        F: Future<Output = Result<T, OpenApiError>>,
+    {
+        let attempt = async || {
+            let token = self.token_for(call).await?;
+            self.governor.admit().await;
+            let outcome = send(token.clone()).await;
+            if outcome.as_ref().is_err_and(OpenApiError::is_bad_token) {
                 self.token.forget(&token).await;
-                let token = self.token_for(call).await?;
-                self.governor.admit().await;
-                self.get(call, url.clone(), token.header()).await
             }
+            outcome
+        };
+        let outcome = match attempt().await {
+            Err(e) if e.is_bad_token() => attempt().await,
             outcome => outcome,
         };
         self.governor.learn(&outcome);
         outcome
+    }
+
+    /// GETs with the access token in its header.
+    async fn get_with_token(&self, call: &'static str, url: &Url) -> Result<Value, OpenApiError> {
+        self.with_token(call, |token| self.get(call, url.clone(), token.header())).await
     }
 
     async fn get(
@@ -164,7 +179,7 @@ impl OpenApiClient {
         answer::read(call, &host, response).await
     }
 
-    /// POSTs with the access token in its header. A token the server no longer takes is renewed once.
+    /// POSTs with the access token in its header.
     async fn post_with_token(
         &self,
         call: &'static str,
@@ -193,19 +208,7 @@ impl OpenApiClient {
     ) -> Result<Value, OpenApiError> {
         let send =
             |token: AccessToken| self.send(method.clone(), call, url.clone(), token.header(), body);
-        let token = self.token_for(call).await?;
-        self.governor.admit().await;
-        let outcome = match send(token.clone()).await {
-            Err(e) if e.is_bad_token() => {
-                self.token.forget(&token).await;
-                let token = self.token_for(call).await?;
-                self.governor.admit().await;
-                send(token).await
-            }
-            outcome => outcome,
-        };
-        self.governor.learn(&outcome);
-        outcome
+        self.with_token(call, send).await
     }
 
     /// The same, for a call that can be left out: it is made if the call budget has room now.

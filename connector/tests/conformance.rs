@@ -26,6 +26,7 @@ fn main() {
         ),
         capabilities: CAPABILITIES.map(str::to_owned).into(),
         seed: 1,
+        ..Setup::default()
     };
     let trials = suite.cases().map(|case| {
         let (setup, level, case) = (setup.clone(), suite.level(case), case.clone());

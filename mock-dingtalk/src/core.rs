@@ -35,11 +35,13 @@ mod ids;
 mod inbound;
 mod inbound_media;
 mod journal;
+mod known;
 mod lifetime;
 mod media;
 mod memory;
 mod message;
 mod moment;
+mod mutation;
 mod openapi;
 mod people;
 mod permission;
@@ -61,6 +63,8 @@ mod verbs;
 #[cfg(test)]
 mod properties;
 
+#[cfg(feature = "mutations")]
+pub(crate) use self::mutation::ROWS as MUTATIONS;
 pub(crate) use self::{
     ack::ClientFrame,
     api_verbs::MOST_CALLS,
@@ -78,6 +82,7 @@ pub(crate) use self::{
     inbound::MAX_PARTS,
     lifetime::MEDIA_BYTES,
     moment::Moment,
+    mutation::Mutations,
     openapi::{EndpointRow, Fidelity, Routed, endpoints},
     preset::PRESETS,
     pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},

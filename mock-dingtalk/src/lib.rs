@@ -17,6 +17,7 @@ mod library;
 mod outbox;
 mod page;
 mod plug;
+mod remote;
 mod replay;
 mod routes;
 mod scenario;
@@ -36,6 +37,7 @@ pub use crate::{
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},
+    remote::{ControlClient, ControlError, RemoteApp},
     replay::{Outcome, Recording, RecordingError, Replay},
-    scenario::{Failure as ScenarioFailure, Scenario, Subject},
+    scenario::{Failure as ScenarioFailure, Scenario, Stage, Subject},
 };

@@ -8,11 +8,17 @@ mod expectation;
 mod play;
 mod read;
 mod rows;
+mod stage;
 
 use std::time::Duration;
 
-pub use self::play::{Failure, Subject};
+use serde_json::{Map, Value};
+
 use self::{act::Act, expectation::Expectation};
+pub use self::{
+    play::{Failure, Subject},
+    stage::Stage,
+};
 use crate::{control, core::AppOptions};
 
 /// A scenario as its file tells it.
@@ -41,6 +47,7 @@ pub struct Scenario {
     /// How long each expectation may take in real time, unless it says `within`.
     pub patience: Duration,
     app: AppOptions,
+    app_body: Map<String, Value>,
     steps: Vec<Step>,
 }
 
@@ -50,6 +57,8 @@ struct Step {
     /// What later steps call the push that this one makes.
     name: Option<String>,
     deed: Deed,
+    /// What stands below the name of the deed, as the control API takes it.
+    body: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -64,13 +73,30 @@ impl Scenario {
         self.app.clone()
     }
 
+    /// The same with a part of its patience, `within` of its steps included.
+    #[must_use]
+    pub fn hurried(mut self, part: f64) -> Self {
+        self.patience = self.patience.mul_f64(part);
+        for step in &mut self.steps {
+            if let Deed::Expect { within: Some(within), .. } = &mut step.deed {
+                *within = within.mul_f64(part);
+            }
+        }
+        self
+    }
+
+    /// The same as the body of `POST /_mock/apps`.
+    pub fn app_body(&self) -> Map<String, Value> {
+        self.app_body.clone()
+    }
+
     /// How many steps it has.
     pub fn steps(&self) -> usize {
         self.steps.len()
     }
 
     /// The JSON Schema (2020-12) of a scenario file.
-    pub fn schema() -> serde_json::Value {
+    pub fn schema() -> Value {
         control::scenario_schema()
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use dingtalk_conformance::run::{Baseline, Outcome, Report, Setup};
+use mock_dingtalk::ControlClient;
+use url::Url;
 
 use super::{Answer, CliError, Status, list::Selection};
 
@@ -27,6 +29,12 @@ pub(super) struct Run {
     /// Seed of all that the mock makes up.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
+    /// A mock that runs already, instead of one of its own for each case.
+    #[arg(long, value_name = "URL")]
+    mock: Option<Url>,
+    /// The admin token of that mock, if it wants one.
+    #[arg(long, value_name = "TOKEN", env = "MOCK_DINGTALK_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
     /// How many cases are played at the same time.
     #[arg(long, value_name = "N", default_value_t = 16)]
     jobs: usize,
@@ -36,10 +44,12 @@ impl Run {
     pub(super) fn run(&self) -> Result<Answer, CliError> {
         let (suite, cases) = self.selection.read()?;
         let baseline = self.baseline.as_deref().map(Baseline::load).transpose()?;
+        let mock = self.mock.as_ref().map(ControlClient::to).transpose().map_err(CliError::Mock)?;
         let setup = Setup {
             subject: self.subject.clone(),
             capabilities: self.capabilities.iter().cloned().collect(),
             seed: self.seed,
+            mock: mock.map(|mock| mock.with_token(self.admin_token.clone())),
         };
         let runtime = tokio::runtime::Runtime::new().map_err(CliError::Start)?;
         let mut outcomes = runtime.block_on(setup.run_all(&suite, cases, self.jobs, tell));

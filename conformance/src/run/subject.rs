@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
-use mock_dingtalk::{App, Subject};
+use mock_dingtalk::Subject;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
@@ -16,21 +16,20 @@ const KEPT: usize = 4_000;
 #[derive(Debug)]
 pub(super) struct Process {
     line: String,
-    env: Vec<(&'static str, String)>,
+    env: Vec<(String, String)>,
     child: Child,
     log: PathBuf,
     _dir: TempDir,
 }
 
 impl Process {
-    pub(super) fn start(command: &str, app: &App) -> io::Result<Self> {
+    pub(super) fn start(command: &str, env: Vec<(String, String)>) -> io::Result<Self> {
         let dir = TempDir::with_prefix("dingtalk-conformance-")?;
         let state = dir.path().join("state");
         std::fs::create_dir(&state)?;
         let log = dir.path().join("output.txt");
         File::create(&log)?;
         let line = command.replace("{state}", &state.display().to_string());
-        let env = app.env().map_err(io::Error::other)?;
         let child = spawn(&line, &env, &log)?;
         Ok(Self { line, env, child, log, _dir: dir })
     }
@@ -84,7 +83,7 @@ impl Subject for Process {
     }
 }
 
-fn spawn(line: &str, env: &[(&'static str, String)], log: &PathBuf) -> io::Result<Child> {
+fn spawn(line: &str, env: &[(String, String)], log: &PathBuf) -> io::Result<Child> {
     let out = OpenOptions::new().append(true).open(log)?;
     let mut command = Command::new("sh");
     command

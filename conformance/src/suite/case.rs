@@ -11,6 +11,7 @@ use super::{SuiteError, files, text_of};
 pub struct Case {
     id: String,
     path: PathBuf,
+    text: String,
     scenario: Scenario,
 }
 
@@ -30,6 +31,18 @@ impl Case {
         &self.path
     }
 
+    /// The text of the scenario, which can be played as a file of its own.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The same with a part of its patience, for bots that are known to fail it.
+    #[must_use]
+    pub fn hurried(mut self, part: f64) -> Self {
+        self.scenario = self.scenario.hurried(part);
+        self
+    }
+
     /// What is played.
     pub fn scenario(&self) -> &Scenario {
         &self.scenario
@@ -42,8 +55,9 @@ pub(super) fn load(dir: &Path) -> Result<Vec<Case>, SuiteError> {
         let below = path.strip_prefix(dir).unwrap_or(&path).with_extension("");
         let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
         let id = parts.join("/");
-        match Scenario::read(&text_of(&path)?) {
-            Ok(scenario) => cases.push(Case { id, path, scenario }),
+        let text = text_of(&path)?;
+        match Scenario::read(&text) {
+            Ok(scenario) => cases.push(Case { id, path, text, scenario }),
             Err(source) => return Err(SuiteError::Scenario { path, source }),
         }
     }

@@ -98,8 +98,14 @@ fn check(source: &str, budget: usize, syntax: Syntax) -> Result<Vec<Part>, TestC
     Ok(parts)
 }
 
+/// 400 cases, or more by `PROPTEST_CASES`.
+fn config() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { cases: config.cases.max(400), ..config }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn parts_carry_the_same_text_in_order_whole_and_within_the_limit(
@@ -243,5 +249,13 @@ fn splitting_takes_time_in_proportion_to_the_text() {
         };
         let (small, large) = (steps(100_000), steps(800_000));
         assert!(large <= small * 2, "{piece:?}: {small}, {large} for each 1,000 bytes");
+    }
+}
+
+#[test]
+fn a_fence_behind_many_blanks_of_a_cut_line_opens_nothing() {
+    let source = format!("{}{}>> ```\n>>\n", "字".repeat(600), " ".repeat(700));
+    for part in split(&render(&source), MIN_BUDGET, Syntax::Markdown) {
+        assert!(is_balanced(&part.text), "{:?}", part.text);
     }
 }

@@ -5,7 +5,7 @@
 //! without two spaces before it (企业机器人发送消息的消息类型 advises so).
 
 use super::lines::{Before, Line, MAX_FENCE, Mark, lines, margin};
-use super::split::{Syntax, weight};
+use super::split::{MAX_MARKS, Syntax, weight};
 
 /// Takes no room and keeps a line from being read as a fence.
 pub(super) const GUARD: char = '\u{200b}';
@@ -145,11 +145,18 @@ fn delimiter(row: &str, out: &mut String) {
     }
 }
 
-/// Lines that begin like a fence and are too long to be one get a guard.
+/// Lines that begin like a fence and are too long to be one get a guard, and so do lines behind more
+/// marks of quotes and blanks than anybody means: a part could end among them.
 fn guard(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
     for line in source.split_inclusive('\n') {
-        let body = &line[margin(line).len()..];
+        let margin = margin(line);
+        if margin.len() > MAX_MARKS && margin.contains('>') {
+            out.push(GUARD);
+            out.push_str(line);
+            continue;
+        }
+        let body = &line[margin.len()..];
         let begins = body.starts_with("```") || body.starts_with("~~~");
         let kept = line.trim_end();
         if begins && weight(line) > MAX_FENCE {
@@ -223,6 +230,14 @@ mod tests {
         assert_eq!(render(left), "> ```\n> a\n> ```\nwords  \nwords");
         let within = "```\n> ```\nx\n```\none";
         assert_eq!(render(within), within);
+    }
+
+    #[test]
+    fn a_quote_that_nobody_means_is_none() {
+        let source = format!("> ```\n>\n{}> x", " ".repeat(40));
+        let expected = format!("> ```\n>\n> ```\n\u{200b}{}> x", " ".repeat(40));
+        assert_eq!(render(&source), expected);
+        assert_eq!(render(&expected), expected, "it stays");
     }
 
     #[test]

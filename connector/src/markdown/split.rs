@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::cut::{self, Inline};
-use super::lines::{Before, Line, MAX_FENCE, Mark, lines, margin};
+use super::lines::{Before, Line, Mark, lines, margin};
 use super::render::{GUARD, is_item};
 
 /// How a text is read.
@@ -60,7 +60,7 @@ fn of_char(c: char) -> usize {
 }
 
 /// Bytes of the marks of quotes that come again; nobody means more.
-const MAX_MARKS: usize = 32;
+pub(super) const MAX_MARKS: usize = 32;
 /// Weight of a line feed.
 const LINE_FEED: usize = 2;
 
@@ -298,8 +298,8 @@ impl Splitter<'_> {
             };
         }
         let Some(opener) = line.opener else { return String::new() };
-        let guard =
-            if reads_as_fence(&line.text[..end.byte]) { GUARD.to_string() } else { String::new() };
+        let fence = self.reads_as_fence(&line.text[..end.byte]);
+        let guard = if fence { GUARD.to_string() } else { String::new() };
         guard + &self.closing(opener)
     }
 
@@ -318,12 +318,20 @@ impl Splitter<'_> {
             }
             if end.byte > 0 && self.syntax == Syntax::Markdown {
                 prefix.push_str(quote_marks(line.text, end.byte));
-                if reads_as_fence(&line.text[end.byte..]) {
+                if self.reads_as_fence(&line.text[end.byte..]) {
                     prefix.push(GUARD);
                 }
             }
         }
         Start { line: end.line, byte: end.byte, prefix }
+    }
+
+    /// Whether a piece of a line could be taken for a fence. Blanks before it may fill a whole part, not
+    /// more: what is behind them then stands in another one.
+    fn reads_as_fence(&self, piece: &str) -> bool {
+        let piece = beginning(piece, self.budget);
+        let piece = &piece[margin(piece).len()..];
+        piece.starts_with("```") || piece.starts_with("~~~")
     }
 
     /// The head of a table, unless it is so large that its repetition leaves too little room.
@@ -346,11 +354,4 @@ fn beginning(line: &str, mut bytes: usize) -> &str {
         bytes -= 1;
     }
     &line[..bytes]
-}
-
-/// Whether a piece of a line could be taken for a fence.
-fn reads_as_fence(piece: &str) -> bool {
-    let piece = beginning(piece, MAX_FENCE);
-    let piece = &piece[margin(piece).len()..];
-    piece.starts_with("```") || piece.starts_with("~~~")
 }

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::access_token::missing;
+use super::access_token::{AccessToken, missing};
 use super::{OpenApiClient, OpenApiError, answer};
 use crate::protocol::{DrivePlace, SenderStaffId};
 
@@ -66,28 +66,16 @@ impl OpenApiClient {
         path: &str,
         body: &Value,
     ) -> Result<Value, OpenApiError> {
-        let mut renewed = false;
-        loop {
-            let token = self.token_for(call).await?;
-            self.governor.admit().await;
+        let send = async |token: AccessToken| {
             let mut url = self.oapi(path);
             url.query_pairs_mut().append_pair("access_token", token.reveal());
             let host = url.host_str().unwrap_or_default().to_owned();
             let request = self.http.post(url).header("accept", "application/json").json(body);
-            let outcome = match request.send().await {
-                Ok(response) => answer::read(call, &host, response).await,
-                Err(e) => Err(OpenApiError::transport(call, &host, e)),
-            };
-            match &outcome {
-                Err(e) if e.is_bad_token() && !std::mem::replace(&mut renewed, true) => {
-                    self.token.forget(&token).await;
-                }
-                _ => {
-                    self.governor.learn(&outcome);
-                    return outcome;
-                }
-            }
-        }
+            let sent = request.send().await;
+            let response = sent.map_err(|e| OpenApiError::transport(call, &host, e))?;
+            answer::read(call, &host, response).await
+        };
+        self.with_token(call, send).await
     }
 }
 

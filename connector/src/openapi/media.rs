@@ -55,24 +55,13 @@ impl OpenApiClient {
         name: &str,
         bytes: Bytes,
     ) -> Result<String, OpenApiError> {
-        let token = self.token_for(CALL).await?;
-        self.governor.admit().await;
-        let outcome = match self.upload_with(&token, media_type, name, bytes.clone()).await {
-            Err(e) if e.is_bad_token() => {
-                self.token.forget(&token).await;
-                let token = self.token_for(CALL).await?;
-                self.governor.admit().await;
-                self.upload_with(&token, media_type, name, bytes).await
-            }
-            outcome => outcome,
-        };
-        self.governor.learn(&outcome);
-        outcome
+        let send = |token| self.upload_with(token, media_type, name, bytes.clone());
+        self.with_token(CALL, send).await
     }
 
     async fn upload_with(
         &self,
-        token: &AccessToken,
+        token: AccessToken,
         media_type: MediaType,
         name: &str,
         bytes: Bytes,

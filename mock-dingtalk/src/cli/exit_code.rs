@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use mock_dingtalk::ControlError;
+
 /// The codes, as `--help` prints them.
 pub(super) const HELP: &str = "\
 Exit codes:
@@ -21,6 +23,17 @@ Exit codes:
 pub(super) struct Exit {
     code: u8,
     sentence: String,
+}
+
+impl From<ControlError> for Exit {
+    fn from(error: ControlError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            ControlError::BadUrl(_) => Self::usage(sentence),
+            ControlError::Unreachable { .. } => Self::unavailable(sentence),
+            _ => Self::failed(sentence),
+        }
+    }
 }
 
 impl Exit {

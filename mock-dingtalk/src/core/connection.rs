@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Moment, ticket::OpenCall};
 
@@ -11,7 +11,7 @@ use super::{Moment, ticket::OpenCall};
 pub(crate) struct ConnectionKey(pub(crate) u64);
 
 /// Where a connection is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ConnectionState {
     /// The ticket is used, the upgrade is on its way.
@@ -39,7 +39,7 @@ impl fmt::Display for ConnectionState {
 }
 
 /// One row of `connections`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionRow {

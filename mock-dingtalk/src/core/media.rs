@@ -12,6 +12,7 @@ use super::{
     ids::Mint,
     inbound_media::Media as InboundMedia,
     lifetime,
+    mutation::Mutation,
     ring::Ring,
 };
 
@@ -167,6 +168,14 @@ fn key(id: &str) -> &str {
 }
 
 impl App {
+    /// The bytes of a file, as they are fetched.
+    pub(crate) fn as_served(&self, media: &Media) -> Bytes {
+        if self.mutated(Mutation::MediaAltered) {
+            return media.bytes.iter().map(|byte| byte ^ 1).collect();
+        }
+        media.bytes.clone()
+    }
+
     /// What `sent` shows of a file that a message names: all of it if it was uploaded here, the
     /// address if it is one. `None` if it is neither.
     pub(crate) fn media_of_message(&self, id: &str) -> Option<Value> {

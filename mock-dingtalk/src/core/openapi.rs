@@ -127,6 +127,11 @@ impl Routed {
         self.found.as_ref().map(|found| found.route.pattern)
     }
 
+    /// Whether it asks for a connection.
+    pub(crate) fn opens(&self) -> bool {
+        matches!(self.found.as_ref().map(|found| &found.route.kind), Some(Kind::ConnectionsOpen))
+    }
+
     /// The body, if it is JSON.
     pub(crate) fn json(&self) -> Option<&Value> {
         self.json.as_ref()

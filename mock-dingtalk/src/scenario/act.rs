@@ -41,6 +41,38 @@ pub(super) enum Act {
     Restart,
 }
 
+/// The control call that does an act, by the segments below its app.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) below: &'static [&'static str],
+    /// It is a `DELETE` without a body, not a `POST`.
+    pub(super) deletes: bool,
+    /// The answer says what became of a push.
+    pub(super) pushes: bool,
+}
+
+impl Act {
+    /// The call that takes what stands in the step below the act's name.
+    pub(super) fn call(&self) -> Option<Call> {
+        let call = |below| Call { below, deletes: false, pushes: false };
+        let push = |below| Call { below, deletes: false, pushes: true };
+        Some(match self {
+            Self::Message(_) | Self::Fixture(_) => push(&["messages"]),
+            Self::Event(_) => push(&["events"]),
+            Self::Callback(_) => push(&["callbacks"]),
+            Self::Press(_) => push(&["card-actions"]),
+            Self::Frame(_) => push(&["frames"]),
+            Self::Disconnect { .. } => call(&["connections", "all", "disconnect"]),
+            Self::Cut(_) => call(&["connections", "all", "cut"]),
+            Self::Fault(_) | Self::Preset(_) => call(&["faults"]),
+            Self::ClearFaults => Call { deletes: true, ..call(&["faults"]) },
+            Self::Clock(_) => call(&["clock"]),
+            // The player has the process.
+            Self::Restart => return None,
+        })
+    }
+}
+
 /// Reads what stands in a step below the name of the act.
 pub(super) type Read = fn(Fields) -> Result<Act, VerbError>;
 

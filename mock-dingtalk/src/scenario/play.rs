@@ -1,20 +1,11 @@
 //! Playing a scenario against the bot of an app.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use super::{
-    Deed, Scenario,
-    act::Act,
-    expectation::{Expectation, NoFindings},
-    rows::Gap,
-};
-use crate::{
-    core::{Said, SaidState, Turn},
-    error::MockError,
-    library::App,
-};
+use super::{Deed, Scenario, Stage, act::Act};
+use crate::core::SaidState;
 
 /// Why a scenario did not come to its end. Steps are numbered from 0, as in the file.
 #[derive(Debug, Error)]
@@ -44,16 +35,22 @@ pub trait Subject {
 }
 
 impl Scenario {
-    /// Plays it against the bot that is, or will be, connected to `app`, which was minted with
-    /// [`Scenario::app_options`].
-    pub async fn play(&self, app: &App, subject: &mut impl Subject) -> Result<(), Failure> {
+    /// Plays it against the bot that is, or will be, connected to an app, which was minted with
+    /// [`Scenario::app_options`] or [`Scenario::app_body`].
+    pub async fn play(
+        &self,
+        stage: impl Into<Stage>,
+        subject: &mut impl Subject,
+    ) -> Result<(), Failure> {
+        let stage = stage.into();
         let mut pushes = BTreeMap::new();
         for (step, line) in self.steps.iter().enumerate() {
             let broken = |why: String| Failure::Broken { step, why };
             match &line.deed {
                 Deed::Act(Act::Restart) => subject.restart().await.map_err(broken)?,
                 Deed::Act(act) => {
-                    let said = act.carry_out(app).await.map_err(|e| broken(e.to_string()))?;
+                    let said = stage.carry_out(act, &line.body).await;
+                    let said = said.map_err(|error| broken(error.to_string()))?;
                     let Some(said) = said else { continue };
                     if said.state == SaidState::Lost {
                         let what = "nobody is connected to take the push".to_owned();
@@ -65,7 +62,7 @@ impl Scenario {
                 }
                 Deed::Expect { within, what } => {
                     let patience = within.unwrap_or(self.patience);
-                    match what.wait(app, patience, &pushes).await {
+                    match stage.wait(what, patience, &pushes).await {
                         Ok(None) => {}
                         Ok(Some(what)) => return Err(Failure::Unmet { step, what }),
                         Err(error) => return Err(broken(error.to_string())),
@@ -74,91 +71,5 @@ impl Scenario {
             }
         }
         Ok(())
-    }
-}
-
-impl Act {
-    /// Does it. A push says what became of it.
-    async fn carry_out(&self, app: &App) -> Result<Option<Said>, MockError> {
-        match self {
-            Self::Message(speech) => return app.speak(speech).await.map(Some),
-            Self::Fixture(name) => return app.push_fixture(name).map(Some),
-            Self::Event(event) => return app.event(event).map(Some),
-            Self::Callback(callback) => return app.callback(callback).map(Some),
-            Self::Press(press) => return app.press(press).await.map(Some),
-            Self::Frame(raw) => return app.push_raw(raw).map(Some),
-            Self::Disconnect { reason, message_id } => {
-                app.disconnect_with("all", reason, *message_id)?;
-            }
-            Self::Cut(how) => {
-                app.cut("all", how)?;
-            }
-            Self::Fault(fault) => {
-                app.fault(fault.clone())?;
-            }
-            Self::Preset(preset) => {
-                app.preset(*preset)?;
-            }
-            Self::ClearFaults => {
-                app.clear_faults()?;
-            }
-            Self::Clock(turn) => turn_clock(app, *turn)?,
-            // The caller has the process.
-            Self::Restart => {}
-        }
-        Ok(None)
-    }
-}
-
-fn turn_clock(app: &App, turn: Turn) -> Result<(), MockError> {
-    app.hub.turn_clock(Some(app.client_id()), turn)?;
-    Ok(())
-}
-
-impl Expectation {
-    /// Waits until it is met. `Some` says what is missing or wrong.
-    async fn wait(
-        &self,
-        app: &App,
-        patience: Duration,
-        pushes: &BTreeMap<&str, Said>,
-    ) -> Result<Option<String>, MockError> {
-        if let Self::NoFindings(wanted) = self {
-            return wanted.broken_by(app);
-        }
-        let said = self.push().and_then(|name| pushes.get(name.as_str()));
-        let fits = |app: &crate::core::App| match (self, said) {
-            (Self::Acked(acked), Some(said)) => acked.fits(app, said),
-            (Self::Sent(sent), said) => sent.fits(app, said),
-            (Self::Connections(connections), _) => connections.fits(app),
-            (Self::Acked(acked), None) => {
-                Err(Gap::Never(format!("nothing was pushed as `{}`", acked.of)))
-            }
-            (Self::NoFindings(_), _) => Ok(()),
-        };
-        let settled = |app: &crate::core::App| match fits(app) {
-            Ok(()) => Some(None),
-            Err(Gap::Never(what)) => Some(Some(what)),
-            Err(Gap::NotYet(_)) => None,
-        };
-        if let Some(end) = app.hub.wait(app.client_id(), patience, settled).await? {
-            return Ok(end);
-        }
-        Ok(match app.look(fits)? {
-            Ok(()) => None,
-            Err(Gap::Never(what)) => Some(what),
-            Err(Gap::NotYet(what)) => Some(format!("after {patience:?}: {what}")),
-        })
-    }
-}
-
-impl NoFindings {
-    fn broken_by(&self, app: &App) -> Result<Option<String>, MockError> {
-        let counts = |rule: &str| self.rules.is_empty() || self.rules.iter().any(|r| r == rule);
-        let found = app
-            .findings()?
-            .into_iter()
-            .find(|finding| finding.severity >= self.severity && counts(finding.rule));
-        Ok(found.map(|found| format!("finding {}: {}", found.rule, found.message)))
     }
 }

@@ -22,6 +22,7 @@ impl Scenario {
         let Value::Object(members) = value else {
             return Err(VerbError::invalid("the file", quoted(text), "a JSON object"));
         };
+        let app_body = members.get("app").and_then(Value::as_object).cloned().unwrap_or_default();
         let mut fields = Fields::within("", members);
         // For editors.
         fields.string("$schema")?;
@@ -48,7 +49,7 @@ impl Scenario {
             None => return Err(fields.missing("steps", "a list of steps")),
         };
         fields.finish()?;
-        Ok(Self { title, checks, needs, patience, app, steps })
+        Ok(Self { title, checks, needs, patience, app, app_body, steps })
     }
 }
 
@@ -81,23 +82,25 @@ fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
 /// One act or one expectation; `as` may stand beside an act, `within` beside an expectation.
 fn read_step(path: &str, members: Map<String, Value>) -> Result<Step, VerbError> {
     let given: Vec<String> = members.keys().cloned().collect();
+    let whole = members.clone();
+    let body = |name: &str| whole.get(name).cloned().unwrap_or_default();
     let mut fields = Fields::within(path, members);
     let mut deeds = Vec::new();
     for (name, read) in ACTS {
         if let Some(inner) = fields.object(name)? {
-            deeds.push(Deed::Act(read(inner)?));
+            deeds.push((Deed::Act(read(inner)?), body(name)));
         }
     }
     for (name, read) in EXPECTATIONS {
         if let Some(mut inner) = fields.object(name)? {
             let within = read_patience(&mut inner, "within")?;
-            deeds.push(Deed::Expect { within, what: read(inner)? });
+            deeds.push((Deed::Expect { within, what: read(inner)? }, body(name)));
         }
     }
     let name = fields.string("as")?;
     fields.finish()?;
-    if let (Some(deed), true) = (deeds.pop(), deeds.is_empty()) {
-        return Ok(Step { name, deed });
+    if let (Some((deed, body)), true) = (deeds.pop(), deeds.is_empty()) {
+        return Ok(Step { name, deed, body });
     }
     let known = ACTS.map(|(name, _)| name).into_iter();
     let known: Vec<_> = known.chain(EXPECTATIONS.map(|(name, _)| name)).collect();

@@ -1,7 +1,45 @@
 //! Whether an app's rows are as an expectation wants them.
 
 use super::expectation::{Acked, Besides, Connections, Sent};
-use crate::core::{App, ConnectionState, DeliveryRow, Said, SentRow};
+use crate::{
+    core::{App, ConnectionRow, ConnectionState, DeliveryRow, Said, SentRow},
+    remote::Rows,
+};
+
+/// An app as expectations see it.
+pub(super) trait Seen {
+    fn delivery_rows(&self) -> Vec<DeliveryRow>;
+    fn sent_rows(&self) -> Vec<SentRow>;
+    fn connection_rows(&self) -> Vec<ConnectionRow>;
+}
+
+impl Seen for App {
+    fn delivery_rows(&self) -> Vec<DeliveryRow> {
+        self.delivery_rows(0)
+    }
+
+    fn sent_rows(&self) -> Vec<SentRow> {
+        self.sent_rows()
+    }
+
+    fn connection_rows(&self) -> Vec<ConnectionRow> {
+        self.connection_rows()
+    }
+}
+
+impl Seen for Rows {
+    fn delivery_rows(&self) -> Vec<DeliveryRow> {
+        self.deliveries.clone()
+    }
+
+    fn sent_rows(&self) -> Vec<SentRow> {
+        self.sent.clone()
+    }
+
+    fn connection_rows(&self) -> Vec<ConnectionRow> {
+        self.connections.clone()
+    }
+}
 
 /// Why rows are not as they should be.
 #[derive(Debug)]
@@ -12,7 +50,7 @@ pub(super) enum Gap {
     Never(String),
 }
 
-type Fits = Result<(), Gap>;
+pub(super) type Fits = Result<(), Gap>;
 
 fn not_yet(what: impl Into<String>) -> Fits {
     Err(Gap::NotYet(what.into()))
@@ -23,8 +61,8 @@ fn never(what: impl Into<String>) -> Fits {
 }
 
 impl Acked {
-    pub(super) fn fits(&self, app: &App, said: &Said) -> Fits {
-        let rows = app.delivery_rows(0);
+    pub(super) fn fits(&self, app: &dyn Seen, said: &Said) -> Fits {
+        let rows = app.delivery_rows();
         let Some(row) = rows.iter().find(|row| is_push_of(row, said)) else {
             return never(format!("the push `{}` is not kept any more", self.of));
         };
@@ -80,7 +118,7 @@ fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
 }
 
 impl Sent {
-    pub(super) fn fits(&self, app: &App, chat: Option<&Said>) -> Fits {
+    pub(super) fn fits(&self, app: &dyn Seen, chat: Option<&Said>) -> Fits {
         let mut rows = app.sent_rows();
         if let Some(said) = chat {
             rows.retain(|row| row.conversation_id == said.conversation_id);
@@ -136,7 +174,7 @@ fn shown(rows: &[SentRow]) -> String {
 }
 
 impl Connections {
-    pub(super) fn fits(&self, app: &App) -> Fits {
+    pub(super) fn fits(&self, app: &dyn Seen) -> Fits {
         let rows = app.connection_rows();
         let count = |state| rows.iter().filter(|row| row.state == state).count();
         let (open, draining) = (count(ConnectionState::Open), count(ConnectionState::Draining));

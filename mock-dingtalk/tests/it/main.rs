@@ -41,6 +41,7 @@ mod robot_api;
 mod schema;
 mod shell;
 mod snapshots;
+mod sound;
 mod strictness;
 mod support;
 mod user_api;
