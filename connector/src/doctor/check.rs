@@ -88,49 +88,22 @@ impl Check {
         }
     }
 
-    /// What has to have passed before it makes sense, the nearest first.
-    pub(super) fn needs(self) -> &'static [Self] {
-        match self {
-            Self::Settings => &[],
-            Self::Proxy => &[Self::Settings],
-            Self::Dns => &[Self::Proxy, Self::Settings],
-            Self::Tcp => &[Self::Dns, Self::Proxy, Self::Settings],
-            Self::Tls => &[Self::Tcp, Self::Dns, Self::Proxy, Self::Settings],
-            Self::Https => &[Self::Tls, Self::Tcp, Self::Dns, Self::Proxy, Self::Settings],
-            Self::Clock | Self::Credentials => {
-                &[Self::Https, Self::Tls, Self::Tcp, Self::Dns, Self::Proxy, Self::Settings]
+    /// What has to have passed before it makes sense; that needs others in its turn.
+    pub(super) fn needs(self) -> Option<Self> {
+        Some(match self {
+            Self::Settings => return None,
+            Self::Proxy => Self::Settings,
+            Self::Dns => Self::Proxy,
+            Self::Tcp => Self::Dns,
+            Self::Tls => Self::Tcp,
+            Self::Https => Self::Tls,
+            Self::Clock | Self::Credentials => Self::Https,
+            Self::Open | Self::Send | Self::Cards | Self::StreamMode | Self::Published => {
+                Self::Credentials
             }
-            Self::Open => &[
-                Self::Credentials,
-                Self::Https,
-                Self::Tls,
-                Self::Tcp,
-                Self::Dns,
-                Self::Proxy,
-                Self::Settings,
-            ],
-            Self::WebSocket => &[
-                Self::Open,
-                Self::Credentials,
-                Self::Https,
-                Self::Tls,
-                Self::Tcp,
-                Self::Dns,
-                Self::Proxy,
-                Self::Settings,
-            ],
-            Self::Send | Self::Cards | Self::StreamMode | Self::Published => Self::Open.needs(),
-            Self::RobotCode | Self::Download | Self::Visibility => &[
-                Self::Send,
-                Self::Credentials,
-                Self::Https,
-                Self::Tls,
-                Self::Tcp,
-                Self::Dns,
-                Self::Proxy,
-                Self::Settings,
-            ],
-        }
+            Self::WebSocket => Self::Open,
+            Self::RobotCode | Self::Download | Self::Visibility => Self::Send,
+        })
     }
 }
 
