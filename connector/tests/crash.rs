@@ -158,7 +158,8 @@ impl Run {
             };
             let acked = row.ack.is_some();
             let waits = matches!(row.state, DeliveryState::Queued | DeliveryState::Sent);
-            let comes_again = profile != Profile::Documented && waits;
+            // The gateway tries twice at most; what neither try brought was never taken.
+            let comes_again = profile != Profile::Documented && waits && row.attempts.len() < 2;
             if acked { !answered.contains_key(text) } else { comes_again }
         };
         rows.iter().filter(is_open).count()
