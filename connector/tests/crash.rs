@@ -12,6 +12,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 #![expect(clippy::print_stdout, reason = "figures for people are what the long form is for")]
 
+#[path = "it/chats.rs"]
+mod chats;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::PathBuf;
@@ -23,10 +26,12 @@ use dingtalk_connector::store::Store;
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mock_dingtalk::{
-    App, AppOptions, ConnectionState, ConversationKind, DeliveryRules, DeliveryState, MockDingtalk,
-    Profile, SaidState, Say, SayConversation,
+    App, AppOptions, ConnectionState, DeliveryRules, DeliveryState, MockDingtalk, Profile,
+    SaidState,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+
+use self::chats::numbered;
 
 /// Chats that people write in; even numbers are direct ones, odd ones groups.
 const CHATS: usize = 50;
@@ -110,16 +115,10 @@ impl Run {
 
     /// One more numbered message; what reaches nobody was never said.
     async fn say(&mut self, chat: usize) -> SaidState {
-        let text = format!("chat {chat} message {}", self.said.len());
-        let conversation = (chat % 2 == 1).then(|| SayConversation {
-            kind: ConversationKind::Group,
-            id: None,
-            title: Some(format!("Group {chat}")),
-        });
-        let say = Say { from: format!("user{chat:04}"), conversation, text: text.clone() };
+        let say = numbered(chat, self.said.len());
         let said = self.app.say_with(&say).await.unwrap();
         if said.state == SaidState::Pushed {
-            self.said.push((said.msg_id, chat, text));
+            self.said.push((said.msg_id, chat, say.text));
         }
         said.state
     }

@@ -68,7 +68,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 fn settings(args: &Args) -> Result<(Accounts, Endpoints), Failure> {
-    let mut accounts = args.access.accounts()?;
+    let mut accounts = args.access.read()?;
     if let Some(name) = &args.account {
         let names: Vec<_> = accounts.accounts.iter().map(|a| a.name.clone()).collect();
         accounts.accounts.retain(|account| account.name == *name);

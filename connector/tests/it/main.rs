@@ -5,6 +5,7 @@ mod accounts;
 mod answers;
 mod card_ends;
 mod cards;
+mod chats;
 mod cli;
 mod cli_cron;
 mod cli_inbox;
