@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Subcommand;
+use tokio::time::Instant;
 use tracing::{Instrument, error, info, warn};
 
 use super::access::{AccessArgs, state_dir};
@@ -15,8 +16,10 @@ use super::exit_code::{ExitCode, Failure};
 use super::robots::{Maker, Robots};
 use super::signals::Signals;
 use super::times::duration;
+use crate::agent::AgentKind;
 use crate::config::accounts::{Account, Accounts, DEFAULT};
 use crate::config::{self, ProcessEnvironment};
+use crate::gateway::access::AccessPolicy;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::link::{Desk, Linked, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
@@ -136,6 +139,9 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     tokio::select! {
         _ = signals.next() => {}
         failure = robots.failed() => return Err(failure),
+        () = left_alone(&shared.linked, shared.args.agent.linger()) => {
+            info!("no agent has been attached for as long as --linger says");
+        }
     }
     info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
     let unfinished = signals.or_die(robots.stop()).await;
@@ -143,6 +149,20 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     drop(link);
     info!(unfinished, "stopped");
     Ok(())
+}
+
+/// Waits until no agent has been attached for `linger`.
+async fn left_alone(linked: &Linked, linger: Option<Duration>) {
+    let Some(linger) = linger else { return std::future::pending().await };
+    loop {
+        let now = Instant::now();
+        let ends = linked.alone_since().map_or(now + linger, |since| since + linger);
+        if ends <= now {
+            return;
+        }
+        // Somebody may attach meanwhile; then the time begins anew.
+        tokio::time::sleep_until(ends).await;
+    }
 }
 
 /// What the robots share.
@@ -175,6 +195,8 @@ impl Maker for OneRobot {
         };
         state_dir::prepare(&state_dir)?;
         let kind = args.agent.kind(agent);
+        // OpenClaw knows its people, and decides on each message.
+        let access = if kind == AgentKind::OpenClaw { AccessPolicy::everybody() } else { access };
         let desk = Arc::clone(&self.desk);
         let agent =
             args.agent.build(kind, &ProcessEnvironment, &credential.client_id, store, &desk)?;

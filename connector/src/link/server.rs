@@ -15,6 +15,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
 
 use super::body;
 use super::desk::{Attached, Desk};
@@ -35,7 +36,7 @@ use crate::redact::Secret;
 pub struct Robot {
     /// Its turns.
     pub desk: Arc<Desk>,
-    /// Who answers it. Only `attach` has turns to give away.
+    /// Who answers it. Only those that attach have turns given to them.
     pub agent: AgentKind,
     /// Sends its pushes.
     pub pusher: Arc<Pusher>,
@@ -61,6 +62,13 @@ impl Linked {
             Some(old) => *old = robot,
             None => robots.push(robot),
         }
+    }
+
+    /// Since when no robot has had an agent attached; `None` while one has, or before there are robots.
+    pub fn alone_since(&self) -> Option<Instant> {
+        let robots = self.all();
+        let since: Option<Vec<_>> = robots.iter().map(|robot| robot.desk.alone_since()).collect();
+        since?.into_iter().max()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Robot>> {
@@ -190,7 +198,7 @@ type Answer = Result<Response, Refusal>;
 
 async fn turns(State(robots): Robots, Query(which): Query<Which>) -> Answer {
     let robot = find(&robots, which.client_id.as_deref())?;
-    if robot.agent != AgentKind::Attach {
+    if !robot.agent.attaches() {
         let problem = format!(
             "the agent of this robot is {}; start ddingtalk gateway with --agent attach",
             robot.agent.name()
