@@ -39,6 +39,8 @@ async function startAccount({ accountId, account, cfg, log, abortSignal, setStat
     if (known) return known.offered(line);
     const turn = new Turn(line, warn, () => open.delete(name));
     open.set(name, turn);
+    // A gateway before this one had it, and goes on with it in this one.
+    if (line.adopted) return turn.say({ type: "done" });
     dispatch(turn, { runtime, account: resolveAccount(runtime.config.current(), accountId), log })
       .catch((error) => turn.over || turn.say({ type: "error", message: String(error?.message ?? error) }));
   };

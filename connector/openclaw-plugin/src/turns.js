@@ -217,6 +217,8 @@ export async function dispatch(turn, { runtime, account, log }) {
     replyOptions: {
       sourceReplyDeliveryMode: "automatic",
       abortSignal: turn.signal,
+      // From here on the gateway itself goes on with it after a restart.
+      turnAdoptionLifecycle: { onAdopted: () => turn.say({ type: "adopted" }) },
       onReplyStart: () => void turn.say({ type: "typing" }),
       onPartialReply: ({ text }) => turn.partial(text ?? ""),
     },

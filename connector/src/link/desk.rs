@@ -130,12 +130,13 @@ impl Desk {
         }
         // The turn may be over, and nobody wait for its events.
         let _ = door.heard.send(Instant::now());
-        let mut said = 0;
+        let (mut said, adopts) = (0, what == What::Adopted);
         let taken = match what {
             What::Typing => {
                 door.speaker.typing().await;
                 true
             }
+            What::Adopted => door.report(seq, Vec::new(), None).await.is_some(),
             What::Partial(text) => {
                 door.speaker.partial(text).await;
                 true
@@ -155,7 +156,7 @@ impl Desk {
         if !taken {
             return Judgement::Ended;
         }
-        self.state().turns.took(id, seq, said);
+        self.state().turns.took(id, seq, said, adopts);
         // What took long to be kept is no silence of the agent's.
         let _ = door.heard.send(Instant::now());
         Judgement::Next

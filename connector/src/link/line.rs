@@ -35,7 +35,7 @@ impl Line {
 }
 
 fn turn(offer: &Offer, client_id: &ClientId) -> Value {
-    let Offer { id, attempt, seq, said, turn } = offer;
+    let Offer { id, attempt, seq, said, adopted, turn } = offer;
     let staff_id = turn.sender_staff_id.as_ref().map(SenderStaffId::as_str);
     let conversation_id = turn.conversation_id.as_str();
     let (kind, target) = match &turn.conversation_type {
@@ -50,6 +50,7 @@ fn turn(offer: &Offer, client_id: &ClientId) -> Value {
         "attempt": attempt,
         "seq": seq,
         "said": said,
+        "adopted": adopted,
         "clientId": client_id.as_str(),
         "conversation": present([
             ("id", Some(conversation_id.into())),
@@ -155,7 +156,14 @@ mod tests {
                 quote: None,
             }),
         };
-        let offer = Offer { id: TurnId(7), attempt: 2, seq: 3, said: 1, turn: Arc::new(turn) };
+        let offer = Offer {
+            id: TurnId(7),
+            attempt: 2,
+            seq: 3,
+            said: 1,
+            adopted: true,
+            turn: Arc::new(turn),
+        };
         let line = Line::Turn(Box::new(offer)).ndjson(&ClientId::new("ding1"));
         let text = std::str::from_utf8(&line).unwrap();
         assert_eq!(text.matches('\n').count(), 1, "a line end within is escaped");

@@ -25,6 +25,8 @@ struct Open {
     seq: u64,
     /// Things that are said in it already.
     said: u64,
+    /// The agent has it for good.
+    adopted: bool,
     /// The agent's own end of it is being kept.
     ending: bool,
 }
@@ -39,6 +41,8 @@ pub(super) struct Offer {
     pub(super) seq: u64,
     /// How many texts and files the agent has said in it, all of which are kept.
     pub(super) said: u64,
+    /// Whether an agent said that it has it for good. After a restart every event that was kept says so.
+    pub(super) adopted: bool,
     pub(super) turn: Arc<Turn>,
 }
 
@@ -83,6 +87,7 @@ impl Turns {
             offered: false,
             seq,
             said,
+            adopted: seq > 0,
             ending: false,
         };
         self.open.insert(id, open);
@@ -127,10 +132,11 @@ impl Turns {
         }
     }
 
-    /// An event was taken, in which so many things were said.
-    pub(super) fn took(&mut self, id: TurnId, seq: u64, said: u64) {
+    /// An event was taken, in which so many things were said, or which adopts the turn.
+    pub(super) fn took(&mut self, id: TurnId, seq: u64, said: u64, adopts: bool) {
         if let Some(open) = self.open.get_mut(&id) {
             open.seq = seq;
+            open.adopted |= adopts;
             open.said += said;
         } else if let Some((_, last)) = self.ended.iter_mut().find(|(ended, _)| *ended == id) {
             *last = seq;
@@ -157,8 +163,8 @@ impl Open {
     fn offer(&mut self, id: TurnId) -> Offer {
         self.offered = true;
         self.attempt += 1;
-        let Self { attempt, seq, said, .. } = *self;
-        Offer { id, attempt, seq, said, turn: Arc::clone(&self.turn) }
+        let Self { attempt, seq, said, adopted, .. } = *self;
+        Offer { id, attempt, seq, said, adopted, turn: Arc::clone(&self.turn) }
     }
 }
 
@@ -202,7 +208,7 @@ mod tests {
         turns.open(attempt(3, false, 0), turn());
         turns.ending(TurnId(3), true);
         assert!(!turns.close(TurnId(3)), "it ended it itself");
-        turns.took(TurnId(3), 1, 1);
+        turns.took(TurnId(3), 1, 1, false);
         assert_eq!(turns.judge(TurnId(3), 1, None), Judgement::Repeat);
         assert_eq!(turns.judge(TurnId(3), 2, None), Judgement::Ended);
     }
@@ -261,6 +267,7 @@ mod tests {
                             let last = taken.get(&offer.id.0).copied().unwrap_or(0);
                             let said = (1..=last).map(|seq| seq % 3).sum::<u64>();
                             prop_assert_eq!((offer.seq, offer.said), (last, said));
+                            prop_assert_eq!(offer.adopted, last >= 4);
                         }
                     }
                     Step::Detach => {
@@ -276,7 +283,7 @@ mod tests {
                             1 => {
                                 prop_assert_eq!(judged, Judgement::Next);
                                 *last += 1;
-                                turns.took(TurnId(id), *last, *last % 3);
+                                turns.took(TurnId(id), *last, *last % 3, *last % 4 == 0);
                             }
                             _ => prop_assert_eq!(judged, Judgement::Gap { expected: *last + 1 }),
                         }
