@@ -7,11 +7,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use dingtalk_conformance::fixtures::FixturesError;
 use dingtalk_conformance::provenance::ProvenanceError;
-use dingtalk_conformance::run::BaselineError;
+use dingtalk_conformance::run::{BaselineError, ReportError, UnknownCapability};
 use dingtalk_conformance::suite::SuiteError;
 
+mod baseline;
 mod fixtures;
 mod list;
+mod matrix;
+mod report;
 mod run;
 
 /// Judges DingTalk connectors, SDKs and bots, and keeps the fixtures honest.
@@ -32,7 +35,16 @@ enum Command {
     List(list::List),
     /// Play cases against a bot, and judge it.
     #[command(after_help = EXIT_CODES)]
-    Run(run::Run),
+    Run(Box<run::Run>),
+    /// Print a report that is there, and write its junit.xml and report.html again.
+    #[command(after_help = EXIT_CODES)]
+    Report(report::Report),
+    /// Write one page with the reports of several bots side by side, and the same as JSON.
+    #[command(after_help = EXIT_CODES)]
+    Matrix(matrix::Matrix),
+    /// Write the failures of a report down as known, each with its reason; drop stale ones.
+    #[command(after_help = EXIT_CODES)]
+    Baseline(baseline::Baseline),
 }
 
 const EXIT_CODES: &str = "\
@@ -51,6 +63,9 @@ impl Cli {
             Command::Fixtures(command) => command.run()?,
             Command::List(list) => list.run()?,
             Command::Run(run) => run.run()?,
+            Command::Report(report) => report.run()?,
+            Command::Matrix(matrix) => matrix.run()?,
+            Command::Baseline(baseline) => baseline.run()?,
         };
         match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             // A reader such as `head` that has seen enough is no failure.
@@ -102,12 +117,26 @@ pub(crate) enum CliError {
     Suite(#[from] SuiteError),
     #[error(transparent)]
     Baseline(#[from] BaselineError),
-    #[error("no case fits `{0}`")]
+    #[error("no case fits {0}")]
     NoCase(String),
+    #[error("--capabilities makes no sense: {0}")]
+    Capability(#[from] UnknownCapability),
+    #[error("the capability push needs --push-cmd")]
+    NoPushCommand,
+    #[error(transparent)]
+    Mock(mock_dingtalk::ControlError),
     #[error("cannot start")]
     Start(#[source] io::Error),
-    #[error("cannot write the report into {}", path.display())]
-    Report {
+    #[error(transparent)]
+    Results(#[from] ReportError),
+    #[error("cannot read {}", path.display())]
+    ReadFile {
+        path: std::path::PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot write {}", path.display())]
+    WriteFile {
         path: std::path::PathBuf,
         #[source]
         source: io::Error,
@@ -120,15 +149,20 @@ impl CliError {
     /// Exit code that goes with the error.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::NoCase(_) => Status::Usage,
+            Self::NoCase(_) | Self::Mock(_) | Self::Capability(_) | Self::NoPushCommand => {
+                Status::Usage
+            }
             Self::Suite(SuiteError::Read { .. })
             | Self::Baseline(BaselineError::Read { .. })
+            | Self::Results(ReportError::Read { .. })
+            | Self::ReadFile { .. }
             | Self::Start(_) => Status::NoInput,
             Self::Provenance(ProvenanceError::Parse { .. })
             | Self::Suite(_)
-            | Self::Baseline(BaselineError::Parse { .. }) => Status::BadInput,
+            | Self::Baseline(_)
+            | Self::Results(_) => Status::BadInput,
             Self::Provenance(_) => Status::NoInput,
-            Self::Report { .. } | Self::Write(_) => Status::NoOutput,
+            Self::WriteFile { .. } | Self::Write(_) => Status::NoOutput,
         }
     }
 
@@ -162,12 +196,24 @@ impl CliError {
             Self::Suite(_) => {
                 "mend what is named; the README of the suite says what files look like"
             }
+            Self::Baseline(BaselineError::Defects { .. }) => {
+                "a table for each defect: [name], reason = \"…\", cases = [\"area/*\"]"
+            }
             Self::Baseline(_) => {
                 "pass --baseline FILE with lines such as \"area/case\" = \"reason\""
             }
             Self::NoCase(_) => "look at `dingtalk-conformance list`; * stands for anything",
+            Self::Capability(_) => "pass some of those, with commas between them",
+            Self::NoPushCommand => {
+                "pass --push-cmd CMD, with {target}, {text} and {media} in the places of these words"
+            }
+            Self::Mock(_) => {
+                "pass --mock with the URL of a ready line, such as http://127.0.0.1:8080"
+            }
             Self::Start(_) => "look at the limits of this machine: processes, files, memory",
-            Self::Report { .. } => "pass --report DIR of a folder that can be made and written",
+            Self::Results(_) => "pass the folder that `run --report DIR` wrote",
+            Self::ReadFile { .. } => "name a file that can be read",
+            Self::WriteFile { .. } => "name a file or folder that can be made and written",
             Self::Write(_) => "look at where standard output goes: is the disk full?",
         }
     }

@@ -1,42 +1,66 @@
 //! Playing cases against a bot, and judging it.
 
 mod baseline;
+mod capability;
+mod defects;
+mod diff;
+mod escape;
+mod html;
 mod junit;
+mod matrix;
+mod repeat;
 mod report;
 mod subject;
+mod timeline;
 mod verdict;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mock_dingtalk::{App, MockDingtalk, ScenarioFailure};
+use mock_dingtalk::{
+    ControlClient, Evidence, MockDingtalk, MockError, Model, RemoteApp, ScenarioFailure, Stage,
+};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-pub use self::baseline::{Baseline, BaselineError};
-pub use self::report::Report;
+pub use self::baseline::{Baseline, BaselineError, Update};
+pub use self::capability::{CAPABILITIES, UnknownCapability, capabilities};
+pub use self::defects::{Defect, Defects};
+pub use self::matrix::Matrix;
+pub use self::report::{Report, ReportError};
 use self::subject::Process;
+pub use self::timeline::Happening;
 pub use self::verdict::{Outcome, Verdict};
 use crate::suite::{Case, Level, Suite};
 
-/// How many lines of the journal a failing case shows.
-const SLICE: usize = 40;
-
 /// How bots are run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Setup {
     /// The command line of the bot, for `sh`. `{state}` stands for a folder that is empty at the
     /// start of a case and stays over restarts in it.
     pub subject: String,
     /// What it declares to be able to do beside echoing texts.
     pub capabilities: BTreeSet<String>,
+    /// The command line that has it send a message that answers nothing, for `sh`, where it can.
+    /// `{target}`, `{text}` and `{media}` stand for one word each, `{state}` for the bot's folder.
+    pub push_cmd: Option<String>,
     /// Seed of all that the mock makes up.
     pub seed: u64,
+    /// The mock that runs already, if cases are not to start mocks of their own.
+    pub mock: Option<ControlClient>,
+}
+
+/// An app for one case, and the mock that it is in unless that runs elsewhere.
+#[derive(Debug)]
+struct Place {
+    stage: Stage,
+    _mock: Option<MockDingtalk>,
 }
 
 impl Setup {
-    /// Plays one case, in a mock and with a process of its own.
+    /// Plays one case, on an app and with a process of its own.
     pub async fn run(&self, case: &Case, level: Level) -> Outcome {
         let start = Instant::now();
         let scenario = case.scenario();
@@ -46,7 +70,7 @@ impl Setup {
             .filter(|need| !self.capabilities.contains(*need))
             .map(String::as_str)
             .collect();
-        let mut outcome = Outcome::new(case, level, self.repro(case));
+        let mut outcome = Outcome::new(case, level, self.seed, self.repro(case));
         if missing.is_empty() {
             self.play(case, level, &mut outcome).await;
         } else {
@@ -58,15 +82,26 @@ impl Setup {
     }
 
     async fn play(&self, case: &Case, level: Level, outcome: &mut Outcome) {
-        let (mock, app) = match self.mock(case).await {
-            Ok(found) => found,
-            Err(error) => return outcome.untestable(format!("the mock does not start: {error}")),
+        let place = match self.place(case).await {
+            Ok(place) => place,
+            Err(error) => {
+                return outcome.untestable(format!("there is no mock to play in: {error}"));
+            }
         };
-        let mut process = match Process::start(&self.subject, &app) {
+        let model = match self.model(case).await {
+            Ok(model) => model,
+            Err(error) => return outcome.untestable(format!("the model does not start: {error}")),
+        };
+        let started = match place.stage.env().await {
+            Ok(env) => Process::start(self, env, model).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        let mut process = match started {
             Ok(process) => process,
             Err(error) => return outcome.untestable(format!("the bot does not start: {error}")),
         };
-        let played = case.scenario().play(&app, &mut process).await;
+        let mut evidence = Evidence::default();
+        let played = case.scenario().play_with(&place.stage, &mut process, &mut evidence).await;
         let ended = process.ended();
         let output = process.stop().await;
         if let Err(failure) = played {
@@ -76,41 +111,94 @@ impl Setup {
             }
             let ended = ended.map(|status| format!("; the bot had ended: {status}"));
             outcome.why = Some(format!("{failure}{}", ended.unwrap_or_default()));
-            outcome.journal = journal(&app);
+            let given = |value: serde_json::Value| (!value.is_null()).then_some(value);
+            (outcome.expected, outcome.seen) = (given(evidence.expected), given(evidence.seen));
+            outcome.journal = timeline::of(&place.stage).await;
             outcome.output = output;
         }
-        drop(mock);
+        if let Stage::There(app) = &place.stage {
+            // A mock that has gone meanwhile has nothing to forget.
+            let _ = app.delete().await;
+        }
     }
 
-    async fn mock(&self, case: &Case) -> Result<(MockDingtalk, App), mock_dingtalk::MockError> {
+    /// The seed, and another one for each case.
+    fn seed_of(&self, case: &Case) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.seed, case.id()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    async fn place(&self, case: &Case) -> Result<Place, MockError> {
+        if let Some(client) = &self.mock {
+            let mut options = case.scenario().app_body();
+            // Apps of one mock need ids and tickets of their own.
+            options.insert("seed".to_owned(), self.seed_of(case).into());
+            let app = RemoteApp::mint(client.clone(), &options.into()).await?;
+            return Ok(Place { stage: Stage::There(app), _mock: None });
+        }
         let mock = MockDingtalk::builder().seed(self.seed).start().await?;
         let app = mock.app_with(case.scenario().app_options())?;
-        Ok((mock, app))
+        Ok(Place { stage: Stage::from(&app), _mock: Some(mock) })
+    }
+
+    /// The model of a bot that asks one.
+    async fn model(&self, case: &Case) -> std::io::Result<Option<Model>> {
+        if !self.capabilities.contains("openai-agent") {
+            return Ok(None);
+        }
+        case.scenario().start_model().await.map(Some)
     }
 
     /// The command that plays one case alone again.
     fn repro(&self, case: &Case) -> String {
-        let subject = self.subject.replace('\'', r"'\''");
+        let subject = quoted(&self.subject);
+        let push = self.push_cmd.as_ref().map(|line| format!(" --push-cmd {}", quoted(line)));
+        let push = push.unwrap_or_default();
         let names: Vec<_> = self.capabilities.iter().map(String::as_str).collect();
         let names = match names.as_slice() {
             [] => String::new(),
             names => format!(" --capabilities {}", names.join(",")),
         };
         let (case, seed) = (case.id(), self.seed);
-        format!("dingtalk-conformance run --subject '{subject}'{names} --case {case} --seed {seed}")
+        format!(
+            "dingtalk-conformance run --subject {subject}{names}{push} --case {case} --seed {seed}"
+        )
+    }
+
+    /// Plays cases so many times over, each time with another seed made of the one that is given. A
+    /// case that passes and does not pass fails as flaky. `ended` is told of each as it ends.
+    pub async fn run_rounds(
+        self,
+        suite: &Suite,
+        cases: &[Case],
+        rounds: u32,
+        jobs: usize,
+        mut ended: impl FnMut(&Outcome),
+    ) -> Vec<Outcome> {
+        let mut by_case: BTreeMap<String, Vec<Outcome>> = BTreeMap::new();
+        for round in 0..rounds.max(1) {
+            let setup = Self { seed: repeat::seed(self.seed, round), ..self.clone() };
+            for outcome in setup.run_all(suite, cases.to_vec(), jobs, &mut ended).await {
+                by_case.entry(outcome.case.clone()).or_default().push(outcome);
+            }
+        }
+        by_case.into_values().filter_map(repeat::together).collect()
     }
 
     /// Plays cases, at most `jobs` at the same time, and tells of each as it ends.
     pub async fn run_all(
         self,
         suite: &Suite,
-        cases: Vec<Case>,
+        mut cases: Vec<Case>,
         jobs: usize,
         mut ended: impl FnMut(&Outcome),
     ) -> Vec<Outcome> {
         let setup = Arc::new(self);
         let places = Arc::new(Semaphore::new(jobs.max(1)));
         let mut running = JoinSet::new();
+        // What may take longest begins first, so that nothing long is left for the end.
+        cases.sort_by_key(|case| std::cmp::Reverse(case.scenario().patience));
         for case in cases {
             let (setup, places) = (Arc::clone(&setup), Arc::clone(&places));
             let level = suite.level(&case);
@@ -130,15 +218,7 @@ impl Setup {
     }
 }
 
-/// The last lines of an app's journal, without secrets.
-fn journal(app: &App) -> Vec<String> {
-    let Ok(lines) = app.export_journal(true) else { return Vec::new() };
-    let entries = lines.lines().filter_map(|line| {
-        let entry: serde_json::Value = serde_json::from_str(line).ok()?;
-        let (at, text) = (entry["at"].as_i64()?, entry["text"].as_str()?);
-        let status = entry["status"].as_u64().map(|status| format!(" -> {status}"));
-        Some(format!("{at} {}{}", text, status.unwrap_or_default()))
-    });
-    let entries: Vec<String> = entries.collect();
-    entries[entries.len().saturating_sub(SLICE)..].to_vec()
+/// One word for `sh`.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -1,9 +1,13 @@
 //! What is required of a bot, and the cases that show it.
 //!
-//! The folder of a suite holds `requirements/*.toml` and `scenarios/**/*.json`. A case is a
-//! scenario; its id is its path without the ending, such as `reconnect/rst`.
+//! The folder of a suite holds `requirements/*.toml`, `scenarios/**/*.json` and `products/*.json`. A
+//! case is a scenario; its id is its path without the ending, such as `text/dm`, or the name of the
+//! product that makes it and of its values, such as `reconnect/rst+idle+one`.
 
 mod case;
+mod census;
+mod combine;
+mod product;
 mod requirement;
 mod trace;
 
@@ -14,6 +18,8 @@ use std::path::{Path, PathBuf};
 use mock_dingtalk::VerbError;
 
 pub use self::case::{Case, matches_glob};
+pub use self::census::Census;
+pub use self::product::{Axis, AxisValue, Combination, Product};
 pub use self::requirement::{Level, Requirement};
 pub use self::trace::{Trace, Untraced};
 
@@ -28,10 +34,17 @@ impl Suite {
     /// Reads the folder of a suite.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, SuiteError> {
         let dir = dir.as_ref();
-        Ok(Self {
-            requirements: requirement::load(&dir.join("requirements"))?,
-            cases: case::load(&dir.join("scenarios"))?,
-        })
+        let mut cases = case::load(&dir.join("scenarios"))?;
+        let products = dir.join("products");
+        if products.exists() {
+            cases.extend(case::expand(&products)?);
+        }
+        cases.sort_by(|one, other| one.id().cmp(other.id()));
+        if let Some(two) = cases.windows(2).find(|two| two[0].id() == two[1].id()) {
+            let (path, id) = (two[1].path().to_owned(), two[1].id().to_owned());
+            return Err(SuiteError::SameCase { path, id });
+        }
+        Ok(Self { requirements: requirement::load(&dir.join("requirements"))?, cases })
     }
 
     /// What is required, by slug.
@@ -44,11 +57,20 @@ impl Suite {
         self.cases.iter()
     }
 
-    /// The strictest level of what a case checks.
+    /// The strictest level of what a case checks. Of a product's case it is the laxest of its values'
+    /// levels: where one of them asks for more than a bot must do, the whole case does.
     pub fn level(&self, case: &Case) -> Level {
-        let levels = case.scenario().checks.iter().filter_map(|slug| self.requirements.get(slug));
+        let strictest = |slugs: &Vec<String>| {
+            let known = slugs.iter().filter_map(|slug| self.requirements.get(slug));
+            known.map(|requirement| requirement.level).min()
+        };
         // A case without a requirement is a fault of the suite, which `trace` reports.
-        levels.map(|requirement| requirement.level).min().unwrap_or(Level::Must)
+        case.bound().iter().filter_map(strictest).max().unwrap_or(Level::Must)
+    }
+
+    /// How much it holds.
+    pub fn census(&self) -> Census {
+        Census::of(self)
     }
 
     /// Whether each requirement has a case or a reason, and each case a requirement.
@@ -85,6 +107,22 @@ pub enum SuiteError {
         path: PathBuf,
         /// The slug.
         slug: String,
+    },
+    /// Two cases have one id.
+    #[error("the id `{id}` in {} is taken", path.display())]
+    SameCase {
+        /// The file that makes the second one.
+        path: PathBuf,
+        /// The id.
+        id: String,
+    },
+    /// A product makes no sense.
+    #[error("{} cannot be understood: {why}", path.display())]
+    Product {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
     },
     /// A scenario makes no sense.
     #[error("{} cannot be understood", path.display())]

@@ -196,6 +196,23 @@ impl Say {
         Self::Message(RobotMessage::Markdown { title: title_of(&text), text })
     }
 
+    /// Words that may be Markdown. What has no marks goes as plain text, which keeps its line ends.
+    pub fn of_words(text: String) -> Self {
+        const TITLE: usize = 20;
+        let list =
+            |line: &str| ["- ", "+ ", "1. "].iter().any(|mark| line.trim_start().starts_with(mark));
+        if !text.contains(['*', '_', '`', '#', '>', '[', '|', '~']) && !text.lines().any(list) {
+            return Self::text(text);
+        }
+        let bare = |line: &str| {
+            let line = line.trim_matches(|c: char| !c.is_alphanumeric());
+            line.chars().take(TITLE).collect::<String>()
+        };
+        let title = text.lines().map(bare).find(|line| !line.is_empty());
+        let title = title.unwrap_or_else(|| "…".to_owned());
+        Self::Message(RobotMessage::Markdown { title, text })
+    }
+
     /// What a person reads of it.
     pub fn words(&self) -> String {
         match self {

@@ -2,18 +2,31 @@
 
 mod access;
 mod agent;
+mod build;
 mod cards;
+mod channels;
+mod completion;
 mod config;
+mod cron;
 #[cfg(feature = "dev")]
 mod dev;
 pub mod exit_code;
 mod gateway;
+mod inbox;
+mod link;
+mod logs;
+mod message;
+mod onboard;
 mod output;
 mod pairing;
 mod policy;
+mod probe;
 mod robots;
+mod setup;
 mod signals;
+mod terminal;
 mod times;
+mod trace;
 
 use clap::{Parser, Subcommand};
 
@@ -21,7 +34,7 @@ use self::exit_code::{ExitCode, Failure};
 
 /// Connects a DingTalk app robot to an AI agent.
 #[derive(Debug, Parser)]
-#[command(name = "ddingtalk", version, arg_required_else_help = true, after_help = ENVIRONMENT)]
+#[command(name = "ddingtalk", version, long_version = build::LONG_VERSION, arg_required_else_help = true, after_help = ENVIRONMENT)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -32,14 +45,30 @@ enum Command {
     /// Try everything out: mock DingTalk, connector, echo agent and chat page in one process.
     #[cfg(feature = "dev")]
     Dev(dev::Args),
-    /// Connect the robot and keep it connected.
+    /// From nothing to a robot that answers, question by question.
+    Onboard(channels::Add),
+    /// The robots of the config file: add, list, status, remove, logs.
+    Channels(channels::Args),
+    /// Connect the robot and keep it connected; status, restart, stop.
     Gateway(Box<gateway::Args>),
+    /// What the gateway has logged.
+    Logs(logs::Args),
+    /// Send a message that answers nothing, take one back, see who has read it.
+    Message(message::Args),
+    /// What is sent at given times: add, list, remove, run, history, enable, disable.
+    Cron(cron::Args),
+    /// Messages that wait, are worked on, or failed: list, show, retry, drop.
+    Inbox(inbox::Args),
+    /// What became of a message, step by step.
+    Trace(trace::Args),
     /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
     Pairing(pairing::Args),
     /// Who may talk to a robot.
     Policy(policy::Args),
-    /// The settings: where they are, whether they hold.
+    /// The settings: where they are, whether they hold, other ones.
     Config(config::Args),
+    /// Print a script that completes commands and flags in a shell.
+    Completion(completion::Args),
 }
 
 const ENVIRONMENT: &str = "\
@@ -61,7 +90,8 @@ Environment of `ddingtalk gateway`:
 
 Exit codes:
   0 done   1 failed   2 wrong usage   10 configuration   11 state directory
-  12 address not available   13 no answer in time   130, 143 interrupted twice";
+  12 address not available   13 no answer in time   14 no gateway runs
+  15 a robot is not connected   130, 143 interrupted";
 
 /// Runs a parsed command line; returns what the process exits with.
 pub fn run(cli: Cli) -> ExitCode {
@@ -73,10 +103,18 @@ pub fn run(cli: Cli) -> ExitCode {
         match cli.command {
             #[cfg(feature = "dev")]
             Command::Dev(args) => dev::run(args).await,
+            Command::Onboard(args) => onboard::onboard(args).await,
+            Command::Channels(args) => channels::run(args).await,
             Command::Gateway(args) => gateway::run(*args).await,
+            Command::Logs(args) => logs::run(args, None).await,
+            Command::Message(args) => message::run(args).await,
+            Command::Cron(args) => cron::run(args).await,
+            Command::Inbox(args) => inbox::run(args).await,
+            Command::Trace(args) => trace::run(args),
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,
-            Command::Config(args) => config::run(&args),
+            Command::Config(args) => config::run(args),
+            Command::Completion(args) => completion::run(&args),
         }
     });
     // Answers under way had their time; whatever is left must not delay the exit.

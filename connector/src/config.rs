@@ -1,7 +1,10 @@
 //! From environment, flags and file to a configuration that holds.
 
 pub mod accounts;
+pub(crate) mod document;
+mod edit;
 pub mod file;
+pub mod keys;
 mod nesting;
 mod section;
 
@@ -95,6 +98,30 @@ pub enum ConfigError {
         /// The file.
         file: PathBuf,
     },
+    /// A setting that is to be changed stands in a file that is included, which is not edited.
+    #[error(
+        "{path} comes from {}, which {} includes; edit it there", .included.display(), .file.display()
+    )]
+    Elsewhere {
+        /// Its place.
+        path: String,
+        /// The file.
+        file: PathBuf,
+        /// The file that has it.
+        included: PathBuf,
+    },
+    /// The config file cannot be replaced; it is as it was.
+    #[error(
+        "the config file {} cannot be written: {problem}; make it and its folder writable for this user, \
+         or name another one in OPENCLAW_CONFIG_PATH",
+        .path.display()
+    )]
+    NotWritten {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// Two accounts have one app, whose messages would go to either of them.
     #[error(
         "the accounts {} and {} in {} have the same clientId {client_id}; give each an app of its own, \
@@ -116,12 +143,12 @@ pub fn credential(env: &dyn Environment) -> Result<Credential, ConfigError> {
     let client_id = required(
         env,
         CLIENT_ID,
-        "set it to the Client ID (AppKey) from the app's page 凭证与基础信息 (Credentials)",
+        "set it to the Client ID (AppKey) from the app's page 凭证与基础信息 (Credentials), or run `ddingtalk onboard`",
     )?;
     let client_secret = required(
         env,
         CLIENT_SECRET,
-        "set it to the Client Secret (AppSecret) from the app's page 凭证与基础信息 (Credentials)",
+        "set it to the Client Secret (AppSecret) from the app's page 凭证与基础信息 (Credentials), or run `ddingtalk onboard`",
     )?;
     Ok(Credential {
         client_id: ClientId::new(client_id),

@@ -10,6 +10,7 @@ mod commands;
 mod conversations;
 mod dedupe;
 mod deliver;
+pub mod inbox;
 mod intake;
 mod listen;
 mod media;
@@ -21,6 +22,7 @@ pub mod push;
 mod quotes;
 mod reply;
 mod runtime;
+pub mod schedules;
 mod send_limit;
 mod thinking;
 mod turn;
@@ -37,15 +39,17 @@ use tokio::task::JoinHandle;
 use tracing::{Instrument, error};
 
 use self::access::pairing::Pairing;
-use self::access::{Access, AccessPolicy, DmPolicy};
+use self::access::{Access, AccessPolicy};
 use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
+use self::inbox::Inbox;
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::peers::Peers;
 use self::push::Pusher;
 use self::reply::Replier;
 use self::runtime::Runtime;
+use self::schedules::Schedules;
 use self::vitals::Vitals;
 use self::work::{StoreGone, Tools};
 use crate::agent::Agent;
@@ -71,8 +75,8 @@ pub struct GatewayConfig {
     pub agent: Arc<dyn Agent>,
     /// The prepared state directory.
     pub state_dir: PathBuf,
-    /// Who may talk to the robot.
-    pub access: AccessPolicy,
+    /// Who may talk to the robot, now and later.
+    pub access: watch::Receiver<AccessPolicy>,
     /// Whether messages are marked as "🤔思考中" while they are answered.
     pub show_thinking: bool,
     /// Whether messages to people for whom the robot answers are taken, too.
@@ -108,6 +112,9 @@ pub struct Gateway {
     runtime: JoinHandle<Result<runtime::Unanswered, StoreGone>>,
     pusher: Arc<Pusher>,
     vitals: Arc<Vitals>,
+    inbox: Arc<Inbox>,
+    schedules: Arc<Schedules>,
+    scheduling: JoinHandle<()>,
     calls: CallCount,
 }
 
@@ -125,7 +132,7 @@ impl Gateway {
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
-        let pairs = config.access.dm == DmPolicy::Pairing;
+        let policy = config.access.clone();
         let access = Access::new(config.access, pairing.people());
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
@@ -155,23 +162,50 @@ impl Gateway {
         let thinker = thinks.then(|| Arc::clone(&client));
         let replier = Arc::new(Replier::new(Arc::clone(&client)));
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
-        let peers = Arc::new(Peers::new(app, Arc::clone(&kept)));
+        let peers = Arc::new(Peers::new(app.clone(), Arc::clone(&kept)));
         let known = Arc::clone(&peers);
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);
-        pairing.keep_fresh(pairs.then(|| Arc::clone(&pusher)));
+        pairing.keep_fresh(Arc::clone(&pusher), policy);
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
+        let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
+        let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker));
+        let scheduling = Arc::clone(&schedules).keep(until.clone());
+        let scheduling = tokio::spawn(scheduling.in_current_span());
+        let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
-        let runtime = Runtime::new(Arc::clone(&stream), tools, intake, recovered.unfinished);
-        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), stream.state());
+        let runtime =
+            Runtime::new(Arc::clone(&stream), tools, intake, orders, recovered.unfinished);
+        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream);
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
-        Ok(Self { stream, driver, deadline, runtime, pusher, vitals, calls })
+        Ok(Self {
+            stream,
+            driver,
+            deadline,
+            runtime,
+            pusher,
+            vitals,
+            inbox,
+            schedules,
+            scheduling,
+            calls,
+        })
     }
 
     /// Sends messages that answer nothing.
     pub fn pusher(&self) -> Arc<Pusher> {
         Arc::clone(&self.pusher)
+    }
+
+    /// What it sends at given times.
+    pub fn schedules(&self) -> Arc<Schedules> {
+        Arc::clone(&self.schedules)
+    }
+
+    /// Changes what becomes of messages.
+    pub fn inbox(&self) -> Arc<Inbox> {
+        Arc::clone(&self.inbox)
     }
 
     /// Looks at it.
@@ -202,6 +236,7 @@ impl Gateway {
     pub fn abort(self) {
         self.driver.abort();
         self.runtime.abort();
+        self.scheduling.abort();
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
@@ -210,6 +245,9 @@ impl Gateway {
         self.deadline.send_replace(Some(Instant::now() + DRAIN));
         self.stream.stop();
         let ended = self.runtime.await;
+        if let Err(e) = self.scheduling.await {
+            error!(error = %e, "the robot's schedules failed");
+        }
         self.calls.end().await;
         match ended {
             Ok(Ok(unanswered)) => unanswered.0,

@@ -11,6 +11,7 @@ pub mod markdown;
 pub mod openapi;
 pub mod protocol;
 pub mod redact;
+pub mod schedule;
 pub mod state_dir;
 pub mod store;
 pub mod stream;

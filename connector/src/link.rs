@@ -4,7 +4,13 @@
 //! GET  /v1/agent/turns                 the turns, one JSON object a line, as long as it is read
 //! POST /v1/agent/turns/{id}/events     what the agent says to one of them
 //! POST /v1/messages                    a message that answers nothing
+//! POST /v1/messages/{key}/recall       takes a message back
+//! GET  /v1/messages/{key}/read         who has read it
+//! GET, POST /v1/schedules, DELETE /v1/schedules/{id}, GET /v1/schedules/{id}/runs
+//! POST /v1/schedules/{id}/run, …/enable, …/disable    what is sent at given times
+//! POST /v1/inbox/{id}/retry, POST /v1/inbox/{id}/drop    a message that failed, one that is to end
 //! GET  /v1/status, GET /v1/health
+//! POST /v1/restart                     the process ends in order and begins again
 //! ```
 //!
 //! It listens on the Unix socket `agent.sock` of the state directory, which only its owner may use, or on a
@@ -14,17 +20,24 @@
 //! events; `server` speaks HTTP.
 
 mod body;
+pub mod client;
 mod desk;
 mod event;
 mod fields;
+mod inbox;
 mod line;
+mod linked;
 mod listener;
 mod message;
 mod metrics;
+mod schedules;
+mod sent;
 mod server;
 mod status;
 mod turns;
 
 pub use desk::Desk;
+pub use inbox::NO_NOTE;
+pub use linked::{About, Linked, Missing, RestartRequest, Robot};
 pub use listener::{Listener, ListenerError};
-pub use server::{Linked, Robot, Server};
+pub use server::Server;

@@ -1,8 +1,11 @@
 //! The directory that holds what must survive a restart.
 
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::unix_time::now_ms;
 
 /// The state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +18,17 @@ pub enum StateDirError {
         .path.display()
     )]
     NotWritable {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It cannot be looked into.
+    #[error(
+        "cannot look into the state directory {}: {source}; run this as the user who runs the gateway",
+        .path.display()
+    )]
+    NotReadable {
         /// The directory.
         path: PathBuf,
         /// What the system said.
@@ -40,7 +54,29 @@ impl StateDirError {
 
 /// Holds the state directory for this process; the system lets go of it however the process ends.
 #[derive(Debug)]
-pub struct StateDirLock(#[expect(dead_code, reason = "its being open is the lock")] File);
+pub struct StateDirLock(File);
+
+impl Drop for StateDirLock {
+    fn drop(&mut self) {
+        // Whoever holds it next has not written its name for a moment.
+        let _ = self.0.set_len(0);
+    }
+}
+
+/// The process that holds a state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// Its id; `None` while it has not said.
+    pub pid: Option<i32>,
+    /// When it took the directory, in milliseconds since 1970 UTC; 0 while it has not said.
+    pub since: i64,
+}
+
+/// Name of the file that is locked.
+const LOCK: &str = "lock";
+/// Whoever looks for a [`holder`] holds the file for an instant.
+const LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Makes sure that the directory exists, is private (0700) when it is made here, and can be written.
 pub fn prepare(path: &Path) -> Result<(), StateDirError> {
@@ -65,8 +101,18 @@ pub fn lock(path: &Path) -> Result<StateDirLock, StateDirError> {
         options.create(true).truncate(false).write(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path.join("lock")).map_err(TryLockError::Error)?;
-        file.try_lock()?;
+        let mut file = options.open(path.join(LOCK)).map_err(TryLockError::Error)?;
+        let mut looks = 0;
+        while let Err(e) = file.try_lock() {
+            looks += 1;
+            if looks == LOOKS || matches!(e, TryLockError::Error(_)) {
+                return Err(e);
+            }
+            std::thread::sleep(LOOK);
+        }
+        let name = format!("{} {}\n", std::process::id(), now_ms());
+        let written = file.set_len(0).and_then(|()| file.write_all(name.as_bytes()));
+        written.map_err(TryLockError::Error)?;
         Ok(file)
     };
     match attempt() {
@@ -76,6 +122,30 @@ pub fn lock(path: &Path) -> Result<StateDirLock, StateDirError> {
             Err(StateDirError::NotWritable { path: path.to_owned(), source })
         }
     }
+}
+
+/// The process that works with a directory; `None` if there is none. What a killed process left does not
+/// count.
+pub fn holder(path: &Path) -> Result<Option<Holder>, StateDirError> {
+    let attempt = || {
+        let mut file = match File::open(path.join(LOCK)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(None),
+            Err(TryLockError::Error(e)) => return Err(e),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        let mut name = String::new();
+        file.rewind()?;
+        file.read_to_string(&mut name)?;
+        let mut words = name.split_whitespace();
+        let pid = words.next().and_then(|pid| pid.parse().ok());
+        let since = words.next().and_then(|since| since.parse().ok()).unwrap_or(0);
+        Ok(Some(Holder { pid, since }))
+    };
+    attempt().map_err(|source| StateDirError::NotReadable { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -93,10 +163,15 @@ mod tests {
     #[test]
     fn one_process_holds_it_until_it_lets_go() {
         let dir = tempfile::tempdir().unwrap();
+        assert_eq!(holder(dir.path()).unwrap(), None);
         let held = lock(dir.path()).unwrap();
+        let found = holder(dir.path()).unwrap().unwrap();
+        assert_eq!(found.pid, i32::try_from(std::process::id()).ok());
+        assert!(found.since > 0);
         let message = lock(dir.path()).unwrap_err().to_string();
         assert!(message.starts_with("another ddingtalk works with"), "{message}");
         drop(held);
+        assert_eq!(holder(dir.path()).unwrap(), None);
         lock(dir.path()).unwrap();
     }
 

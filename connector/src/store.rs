@@ -10,9 +10,11 @@ pub mod calls;
 pub mod cards;
 #[cfg(test)]
 mod contract;
+pub mod inbox;
 pub mod pairing;
 pub mod peers;
 pub mod pushes;
+pub mod schedules;
 pub mod sessions;
 pub mod sqlite;
 
@@ -37,6 +39,8 @@ pub trait Store:
     + calls::CallStore
     + peers::PeerStore
     + pushes::PushStore
+    + inbox::InboxStore
+    + schedules::ScheduleStore
     + fmt::Debug
     + Send
     + Sync
@@ -95,6 +99,8 @@ pub struct SentMessage {
     pub process_query_key: ProcessQueryKey,
     /// The chat that it was sent to.
     pub conversation_id: ConversationId,
+    /// Whether that is a group.
+    pub in_group: bool,
     /// Its words.
     pub text: String,
     /// When, in milliseconds since 1970 UTC.
@@ -106,6 +112,11 @@ pub struct SentMessage {
 pub struct InboxId(i64);
 
 impl InboxId {
+    /// Of a number that its store gave.
+    pub fn of(number: i64) -> Self {
+        Self(number)
+    }
+
     /// The number, unique in its store.
     pub fn number(self) -> i64 {
         self.0
@@ -237,6 +248,20 @@ pub enum StoreError {
         /// Its version.
         found: i64,
         /// The newest known version.
+        known: i64,
+    },
+    /// The file is to be read, and an older release has written it.
+    #[error(
+        "the database {} has schema version {found}, and this release reads {known}; start its gateway once, \
+         which brings the database up to date",
+        .path.display()
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The version that is read.
         known: i64,
     },
     /// The disk has no room, or a quota is reached.

@@ -4,6 +4,7 @@
 //! it says; [`transport`] is the only place that knows the WebSocket crate.
 
 pub mod driver;
+pub mod life;
 pub mod proxy;
 pub mod session;
 mod socket;

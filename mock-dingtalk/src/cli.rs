@@ -23,6 +23,7 @@ mod replay;
 mod rows;
 mod run;
 mod say;
+mod scenario;
 mod serve;
 mod settings;
 mod signals;
@@ -56,6 +57,8 @@ enum Command {
     Run(run::Run),
     /// Serve a recorded session again, and say whether the bot behaves as it did.
     Replay(replay::Replay),
+    /// Play scenario files against a bot.
+    Scenario(scenario::Scenario),
     /// Print the variables that make a bot find a running mock.
     Env(env::Env),
     /// Print the certificate that a bot has to trust for TLS.
@@ -128,6 +131,7 @@ impl Command {
             Self::Serve(serve) => serve.run().await,
             Self::Run(run) => run.run().await,
             Self::Replay(replay) => replay.run().await,
+            Self::Scenario(scenario) => scenario.run().await,
             Self::Env(env) => env.run().await,
             Self::Ca(ca) => ca.run().await,
             Self::Say(say) => say.run().await,

@@ -41,7 +41,7 @@ pub(crate) use self::{
     description::document,
     fault_json::read as read_fault,
     fields::Fields,
-    speech::read as read_speech,
+    speech::{read as read_speech, read_conversation, read_media},
 };
 use crate::hub::Hub;
 

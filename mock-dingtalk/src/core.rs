@@ -35,11 +35,13 @@ mod ids;
 mod inbound;
 mod inbound_media;
 mod journal;
+mod known;
 mod lifetime;
 mod media;
 mod memory;
 mod message;
 mod moment;
+mod mutation;
 mod openapi;
 mod people;
 mod permission;
@@ -61,23 +63,28 @@ mod verbs;
 #[cfg(test)]
 mod properties;
 
+#[cfg(feature = "mutations")]
+pub(crate) use self::mutation::ROWS as MUTATIONS;
 pub(crate) use self::{
     ack::ClientFrame,
     api_verbs::MOST_CALLS,
     app::{App, AppNumber, Cx},
     base_url::{BaseUrl, DINGTALK_DOMAINS, is_dingtalk},
-    connection::ConnectionKey,
+    connection::{ConnectionKey, PEER_UA},
     dial::{Dial, Reading, Scale, Turn},
     effect::{Effect, Ill, Outgoing},
     export::{Excerpt, FORMAT, Head, Selection, VERSION},
+    fault::OPEN_PATH,
     fault_check::{MAX_TCP_TIMES, METHODS},
     findings::{RULES, Rule},
-    fixture::{fixture_bytes, fixture_names},
+    fixture::{BOT_TOPIC, fixture_bytes, fixture_names},
     fleet::{Fleet, UpgradeVerdict},
     http::{HttpAnswer, HttpCall, Plan},
     inbound::MAX_PARTS,
     lifetime::MEDIA_BYTES,
+    media::sha256,
     moment::Moment,
+    mutation::Mutations,
     openapi::{EndpointRow, Fidelity, Routed, endpoints},
     preset::PRESETS,
     pushes::{DYNAMIC_DATA_TOPIC, GRAPH_TOPIC},

@@ -4,7 +4,10 @@ use std::{io, net::SocketAddr, time::Duration};
 
 use thiserror::Error;
 
-use crate::core::{Finding, VerbError};
+use crate::{
+    core::{Finding, VerbError},
+    remote::ControlError,
+};
 
 /// A mock that did not start, a verb that could not be done, or something that did not happen.
 #[derive(Debug, Error)]
@@ -37,6 +40,9 @@ pub enum MockError {
     /// A verb could not be done.
     #[error(transparent)]
     Verb(#[from] VerbError),
+    /// A control call came to nothing.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// The bot did what will not do with DingTalk.
     #[error("{}", found(.0))]
     Found(Vec<Finding>),

@@ -10,7 +10,10 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use crate::{
     clock::Clock,
-    core::{App, AppNumber, ConnectionKey, Effect, Entry, Fleet, Moment, Reading, Turn, VerbError},
+    core::{
+        App, AppNumber, ConnectionKey, Effect, Entry, Fleet, Moment, Mutations, Reading, Turn,
+        VerbError,
+    },
     outbox::{Full, Order, Orders},
     plug::Plug,
     wire::WireControl,
@@ -37,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) admin_token: Option<String>,
     /// Whether apps are treated leniently unless they are minted otherwise.
     pub(crate) lenient: bool,
+    /// How the mock is wrong on purpose, if it is.
+    pub(crate) mutations: Mutations,
     /// TLS and the proxy.
     pub(crate) plug: Arc<Plug>,
 }
@@ -79,7 +84,7 @@ const MAX_EVENTS: usize = 4_096;
 impl Hub {
     pub(crate) fn new(seed: u64, clock: Clock, settings: Settings) -> Self {
         let inner = Inner {
-            fleet: Fleet::new(seed).lenient(settings.lenient),
+            fleet: Fleet::new(seed).lenient(settings.lenient).wrong(settings.mutations),
             sockets: HashMap::new(),
             watchers: HashMap::new(),
             planned: None,

@@ -6,6 +6,8 @@
 //! number of tests can share one mock. The same verbs are there over HTTP, below `/_mock`.
 
 mod clock;
+#[cfg(feature = "testcontainers")]
+pub mod container;
 mod control;
 mod core;
 mod coverage;
@@ -17,6 +19,7 @@ mod library;
 mod outbox;
 mod page;
 mod plug;
+mod remote;
 mod replay;
 mod routes;
 mod scenario;
@@ -36,6 +39,7 @@ pub use crate::{
     },
     error::MockError,
     library::{App, Builder, MockClock, MockDingtalk},
+    remote::{ControlClient, ControlError, RemoteApp},
     replay::{Outcome, Recording, RecordingError, Replay},
-    scenario::{Failure as ScenarioFailure, Scenario, Subject},
+    scenario::{Evidence, Failure as ScenarioFailure, Model, Push, Scenario, Stage, Subject},
 };

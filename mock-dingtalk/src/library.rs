@@ -7,6 +7,8 @@ mod clock;
 mod findings;
 mod inbound;
 mod journal;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod snapshots;
 mod whole;
 
@@ -21,7 +23,7 @@ use tokio::task::JoinHandle;
 pub use self::{app::App, clock::MockClock};
 use crate::{
     clock::Clock,
-    core::{AppInfo, AppOptions, Fault, FaultRow, VerbError},
+    core::{AppInfo, AppOptions, Fault, FaultRow, Mutations, VerbError},
     error::MockError,
     hub::{Hub, Settings},
     plug::{Authority, Plug},
@@ -65,6 +67,7 @@ pub struct Builder {
     passthrough: bool,
     lenient: bool,
     verifies: bool,
+    mutations: Mutations,
 }
 
 impl Builder {
@@ -149,7 +152,8 @@ impl Builder {
             Authority::new(clock.now()).map_err(|error| MockError::Authority(error.to_string()))?;
         let plug = Arc::new(Plug::new(authority, self.passthrough));
         let (public_url, lenient) = (self.public_url, self.lenient);
-        let settings = Settings { address, public_url, admin_token, lenient, plug };
+        let mutations = self.mutations;
+        let settings = Settings { address, public_url, admin_token, lenient, mutations, plug };
         let hub = Arc::new(Hub::new(seed, clock, settings));
         let router = routes::router(Arc::clone(&hub));
         let tasks = vec![
@@ -180,6 +184,7 @@ impl MockDingtalk {
             passthrough: false,
             lenient: false,
             verifies: false,
+            mutations: Mutations::default(),
         }
     }
 

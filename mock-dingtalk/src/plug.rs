@@ -16,10 +16,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::ServerConfig;
 
-use self::trust::TrustFiles;
 pub(crate) use self::{
     authority::Authority,
     line::Line,
+    trust::TrustFiles,
     variables::{Sdk, Variable, Variables},
 };
 use crate::{core::AppInfo, error::MockError};

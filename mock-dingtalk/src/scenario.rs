@@ -4,15 +4,32 @@
 //! Acts are written as the control API takes them, and read by its own readers.
 
 mod act;
+mod asked;
+mod cards;
+mod evidence;
 mod expectation;
+mod files;
+mod model;
+mod peer;
 mod play;
 mod read;
 mod rows;
+mod stage;
+mod subject;
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-pub use self::play::{Failure, Subject};
-use self::{act::Act, expectation::Expectation};
+use serde_json::{Map, Value};
+
+pub(crate) use self::act::MAX_BURST;
+use self::{act::Act, expectation::Expectation, model::Script};
+pub use self::{
+    evidence::Evidence,
+    model::Model,
+    play::Failure,
+    stage::Stage,
+    subject::{Push, Subject},
+};
 use crate::{control, core::AppOptions};
 
 /// A scenario as its file tells it.
@@ -41,6 +58,9 @@ pub struct Scenario {
     /// How long each expectation may take in real time, unless it says `within`.
     pub patience: Duration,
     app: AppOptions,
+    app_body: Map<String, Value>,
+    /// What the model behind the bot says, where there is one.
+    model: Option<Script>,
     steps: Vec<Step>,
 }
 
@@ -50,6 +70,8 @@ struct Step {
     /// What later steps call the push that this one makes.
     name: Option<String>,
     deed: Deed,
+    /// What stands below the name of the deed, as the control API takes it.
+    body: Value,
 }
 
 #[derive(Debug, Clone)]
@@ -64,13 +86,45 @@ impl Scenario {
         self.app.clone()
     }
 
+    /// The same with a part of its patience, `within` of its steps included.
+    #[must_use]
+    pub fn hurried(mut self, part: f64) -> Self {
+        self.patience = self.patience.mul_f64(part);
+        for step in &mut self.steps {
+            if let Deed::Expect { within: Some(within), .. } = &mut step.deed {
+                *within = within.mul_f64(part);
+            }
+        }
+        self
+    }
+
+    /// The same as the body of `POST /_mock/apps`.
+    pub fn app_body(&self) -> Map<String, Value> {
+        self.app_body.clone()
+    }
+
+    /// Starts the model that its bot is to ask: with the lines of `model`, or one that repeats what it
+    /// is asked. The error is that of the socket.
+    pub async fn start_model(&self) -> io::Result<Model> {
+        Model::start(&self.model.clone().unwrap_or_default()).await
+    }
+
+    /// What people say in it: `msgtype` and words of each message.
+    pub fn spoken(&self) -> Vec<(String, String)> {
+        let acts = self.steps.iter().filter_map(|step| match &step.deed {
+            Deed::Act(act) => act.spoken(),
+            Deed::Expect { .. } => None,
+        });
+        acts.collect()
+    }
+
     /// How many steps it has.
     pub fn steps(&self) -> usize {
         self.steps.len()
     }
 
     /// The JSON Schema (2020-12) of a scenario file.
-    pub fn schema() -> serde_json::Value {
+    pub fn schema() -> Value {
         control::scenario_schema()
     }
 }

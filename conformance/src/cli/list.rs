@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::Args;
-use dingtalk_conformance::suite::{Case, Suite, matches_glob};
+use dingtalk_conformance::suite::{Case, Level, Suite, matches_glob};
 use serde_json::json;
 
 use super::{Answer, CliError, Status};
@@ -18,21 +18,44 @@ pub(super) struct Selection {
     /// Only cases whose id fits; * stands for anything. May be given several times.
     #[arg(long = "case", value_name = "GLOB")]
     globs: Vec<String>,
+    /// Only cases of this level: MUST, SHOULD or OBSERVED. May be given several times.
+    #[arg(long = "level", value_name = "LEVEL", value_delimiter = ',', value_parser = level)]
+    levels: Vec<Level>,
+    /// Only cases of this area, the first part of their ids. May be given several times.
+    #[arg(long = "area", value_name = "NAME", value_delimiter = ',')]
+    areas: Vec<String>,
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    let known = [Level::Must, Level::Should, Level::Observed];
+    let found = known.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(text));
+    found.ok_or_else(|| "give MUST, SHOULD or OBSERVED".to_owned())
 }
 
 impl Selection {
-    /// The suite, and the cases that fit.
+    /// The suite, and the cases that fit all that is asked for.
     pub(super) fn read(&self) -> Result<(Suite, Vec<Case>), CliError> {
         let suite = Suite::open(&self.dir)?;
         for glob in &self.globs {
             if !suite.cases().any(|case| matches_glob(glob, case.id())) {
-                return Err(CliError::NoCase(glob.clone()));
+                return Err(CliError::NoCase(format!("--case {glob}")));
+            }
+        }
+        for area in &self.areas {
+            if !suite.cases().any(|case| case.area() == area) {
+                return Err(CliError::NoCase(format!("--area {area}")));
             }
         }
         let fits = |case: &&Case| {
-            self.globs.is_empty() || self.globs.iter().any(|glob| matches_glob(glob, case.id()))
+            let glob = |glob: &String| matches_glob(glob, case.id());
+            (self.globs.is_empty() || self.globs.iter().any(glob))
+                && (self.levels.is_empty() || self.levels.contains(&suite.level(case)))
+                && (self.areas.is_empty() || self.areas.iter().any(|area| area == case.area()))
         };
-        let cases = suite.cases().filter(fits).cloned().collect();
+        let cases: Vec<Case> = suite.cases().filter(fits).cloned().collect();
+        if cases.is_empty() {
+            return Err(CliError::NoCase("all of what is asked for".to_owned()));
+        }
         Ok((suite, cases))
     }
 }
@@ -68,7 +91,7 @@ fn table(suite: &Suite, cases: &[Case]) -> String {
     for untraced in &trace.untraced {
         writeln!(text, "{untraced}").expect("a string takes any text");
     }
-    writeln!(text, "{trace}").expect("a string takes any text");
+    writeln!(text, "{}\n{trace}", suite.census()).expect("a string takes any text");
     text
 }
 

@@ -3,70 +3,145 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Outcome, junit};
+use super::{Outcome, Setup, Verdict, html, junit};
+use crate::suite::{Census, Requirement, Suite};
+
+/// The file of a report that the others are made of.
+const RESULTS: &str = "results.json";
 
 /// The result of a run, as `results.json` holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Report {
     /// Version of the suite.
-    pub version: &'static str,
+    pub version: String,
     /// The command line of the bot.
     pub subject: String,
-    /// Seed of the mock.
+    /// What the bot declares.
+    pub capabilities: Vec<String>,
+    /// Seed of the mock, of the first round.
     pub seed: u64,
     /// Whether nothing failed beyond the baseline.
     pub passed: bool,
     /// How many cases have each verdict.
-    pub counts: BTreeMap<&'static str, usize>,
+    pub counts: BTreeMap<Verdict, usize>,
+    /// What the whole suite holds.
+    pub suite: Census,
     /// Entries of the baseline that have to go.
     pub stale: Vec<String>,
+    /// What the cases check.
+    pub requirements: BTreeMap<String, Requirement>,
     /// Each case.
     pub cases: Vec<Outcome>,
 }
 
+/// Why there is no report to read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The file cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file makes no sense.
+    #[error("{} is no results.json of this version", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
 impl Report {
     /// Sums up.
-    pub fn new(subject: String, seed: u64, cases: Vec<Outcome>, stale: Vec<String>) -> Self {
+    pub fn new(suite: &Suite, setup: &Setup, cases: Vec<Outcome>, stale: Vec<String>) -> Self {
         let mut counts = BTreeMap::new();
         for outcome in &cases {
-            *counts.entry(outcome.verdict.as_str()).or_default() += 1;
+            *counts.entry(outcome.verdict).or_default() += 1;
         }
-        let passed = stale.is_empty() && !cases.iter().any(Outcome::is_failure);
-        Self { version: env!("CARGO_PKG_VERSION"), subject, seed, passed, counts, stale, cases }
+        let checked = |slug: &str| {
+            cases.iter().any(|outcome| outcome.checks.iter().any(|known| known == slug))
+        };
+        let requirements = suite.requirements().filter(|(slug, _)| checked(slug));
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            subject: setup.subject.clone(),
+            capabilities: setup.capabilities.iter().cloned().collect(),
+            seed: setup.seed,
+            passed: stale.is_empty() && !cases.iter().any(Outcome::is_failure),
+            counts,
+            suite: suite.census(),
+            stale,
+            requirements: requirements
+                .map(|(slug, requirement)| (slug.to_owned(), requirement.clone()))
+                .collect(),
+            cases,
+        }
     }
 
-    /// Writes `results.json` and `junit.xml` into a folder, which is made if need be.
+    /// Reads `results.json`, or that of a folder.
+    pub fn load(path: &Path) -> Result<Self, ReportError> {
+        let path = if path.is_dir() { path.join(RESULTS) } else { path.to_owned() };
+        let text = std::fs::read(&path)
+            .map_err(|source| ReportError::Read { path: path.clone(), source })?;
+        serde_json::from_slice(&text).map_err(|source| ReportError::Parse { path, source })
+    }
+
+    /// Writes `results.json`, `junit.xml` and `report.html` into a folder, which is made if need
+    /// be.
     pub fn write(&self, dir: &Path) -> io::Result<()> {
         std::fs::create_dir_all(dir)?;
         let mut text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
         text.push('\n');
-        std::fs::write(dir.join("results.json"), text)?;
-        std::fs::write(dir.join("junit.xml"), junit::write(self))
+        std::fs::write(dir.join(RESULTS), text)?;
+        self.render(dir)
+    }
+
+    /// Writes `junit.xml` and `report.html` only.
+    pub fn render(&self, dir: &Path) -> io::Result<()> {
+        std::fs::write(dir.join("junit.xml"), junit::write(self))?;
+        std::fs::write(dir.join("report.html"), html::report(self))
+    }
+
+    /// How many cases have each verdict, in words.
+    pub fn tally(&self) -> String {
+        let counts = self.counts.iter().map(|(verdict, n)| format!("{n} {}", verdict.as_str()));
+        format!("{} cases: {}", self.cases.len(), counts.collect::<Vec<_>>().join(", "))
     }
 
     /// For people: what went wrong, and the counts.
     pub fn summary(&self) -> String {
         let mut text = String::new();
+        let mut line = |line: &str| {
+            writeln!(text, "{line}").expect("a string takes any text");
+        };
         let notable = |outcome: &&Outcome| outcome.is_failure() || !outcome.journal.is_empty();
         for outcome in self.cases.iter().filter(notable) {
-            text += &outcome.explain();
+            line(outcome.explain().trim_end());
             if let Some(reason) = &outcome.baseline {
-                writeln!(text, "  baseline: {reason}").expect("a string takes any text");
+                line(&format!("  baseline: {reason}"));
             }
         }
         for stale in &self.stale {
-            writeln!(text, "stale: {stale}").expect("a string takes any text");
+            line(&format!("stale: {stale}"));
         }
-        let counts: Vec<_> = self.counts.iter().map(|(name, n)| format!("{n} {name}")).collect();
+        line(&self.suite.to_string());
+        line(&format!("seed: {}", self.seed));
+        let known = self.cases.iter().filter(|outcome| outcome.baseline.is_some()).count();
+        let known = if known == 0 { String::new() } else { format!(", {known} by the baseline") };
         let verdict = if self.passed { "passed" } else { "failed" };
-        writeln!(text, "{verdict}: {} cases: {}", self.cases.len(), counts.join(", "))
-            .expect("a string takes any text");
+        line(&format!("{verdict}: {}{known}", self.tally()));
         text
     }
 }

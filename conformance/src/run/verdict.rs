@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
+use super::Happening;
 use crate::suite::{Case, Level};
 
 /// What a case says about a bot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// It does what is required.
@@ -52,9 +54,12 @@ impl Verdict {
     }
 }
 
+/// How many lines of the journal a failing case prints.
+const SLICE: usize = 40;
+
 /// How one case ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Outcome {
     /// Its id.
@@ -69,20 +74,30 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// What is wrong, or why it was not played.
     pub why: Option<String>,
+    /// What the expectation that was not met says.
+    pub expected: Option<Value>,
+    /// What was seen instead, in the same words.
+    pub seen: Option<Value>,
     /// Why the baseline expects the failure.
     pub baseline: Option<String>,
-    /// How long it took, in milliseconds of real time.
+    /// The seed that it was played with; of several rounds, that of the one that is shown.
+    pub seed: u64,
+    /// How often it was played.
+    pub runs: u32,
+    /// Whether it passed and did not pass.
+    pub flaky: bool,
+    /// How long it took, in milliseconds of real time; of several rounds, all together.
     pub millis: u64,
     /// The command that plays it alone again.
     pub repro: String,
     /// Of a case that is not passed: the end of the journal, without secrets.
-    pub journal: Vec<String>,
+    pub journal: Vec<Happening>,
     /// Of a case that is not passed: the end of what the bot wrote.
     pub output: String,
 }
 
 impl Outcome {
-    pub(super) fn new(case: &Case, level: Level, repro: String) -> Self {
+    pub(super) fn new(case: &Case, level: Level, seed: u64, repro: String) -> Self {
         Self {
             case: case.id().to_owned(),
             title: case.scenario().title.clone(),
@@ -90,7 +105,12 @@ impl Outcome {
             checks: case.scenario().checks.clone(),
             verdict: Verdict::Pass,
             why: None,
+            expected: None,
+            seen: None,
             baseline: None,
+            seed,
+            runs: 1,
+            flaky: false,
             millis: 0,
             repro,
             journal: Vec::new(),
@@ -118,13 +138,41 @@ impl Outcome {
         if let Some(why) = &self.why {
             line("why", why);
         }
+        for (name, value) in [("expected", &self.expected), ("seen", &self.seen)] {
+            if let Some(value) = value {
+                line(name, &value.to_string());
+            }
+        }
         line("again", &self.repro);
-        for entry in &self.journal {
-            line("journal", entry);
+        for entry in &self.journal[self.journal.len().saturating_sub(SLICE)..] {
+            line("journal", &entry.to_string());
         }
         for written in self.output.lines() {
             line("bot", written);
         }
         text
+    }
+}
+
+/// An outcome for tests.
+#[cfg(test)]
+pub(super) fn sample(case: &str) -> Outcome {
+    Outcome {
+        case: case.to_owned(),
+        title: "it answers".to_owned(),
+        level: Level::Must,
+        checks: vec!["text-answered".to_owned()],
+        verdict: Verdict::Pass,
+        why: None,
+        expected: None,
+        seen: None,
+        baseline: None,
+        seed: 1,
+        runs: 1,
+        flaky: false,
+        millis: 12,
+        repro: "dingtalk-conformance run".to_owned(),
+        journal: Vec::new(),
+        output: String::new(),
     }
 }

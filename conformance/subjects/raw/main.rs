@@ -4,6 +4,7 @@
 
 mod bot;
 mod http;
+mod reply;
 mod way;
 
 use std::process::ExitCode;
@@ -11,7 +12,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 /// An echo bot for DingTalk's Stream mode.
-#[derive(Debug, Parser)]
+#[derive(Debug, Clone, Parser)]
 struct Cli {
     #[arg(long, env = "DINGTALK_CLIENT_ID")]
     client_id: String,
@@ -25,10 +26,14 @@ struct Cli {
     broken: Option<way::Way>,
 }
 
+impl Cli {
+    fn is(&self, way: way::Way) -> bool {
+        self.broken == Some(way)
+    }
+}
+
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let mut bot = bot::Bot::new(cli.client_id, cli.client_secret, cli.endpoint, cli.broken);
-    bot.run();
+    bot::Bot::new(Cli::parse()).run();
     // Only a broken one comes to an end.
     ExitCode::FAILURE
 }

@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
-use super::exit_code::Failure;
+use super::exit_code::{ExitCode, Failure};
+use super::output;
 use crate::config::accounts::{Accounts, Overrides};
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
-use crate::store::sqlite::{FILE, SqliteStore};
+use crate::store::sqlite::{FILE, SqliteReader, SqliteStore};
 
 /// Flags that win over the config file, for every account.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(super) struct AccessArgs {
     /// Who may talk to the robot alone [default: as the config file says, else pairing].
     #[arg(long, value_enum)]
@@ -24,13 +25,38 @@ pub(super) struct AccessArgs {
 impl AccessArgs {
     /// Reads the accounts; what is odd goes to the log.
     pub(super) fn accounts(self) -> Result<Accounts, Failure> {
-        let overrides = Overrides { dm_policy: self.dm_policy, group_policy: self.group_policy };
-        let accounts = Accounts::load(&ProcessEnvironment, overrides)?;
+        let accounts = self.read()?;
         for warning in &accounts.warnings {
             warn!("{warning}");
         }
         Ok(accounts)
     }
+
+    /// Reads the accounts; what is odd goes to stderr.
+    pub(super) fn noted(self) -> Result<Accounts, Failure> {
+        let accounts = self.read()?;
+        for warning in &accounts.warnings {
+            output::note(&format!("warning: {warning}"));
+        }
+        Ok(accounts)
+    }
+
+    /// Reads the accounts.
+    pub(super) fn read(self) -> Result<Accounts, Failure> {
+        let overrides = Overrides { dm_policy: self.dm_policy, group_policy: self.group_policy };
+        Ok(Accounts::load(&ProcessEnvironment, overrides)?)
+    }
+}
+
+/// Flags of commands that look into the store, whether a gateway runs or not.
+#[derive(Debug, clap::Args)]
+pub(super) struct StoreArgs {
+    /// State directory of the gateway.
+    #[arg(long, value_name = "DIR")]
+    pub(super) state_dir: Option<PathBuf>,
+    /// Print JSON; times are milliseconds since 1970 UTC.
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// The directory that the flag names, or the usual one.
@@ -48,4 +74,17 @@ pub(super) fn existing_store(state_dir: &Path) -> Result<Option<SqliteStore>, Fa
         return Ok(None);
     }
     Ok(Some(SqliteStore::open(&file)?))
+}
+
+/// Reads the store, which a robot may be working with.
+pub(super) fn reader(state_dir: &Path) -> Result<SqliteReader, Failure> {
+    let file = state_dir.join(FILE);
+    if file.exists() {
+        return Ok(SqliteReader::open(&file)?);
+    }
+    let problem = format!(
+        "no gateway has run with the state directory {}; name its directory with --state-dir",
+        state_dir.display()
+    );
+    Err(Failure::new(ExitCode::StateDirectory, problem))
 }

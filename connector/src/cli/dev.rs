@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mock_dingtalk::{App, MockDingtalk};
+use tokio::sync::watch;
 use tracing::info;
 use url::Url;
 
@@ -15,11 +16,12 @@ use super::output;
 use super::signals::Signals;
 use crate::agent::Agent;
 use crate::config::ProcessEnvironment;
+use crate::config::accounts::DEFAULT;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::AccessPolicy;
 use crate::gateway::cards::CardConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::link::{Desk, Linked, Listener, Robot, Server};
+use crate::link::{About, Desk, Linked, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
 use crate::store::Store;
@@ -75,8 +77,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let listener = Listener::bind(state_dir.path(), None).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
     let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
-    let robot = Robot { desk, agent: kind, pusher: gateway.pusher(), vitals: gateway.vitals() };
-    let link = Server::start(listener, Arc::new(Linked::new(vec![robot])));
+    let dir = state_dir.path().to_owned();
+    let linked = Linked::new(About::new(dir.clone(), dir.join(FILE)), None);
+    linked.put(Robot::of(DEFAULT.to_owned(), desk, kind, &gateway));
+    let link = Server::start(listener, Arc::new(linked));
     let work = async {
         match args.say {
             Some(text) => tokio::select! {
@@ -125,7 +129,7 @@ fn config(
         handshake_timeout: Duration::from_secs(10),
         agent,
         state_dir: state_dir.to_owned(),
-        access: AccessPolicy::open(),
+        access: watch::Sender::new(AccessPolicy::open()).subscribe(),
         show_thinking: true,
         delegate: true,
         cards: CardConfig::default(),

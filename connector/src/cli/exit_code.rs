@@ -5,17 +5,20 @@ use std::fmt;
 use crate::config::ConfigError;
 use crate::gateway::StartError;
 use crate::link::ListenerError;
+use crate::link::client::LinkError;
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
 
-/// Documented in `--help` and the README. 2 is the argument parser's own.
+/// Documented in `--help` and the README. 2 is the argument parser's, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitCode {
     /// 0.
     Done,
     /// 1: something else failed.
     Failed,
+    /// 2: the command was given what it cannot take.
+    Usage,
     /// 10: a setting is missing or does not hold.
     Configuration,
     /// 11: the state directory cannot be used.
@@ -24,6 +27,12 @@ pub enum ExitCode {
     Address,
     /// 13: no answer came in time.
     NoAnswer,
+    /// 14: the command needs a gateway that runs.
+    NoGateway,
+    /// 15: a gateway runs, and not all of its robots are connected, or it does not answer.
+    NotConnected,
+    /// 130: interrupted by the person at the terminal.
+    Interrupted,
 }
 
 impl From<ExitCode> for std::process::ExitCode {
@@ -31,10 +40,14 @@ impl From<ExitCode> for std::process::ExitCode {
         Self::from(match code {
             ExitCode::Done => 0,
             ExitCode::Failed => 1,
+            ExitCode::Usage => 2,
             ExitCode::Configuration => 10,
             ExitCode::StateDirectory => 11,
             ExitCode::Address => 12,
             ExitCode::NoAnswer => 13,
+            ExitCode::NoGateway => 14,
+            ExitCode::NotConnected => 15,
+            ExitCode::Interrupted => 130,
         })
     }
 }
@@ -93,6 +106,17 @@ impl From<ListenerError> for Failure {
         let exit_code = match e {
             ListenerError::NotLoopback(_) => ExitCode::Configuration,
             _ => ExitCode::Address,
+        };
+        Self::new(exit_code, e.to_string())
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(e: LinkError) -> Self {
+        let exit_code = match e {
+            LinkError::NotRunning(_) => ExitCode::NoGateway,
+            LinkError::Address { .. } => ExitCode::StateDirectory,
+            LinkError::NoAnswer { .. } => ExitCode::NotConnected,
         };
         Self::new(exit_code, e.to_string())
     }

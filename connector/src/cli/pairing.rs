@@ -1,14 +1,11 @@
 //! `ddingtalk pairing`: strangers who asked to talk to a robot. Works while the robot runs.
 
-use std::path::PathBuf;
-use std::time::{Duration, UNIX_EPOCH};
-
 use clap::Subcommand;
 use serde_json::json;
 
-use super::access::{existing_store, state_dir};
+use super::access::{StoreArgs, existing_store, state_dir};
 use super::exit_code::{ExitCode, Failure};
-use super::output;
+use super::output::{self, printable, shown, time};
 use crate::credential::ClientId;
 use crate::store::pairing::{CODE_LIFE_MS, PairedPerson, PairingStore, Waiting};
 use crate::unix_time::now_ms;
@@ -22,7 +19,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Who waits, with which code, and who is paired.
-    List(Common),
+    List(StoreArgs),
     /// Let the stranger with this code in, from the next message on.
     Approve(Code),
     /// Turn the stranger with this code away; there is no other code for an hour.
@@ -32,22 +29,12 @@ enum Verb {
 }
 
 #[derive(Debug, clap::Args)]
-struct Common {
-    /// State directory of the robot.
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, clap::Args)]
 struct Code {
     /// The code that the stranger was told.
     #[arg(value_name = "CODE")]
     code: String,
     #[command(flatten)]
-    common: Common,
+    common: StoreArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -59,7 +46,7 @@ struct Person {
     #[arg(long, value_name = "ID")]
     client_id: Option<String>,
     #[command(flatten)]
-    common: Common,
+    common: StoreArgs,
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
@@ -71,7 +58,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     }
 }
 
-async fn list(common: Common) -> Result<(), Failure> {
+async fn list(common: StoreArgs) -> Result<(), Failure> {
     let (requests, paired) = match existing_store(&state_dir(common.state_dir)?)? {
         Some(store) => (store.pairing_requests(now_ms()).await?, store.everybody_paired().await?),
         None => (Vec::new(), Vec::new()),
@@ -134,7 +121,7 @@ async fn revoke(Person { user, client_id, common }: Person) -> Result<(), Failur
     Ok(())
 }
 
-async fn decide(code: &str, approved: bool, common: Common) -> Result<(), Failure> {
+async fn decide(code: &str, approved: bool, common: StoreArgs) -> Result<(), Failure> {
     let code = code.trim().to_ascii_uppercase();
     let decided = match existing_store(&state_dir(common.state_dir)?)? {
         Some(store) => store.decide_pairing(code.clone(), approved, now_ms()).await?,
@@ -177,20 +164,4 @@ fn person_row(person: &PairedPerson) -> serde_json::Value {
         "clientId": person.client_id.as_str(),
         "approvedAt": person.approved_at,
     })
-}
-
-fn shown(nick: Option<&str>) -> String {
-    nick.map_or("-".to_owned(), printable)
-}
-
-/// A name that people chose themselves must not move the cursor.
-fn printable(name: &str) -> String {
-    // Marks of direction would change what stands around it.
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    name.chars().filter(|c| !c.is_control() && !turns(*c)).collect()
-}
-
-fn time(unix_ms: i64) -> humantime::Rfc3339Timestamp {
-    let since = Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
-    humantime::format_rfc3339_seconds(UNIX_EPOCH + since)
 }

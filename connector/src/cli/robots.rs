@@ -1,14 +1,16 @@
 //! The robots of one process: each has its own gateway, and none ends with another. One that fails is
 //! started again.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span, error, error_span, info};
 
 use super::exit_code::{ExitCode, Failure};
 use crate::backoff::Backoff;
+use crate::config::accounts::DEFAULT;
 use crate::gateway::Gateway;
 
 /// Pauses before a robot is started again.
@@ -45,6 +47,8 @@ pub(super) trait Maker: Send + 'static {
     type Robot: Work;
     /// Makes one more.
     fn start(&self) -> impl Future<Output = Result<Self::Robot, Failure>> + Send;
+    /// One that worked has failed, or cannot be kept.
+    fn failed(&self, why: &str);
     /// Whether no start can succeed any more.
     fn is_hopeless(&self) -> impl Future<Output = bool> + Send;
 }
@@ -52,41 +56,113 @@ pub(super) trait Maker: Send + 'static {
 /// Robots at work.
 pub(super) struct Robots {
     tasks: JoinSet<Result<usize, Failure>>,
-    stop: watch::Sender<bool>,
+    kept: HashMap<String, Kept>,
     pauses: Backoff,
+}
+
+/// A robot's reins.
+struct Kept {
+    stop: watch::Sender<bool>,
+    /// Ends when the robot has.
+    ended: oneshot::Receiver<()>,
 }
 
 impl Robots {
     pub(super) fn new() -> Self {
-        Self { tasks: JoinSet::new(), stop: watch::Sender::new(false), pauses: PAUSES }
+        Self { tasks: JoinSet::new(), kept: HashMap::new(), pauses: PAUSES }
     }
 
-    /// The span of an account's log lines; a robot that is alone needs none.
+    /// The span of an account's log lines; the default robot needs none when it is alone.
     pub(super) fn span(account: &str, alone: bool) -> Span {
-        if alone { Span::none() } else { error_span!("account", name = account) }
+        if alone && account == DEFAULT {
+            Span::none()
+        } else {
+            error_span!("account", name = account)
+        }
     }
 
     /// Keeps a robot at work, which `first` is or, if its start failed, will be.
-    pub(super) fn keep<M: Maker>(&mut self, span: Span, maker: M, first: Option<M::Robot>) {
-        let task = keep(maker, first, self.pauses, self.stop.subscribe());
-        self.tasks.spawn(task.instrument(span));
+    pub(super) fn keep<M: Maker>(
+        &mut self,
+        name: &str,
+        span: Span,
+        maker: M,
+        first: Option<M::Robot>,
+    ) {
+        let (reins, stop, ended) = Kept::new();
+        self.kept.insert(name.to_owned(), reins);
+        let task = keep(maker, first, self.pauses, stop);
+        self.tasks.spawn(holding(ended, task).instrument(span));
+    }
+
+    /// Keeps another robot at work as soon as the one of this name has stopped in order.
+    pub(super) fn replace<M: Maker>(&mut self, name: &str, span: Span, maker: M) {
+        let old = self.end(name);
+        let (reins, mut stop, ended) = Kept::new();
+        self.kept.insert(name.to_owned(), reins);
+        let pauses = self.pauses;
+        let task = async move {
+            if let Some(old) = old {
+                // It sends nothing: its end is what is waited for.
+                let _ = old.await;
+            }
+            let first = tokio::select! {
+                first = maker.start() => first,
+                () = stopped(&mut stop) => return Ok(0),
+            };
+            let first =
+                first.inspect_err(|e| error!("the robot cannot start, and is tried again: {e}"));
+            keep(maker, first.ok(), pauses, stop).await
+        };
+        self.tasks.spawn(holding(ended, task).instrument(span));
+    }
+
+    /// Stops one robot in order; what is returned ends with it.
+    pub(super) fn end(&mut self, name: &str) -> Option<oneshot::Receiver<()>> {
+        let kept = self.kept.remove(name)?;
+        kept.stop.send_replace(true);
+        Some(kept.ended)
     }
 
     /// Waits until nothing can go on, and says why. A process that lives on without any robot would
     /// look well to everybody.
     pub(super) async fn failed(&mut self) -> Failure {
-        match self.tasks.join_next().await {
-            Some(Ok(Err(failure))) => failure,
-            Some(Err(e)) => Failure::new(ExitCode::Failed, format!("a robot failed: {e}")),
-            Some(Ok(Ok(_))) | None => Failure::new(ExitCode::Failed, "no robot is left"),
+        loop {
+            match self.tasks.join_next().await {
+                Some(Ok(Err(failure))) => return failure,
+                Some(Err(e)) => {
+                    return Failure::new(ExitCode::Failed, format!("a robot failed: {e}"));
+                }
+                None => return Failure::new(ExitCode::Failed, "no robot is left"),
+                // It was to end.
+                Some(Ok(Ok(unfinished))) => info!(unfinished, "a robot has stopped"),
+            }
         }
     }
 
     /// Stops all at the same time; returns how many answers are unfinished.
     pub(super) async fn stop(self) -> usize {
-        self.stop.send_replace(true);
+        for kept in self.kept.values() {
+            kept.stop.send_replace(true);
+        }
         self.tasks.join_all().await.into_iter().flatten().sum()
     }
+}
+
+impl Kept {
+    fn new() -> (Self, watch::Receiver<bool>, oneshot::Sender<()>) {
+        let (end, ended) = oneshot::channel();
+        let stop = watch::Sender::new(false);
+        let stopped = stop.subscribe();
+        (Self { stop, ended }, stopped, end)
+    }
+}
+
+/// Work with something that is dropped at its end.
+async fn holding<T>(held: impl Send, work: impl Future<Output = T>) -> T {
+    let outcome = work.await;
+    drop(held);
+    outcome
 }
 
 async fn keep<M: Maker>(
@@ -106,6 +182,7 @@ async fn keep<M: Maker>(
                     () = stopped(&mut stop) => return Ok(robot.stop().await),
                 };
                 robot.abort();
+                maker.failed(&failure);
                 if since.elapsed() >= STABLE {
                     failures = 0;
                 }
@@ -157,6 +234,7 @@ mod tests {
         hopeless_after: Option<usize>,
         starts: Arc<AtomicUsize>,
         aborted: Arc<AtomicUsize>,
+        told: Arc<AtomicUsize>,
         up: Option<watch::Sender<usize>>,
     }
 
@@ -193,6 +271,10 @@ mod tests {
             Ok(Robot(number, self.clone()))
         }
 
+        fn failed(&self, _: &str) {
+            self.told.fetch_add(1, SeqCst);
+        }
+
         async fn is_hopeless(&self) -> bool {
             self.hopeless_after.is_some_and(|n| self.starts.load(SeqCst) >= n)
         }
@@ -213,11 +295,12 @@ mod tests {
             let mut robots = robots();
             let neighbour = Fragile::default();
             let robot = neighbour.start().await.ok();
-            robots.keep(Span::none(), neighbour.clone(), robot);
-            robots.keep(Span::none(), fragile.clone(), None);
+            robots.keep("a", Span::none(), neighbour.clone(), robot);
+            robots.keep("b", Span::none(), fragile.clone(), None);
             up.subscribe().wait_for(|number| *number == 5).await.unwrap();
             assert_eq!(fragile.starts.load(SeqCst), 5);
             assert_eq!(fragile.aborted.load(SeqCst), if fails_to_start { 0 } else { 4 });
+            assert_eq!(fragile.told.load(SeqCst), fragile.aborted.load(SeqCst));
             assert_eq!(robots.stop().await, 14, "both were at work");
             assert_eq!(neighbour.starts.load(SeqCst), 1);
         }
@@ -227,9 +310,27 @@ mod tests {
     async fn nothing_is_started_where_there_is_no_hope() {
         let fragile = Fragile { lasts: 9, hopeless_after: Some(3), ..Fragile::default() };
         let mut robots = robots();
-        robots.keep(Span::none(), fragile.clone(), None);
+        robots.keep("b", Span::none(), fragile.clone(), None);
         assert_eq!(robots.failed().await.to_string(), "robot 3 failed");
         assert_eq!(fragile.starts.load(SeqCst), 3);
+    }
+
+    #[tokio::test]
+    async fn a_robot_begins_only_when_the_one_in_whose_place_it_comes_has_ended() {
+        let mut robots = robots();
+        let (old, neighbour) = (Fragile::default(), Fragile::default());
+        robots.keep("a", Span::none(), old.clone(), old.start().await.ok());
+        robots.keep("b", Span::none(), neighbour.clone(), neighbour.start().await.ok());
+        let up = watch::Sender::new(0);
+        let new = Fragile { up: Some(up.clone()), ..Fragile::default() };
+        robots.replace("a", Span::none(), new.clone());
+        up.subscribe().wait_for(|number| *number == 1).await.unwrap();
+        let ended = robots.end("b").unwrap();
+        assert!(ended.await.is_err(), "it has ended, and says nothing");
+        assert!(robots.end("b").is_none());
+        assert_eq!((old.starts.load(SeqCst), new.starts.load(SeqCst)), (1, 1));
+        // What the three that stopped had left, those that were told before among it.
+        assert_eq!(robots.stop().await, 21);
     }
 
     #[tokio::test]
@@ -237,6 +338,7 @@ mod tests {
         let mut robots = Robots::new();
         let fragile = Fragile { lasts: 1_000, ..Fragile::default() };
         robots.keep(
+            "a",
             Span::none(),
             fragile,
             Some(Robot(0, Fragile { lasts: 9, ..Fragile::default() })),

@@ -1,13 +1,26 @@
-//! SIGINT and SIGTERM: the first one ends in order, the second one at once.
+//! SIGINT and SIGTERM: the first one ends in order, the second one at once. SIGHUP reads the settings again,
+//! unless it is the hangup of a terminal.
+
+use std::io::IsTerminal;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::exit_code::{ExitCode, Failure};
 
-/// Both signals, caught from the moment this is made.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// An end in order; the signal's number.
+    End(i32),
+    /// A look at the config file.
+    Reload,
+}
+
+/// The signals, caught from the moment this is made.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -19,10 +32,25 @@ impl Signals {
         Ok(Self {
             interrupt: catch(SignalKind::interrupt())?,
             terminate: catch(SignalKind::terminate())?,
+            hangup: catch(SignalKind::hangup())?,
         })
     }
 
-    /// Waits for the next signal and returns its number.
+    /// Waits for the next signal.
+    pub(super) async fn heard(&mut self) -> Heard {
+        // Who began it in a terminal has gone; a daemon has none.
+        let daemon = !(std::io::stdin().is_terminal() || std::io::stderr().is_terminal());
+        let number = |kind: SignalKind| Heard::End(kind.as_raw_value());
+        tokio::select! {
+            _ = self.interrupt.recv() => number(SignalKind::interrupt()),
+            _ = self.terminate.recv() => number(SignalKind::terminate()),
+            _ = self.hangup.recv() => {
+                if daemon { Heard::Reload } else { number(SignalKind::hangup()) }
+            }
+        }
+    }
+
+    /// Waits for the next one that asks for an end, and returns its number.
     pub(super) async fn next(&mut self) -> i32 {
         tokio::select! {
             _ = self.interrupt.recv() => SignalKind::interrupt().as_raw_value(),

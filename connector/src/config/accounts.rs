@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::section::{Section, Source, kind};
-use super::{CLIENT_ID, CLIENT_SECRET, ConfigError, Environment, file};
+use super::{CLIENT_ID, CLIENT_SECRET, ConfigError, Environment, file, keys};
 use crate::agent::AgentKind;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::rate::Rate;
@@ -41,44 +41,19 @@ pub struct Account {
 }
 
 /// All robots.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
     /// At least one; no two of one app.
     pub accounts: Vec<Account>,
+    /// Names of those that are switched off.
+    pub disabled: Vec<String>,
     /// The file they came from, if any.
     pub file: Option<PathBuf>,
+    /// That file and those it includes.
+    pub files: Vec<PathBuf>,
     /// What is odd in the file, one sentence each.
     pub warnings: Vec<String>,
 }
-
-/// Keys of the section, of an account, and of a group; and those that OpenClaw itself has there.
-const SETTINGS: [&str; 10] = [
-    "agent",
-    "enabled",
-    "clientId",
-    "clientSecret",
-    "dmPolicy",
-    "allowFrom",
-    "groupPolicy",
-    "groupAllowFrom",
-    "groups",
-    "requireMention",
-];
-const OPENCLAWS: [&str; 11] = [
-    "name",
-    "defaultAccount",
-    "textChunkLimit",
-    "streaming",
-    "mediaMaxMb",
-    "tools",
-    "systemPrompt",
-    "markdown",
-    "configWrites",
-    "historyLimit",
-    "dmHistoryLimit",
-];
-const GROUP: [&str; 3] = ["enabled", "requireMention", "allowFrom"];
-const OPENCLAWS_GROUP: [&str; 3] = ["tools", "systemPrompt", "skills"];
 
 impl Accounts {
     /// Reads them. When the environment has a whole credential, a file is read only if
@@ -106,11 +81,11 @@ impl Accounts {
             access: AccessPolicy::default(),
             agent: None,
         };
-        Ok(Self { accounts: vec![account], file: None, warnings: Vec::new() })
+        Ok(Self { accounts: vec![account], ..Self::default() })
     }
 
     fn from_file(env: &dyn Environment, path: PathBuf) -> Result<Self, ConfigError> {
-        let file::Whole { mut value, mut warnings } = file::read(&path)?;
+        let file::Whole { mut value, mut warnings, files } = file::read(&path)?;
         let section = value.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
         let Some(section) = section else {
             let alone = Self::from_environment(env).map_err(|_| ConfigError::File {
@@ -119,18 +94,19 @@ impl Accounts {
                     "has no {SECTION} for a robot, and {CLIENT_ID} and {CLIENT_SECRET} are not both set"
                 ),
             })?;
-            return Ok(Self { file: Some(path), warnings, ..alone });
+            return Ok(Self { file: Some(path), files, warnings, ..alone });
         };
         let mut variables = file::Variables::default();
         file::substitute(section, env, &mut variables);
-        for name in variables.missing {
+        for name in &variables.missing {
             warnings
                 .push(format!("${{{name}}} in {} is not set, and stays as it is", path.display()));
         }
         let mut hidden = variables.values;
         secrets(section, &mut hidden);
         hidden.retain(|text| !text.is_empty());
-        let source = Source { file: &path, warnings: RefCell::new(warnings), hidden };
+        let missing = variables.missing;
+        let source = Source { file: &path, warnings: RefCell::new(warnings), hidden, missing };
         let Value::Object(map) = section else {
             return Err(ConfigError::Setting {
                 path: SECTION.to_owned(),
@@ -139,13 +115,13 @@ impl Accounts {
                 allowed: "an object { … }".to_owned(),
             });
         };
-        let accounts = read(env, &source, map)?;
+        let (accounts, disabled) = read(env, &source, map)?;
         let warnings = source.warnings.into_inner();
-        Ok(Self { accounts, file: Some(path), warnings })
+        Ok(Self { accounts, disabled, file: Some(path), files, warnings })
     }
 }
 
-const SECTION: &str = "channels.ddingtalk";
+pub(crate) const SECTION: &str = "channels.ddingtalk";
 
 /// Texts that are secrets by their name.
 fn secrets(value: &Value, found: &mut Vec<String>) {
@@ -162,16 +138,16 @@ fn read(
     env: &dyn Environment,
     source: &Source<'_>,
     map: &Map<String, Value>,
-) -> Result<Vec<Account>, ConfigError> {
+) -> Result<(Vec<Account>, Vec<String>), ConfigError> {
     let top = Section { source, path: SECTION.to_owned(), map, inherited: None };
-    top.expect_keys(&[&SETTINGS[..], &["accounts", "rateLimit"]].concat(), &OPENCLAWS);
+    top.expect_keys(keys::SECTION);
     let disabled = |key: &str| top.refuse(key, "false".to_owned(), "true for a robot to run");
     if top.flag("enabled")? == Some(false) {
         return Err(disabled("enabled"));
     }
     let named = top.sections("accounts")?;
     let has = |key: &str| map.get(key).is_some_and(|value| !value.is_null());
-    let mut accounts = Vec::new();
+    let (mut accounts, mut off) = (Vec::new(), Vec::new());
     // The environment's app is the default account, and so is the one at the top.
     let in_env = env.var(CLIENT_ID).is_some_and(|id| !id.trim().is_empty());
     let at_top = has("clientId") || has("clientSecret") || in_env || named.is_empty();
@@ -179,8 +155,8 @@ fn read(
         accounts.push(account(DEFAULT, &top, credential(&top, Some(env))?)?);
     }
     for (name, own) in &named {
-        own.expect_keys(&[&SETTINGS[..], &["rateLimit"]].concat(), &OPENCLAWS);
-        if !is_name(name) {
+        own.expect_keys(keys::ACCOUNT);
+        if !keys::is_account_name(name) {
             return Err(ConfigError::Setting {
                 path: own.path.clone(),
                 file: source.file.to_owned(),
@@ -189,6 +165,7 @@ fn read(
             });
         }
         if own.flag("enabled")? == Some(false) {
+            off.push((*name).to_owned());
             continue;
         }
         let mut merged = map.clone();
@@ -209,12 +186,7 @@ fn read(
         return Err(disabled("accounts.*.enabled"));
     }
     no_app_twice(source.file, &accounts)?;
-    Ok(accounts)
-}
-
-fn is_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    (1..=32).contains(&name.len()) && name.bytes().all(fits)
+    Ok((accounts, off))
 }
 
 fn no_app_twice(file: &Path, accounts: &[Account]) -> Result<(), ConfigError> {
@@ -246,9 +218,10 @@ fn credential(
             path: path.clone(),
             file: section.source.file.to_owned(),
         })?;
-        if value.contains("${") {
-            let shown = Value::String(value);
-            return Err(section.wrong(key, &shown, "made of variables that are set"));
+        let is_in_it = |name: &&String| value.contains(&format!("${{{name}}}"));
+        if let Some(name) = section.source.missing.iter().find(is_in_it) {
+            let allowed = format!("made of variables that are set, which {name} is not; export it");
+            return Err(section.wrong(key, &Value::String(value), &allowed));
         }
         Ok((value, format!("{path} in {}", section.source.file.display())))
     };
@@ -287,7 +260,7 @@ fn account(
         }
     }
     for (id, group) in section.sections("groups")? {
-        group.expect_keys(&GROUP, &OPENCLAWS_GROUP);
+        group.expect_keys(keys::GROUP);
         let rules = GroupRules {
             enabled: group.flag("enabled")?,
             require_mention: group.flag("requireMention")?,
@@ -296,7 +269,7 @@ fn account(
         access.groups.insert(id.trim().to_owned(), rules);
     }
     if let Some(rate) = section.section("rateLimit")? {
-        rate.expect_keys(&["messages", "seconds"], &[]);
+        rate.expect_keys(keys::RATE);
         let needed = |key: &str| {
             rate.count(key)?.ok_or_else(|| ConfigError::MissingSetting {
                 path: rate.path_of(key),

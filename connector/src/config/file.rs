@@ -35,18 +35,21 @@ pub(super) struct Whole {
     pub(super) value: Value,
     /// What is odd about the files, one sentence each.
     pub(super) warnings: Vec<String>,
+    /// All files that were read, each once.
+    pub(super) files: Vec<PathBuf>,
 }
 
 /// Reads a file and what it includes.
 pub(super) fn read(path: &Path) -> Result<Whole, ConfigError> {
     let mut reader = Reader::default();
     let value = reader.file(path, 1)?;
-    Ok(Whole { value, warnings: reader.warnings })
+    Ok(Whole { value, warnings: reader.warnings, files: reader.read })
 }
 
 #[derive(Debug, Default)]
 struct Reader {
     files: usize,
+    read: Vec<PathBuf>,
     warnings: Vec<String>,
 }
 
@@ -57,6 +60,9 @@ impl Reader {
         self.files += 1;
         if self.files > FILES {
             return Err(problem(format!("is one of more than {FILES} files that are included")));
+        }
+        if self.read.iter().all(|read| read != path) {
+            self.read.push(path.to_owned());
         }
         let file = File::open(path).map_err(unreadable)?;
         let metadata = file.metadata().map_err(unreadable)?;
@@ -116,7 +122,7 @@ fn is_open_to_others(metadata: &Metadata) -> bool {
     metadata.permissions().mode() & 0o044 != 0
 }
 
-fn holds_secret(value: &Value) -> bool {
+pub(super) fn holds_secret(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(holds_secret),
         Value::Object(map) => map.iter().any(|(key, value)| match value {

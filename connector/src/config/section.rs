@@ -6,12 +6,10 @@ use std::path::Path;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use super::ConfigError;
+use super::{ConfigError, keys};
 
 /// Characters of a wrong value that are shown.
 const SHOWN: usize = 60;
-/// Letters by which an unknown key may differ from the one that was meant.
-const MISSPELLED: usize = 2;
 
 /// Where sections come from.
 pub(super) struct Source<'a> {
@@ -20,6 +18,8 @@ pub(super) struct Source<'a> {
     pub(super) warnings: RefCell<Vec<String>>,
     /// Texts that no error may show.
     pub(super) hidden: Vec<String>,
+    /// Variables that are named in it, and are not set.
+    pub(super) missing: Vec<String>,
 }
 
 impl Source<'_> {
@@ -85,18 +85,10 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Warns of keys that are neither `ours` nor `theirs`, who share the file.
-    pub(super) fn expect_keys(&self, ours: &[&str], theirs: &[&str]) {
-        for key in self.map.keys() {
-            if ours.contains(&key.as_str()) || theirs.contains(&key.as_str()) {
-                continue;
-            }
-            let distance = |known: &&&str| {
-                strsim::damerau_levenshtein(&known.to_lowercase(), &key.to_lowercase())
-            };
-            let nearest =
-                ours.iter().min_by_key(distance).filter(|known| distance(known) <= MISSPELLED);
-            let advice = match nearest {
+    /// Warns of keys that are not in the table.
+    pub(super) fn expect_keys(&self, table: keys::Table) {
+        for key in self.map.keys().filter(|key| keys::find(table, key).is_none()) {
+            let advice = match keys::nearest(table, key) {
                 Some(nearest) => format!("did you mean {nearest}?"),
                 None => "it is ignored".to_owned(),
             };

@@ -11,6 +11,8 @@ pub mod rate;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
 use self::pairing::{PairedPeople, Stranger};
 pub use self::policy::{
     AccessPolicy, AllowList, Chat, Contact, DmPolicy, GroupPolicy, GroupRules, Outcome, Ruling,
@@ -35,6 +37,8 @@ pub(super) enum Decision {
 #[derive(Debug)]
 pub(super) struct Access {
     policy: AccessPolicy,
+    /// How the settings have it.
+    policies: watch::Receiver<AccessPolicy>,
     paired: Arc<PairedPeople>,
     rates: Option<SenderRates>,
     /// Messages of each stranger that are kept, so that the store decides on them.
@@ -46,9 +50,13 @@ pub(super) struct Access {
 const OF_STRANGERS: Rate = Rate { messages: 5, per: Duration::from_secs(600) };
 
 impl Access {
-    pub(super) fn new(policy: AccessPolicy, paired: Arc<PairedPeople>) -> Self {
+    pub(super) fn new(
+        mut policies: watch::Receiver<AccessPolicy>,
+        paired: Arc<PairedPeople>,
+    ) -> Self {
+        let policy = policies.borrow_and_update().clone();
         let rates = policy.rate.map(SenderRates::new);
-        Self { policy, paired, rates, strangers: SenderRates::new(OF_STRANGERS) }
+        Self { policy, policies, paired, rates, strangers: SenderRates::new(OF_STRANGERS) }
     }
 
     /// Decides, and writes the audit line, unless that is left to the pairing.
@@ -63,6 +71,7 @@ impl Access {
 
     /// Counts the message if `now` is given.
     fn judge(&mut self, message: &BotMessage, now: Option<Instant>) -> Decision {
+        self.follow();
         let mut ruling = if message.is_own() {
             Ruling::refuse("own", "it is the robot's own")
         } else {
@@ -101,6 +110,19 @@ impl Access {
                 if first { Decision::Say(TOO_FAST.to_owned()) } else { Decision::Ignore }
             }
         }
+    }
+
+    /// Takes over what changed in the settings; whoever wrote too much is not forgiven by another change.
+    fn follow(&mut self) {
+        // Without a sender they are as they will always be.
+        if !self.policies.has_changed().unwrap_or(false) {
+            return;
+        }
+        let policy = self.policies.borrow_and_update().clone();
+        if policy.rate != self.policy.rate {
+            self.rates = policy.rate.map(SenderRates::new);
+        }
+        self.policy = policy;
     }
 
     fn rated(&mut self, message: &BotMessage, now: Option<Instant>) -> Rated {
@@ -153,7 +175,26 @@ mod tests {
     }
 
     fn access(policy: AccessPolicy) -> Access {
-        Access::new(policy, Arc::default())
+        Access::new(watch::Sender::new(policy).subscribe(), Arc::default())
+    }
+
+    #[test]
+    fn what_changes_in_the_settings_holds_from_the_next_message_on() {
+        let rate = Rate { messages: 1, per: Duration::from_secs(60) };
+        let mut policy = AccessPolicy { rate: Some(rate), ..AccessPolicy::open() };
+        let settings = watch::Sender::new(policy.clone());
+        let mut access = Access::new(settings.subscribe(), Arc::default());
+        let (direct, now) = (message(&serde_json::json!({})), Instant::now());
+        assert_eq!(access.decide(&direct, now), Decision::Admit);
+        policy.allow_from = AllowList::new(["*".to_owned()]);
+        settings.send_replace(policy.clone());
+        assert!(matches!(access.decide(&direct, now), Decision::Say(_)), "the rate is the same");
+        policy.rate = None;
+        settings.send_replace(policy.clone());
+        assert_eq!(access.decide(&direct, now), Decision::Admit);
+        policy.dm = DmPolicy::Disabled;
+        settings.send_replace(policy);
+        assert_eq!(access.decide(&direct, now), Decision::Ignore);
     }
 
     #[test]

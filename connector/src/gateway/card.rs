@@ -317,6 +317,7 @@ impl<'a> Card<'a> {
             client_id: self.replier.client_id().clone(),
             process_query_key,
             conversation_id: self.question.message.conversation_id.clone(),
+            in_group: self.question.message.is_in_group(),
             text: words.to_owned(),
             sent_at: now_ms(),
         };

@@ -100,6 +100,13 @@ impl<T> Conversations<T> {
         out
     }
 
+    /// Takes one item out of its queue, wherever it waits.
+    pub(super) fn take_one(&mut self, is_it: impl Fn(&T) -> bool) -> Option<T> {
+        let holds = |queue: &VecDeque<T>| queue.iter().any(&is_it);
+        let conversation = self.waiting.iter().find(|(_, queue)| holds(queue))?.0.clone();
+        self.take_out(&conversation, is_it).pop()
+    }
+
     /// Takes the next item that may start. The next one of its conversation may do so when this one is
     /// [`opened`](Self::opened), where more than one may run, or [`finished`](Self::finished).
     pub(super) fn start(&mut self) -> Option<(Ticket, T)> {

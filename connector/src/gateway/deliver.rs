@@ -8,6 +8,7 @@ use super::reply::{Question, Receipt, ReplyError};
 use super::work::{StoreGone, Tools, keep_trying};
 use crate::agent::Say;
 use crate::protocol::MsgId;
+use crate::store::inbox::{Step, Via};
 use crate::store::{InboxId, OutboxId, SentMessage};
 use crate::unix_time::now_ms;
 
@@ -74,11 +75,17 @@ pub(super) async fn deliver(
         match outcome {
             Ok(receipt) => {
                 debug!(msg_id, ?receipt, in_card, "answered");
+                tools.store.note(Step::Sent {
+                    part: part.id,
+                    via: receipt.as_ref().map_or(Via::Card, |receipt| receipt.via),
+                    key: receipt.as_ref().and_then(|receipt| receipt.process_query_key.clone()),
+                });
                 if let Some(key) = receipt.and_then(|receipt| receipt.process_query_key) {
                     let sent = SentMessage {
                         client_id: tools.replier.client_id().clone(),
                         process_query_key: key,
                         conversation_id: question.message.conversation_id.clone(),
+                        in_group: question.message.is_in_group(),
                         text: part.say.words(),
                         sent_at: now_ms(),
                     };

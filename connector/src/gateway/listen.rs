@@ -191,7 +191,7 @@ impl<'a> Meter<'a> {
 }
 
 /// The agent's turn; a panic of its is one more way to fail.
-async fn answer(
+pub(super) async fn answer(
     agent: &dyn Agent,
     attempt: Attempt,
     turn: Turn,

@@ -6,6 +6,7 @@
 mod card;
 mod once;
 mod send;
+mod sent;
 mod target;
 
 use std::collections::HashSet;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tracing::{error, info, warn};
 
+pub use self::sent::{Readers, SentError};
 pub use self::target::{Target, TargetError};
 
 use self::once::{Once, digest};
@@ -92,6 +94,9 @@ pub enum Outcome {
         reason: String,
         /// A try of it may have arrived.
         may_have_arrived: bool,
+        /// Nothing of it arrived, and it may when time has passed: the network is away, a limit is reached.
+        #[serde(default)]
+        later: bool,
     },
 }
 
@@ -202,7 +207,7 @@ impl Pusher {
                 e => e.to_string(),
             };
             error!("a push cannot be sent: {reason}");
-            Outcome::Failed { reason, may_have_arrived: false }
+            Outcome::Failed { reason, may_have_arrived: false, later: false }
         })
     }
 
@@ -231,5 +236,6 @@ const NOW: i64 = 0;
 
 fn failed(e: &OpenApiError) -> Outcome {
     let may_have_arrived = e.prospect() == Prospect::Unclear;
-    Outcome::Failed { reason: e.to_string(), may_have_arrived }
+    let later = e.prospect() == Prospect::Later;
+    Outcome::Failed { reason: e.to_string(), may_have_arrived, later }
 }

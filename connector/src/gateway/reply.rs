@@ -16,6 +16,7 @@ use crate::protocol::{
     BotMessage, ConversationId, ConversationType, ProcessQueryKey, RobotCode, RobotMessage,
     SenderStaffId,
 };
+use crate::store::inbox::Via;
 
 /// Sends replies: through the message's `sessionWebhook` while it lives, else through the robot API.
 #[derive(Debug)]
@@ -31,17 +32,6 @@ pub(super) struct Question<'a> {
     pub(super) message: &'a BotMessage,
     /// When it came, in milliseconds since 1970 UTC.
     pub(super) received_at: i64,
-}
-
-/// Which way a reply went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Via {
-    /// The URL that came with the message.
-    SessionWebhook,
-    /// `oToMessages/batchSend`.
-    BatchSend,
-    /// `groupMessages/send`.
-    GroupSend,
 }
 
 /// A reply that was taken.

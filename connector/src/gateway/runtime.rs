@@ -8,18 +8,20 @@ use std::time::Instant;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tracing::{Instrument, error, info, warn};
 
 use super::DRAIN;
 use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
+use super::inbox::Order;
 use super::intake::{Ids, Intake, Verdict};
 use super::thinking::{Marked, Thinking};
 use super::vitals::Queue;
-use super::work::{Opened, STOPPED, StoreGone, Task, Tools, Work, keep_trying};
+use super::work::{Opened, StoreGone, Task, Tools, Work, keep_trying};
 use crate::agent::Pace;
 use crate::protocol::{BotMessage, ConversationId};
+use crate::store::inbox::{STOPPED, Step};
 use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
 use crate::stream::{Dispatched, FrameRef, StreamHandle};
 use crate::unix_time::now_ms;
@@ -43,6 +45,8 @@ pub(super) struct Runtime {
     chores: JoinSet<()>,
     /// What a running turn belongs to, so that one that panics frees its queue too.
     turn_of: HashMap<Id, Running>,
+    /// What an operator wants.
+    orders: mpsc::Receiver<Order>,
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
 }
@@ -53,6 +57,8 @@ struct Running {
     message: InboxId,
     /// Stops it; used once.
     stop: Option<oneshot::Sender<()>>,
+    /// Ends it where it stands.
+    abort: AbortHandle,
 }
 
 /// How many answers the end found unfinished.
@@ -92,6 +98,7 @@ impl Runtime {
         stream: Arc<StreamHandle>,
         tools: Tools,
         intake: Intake,
+        orders: mpsc::Receiver<Order>,
         unfinished: Vec<Unfinished>,
     ) -> Self {
         let of_one = match tools.agent.pace() {
@@ -110,6 +117,7 @@ impl Runtime {
             turns: JoinSet::new(),
             chores: JoinSet::new(),
             turn_of: HashMap::new(),
+            orders,
             opened: mpsc::channel(AT_ONCE),
         };
         if !unfinished.is_empty() {
@@ -148,10 +156,13 @@ impl Runtime {
                 Some(ticket) = self.opened.1.recv() => self.conversations.opened(&ticket),
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
                 Some(_) = self.chores.join_next() => {}
+                Some(order) = self.orders.recv() => self.obey(order),
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
         }
+        // What comes now is left to the next start.
+        self.orders.close();
         // A stream that ended without being asked to leaves the usual time.
         let at_most = tokio::time::sleep(DRAIN);
         tokio::pin!(at_most);
@@ -271,7 +282,11 @@ impl Runtime {
             Outcome::New(mut work) => {
                 self.complained = false;
                 work.thinking = self.think(&work.message, &work.task);
+                let message = work.id;
                 self.queue(*work);
+                self.stream.ack(frame, Intake::accepted()).await;
+                self.tools.store.note(Step::Acked { message, at: now_ms() });
+                return Ok(());
             }
             Outcome::Repeat { ids, failed_keeps, passed: Ok(()) }
                 if failed_keeps == self.failed_keeps =>
@@ -349,14 +364,33 @@ impl Runtime {
         waiting.len() + stopped
     }
 
+    /// Does what an operator wants. A turn that is ended is so where it stands, and finished by whoever asked.
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Again(left) => self.resume(*left),
+            Order::Leave { message, left } => {
+                if let Some(work) = self.conversations.take_one(|work| work.id == message) {
+                    self.tools.cards.turn_stopped(work.id);
+                } else if let Some(turn) =
+                    self.turn_of.values().find(|turn| turn.message == message)
+                {
+                    turn.abort.abort();
+                }
+                // Whoever asked may be gone.
+                let _ = left.send(());
+            }
+        }
+    }
+
     fn start_turns(&mut self) {
         while let Some((ticket, work)) = self.conversations.start() {
             let message = work.id;
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();
             let run = work.run(self.tools.clone(), opened, stopped).in_current_span();
-            let id = self.turns.spawn(run).id();
-            self.turn_of.insert(id, Running { ticket, message, stop: Some(stop) });
+            self.tools.store.note(Step::Begun { message, at: now_ms() });
+            let abort = self.turns.spawn(run);
+            self.turn_of.insert(abort.id(), Running { ticket, message, stop: Some(stop), abort });
         }
         let waiting = self.conversations.waiting();
         self.queue.set(waiting, self.conversations.unfinished() - waiting);
@@ -376,7 +410,8 @@ impl Runtime {
         let Some(Running { ticket, message, .. }) = self.turn_of.remove(&id) else {
             return Ok(());
         };
-        if let Some(e) = failure {
+        // One that was ended from outside is finished there.
+        if let Some(e) = failure.filter(|e| !e.is_cancelled()) {
             error!(error = %e, "a turn failed; its message gets no answer");
             self.fail(message, format!("its turn failed: {e}"));
         }

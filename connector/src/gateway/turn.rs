@@ -176,6 +176,9 @@ fn kind_word(kind: AttachmentKind) -> &'static str {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
 

@@ -3,12 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-
 use super::cards::Cards;
 use super::reply::Replier;
 use crate::openapi::{CallBudget, OpenApiClient};
-use crate::stream::StreamState;
+use crate::stream::life::{Life, LifeReport};
+use crate::stream::{StreamHandle, StreamState};
 use crate::unix_time::now_ms;
 
 /// Looks at a robot at work.
@@ -19,13 +18,16 @@ pub struct Vitals {
     cards: Arc<Cards>,
     queue: Arc<Queue>,
     connection: Arc<Mutex<Connection>>,
+    life: Arc<Life>,
 }
 
 /// A robot as it is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// Its connection.
     pub connection: Connection,
+    /// What it has lived through.
+    pub life: LifeReport,
     /// Messages whose turn has not begun.
     pub waiting: usize,
     /// Messages whose turn has begun, and is not over.
@@ -90,8 +92,10 @@ impl Vitals {
         replier: Arc<Replier>,
         cards: Arc<Cards>,
         queue: Arc<Queue>,
-        mut stream: watch::Receiver<StreamState>,
+        stream: &StreamHandle,
     ) -> Arc<Self> {
+        let life = stream.life();
+        let mut stream = stream.state();
         let first = Connection::of(&stream.borrow_and_update(), now_ms());
         let connection = Arc::new(Mutex::new(first));
         let seen = Arc::clone(&connection);
@@ -101,13 +105,14 @@ impl Vitals {
                 *seen = seen.next(&stream.borrow_and_update(), now_ms());
             }
         });
-        Arc::new(Self { client, replier, cards, queue, connection })
+        Arc::new(Self { client, replier, cards, queue, connection, life })
     }
 
     /// The robot as it is now.
     pub fn report(&self) -> Report {
         Report {
             connection: *self.connection.lock().unwrap_or_else(PoisonError::into_inner),
+            life: self.life.report(),
             waiting: self.queue.waiting.load(Ordering::Relaxed),
             running: self.queue.running.load(Ordering::Relaxed),
             calls: self.client.call_budget(),

@@ -23,6 +23,7 @@ use crate::agent::{Agent, Attempt, Say, Turn, TurnId};
 use crate::backoff::Backoff;
 use crate::openapi::OpenApiClient;
 use crate::protocol::BotMessage;
+use crate::store::inbox::STOPPED;
 use crate::store::{InboxId, Pending, Said, SaidPart, Store, StoreError, UnsentPart};
 
 /// A kept message and what is to be done for it.
@@ -105,9 +106,6 @@ pub(super) struct StoreGone;
 
 /// Parts of an answer that are kept and wait to be sent, while the agent goes on.
 const AHEAD: usize = 64;
-
-/// The reason that the store keeps of a message whose turn was stopped.
-pub(super) const STOPPED: &str = "stopped by /stop";
 
 impl Work {
     /// Whether it is a `/stop` that the connector answers.

@@ -65,7 +65,7 @@ impl Desk {
     }
 
     /// The robot's app.
-    pub(super) fn client_id(&self) -> &ClientId {
+    pub(crate) fn client_id(&self) -> &ClientId {
         &self.client_id
     }
 

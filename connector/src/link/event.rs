@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use super::fields::{BadField, Fields};
 use crate::agent::{AttachmentKind, Say};
-use crate::protocol::RobotMessage;
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,7 +60,7 @@ impl Posted {
 
 /// Words, files, or both; the words come first.
 fn says(fields: &mut Fields) -> Result<Vec<Say>, BadField> {
-    let mut says: Vec<Say> = fields.text("text")?.map(words).into_iter().collect();
+    let mut says: Vec<Say> = fields.text("text")?.map(Say::of_words).into_iter().collect();
     match fields.take("media") {
         None => {}
         Some(Value::Array(list)) if list.len() <= FILES => {
@@ -118,29 +117,13 @@ fn kind_of(name: &str) -> AttachmentKind {
     }
 }
 
-/// Words that may be Markdown. What has no marks goes as plain text, which keeps its line ends.
-pub(super) fn words(text: String) -> Say {
-    const TITLE: usize = 20;
-    let list =
-        |line: &str| ["- ", "+ ", "1. "].iter().any(|mark| line.trim_start().starts_with(mark));
-    if !text.contains(['*', '_', '`', '#', '>', '[', '|', '~']) && !text.lines().any(list) {
-        return Say::text(text);
-    }
-    let bare = |line: &str| {
-        let line = line.trim_matches(|c: char| !c.is_alphanumeric());
-        line.chars().take(TITLE).collect::<String>()
-    };
-    let title = text.lines().map(bare).find(|line| !line.is_empty());
-    let title = title.unwrap_or_else(|| "…".to_owned());
-    Say::Message(RobotMessage::Markdown { title, text })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
+    use crate::protocol::RobotMessage;
 
     fn parse(value: &Value) -> Result<Posted, BadField> {
         Posted::parse(value.to_string().as_bytes())
@@ -199,12 +182,15 @@ mod tests {
 
     #[test]
     fn markdown_is_told_from_plain_text_and_has_a_title() {
-        assert_eq!(words("one\ntwo, 3 - 2 = 1".to_owned()), Say::text("one\ntwo, 3 - 2 = 1"));
+        assert_eq!(
+            Say::of_words("one\ntwo, 3 - 2 = 1".to_owned()),
+            Say::text("one\ntwo, 3 - 2 = 1")
+        );
         for (text, title) in [("## Plan\n* a", "Plan"), ("- 早上好", "早上好"), ("**\n", "…")]
         {
             let title = title.to_owned();
             let message = RobotMessage::Markdown { title, text: text.to_owned() };
-            assert_eq!(words(text.to_owned()), Say::Message(message));
+            assert_eq!(Say::of_words(text.to_owned()), Say::Message(message));
         }
     }
 

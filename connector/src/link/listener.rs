@@ -13,9 +13,9 @@ use tracing::warn;
 use crate::redact::Secret;
 
 /// The socket's name in the state directory.
-const SOCKET: &str = "agent.sock";
+pub(super) const SOCKET: &str = "agent.sock";
 /// Where a loopback port and its token are written, readable by their owner only.
-const ADDRESS: &str = "agent.json";
+pub(super) const ADDRESS: &str = "agent.json";
 /// The longest path of a socket, in bytes: macOS takes 103, Linux 107.
 const LONGEST: usize = 100;
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::event::{file, words};
+use super::event::file;
 use super::fields::{BadField, Fields};
 use crate::agent::{AttachmentKind, Say};
 use crate::gateway::push::{
@@ -68,7 +68,7 @@ fn markdown(value: Value) -> Result<Say, BadField> {
             return Err(BadField::new("markdown", Some(&other), "a text, or an object with text"));
         }
     };
-    Ok(match (title, words(text)) {
+    Ok(match (title, Say::of_words(text)) {
         (
             Some(title),
             Say::Message(RobotMessage::Text(text) | RobotMessage::Markdown { text, .. }),
@@ -118,7 +118,7 @@ fn result(delivery: &Delivery) -> Value {
             // Told to wait for less, it would come too early.
             json!({ "status": "limited", "retryAfterMs": milliseconds.saturating_add(1) })
         }
-        Outcome::Failed { reason, may_have_arrived } => {
+        Outcome::Failed { reason, may_have_arrived, .. } => {
             json!({ "status": "failed", "reason": reason, "mayHaveArrived": may_have_arrived })
         }
     };

@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-use super::server::{Robot, Robots};
+use super::linked::Robot;
+use super::server::Robots;
 use crate::gateway::vitals::{CONNECTED, Report};
 
 /// Name, kind, meaning, and the value for a robot.
@@ -100,6 +101,7 @@ mod tests {
     use super::*;
     use crate::gateway::vitals::Connection;
     use crate::openapi::CallBudget;
+    use crate::stream::life::LifeReport;
 
     #[test]
     fn each_robot_has_a_line_of_each_metric() {
@@ -109,6 +111,7 @@ mod tests {
             open_turns: 2,
             report: Report {
                 connection: Connection { state: CONNECTED, since: 0 },
+                life: LifeReport::default(),
                 waiting: 3,
                 running: 4,
                 calls: CallBudget {

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,71 +10,28 @@ use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::task::{JoinError, JoinHandle};
-use tokio::time::Instant;
 
 use super::body;
-use super::desk::{Attached, Desk};
+use super::desk::Attached;
 use super::event::{Posted, What};
 use super::fields::BadField;
+use super::inbox;
+use super::linked::{Linked, Robot};
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
+use super::schedules;
+use super::sent;
 use super::status::status;
 use super::turns::Judgement;
-use crate::agent::{AgentKind, Say, TurnId};
-use crate::gateway::push::{PushError, Pusher, What as Pushed};
-use crate::gateway::vitals::Vitals;
+use crate::agent::{Say, TurnId};
+use crate::gateway::push::{PushError, What as Pushed};
 use crate::redact::Secret;
-
-/// A robot that the link speaks for.
-#[derive(Debug)]
-pub struct Robot {
-    /// Its turns.
-    pub desk: Arc<Desk>,
-    /// Who answers it. Only those that attach have turns given to them.
-    pub agent: AgentKind,
-    /// Sends its pushes.
-    pub pusher: Arc<Pusher>,
-    /// How it is doing.
-    pub vitals: Arc<Vitals>,
-}
-
-/// The robots of a link: each may be started again.
-#[derive(Debug, Default)]
-pub struct Linked(Mutex<Vec<Arc<Robot>>>);
-
-impl Linked {
-    /// Of these robots.
-    pub fn new(robots: Vec<Robot>) -> Self {
-        Self(Mutex::new(robots.into_iter().map(Arc::new).collect()))
-    }
-
-    /// Adds a robot, in the place of an earlier one of its app.
-    pub fn put(&self, robot: Robot) {
-        let mut robots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let robot = Arc::new(robot);
-        match robots.iter_mut().find(|old| old.desk.client_id() == robot.desk.client_id()) {
-            Some(old) => *old = robot,
-            None => robots.push(robot),
-        }
-    }
-
-    /// Since when no robot has had an agent attached; `None` while one has, or before there are robots.
-    pub fn alone_since(&self) -> Option<Instant> {
-        let robots = self.all();
-        let since: Option<Vec<_>> = robots.iter().map(|robot| robot.desk.alone_since()).collect();
-        since?.into_iter().max()
-    }
-
-    pub(super) fn all(&self) -> Vec<Arc<Robot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// The running link; it ends when this is dropped.
 #[derive(Debug)]
@@ -91,7 +48,18 @@ impl Server {
             .route("/v1/agent/turns", get(turns))
             .route("/v1/agent/turns/{id}/events", post(events))
             .route("/v1/messages", post(messages))
+            .route("/v1/messages/{key}/recall", post(sent::recall))
+            .route("/v1/messages/{key}/read", get(sent::read))
+            .route("/v1/schedules", get(schedules::list).post(schedules::add))
+            .route("/v1/schedules/{id}", delete(schedules::remove))
+            .route("/v1/schedules/{id}/run", post(schedules::run))
+            .route("/v1/schedules/{id}/enable", post(schedules::enable))
+            .route("/v1/schedules/{id}/disable", post(schedules::disable))
+            .route("/v1/schedules/{id}/runs", get(schedules::runs))
+            .route("/v1/inbox/{id}/retry", post(inbox::retry))
+            .route("/v1/inbox/{id}/drop", post(inbox::end))
             .route("/v1/status", get(status))
+            .route("/v1/restart", post(restart))
             .route("/v1/metrics", get(metrics))
             .route(
                 "/v1/health",
@@ -131,7 +99,11 @@ impl Drop for Server {
 }
 
 const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/events, POST /v1/messages, \
-                     GET /v1/status, GET /v1/metrics, GET /v1/health";
+                     POST /v1/messages/{key}/recall, GET /v1/messages/{key}/read, \
+                     GET and POST /v1/schedules, DELETE /v1/schedules/{id}, \
+                     POST /v1/schedules/{id}/run, /enable and /disable, GET /v1/schedules/{id}/runs, \
+                     POST /v1/inbox/{id}/retry, POST /v1/inbox/{id}/drop, \
+                     GET /v1/status, GET /v1/metrics, GET /v1/health, POST /v1/restart";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";
@@ -194,7 +166,7 @@ impl From<JoinError> for Refusal {
     }
 }
 
-type Answer = Result<Response, Refusal>;
+pub(super) type Answer = Result<Response, Refusal>;
 
 async fn turns(State(robots): Robots, Query(which): Query<Which>) -> Answer {
     let robot = find(&robots, which.client_id.as_deref())?;
@@ -276,8 +248,15 @@ async fn messages(State(robots): Robots, body: Bytes) -> Answer {
     Ok(answer(StatusCode::OK, &message::results(&deliveries)))
 }
 
+/// The process ends in order and begins again, with the same arguments and environment.
+async fn restart(State(linked): Robots) -> Answer {
+    let conflict = |problem| Refusal(StatusCode::CONFLICT, problem);
+    linked.restart().await.map_err(conflict)?;
+    Ok(answer(StatusCode::ACCEPTED, &json!({ "v": 1, "restarting": true })))
+}
+
 /// The robot that is meant: the named one, or the only one.
-fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {
+pub(super) fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {
     let robots = robots.all();
     let named =
         |robot: &&Arc<Robot>| client_id.is_none_or(|id| robot.desk.client_id().as_str() == id);

@@ -1,28 +1,74 @@
 //! What `GET /v1/status` tells. No secrets: whoever may use the link may not know them all.
 
+use std::path::Path;
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::server::{Robot, Robots, answer};
+use super::linked::{About, Missing, Robot};
+use super::server::{Robots, answer};
 use crate::gateway::vitals::Report;
+use crate::store::sqlite::size;
 
-pub(super) async fn status(State(robots): Robots) -> Response {
-    let robots: Vec<_> = robots.all().iter().map(|robot| one(robot)).collect();
+pub(super) async fn status(State(linked): Robots) -> Response {
+    let at_work = linked.all();
+    let robots = at_work.iter().map(|robot| one(robot));
+    // One that failed and is started again stands in both lists: it is not at work.
+    let missing = linked.missing();
+    let robots =
+        robots.filter(|row| missing.iter().all(|m| m.client_id.as_str() != row["clientId"]));
+    let robots: Vec<_> = robots.chain(missing.iter().map(absent)).collect();
     let version = env!("CARGO_PKG_VERSION");
-    answer(StatusCode::OK, &json!({ "v": 1, "version": version, "robots": robots }))
+    let body = json!({
+        "v": 1, "version": version, "process": process(linked.about()), "robots": robots,
+    });
+    answer(StatusCode::OK, &body)
+}
+
+fn process(about: &About) -> Value {
+    let path = |path: &Path| path.display().to_string();
+    json!({
+        "pid": std::process::id(),
+        "startedAt": about.started_at,
+        "stateDir": path(&about.state_dir),
+        "config": about.config.as_deref().map(path),
+        "log": about.log.as_deref().map(path),
+        "systemd": about.systemd,
+        "store": { "file": path(&about.store), "bytes": size(&about.store) },
+    })
+}
+
+fn absent(missing: &Missing) -> Value {
+    json!({
+        "account": missing.account,
+        "clientId": missing.client_id.as_str(),
+        "stream": "down",
+        "problem": missing.problem,
+    })
 }
 
 fn one(robot: &Robot) -> Value {
     let (attached, open) = robot.desk.summary();
-    let Report { connection, waiting, running, calls, possible_duplicates, open_cards } =
+    let Report { connection, life, waiting, running, calls, possible_duplicates, open_cards } =
         robot.vitals.report();
+    let ms =
+        |ago: Option<Duration>| ago.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
+    let outages = life.outages.iter().map(|past| json!({ "at": past.at, "reason": past.reason }));
     json!({
+        "account": robot.account,
         "clientId": robot.desk.client_id().as_str(),
         "agent": robot.agent.name(),
         "stream": connection.state,
         "streamSince": connection.since,
+        "heardAgoMs": ms(life.heard_ago),
+        "pongAgoMs": ms(life.pong_ago),
+        "frameAgoMs": ms(life.frame_ago),
+        "frames": life.frames,
+        "opens": life.opens,
+        "reconnects": outages.collect::<Vec<_>>(),
         "attached": attached,
         "openTurns": open,
         "queue": { "waiting": waiting, "running": running },

@@ -75,6 +75,11 @@ pub enum BotMessageError {
 const QUOTA_EXHAUSTED: i64 = 20_001;
 
 impl BotMessage {
+    /// Whether it was written in a group.
+    pub fn is_in_group(&self) -> bool {
+        self.conversation_type == ConversationType::Group
+    }
+
     /// Reads the `data` text of the frame.
     pub fn parse(data: &str) -> Result<Self, BotMessageError> {
         let message: Value = lenient::document(data).map_err(|_| BotMessageError::NotAnObject)?;

@@ -1,6 +1,12 @@
 //! What every store must do, whichever engine is behind it.
 
+mod inbox;
+mod schedules;
+
 use std::sync::Arc;
+
+pub(super) use self::inbox::messages_are_followed_retried_and_ended;
+pub(super) use self::schedules::schedules_and_their_runs_are_kept;
 
 use super::pairing::{
     Asked, CODE_LENGTH, CODE_LETTERS, CODE_LIFE_MS, PairingRequest, TELL_PAUSE_MS,
@@ -123,6 +129,7 @@ async fn what_was_sent_is_found_by_its_key<S: Store>(
         client_id: app.clone(),
         process_query_key: key.clone(),
         conversation_id: ConversationId::new("cid"),
+        in_group: true,
         text: "said".to_owned(),
         sent_at: crate::unix_time::now_ms(),
     };

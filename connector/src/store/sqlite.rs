@@ -6,10 +6,12 @@
 
 mod calls;
 mod cards;
+mod inbox;
 mod pairing;
 mod peers;
 mod pushes;
 mod queries;
+mod schedules;
 mod schema;
 mod sent_messages;
 mod sessions;
@@ -23,6 +25,7 @@ use std::thread::JoinHandle;
 use rusqlite::Transaction;
 use tokio::sync::oneshot;
 
+pub use self::inbox::SqliteReader;
 use self::writer::{Barrier, Job, Work};
 use super::pairing::{Asked, PairedPerson, PairingRequest, PairingStore, Waiting};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
@@ -43,6 +46,12 @@ pub struct SqliteStore {
 
 /// Name of the file in the state directory.
 pub const FILE: &str = "ddingtalk.sqlite3";
+
+/// Bytes that the database takes on disk, its log included.
+pub fn size(file: &Path) -> u64 {
+    let log = file.with_extension("sqlite3-wal");
+    [file, &log].iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+}
 
 impl SqliteStore {
     /// Opens the file, or makes it, readable by its owner only, and brings its schema up to date.
@@ -71,11 +80,17 @@ impl SqliteStore {
         job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Box<dyn Job>,
     ) -> Pending<T> {
         let (reply, outcome) = oneshot::channel();
+        self.post(job(reply));
+        Box::pin(async { outcome.await.unwrap_or(Err(StoreError::Closed)) })
+    }
+}
+
+impl SqliteStore {
+    fn post(&self, job: Box<dyn Job>) {
         if let Some(jobs) = &self.jobs {
             // Without its thread the reply is dropped, and that says so.
-            let _ = jobs.send(job(reply));
+            let _ = jobs.send(job);
         }
-        Box::pin(async { outcome.await.unwrap_or(Err(StoreError::Closed)) })
     }
 }
 
@@ -224,6 +239,7 @@ mod tests {
     use super::*;
     use crate::agent::Say;
     use crate::store::contract;
+    use crate::store::inbox::{InboxReader, InboxStore, Step};
 
     #[tokio::test]
     async fn the_contract_holds() {
@@ -235,6 +251,55 @@ mod tests {
     async fn calls_and_keys_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         contract::calls_and_keys_are_kept(|| SqliteStore::open(&dir.path().join(FILE))).await;
+    }
+
+    #[tokio::test]
+    async fn schedules_and_their_runs_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        contract::schedules_and_their_runs_are_kept(|| SqliteStore::open(&path)).await;
+    }
+
+    #[tokio::test]
+    async fn messages_are_followed_retried_and_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let (open, read) = (|| SqliteStore::open(&path), || SqliteReader::open(&path));
+        contract::messages_are_followed_retried_and_ended(open, read).await;
+    }
+
+    #[tokio::test]
+    async fn what_can_wait_is_written_when_it_is_quiet() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let store = SqliteStore::open(&path).unwrap();
+        let message = store.take_in(contract::message("app", 1)).await.unwrap();
+        let reader = SqliteReader::open(&path).unwrap();
+        store.note(Step::Acked { message, at: 7 });
+        let acked = || reader.by_id(message).unwrap().unwrap().acked_at;
+        assert_eq!(acked(), None, "nothing else was written");
+        let quiet = std::time::Instant::now();
+        while acked().is_none() {
+            assert!(quiet.elapsed() < std::time::Duration::from_secs(20), "it is never written");
+            std::thread::yield_now();
+        }
+        assert_eq!(acked(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn a_reader_says_what_it_cannot_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        let message = SqliteReader::open(&path).unwrap_err().to_string();
+        assert!(message.contains("cannot open the database"), "{message}");
+        assert!(!path.exists());
+        drop(SqliteStore::open(&path).unwrap());
+        let db = rusqlite::Connection::open(&path).unwrap();
+        for (version, part) in [(3, "start its gateway once"), (99, "use the newer release")] {
+            db.pragma_update(None, "user_version", version).unwrap();
+            let message = SqliteReader::open(&path).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{Instrument, debug, error, info, warn};
 
+use super::life::Life;
 use super::session::{
     FrameRef, Generation, Input, Malformed, Moment, Note, OpenFailure, Outage, Output, Session,
     SessionConfig, StreamState,
@@ -48,6 +49,7 @@ pub struct Dispatched {
 pub struct StreamHandle {
     acks: mpsc::Sender<(FrameRef, Ack)>,
     state: watch::Receiver<StreamState>,
+    life: Arc<Life>,
     stop: Arc<Notify>,
 }
 
@@ -94,6 +96,7 @@ pub fn start(
     let (progress, progress_queue) = mpsc::channel(PROGRESS);
     let (publisher, state) = watch::channel(StreamState::Opening { attempt: 0 });
     let stop = Arc::new(Notify::new());
+    let life = Arc::new(Life::default());
     let driver = Driver {
         session: Session::new(config.session, config.seed, now()),
         client,
@@ -107,6 +110,7 @@ pub fn start(
         batches,
         progress,
         publisher,
+        life: Arc::clone(&life),
         counters: Counters::default(),
         malformed: BTreeMap::new(),
     };
@@ -117,7 +121,7 @@ pub fn start(
         stop: Arc::clone(&stop),
     };
     let task = tokio::spawn(driver.run(inbox, frames).in_current_span());
-    (StreamHandle { acks, state, stop }, frame_queue, task)
+    (StreamHandle { acks, state, life, stop }, frame_queue, task)
 }
 
 impl StreamHandle {
@@ -130,6 +134,11 @@ impl StreamHandle {
     /// The state, now and whenever it changes.
     pub fn state(&self) -> watch::Receiver<StreamState> {
         self.state.clone()
+    }
+
+    /// What it lives through.
+    pub fn life(&self) -> Arc<Life> {
+        Arc::clone(&self.life)
     }
 
     /// Asks the stream to end: last acks go out, Close frames are exchanged, in bounded time. The
@@ -160,6 +169,7 @@ struct Driver {
     batches: mpsc::Sender<Batch>,
     progress: mpsc::Sender<Progress>,
     publisher: watch::Sender<StreamState>,
+    life: Arc<Life>,
     counters: Counters,
     malformed: BTreeMap<Malformed, u64>,
 }
@@ -238,6 +248,9 @@ impl Driver {
     }
 
     fn received(&mut self, generation: Generation, batch: Vec<Received>) {
+        if !matches!(batch[..], [Received::Closed(_)]) {
+            self.life.heard(batch.iter().any(|one| matches!(one, Received::Sign)));
+        }
         for received in batch {
             let input = match received {
                 Received::Text(text) => Input::Text { generation, text },
@@ -277,6 +290,7 @@ impl Driver {
         match output {
             Output::OpenConnection { generation } => {
                 self.counters.opens += 1;
+                self.life.opened();
                 let client = Arc::clone(&self.client);
                 let subscriptions = Arc::clone(&self.subscriptions);
                 self.attempt(generation, async move {
@@ -307,6 +321,7 @@ impl Driver {
             }
             Output::Dispatch { frame, data_frame } => {
                 self.counters.frames += 1;
+                self.life.frame();
                 self.backlog.push_back(Dispatched { frame, data_frame });
             }
             Output::Publish(state) => self.publish(state),
@@ -338,6 +353,7 @@ impl Driver {
         match &state {
             StreamState::Waiting { attempt, delay, outage } => {
                 let delay_ms = delay.as_millis();
+                self.life.outage(outage);
                 match outage {
                     Outage::NoConnection(OpenFailure::Refused { .. }) => {
                         error!(attempt, delay_ms, "no connection: {outage}");

@@ -15,7 +15,7 @@ use mock_dingtalk::{
 use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
-use crate::support::{World, eventually};
+use crate::support::{World, eventually, fixed};
 
 pub(crate) const STREAMING: &str = "/v1.0/card/streaming";
 pub(crate) const CREATE: &str = "/v1.0/card/instances/createAndDeliver";
@@ -429,7 +429,7 @@ async fn a_card_whose_message_is_not_answered_any_more_is_final() {
     stage.stream("half of").await;
     doomed.kill().await;
     let access = AccessPolicy { dm: DmPolicy::Disabled, ..AccessPolicy::open() };
-    let config = GatewayConfig { access, ..stage.config() };
+    let config = GatewayConfig { access: fixed(access), ..stage.config() };
     let gateway = stage.start_with(config).await;
     let card = stage.wait_row(|row| row.finished).await;
     assert!(card.text.contains("interrupted"), "{}", card.text);

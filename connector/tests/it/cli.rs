@@ -2,18 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::program;
-
-/// Exit code, stdout and stderr in one text.
-fn transcript(command: &mut Command) -> String {
-    let output = command.output().unwrap();
-    format!(
-        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
-        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    )
-}
+use crate::support::{program, transcript};
 
 /// `gateway` with an environment that would do.
 fn gateway() -> Command {
@@ -33,13 +22,13 @@ fn a_missing_credential_is_named() {
     exit code: 10
     --- stdout
     --- stderr
-    error: DINGTALK_CLIENT_ID is not set; set it to the Client ID (AppKey) from the app's page 凭证与基础信息 (Credentials)
+    error: DINGTALK_CLIENT_ID is not set; set it to the Client ID (AppKey) from the app's page 凭证与基础信息 (Credentials), or run `ddingtalk onboard`
     ");
     insta::assert_snapshot!(transcript(gateway().env("DINGTALK_CLIENT_SECRET", " ")), @r"
     exit code: 10
     --- stdout
     --- stderr
-    error: DINGTALK_CLIENT_SECRET is not set; set it to the Client Secret (AppSecret) from the app's page 凭证与基础信息 (Credentials)
+    error: DINGTALK_CLIENT_SECRET is not set; set it to the Client Secret (AppSecret) from the app's page 凭证与基础信息 (Credentials), or run `ddingtalk onboard`
     ");
 }
 

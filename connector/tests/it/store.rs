@@ -10,18 +10,22 @@ use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::{DRAIN, Gateway, GatewayConfig};
 use dingtalk_connector::protocol::ProcessQueryKey;
 use dingtalk_connector::store::calls::CallStore;
+use dingtalk_connector::store::inbox::{Change, InboxStore, Step};
 use dingtalk_connector::store::pairing::{
     Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
 };
 use dingtalk_connector::store::peers::{Peer, PeerStore};
 use dingtalk_connector::store::pushes::{KeptPush, NewPush, PushStore};
+use dingtalk_connector::store::schedules::{
+    Claim, NewSchedule, Run, RunId, RunState, Schedule, ScheduleId, ScheduleStore, Unended,
+};
 use dingtalk_connector::store::sessions::{
     Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens,
 };
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
     CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, OutboxId, Pending, Recovered, Said,
-    SentMessage, Store, StoreError,
+    SentMessage, Store, StoreError, Unfinished,
 };
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
@@ -29,7 +33,7 @@ use mock_dingtalk::{
 use tokio::sync::watch;
 
 use crate::played::Played;
-use crate::support::{World, eventually};
+use crate::support::{World, eventually, fixed};
 
 /// How the next messages are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +132,74 @@ impl Store for Moody {
         key: &ProcessQueryKey,
     ) -> Pending<Option<SentMessage>> {
         self.inner.sent_message(client_id, key)
+    }
+}
+
+impl InboxStore for Moody {
+    fn note(&self, step: Step) {
+        self.inner.note(step);
+    }
+
+    fn retry(&self, app: Option<&ClientId>, id: InboxId) -> Pending<Change<Box<Unfinished>>> {
+        self.inner.retry(app, id)
+    }
+
+    fn end(&self, app: Option<&ClientId>, id: InboxId, reason: String) -> Pending<Change<()>> {
+        self.inner.end(app, id, reason)
+    }
+}
+
+impl ScheduleStore for Moody {
+    fn add_schedule(&self, schedule: NewSchedule) -> Pending<ScheduleId> {
+        self.inner.add_schedule(schedule)
+    }
+
+    fn schedules(&self, app: &ClientId) -> Pending<Vec<Schedule>> {
+        self.inner.schedules(app)
+    }
+
+    fn remove_schedule(&self, app: &ClientId, id: ScheduleId) -> Pending<bool> {
+        self.inner.remove_schedule(app, id)
+    }
+
+    fn switch_schedule(
+        &self,
+        app: &ClientId,
+        id: ScheduleId,
+        enabled: bool,
+        next: Option<i64>,
+    ) -> Pending<bool> {
+        self.inner.switch_schedule(app, id, enabled, next)
+    }
+
+    fn claim_runs(&self, claim: Claim) -> Pending<Option<Vec<RunId>>> {
+        self.inner.claim_runs(claim)
+    }
+
+    fn begin_run(&self, app: &ClientId, id: ScheduleId, now: i64) -> Pending<Option<RunId>> {
+        self.inner.begin_run(app, id, now)
+    }
+
+    fn run_says(&self, run: RunId, says: Vec<Say>) -> Pending<()> {
+        self.inner.run_says(run, says)
+    }
+
+    fn end_run(
+        &self,
+        run: RunId,
+        state: RunState,
+        detail: Option<String>,
+        now: i64,
+    ) -> Pending<()> {
+        self.inner.end_run(run, state, detail, now)
+    }
+
+    fn unended_runs(&self, app: &ClientId) -> Pending<Vec<Unended>> {
+        self.inner.unended_runs(app)
+    }
+
+    fn runs(&self, app: &ClientId, id: ScheduleId, at_most: usize) -> Pending<Vec<Run>> {
+        self.inner.runs(app, id, at_most)
     }
 }
 
@@ -266,7 +338,7 @@ async fn start_with(dm_policy: DmPolicy, agent: Arc<dyn Agent>) -> (World, Arc<M
         refusals: AtomicUsize::new(0),
     });
     let access = AccessPolicy { dm: dm_policy, ..AccessPolicy::open() };
-    let settings = GatewayConfig { access, ..world.gateway_config(agent) };
+    let settings = GatewayConfig { access: fixed(access), ..world.gateway_config(agent) };
     let gateway = Gateway::start(settings, Arc::clone(&store) as Arc<dyn Store>).await.unwrap();
     world.app.wait_connections(1).await.unwrap();
     (world, store, gateway)

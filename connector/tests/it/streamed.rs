@@ -91,6 +91,20 @@ async fn an_answer_of_the_model_grows_in_one_card() {
 }
 
 #[tokio::test]
+async fn words_that_come_fast_are_shown_though_nothing_follows_them() {
+    let chat = Chat::new().await;
+    let lead = chat.model.lead();
+    chat.world.app.say("user0001", "a question").await.unwrap();
+    for n in 0..50 {
+        lead.words(&format!("{n} "));
+    }
+    wait_row(&chat.world, |row| row.text.ends_with("49 ") && !row.finished).await;
+    lead.end();
+    wait_row(&chat.world, |row| row.finished).await;
+    assert!(calls(&chat.world, STREAMING) <= 5);
+}
+
+#[tokio::test]
 async fn without_the_permission_for_cards_the_answer_is_one_markdown_message() {
     for permission in [Permission::CardInstanceWrite, Permission::CardStreamingWrite] {
         let chat = Chat::new().await;

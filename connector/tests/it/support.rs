@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use dingtalk_connector::stream::SessionConfig;
 use dingtalk_connector::tls;
 use mock_dingtalk::{App, AppOptions, ConnectionRow, ConnectionState, MockDingtalk};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use url::Url;
 
 /// How long anything may take that should happen at once.
@@ -70,7 +71,7 @@ impl World {
             handshake_timeout: Duration::from_secs(10),
             agent,
             state_dir: self.dir.path().to_owned(),
-            access: AccessPolicy::open(),
+            access: fixed(AccessPolicy::open()),
             show_thinking: true,
             delegate: true,
             cards: CardConfig::default(),
@@ -102,6 +103,27 @@ impl World {
             .env("DINGTALK_OAPI_ENDPOINT", self.mock.url())
             .env("OPENCLAW_STATE_DIR", self.dir.path());
         command
+    }
+
+    /// What another command says to the program that runs in this world.
+    pub(crate) async fn ask(&self, args: &[&str]) -> String {
+        let mut command = program();
+        command.args(args).env("OPENCLAW_STATE_DIR", self.dir.path());
+        transcript_of(&output_of(command).await)
+    }
+
+    /// Asks again and again until the answer holds `part`, but for blanks: what is noted of messages and runs
+    /// goes to disk a little later.
+    pub(crate) async fn ask_until(&self, args: &[&str], part: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let transcript = self.ask(args).await;
+            if steady(&transcript, &[]).contains(part) {
+                return transcript;
+            }
+            assert!(start.elapsed() < PATIENCE, "waited in vain for {part:?}:\n{transcript}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Starts the program; everybody may talk to it.
@@ -151,11 +173,56 @@ impl World {
     }
 }
 
+/// Rules that do not change.
+pub(crate) fn fixed(policy: AccessPolicy) -> watch::Receiver<AccessPolicy> {
+    watch::Sender::new(policy).subscribe()
+}
+
 /// The program with an empty environment.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ddingtalk"));
     command.env_clear().stdin(Stdio::null());
     command
+}
+
+/// Exit code, stdout and stderr in one text.
+pub(crate) fn transcript_of(output: &Output) -> String {
+    format!(
+        "exit code: {}\n--- stdout\n{}--- stderr\n{}",
+        output.status.code().map_or("none".to_owned(), |code| code.to_string()),
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    )
+}
+
+/// What changes from run to run is replaced: times, how long steps took, and these words.
+pub(crate) fn steady(transcript: &str, words: &[(&str, &str)]) -> String {
+    let mut text = transcript.to_owned();
+    for (word, name) in words {
+        text = text.replace(word, name);
+    }
+    let steady = |word: &str| {
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+        if word.starts_with("20") && word.ends_with('Z') && word.contains('T') {
+            "TIME".to_owned()
+        } else if word.strip_prefix('+').is_some_and(digits) {
+            "+N".to_owned()
+        } else if word.len() > 30 && !word.contains(['{', '`']) {
+            "ID".to_owned()
+        } else {
+            word.to_owned()
+        }
+    };
+    let line = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
+        [name @ ("messageId" | "chat"), _] => format!("{name} ID"),
+        ref words => words.iter().map(|word| steady(word)).collect::<Vec<_>>().join(" "),
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Runs a command to its end, while the mock goes on.
+pub(crate) async fn output_of(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output()).await.unwrap().expect("the program runs")
 }
 
 /// A running program; killed when dropped.
@@ -192,6 +259,10 @@ impl Running {
         eventually(what, || Some(self.lines(part)).filter(|lines| lines.len() >= count)).await
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().expect("the child can be asked").is_none()
     }
@@ -209,8 +280,12 @@ impl Running {
     }
 
     pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
         let status = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status()
             .expect("kill is there");
         assert!(status.success());
@@ -256,4 +331,9 @@ pub(crate) async fn eventually<T>(
         assert!(start.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {}", what());
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Runs a command to its end; exit code, stdout and stderr in one text.
+pub(crate) fn transcript(command: &mut Command) -> String {
+    transcript_of(&command.output().unwrap())
 }

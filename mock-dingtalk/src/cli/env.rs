@@ -1,9 +1,8 @@
 //! `env` and `ca`: ask a running mock how to plug a bot in.
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use clap::Args;
-use hyper::Method;
 
 use super::{
     client::{OfApp, Target},
@@ -35,7 +34,7 @@ impl Env {
             .append_pair("sdk", &self.sdk)
             .append_pair("clientId", &app)
             .append_pair("format", if self.json { "json" } else { &self.format });
-        let body = client.text(Method::GET, &url, None, Duration::ZERO).await?;
+        let body = client.bytes(&url).await?;
         print::bytes(&body)?;
         if !body.ends_with(b"\n") {
             print::text("\n")?;
@@ -55,7 +54,7 @@ impl Ca {
     pub(super) async fn run(self) -> Result<ExitCode, Exit> {
         let client = self.target.client()?;
         let url = client.at(&["ca.pem"]);
-        print::bytes(&client.text(Method::GET, &url, None, Duration::ZERO).await?)?;
+        print::bytes(&client.bytes(&url).await?)?;
         Ok(ExitCode::SUCCESS)
     }
 }

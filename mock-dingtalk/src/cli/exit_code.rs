@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 
+use mock_dingtalk::ControlError;
+
 /// The codes, as `--help` prints them.
 pub(super) const HELP: &str = "\
 Exit codes:
   0    done
   1    failed, or refused by the mock that was asked; of `healthcheck`, any failure; of `replay`:
-       the bot behaved otherwise
+       the bot behaved otherwise; of `scenario run`: it does not pass
   2    wrong usage
   69   the port cannot be had, or no mock answers
   73   the ready file or the certificate cannot be written
@@ -21,6 +23,17 @@ Exit codes:
 pub(super) struct Exit {
     code: u8,
     sentence: String,
+}
+
+impl From<ControlError> for Exit {
+    fn from(error: ControlError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            ControlError::BadUrl(_) => Self::usage(sentence),
+            ControlError::Unreachable { .. } => Self::unavailable(sentence),
+            _ => Self::failed(sentence),
+        }
+    }
 }
 
 impl Exit {

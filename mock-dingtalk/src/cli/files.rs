@@ -1,9 +1,8 @@
 //! `mock-dingtalk files`: files of people, and the bytes of any file.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use hyper::Method;
 
 use super::{
     arguments,
@@ -69,7 +68,7 @@ impl Files {
             Verb::Get { id } => {
                 let (client, app) = self.of.find().await?;
                 let url = client.at(&["apps", &app, "media", &id]);
-                print::bytes(&client.text(Method::GET, &url, None, Duration::ZERO).await?)?;
+                print::bytes(&client.bytes(&url).await?)?;
             }
         }
         Ok(ExitCode::SUCCESS)

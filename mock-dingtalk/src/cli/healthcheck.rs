@@ -28,7 +28,7 @@ impl Healthcheck {
         };
         let client = Client::to(&url)?;
         let answer = client.get(client.at(&["ready"])).await;
-        match answer.map_err(Exit::into_failure)? {
+        match answer.map_err(|error| Exit::from(error).into_failure())? {
             answer if answer["ok"] == true => Ok(ExitCode::SUCCESS),
             _ => Err(Exit::failed(format!("{url} is no mock-dingtalk"))),
         }

@@ -1,9 +1,8 @@
 //! `journal` and `findings`: what happened, and what was wrong with it.
 
-use std::{cell::Cell, process::ExitCode, time::Duration};
+use std::{cell::Cell, process::ExitCode};
 
 use clap::{Args, ValueEnum};
-use hyper::Method;
 use serde_json::Value;
 
 use super::{
@@ -73,7 +72,7 @@ impl Journal {
             if let Some(app) = &self.app {
                 url.query_pairs_mut().append_pair("app", app);
             }
-            print::bytes(&client.text(Method::GET, &url, None, Duration::ZERO).await?)?;
+            print::bytes(&client.bytes(&url).await?)?;
             return Ok(ExitCode::SUCCESS);
         }
         let last = Cell::new(self.after);

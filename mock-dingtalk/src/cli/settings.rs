@@ -26,10 +26,10 @@ impl Setting {
     async fn turn(&self, name: &str, change: Option<Value>) -> Result<Value, Exit> {
         let (client, app) = self.of.find().await?;
         let url = client.at(&["apps", &app, name]);
-        match change {
-            None => client.get(url).await,
-            Some(change) => client.post(url, &change).await,
-        }
+        Ok(match change {
+            None => client.get(url).await?,
+            Some(change) => client.post(url, &change).await?,
+        })
     }
 
     /// The same, and prints it.

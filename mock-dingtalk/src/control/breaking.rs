@@ -19,7 +19,7 @@ use crate::{
 /// The reason that real ones gave (dingtalk-stream-sdk-python#22).
 pub(crate) const REASON: &str = "persistent connection is timeout";
 
-/// `POST …/connections/{id}/disconnect`: `{"reason"?, "messageId"?: false}`.
+/// `POST …/connections/{id}/disconnect`: `{"reason"?, "messageId"?: false, "closes"?: false}`.
 pub(crate) async fn disconnect(
     State(hub): State<Arc<Hub>>,
     Path((client_id, id)): Path<(String, String)>,
@@ -28,12 +28,13 @@ pub(crate) async fn disconnect(
     let mut fields = Fields::parse(&body)?;
     let reason = fields.string("reason")?.unwrap_or_else(|| REASON.to_owned());
     let with_message_id = fields.bool("messageId")?.unwrap_or(true);
+    let closes = fields.bool("closes")?.unwrap_or(true);
     fields.finish()?;
     let count = hub.step(|fleet, now| {
         fleet.act(now, &client_id, |app, cx| {
             let keys = app.named(&id)?;
             for key in &keys {
-                app.disconnect(cx, *key, &reason, with_message_id);
+                app.announce_end(cx, *key, &reason, with_message_id, closes);
             }
             Ok(keys.len())
         })

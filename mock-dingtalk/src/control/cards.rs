@@ -24,16 +24,17 @@ pub(crate) async fn press(
     Path(client_id): Path<String>,
     body: Bytes,
 ) -> Result<(StatusCode, Json<Said>), Refusal> {
-    let press = read_press(Fields::parse(&body)?)?;
+    let mut fields = Fields::parse(&body)?;
+    let out_track_id = fields.required_string("outTrackId")?;
+    let press = read_press(fields, out_track_id)?;
     let said =
         hub.step(|fleet, now| fleet.act(now, &client_id, |app, cx| app.press_card(cx, &press)));
     Ok((StatusCode::ACCEPTED, Json(said?)))
 }
 
-/// Reads a press, as `press` takes it.
-pub(crate) fn read_press(mut fields: Fields) -> Result<CardPress, VerbError> {
-    let (id, user_id) = (fields.required_string("outTrackId")?, fields.required_string("userId")?);
-    let mut press = CardPress::new(id, user_id, "");
+/// Reads a press on this card, as `press` takes it.
+pub(crate) fn read_press(mut fields: Fields, card: String) -> Result<CardPress, VerbError> {
+    let mut press = CardPress::new(card, fields.required_string("userId")?, "");
     let action_ids = fields.strings("actionIds")?;
     let params = object(&mut fields, "params")?;
     if action_ids.is_none() && params.is_none() {

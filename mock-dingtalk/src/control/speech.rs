@@ -32,7 +32,7 @@ pub(crate) fn read(mut fields: Fields) -> Result<Speech, VerbError> {
     Ok(speech)
 }
 
-fn read_conversation(fields: &mut Fields) -> Result<Option<SayConversation>, VerbError> {
+pub(crate) fn read_conversation(fields: &mut Fields) -> Result<Option<SayConversation>, VerbError> {
     let Some(mut inner) = fields.object("conversation")? else { return Ok(None) };
     let kinds = [("1", ConversationKind::Direct), ("2", ConversationKind::Group)];
     let kind = inner.word("type", &kinds)?;
@@ -117,7 +117,7 @@ fn check_parts(content: &Content) -> Result<(), VerbError> {
 }
 
 /// `{"base64","name"?,"mimeType"?}` or `{"sample":"png","name"?}`.
-fn read_media(fields: &Fields, value: Value) -> Result<Media, VerbError> {
+pub(crate) fn read_media(fields: &Fields, value: Value) -> Result<Media, VerbError> {
     let mut inner = match value {
         Value::Object(members) => Fields::within("media", members),
         other => {

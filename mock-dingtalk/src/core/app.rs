@@ -22,6 +22,7 @@ use super::{
     ids::Mint,
     journal::{Draft, EntryKind, Journals},
     lifetime,
+    mutation::{Mutation, Mutations},
     openapi::ApiState,
     people::People,
     permission::{Permission, Permissions},
@@ -205,6 +206,8 @@ pub(crate) struct App {
     pub(crate) last_held: u64,
     /// What its lifetimes are measured on, driven by the mock's clock.
     pub(crate) clock: Dial,
+    /// How the mock is wrong on purpose, if it is.
+    pub(crate) mutations: Mutations,
 }
 
 impl App {
@@ -244,7 +247,13 @@ impl App {
             held: BTreeMap::new(),
             last_held: 0,
             clock: Dial::following(now),
+            mutations: Mutations::default(),
         }
+    }
+
+    /// Whether to be wrong in this way.
+    pub(crate) fn mutated(&self, mutation: Mutation) -> bool {
+        self.mutations.has(mutation)
     }
 
     pub(crate) fn info(&self) -> AppInfo {

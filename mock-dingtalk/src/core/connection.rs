@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt, sync::Arc};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Moment, ticket::OpenCall};
 
@@ -11,7 +11,7 @@ use super::{Moment, ticket::OpenCall};
 pub(crate) struct ConnectionKey(pub(crate) u64);
 
 /// Where a connection is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ConnectionState {
     /// The ticket is used, the upgrade is on its way.
@@ -39,7 +39,7 @@ impl fmt::Display for ConnectionState {
 }
 
 /// One row of `connections`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ConnectionRow {
@@ -71,6 +71,17 @@ pub struct ConnectionRow {
     pub system_acks: u64,
     /// Text messages that answered nothing, and binary messages.
     pub strays: u64,
+}
+
+/// `ua` of the other clients that scenarios let join. What is done to all connections of a bot is not
+/// done to theirs.
+pub(crate) const PEER_UA: &str = "mock-dingtalk-peer";
+
+impl ConnectionRow {
+    /// Whether it is that of another client, which a scenario has let join.
+    pub(crate) fn is_peer(&self) -> bool {
+        self.ua == PEER_UA
+    }
 }
 
 /// A connection as the core keeps it.
@@ -171,6 +182,11 @@ impl Connection {
     /// Whether what comes here may not arrive at the bot.
     pub(crate) fn is_spared(&self) -> bool {
         self.spared || self.muted || self.loses_next || self.state == ConnectionState::Ghost
+    }
+
+    /// Whether it is that of another client, which a scenario has let join.
+    pub(crate) fn is_peer(&self) -> bool {
+        self.open.ua == PEER_UA
     }
 
     /// Whether there is a socket, or one on its way.

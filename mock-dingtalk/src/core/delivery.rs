@@ -2,19 +2,19 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     card_press::Pressed,
     fixture::FixtureFrame,
-    lifetime,
+    known, lifetime,
     memory::{block, hashed, texts},
     message::RobotMessage,
     ring::{PLACE, Ring, Size},
 };
 
 /// Where a push stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum DeliveryState {
     /// Waits for a connection, or for its next try.
@@ -32,7 +32,7 @@ pub enum DeliveryState {
 }
 
 /// One row of `deliveries`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct DeliveryRow {
@@ -41,8 +41,8 @@ pub struct DeliveryRow {
     /// Where it stands.
     pub state: DeliveryState,
     /// `CALLBACK` or `EVENT`.
-    #[serde(rename = "type")]
-    pub kind: &'static str,
+    #[serde(rename = "type", deserialize_with = "known::kind")]
+    pub kind: known::Word,
     /// The topic it was routed by.
     pub topic: String,
     /// The chat message's id, for robot messages.
@@ -60,7 +60,7 @@ pub struct DeliveryRow {
 }
 
 /// One attempt to push.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AttemptRow {
@@ -73,7 +73,7 @@ pub struct AttemptRow {
 }
 
 /// The first answer to a push.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct AckRow {
@@ -90,7 +90,7 @@ pub struct AckRow {
     /// Time since the attempt that it answers.
     pub after_ms: u64,
     /// True for an answer to a press on a card that came after more than 2 s.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub late: bool,
     /// When, in milliseconds since 1970.
     pub at: i64,

@@ -13,13 +13,15 @@ use super::{
     journal::{Diagnosis, Draft, EntryKind},
     lifetime,
     message::SaidState,
+    mutation::Mutation,
     timer::Timer,
 };
 
 impl App {
     /// Pushes a new delivery, or says what becomes of it when nobody is there.
     pub(crate) fn dispatch(&mut self, cx: &mut Cx<'_>, delivery: Delivery) -> SaidState {
-        let (seq, retried, kind) = (delivery.seq, delivery.is_retried(), delivery.kind);
+        let (seq, kind) = (delivery.seq, delivery.kind);
+        let retried = delivery.is_retried() || self.mutated(Mutation::KeepsLost);
         self.deliveries.add(delivery);
         if self.push(cx, seq) {
             return SaidState::Pushed;
@@ -55,7 +57,14 @@ impl App {
         let candidates: Vec<ConnectionKey> = self
             .connections
             .values()
-            .filter(|connection| connection.takes(delivery.kind, &delivery.topic))
+            .filter(|connection| {
+                let wrongly = match connection.state {
+                    ConnectionState::Draining => self.mutations.has(Mutation::RoutesToDraining),
+                    ConnectionState::Open => self.mutations.has(Mutation::SubscriptionIgnored),
+                    _ => false,
+                };
+                wrongly || connection.takes(delivery.kind, &delivery.topic)
+            })
             .map(|connection| connection.key)
             .collect();
         if candidates.is_empty() {
@@ -78,12 +87,18 @@ impl App {
         {
             message_id.clone_from(&first.message_id);
         }
+        if self.mutations.has(Mutation::MessageIdRepeated) {
+            "dingmock-repeated".clone_into(&mut message_id);
+        }
         let harmless = matches!(fault, None | Some(Action::Redeliver(_)));
         let spared = !harmless || connection.is_spared();
         let base = connection.open.base.http();
         let Some(payload) = &mut delivery.payload else { return true };
         let text = match payload {
             Payload::Robot(message) => {
+                if again && self.mutations.has(Mutation::RedeliversAnew) {
+                    message.msg_id.push('2');
+                }
                 let data = message.data(base);
                 let topic = &delivery.topic;
                 Frame::callback(&self.header_id, &id, &message_id, topic, cx.now.unix_ms, &data)
@@ -110,11 +125,15 @@ impl App {
             Some(Action::Redeliver(after)) => Some(after),
             _ => self.delivery.profile.redelivers_after(),
         };
+        let second = candidates.iter().find(|other| **other != key);
+        if let Some(second) = second.filter(|_| self.mutated(Mutation::PushedTwice)) {
+            self.emit(cx, *second, &what, text.clone(), None);
+        }
         self.emit(cx, key, &what, text, fault);
         if let Some(after) = redelivers.filter(|_| attempt_index == 0 && is_message) {
             cx.plan(after, Timer::Redeliver(seq));
         }
-        if retried {
+        if retried && !self.mutated(Mutation::EventOnce) {
             let deadline = Timer::AckDeadline(seq, attempt_index);
             cx.plan(lifetime::EVENT_ACK, deadline);
         }
@@ -124,10 +143,10 @@ impl App {
 
     /// A robot message comes once more, if it was not acknowledged and somebody is there.
     pub(crate) fn redeliver(&mut self, cx: &mut Cx<'_>, seq: u64) {
-        let open = self
-            .deliveries
-            .get_mut(seq)
-            .is_some_and(|delivery| delivery.ack.is_none() && delivery.attempts.len() == 1);
+        let acked_too = self.mutated(Mutation::RedeliversAcked);
+        let open = self.deliveries.get_mut(seq).is_some_and(|delivery| {
+            (delivery.ack.is_none() || acked_too) && delivery.attempts.len() == 1
+        });
         if open && !self.push(cx, seq) {
             self.note(cx, Draft::new(EntryKind::Connection, "no redelivery: nobody connected"));
         }
@@ -280,10 +299,11 @@ impl App {
             .find(|attempt| attempt.message_id == ack.message_id)
             .expect("the index of frames names attempts only");
         let after = cx.now.since_start.saturating_sub(attempt.since_start);
-        let elsewhere = attempt.connection_id != *id;
+        let elsewhere = attempt.connection_id != *id && !self.mutations.has(Mutation::AckElsewhere);
         let first = delivery.ack.is_none();
         let press = delivery.press.clone();
-        let late = press.is_some() && after > lifetime::PRESS_ACK;
+        let in_time = after <= lifetime::PRESS_ACK || self.mutations.has(Mutation::PressLate);
+        let late = press.is_some() && !in_time;
         let data = press.as_ref().and(ack.data.clone());
         if !again {
             delivery.ack = Some(AckRow {
@@ -300,7 +320,9 @@ impl App {
         let (seq, was_sent) = (delivery.seq, delivery.state == DeliveryState::Sent);
         if !later && !late {
             delivery.state = DeliveryState::Acked;
-            delivery.payload = None;
+            if !self.mutations.has(Mutation::RedeliversAcked) {
+                delivery.payload = None;
+            }
         }
         if first {
             connection.acks += 1;
@@ -327,7 +349,7 @@ impl App {
         let mut message_id = self.mint.system_message_id(cx.now);
         let opaque = self.mint.uuid();
         let open = self.connections.get(&key).is_some_and(|c| c.state == ConnectionState::Open);
-        if !open {
+        if !open || self.mutated(Mutation::PingMissing) {
             return;
         }
         self.judge_pings(cx, key);
@@ -346,6 +368,21 @@ impl App {
             self.spare(&text);
         }
         self.emit(cx, key, "SYSTEM ping", text, fault);
+    }
+
+    /// Announces the end of a connection, which comes if it `closes`.
+    pub(crate) fn announce_end(
+        &mut self,
+        cx: &mut Cx<'_>,
+        key: ConnectionKey,
+        reason: &str,
+        with_message_id: bool,
+        closes: bool,
+    ) {
+        if let Some(connection) = self.connections.get_mut(&key) {
+            connection.stays = !closes;
+        }
+        self.disconnect(cx, key, reason, with_message_id);
     }
 
     /// Announces the end of a connection: no more pushes, and after the grace TCP is reset.
@@ -376,7 +413,7 @@ impl App {
             return;
         }
         connection.state = ConnectionState::Draining;
-        let closes = !connection.stays;
+        let closes = !connection.stays && !self.mutations.has(Mutation::GraceEndless);
         if let Some(message_id) = message_id {
             connection.ask(message_id, SystemFrame::Other);
         }

@@ -9,7 +9,9 @@ mod rule;
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::known;
 
 pub use self::rule::FindingRule;
 pub(crate) use self::{
@@ -18,7 +20,7 @@ pub(crate) use self::{
 };
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// It works, and could be better.
@@ -45,7 +47,7 @@ impl Severity {
 }
 
 /// One thing that a bot does, however often. `docs/findings.md` describes each `rule`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Finding {
@@ -54,7 +56,8 @@ pub struct Finding {
     /// Grows with everything that is found: the value of the last time it was.
     pub seq: u64,
     /// The rule, as in `docs/findings.md`.
-    pub rule: &'static str,
+    #[serde(deserialize_with = "known::rule")]
+    pub rule: known::Word,
     /// How bad it is.
     pub severity: Severity,
     /// How often it was found.

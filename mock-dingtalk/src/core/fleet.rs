@@ -21,6 +21,7 @@ use super::{
     ids::Mint,
     journal::{Draft, Entry, EntryKind, Journals},
     lifetime,
+    mutation::Mutations,
     redact::Kind,
     ring::Ring,
     snapshot::Snapshots,
@@ -52,6 +53,7 @@ pub(crate) struct Fleet {
     pub(super) tcp_faults: Faults,
     /// How apps are treated that are minted without a choice.
     lenient: bool,
+    pub(super) mutations: Mutations,
 }
 
 /// What an upgrade request gets.
@@ -81,6 +83,7 @@ impl Fleet {
             snapshots: Snapshots::default(),
             tcp_faults: Faults::default(),
             lenient: false,
+            mutations: Mutations::default(),
         }
     }
 
@@ -89,9 +92,16 @@ impl Fleet {
         Self { lenient, ..self }
     }
 
+    /// The same, wrong on purpose.
+    pub(crate) fn wrong(self, mutations: Mutations) -> Self {
+        Self { mutations, ..self }
+    }
+
     /// What has to be done since the last call, in order.
     pub(crate) fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        self.mutations.misdirect(&mut effects, &self.by_connection);
+        effects
     }
 
     // ---- apps ----------------------------------------------------------------------------
@@ -127,7 +137,8 @@ impl Fleet {
         self.last_app += 1;
         let number = AppNumber(self.last_app);
         let seed = options.seed.unwrap_or_else(|| self.mint.seed());
-        let app = App::new(number, options, seed, now);
+        let mut app = App::new(number, options, seed, now);
+        app.mutations = self.mutations;
         if self.number(&app.client_id).is_some() {
             // Two apps with one seed mint the same id.
             return Err(VerbError::Exists { what: "app", name: app.client_id.to_string() });

@@ -12,8 +12,14 @@ use super::{
     ids::Mint,
     inbound_media::Media as InboundMedia,
     lifetime,
+    mutation::Mutation,
     ring::Ring,
 };
+
+/// Lower-case hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
+}
 
 /// A file.
 #[derive(Debug, Clone)]
@@ -33,7 +39,7 @@ pub(crate) struct Media {
 impl Media {
     /// Lower-case hex.
     pub(crate) fn sha256(&self) -> String {
-        hex(digest::digest(&digest::SHA256, &self.bytes).as_ref())
+        sha256(&self.bytes)
     }
 
     /// As `sent` shows it.
@@ -167,6 +173,14 @@ fn key(id: &str) -> &str {
 }
 
 impl App {
+    /// The bytes of a file, as they are fetched.
+    pub(crate) fn as_served(&self, media: &Media) -> Bytes {
+        if self.mutated(Mutation::MediaAltered) {
+            return media.bytes.iter().map(|byte| byte ^ 1).collect();
+        }
+        media.bytes.clone()
+    }
+
     /// What `sent` shows of a file that a message names: all of it if it was uploaded here, the
     /// address if it is one. `None` if it is neither.
     pub(crate) fn media_of_message(&self, id: &str) -> Option<Value> {

@@ -1,6 +1,6 @@
 //! What a person says to the robot, and the `data` of the CALLBACK that carries it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
@@ -31,7 +31,7 @@ pub struct SayConversation {
 }
 
 /// What became of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Said {
     /// The chat message's id, the same on every redelivery.
@@ -45,7 +45,7 @@ pub struct Said {
 }
 
 /// Whether a message went out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SaidState {
     /// A connection took it.

@@ -47,6 +47,7 @@ pub(crate) use self::{
 use self::{ask::Ask, found::Found, routes::Kind};
 use super::{
     app::{App, AppNumber, Cx},
+    connection::PEER_UA,
     http::HttpCall,
     ids,
     journal::Diagnosis,
@@ -125,6 +126,16 @@ impl Routed {
     /// The path as the table has it, with `{}` for what varies.
     pub(crate) fn pattern(&self) -> Option<&'static str> {
         self.found.as_ref().map(|found| found.route.pattern)
+    }
+
+    /// Whether it asks for a connection.
+    pub(crate) fn opens(&self) -> bool {
+        matches!(self.found.as_ref().map(|found| &found.route.kind), Some(Kind::ConnectionsOpen))
+    }
+
+    /// Whether another client makes the call, which a scenario has let join.
+    pub(crate) fn is_peers(&self) -> bool {
+        self.json.as_ref().is_some_and(|body| body["ua"] == PEER_UA)
     }
 
     /// The body, if it is JSON.

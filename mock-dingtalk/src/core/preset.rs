@@ -234,7 +234,7 @@ impl App {
         if preset.breaks_open_ones() {
             let live = self.connections.values();
             let open: Vec<_> = live
-                .filter(|connection| connection.state == ConnectionState::Open)
+                .filter(|c| c.state == ConnectionState::Open && !c.is_peer())
                 .map(|connection| connection.key)
                 .collect();
             for key in &open {

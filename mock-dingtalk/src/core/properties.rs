@@ -1,5 +1,7 @@
 //! Whatever happens in whatever order: the laws of the core hold.
 
+mod ledger;
+
 use std::{
     collections::{HashMap, HashSet},
     time::Duration,
@@ -173,6 +175,31 @@ struct Shown {
     deliveries: Option<Vec<DeliveryRow>>,
 }
 
+/// Status and JSON of a call: method, path and query.
+fn call(
+    fleet: &mut Fleet,
+    now: Moment,
+    (method, path, query): (&str, &str, &str),
+    token: Option<String>,
+    body: &str,
+) -> (u16, Value) {
+    let call = HttpCall {
+        method: method.to_owned(),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        content_type: Some("application/json".to_owned()),
+        token,
+        host: None,
+        accept: Some("application/json".to_owned()),
+        authorization: None,
+        peer: None,
+        base: BaseUrl::plain("mock:1"),
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    };
+    let answer = fleet.http(now, &call, &Routed::new(&call));
+    (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
+}
+
 impl World {
     fn new(seed: u64) -> Self {
         let mut fleet = Fleet::new(seed);
@@ -274,21 +301,7 @@ impl World {
     }
 
     fn call(&mut self, method: &str, path: &str, query: &str, body: &str) -> (u16, Value) {
-        let call = HttpCall {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            query: query.to_owned(),
-            content_type: Some("application/json".to_owned()),
-            token: None,
-            host: None,
-            accept: Some("application/json".to_owned()),
-            authorization: None,
-            peer: None,
-            base: BaseUrl::plain("mock:1"),
-            body: Bytes::copy_from_slice(body.as_bytes()),
-        };
-        let answer = self.fleet.http(self.now, &call, &Routed::new(&call));
-        (answer.status, serde_json::from_str(&answer.body).unwrap_or_default())
+        call(&mut self.fleet, self.now, (method, path, query), None, body)
     }
 
     #[expect(clippy::too_many_lines, reason = "one short arm for each thing that can happen")]

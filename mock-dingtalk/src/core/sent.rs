@@ -1,15 +1,16 @@
 //! What the robot said to people, by whichever API.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    known,
     memory::{beside, block, texts},
     ring::PLACE,
 };
 
 /// One message that a person sees.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct SentRow {
@@ -17,7 +18,8 @@ pub struct SentRow {
     pub seq: u64,
     /// `sessionWebhook`, `batchSend`, `groupMessages`, `privateChatMessages`, `card` or
     /// `customRobot`.
-    pub via: &'static str,
+    #[serde(deserialize_with = "known::via")]
+    pub via: known::Word,
     /// The user id in a direct chat, the conversation id in a group.
     pub to: String,
     /// The chat it appears in.
@@ -39,7 +41,7 @@ pub struct SentRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub process_query_key: Option<String>,
     /// True once the robot took it back.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_false")]
     pub recalled: bool,
     /// False while a card is still being written.
     pub finished: bool,

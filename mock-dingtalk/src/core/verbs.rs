@@ -272,7 +272,7 @@ impl App {
         let open: Vec<_> = self
             .connections
             .values()
-            .filter(|connection| connection.state == ConnectionState::Open)
+            .filter(|connection| connection.state == ConnectionState::Open && !connection.is_peer())
             .map(|connection| connection.key)
             .collect();
         (!open.is_empty()).then(|| open[self.mint.choose(open.len())])
@@ -300,7 +300,7 @@ impl App {
             .values()
             .filter(|c| !matches!(c.state, ConnectionState::Connecting | ConnectionState::Ghost));
         if name == "all" {
-            return Ok(live.map(|connection| connection.key).collect());
+            return Ok(live.filter(|c| !c.is_peer()).map(|connection| connection.key).collect());
         }
         live.filter(|connection| &*connection.id == name)
             .map(|connection| Ok(connection.key))

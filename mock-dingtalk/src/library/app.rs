@@ -263,7 +263,7 @@ impl App {
 
     // ---- inside --------------------------------------------------------------------------
 
-    pub(super) fn act<R>(
+    pub(crate) fn act<R>(
         &self,
         verb: impl FnOnce(&mut crate::core::App, &mut crate::core::Cx<'_>) -> Result<R, VerbError>,
     ) -> Result<R, MockError> {

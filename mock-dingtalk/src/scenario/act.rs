@@ -1,13 +1,16 @@
 //! What is done to a bot.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
+use super::expectation::size;
 use crate::{
     control,
     control::Fields,
     core::{
-        Callback, CardPress, Cut, Event, Fault, Preset, Speech, Turn, VerbError, check_cut,
-        fixture_bytes, quoted,
+        Callback, CardPress, Content, Cut, Event, Fault, Media, Preset, SayConversation, Speech,
+        Turn, VerbError, check_cut, fixture_bytes, quoted,
     },
 };
 
@@ -15,6 +18,8 @@ use crate::{
 pub(super) enum Act {
     /// A person speaks.
     Message(Box<Speech>),
+    /// A person speaks several times in one breath.
+    Burst(Burst),
     /// A fixture is pushed.
     Fixture(String),
     /// An EVENT frame.
@@ -23,12 +28,16 @@ pub(super) enum Act {
     Callback(Callback),
     /// A person presses a button of a card.
     Press(CardPress),
+    /// The same, of the card that was shown last.
+    PressLast(CardPress),
     /// A text message, as it stands, to one of the open connections.
     Frame(String),
     /// SYSTEM `disconnect` to all connections.
     Disconnect {
         reason: String,
         message_id: bool,
+        /// Whether TCP is reset after 10 s.
+        closes: bool,
     },
     /// All connections end without notice.
     Cut(Cut),
@@ -39,13 +48,132 @@ pub(super) enum Act {
     Clock(Turn),
     /// The bot's process is killed and started again with the same state.
     Restart,
+    /// Another client of the same app connects.
+    Peer,
+    /// All other clients end their connections.
+    PeersLeave,
+    /// The bot's process is asked to end.
+    Stop {
+        within: Option<Duration>,
+        /// The status that it ends with.
+        status: i32,
+    },
+    /// The bot is made to send a message that answers nothing.
+    Push(PushAct),
+    /// The model behind the bot goes on.
+    Release(String),
+}
+
+/// A message that the bot sends by the command for it.
+#[derive(Debug, Clone)]
+pub(super) struct PushAct {
+    pub(super) to: To,
+    pub(super) text: String,
+    pub(super) media: Option<Media>,
+    /// The command is to fail.
+    pub(super) refused: bool,
+    pub(super) within: Option<Duration>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum To {
+    /// `user:USERID` or `chat:CONVERSATIONID`.
+    Target(String),
+    /// The chat of this push, which is a group.
+    ChatOf(String),
+}
+
+/// Messages of one burst.
+pub(crate) const MAX_BURST: u64 = 1_000;
+
+/// Messages that come in one breath.
+#[derive(Debug, Clone)]
+pub(super) struct Burst {
+    from: String,
+    conversation: Option<SayConversation>,
+    text: String,
+    count: u64,
+}
+
+impl Burst {
+    /// Each ends in its number, from 1.
+    pub(super) fn texts(&self) -> impl Iterator<Item = String> {
+        (1..=self.count).map(|number| format!("{} {number}", self.text))
+    }
+
+    /// One of them.
+    pub(super) fn speech(&self, text: &str) -> Speech {
+        let mut speech = Speech::new(&self.from, Content::text(text));
+        speech.conversation.clone_from(&self.conversation);
+        speech
+    }
+}
+
+/// The control call that does an act, by the segments below its app.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    pub(super) below: &'static [&'static str],
+    /// It is a `DELETE` without a body, not a `POST`.
+    pub(super) deletes: bool,
+    /// The answer says what became of a push.
+    pub(super) pushes: bool,
+}
+
+impl Act {
+    /// `msgtype` and words of what a person says.
+    pub(super) fn spoken(&self) -> Option<(String, String)> {
+        match self {
+            Self::Message(speech) => {
+                let text = speech.content.text.clone().unwrap_or_default();
+                Some((speech.content.msgtype.name().to_owned(), text))
+            }
+            Self::Fixture(name) => {
+                let frame: Value = serde_json::from_slice(fixture_bytes(name)?).ok()?;
+                let data: Value = serde_json::from_str(frame["data"].as_str()?).ok()?;
+                let text = data["text"]["content"].as_str().unwrap_or_default();
+                Some((data["msgtype"].as_str()?.to_owned(), text.to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether connections may end by it, or cease to work.
+    pub(super) fn is_done_to_connections(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Disconnect { .. } | Self::Preset(_))
+    }
+
+    /// The call that takes what stands in the step below the act's name.
+    pub(super) fn call(&self) -> Option<Call> {
+        let call = |below| Call { below, deletes: false, pushes: false };
+        let push = |below| Call { below, deletes: false, pushes: true };
+        Some(match self {
+            Self::Message(_) | Self::Fixture(_) => push(&["messages"]),
+            Self::Event(_) => push(&["events"]),
+            Self::Callback(_) => push(&["callbacks"]),
+            Self::Press(_) | Self::PressLast(_) => push(&["card-actions"]),
+            Self::Frame(_) => push(&["frames"]),
+            Self::Disconnect { .. } => call(&["connections", "all", "disconnect"]),
+            Self::Cut(_) => call(&["connections", "all", "cut"]),
+            Self::Fault(_) | Self::Preset(_) => call(&["faults"]),
+            Self::ClearFaults => Call { deletes: true, ..call(&["faults"]) },
+            Self::Clock(_) => call(&["clock"]),
+            // Each message of a burst is a call of its own, and the player has the processes.
+            Self::Burst(_)
+            | Self::Restart
+            | Self::Stop { .. }
+            | Self::Push(_)
+            | Self::Release(_)
+            | Self::Peer
+            | Self::PeersLeave => return None,
+        })
+    }
 }
 
 /// Reads what stands in a step below the name of the act.
 pub(super) type Read = fn(Fields) -> Result<Act, VerbError>;
 
 /// Every act by its name.
-pub(super) const ACTS: [(&str, Read); 11] = [
+pub(super) const ACTS: [(&str, Read); 17] = [
     ("message", |mut fields| match fields.string("fixture")? {
         Some(name) => {
             fields.finish()?;
@@ -56,6 +184,16 @@ pub(super) const ACTS: [(&str, Read); 11] = [
             Ok(Act::Fixture(name))
         }
         None => Ok(Act::Message(Box::new(control::read_speech(fields)?))),
+    }),
+    ("burst", |mut fields| {
+        let count = fields.number("count")?.ok_or_else(|| fields.missing("count", "a number"))?;
+        if !(1..=MAX_BURST).contains(&count) {
+            return Err(fields.wrong("count", &count.into(), "a number from 1 to 1000"));
+        }
+        let (from, text) = (fields.required_string("from")?, fields.required_string("text")?);
+        let conversation = control::read_conversation(&mut fields)?;
+        fields.finish()?;
+        Ok(Act::Burst(Burst { from, conversation, text, count }))
     }),
     ("event", |mut fields| {
         let event_type = fields.required_string("eventType")?;
@@ -71,7 +209,10 @@ pub(super) const ACTS: [(&str, Read); 11] = [
         fields.finish()?;
         Ok(Act::Callback(Callback::new(topic, data)))
     }),
-    ("press", |fields| Ok(Act::Press(control::read_press(fields)?))),
+    ("press", |mut fields| match fields.string("outTrackId")? {
+        Some(id) => Ok(Act::Press(control::read_press(fields, id)?)),
+        None => Ok(Act::PressLast(control::read_press(fields, String::new())?)),
+    }),
     ("frame", |mut fields| {
         let raw = fields.required_string("raw")?;
         fields.finish()?;
@@ -80,8 +221,9 @@ pub(super) const ACTS: [(&str, Read); 11] = [
     ("disconnect", |mut fields| {
         let reason = fields.string("reason")?.unwrap_or_else(|| control::REASON.to_owned());
         let message_id = fields.bool("messageId")?.unwrap_or(true);
+        let closes = fields.bool("closes")?.unwrap_or(true);
         fields.finish()?;
-        Ok(Act::Disconnect { reason, message_id })
+        Ok(Act::Disconnect { reason, message_id, closes })
     }),
     ("cut", |mut fields| {
         let how = control::read_cut(&mut fields)?;
@@ -105,7 +247,62 @@ pub(super) const ACTS: [(&str, Read); 11] = [
         fields.finish()?;
         Ok(Act::Restart)
     }),
+    ("peer", |fields| {
+        fields.finish()?;
+        Ok(Act::Peer)
+    }),
+    ("peersLeave", |fields| {
+        fields.finish()?;
+        Ok(Act::PeersLeave)
+    }),
+    ("stop", |mut fields| {
+        let within = fields.duration("within")?;
+        let status = size(&mut fields, "status")?.unwrap_or(0);
+        fields.finish()?;
+        Ok(Act::Stop { within, status })
+    }),
+    ("push", |mut fields| {
+        let to = match (fields.string("to")?, fields.string("chatOf")?) {
+            (Some(target), None) => To::Target(target),
+            (None, Some(name)) => To::ChatOf(name),
+            _ => return Err(fields.missing("to", "\"user:USERID\", or `chatOf` a push")),
+        };
+        let media = fields.take("media").map(|media| control::read_media(&fields, media));
+        let push = PushAct {
+            to,
+            text: fields.string("text")?.unwrap_or_default(),
+            media: media.transpose()?,
+            refused: fields.bool("refused")?.unwrap_or(false),
+            within: fields.duration("within")?,
+        };
+        fields.finish()?;
+        Ok(Act::Push(push))
+    }),
+    ("release", |mut fields| {
+        let hold = fields.required_string("hold")?;
+        fields.finish()?;
+        Ok(Act::Release(hold))
+    }),
 ];
+
+impl Act {
+    /// Files that it brings.
+    pub(super) fn files(&self) -> &[Media] {
+        match self {
+            Self::Message(speech) => &speech.content.media,
+            Self::Push(push) => push.media.as_slice(),
+            _ => &[],
+        }
+    }
+
+    /// The push that it is about, by its name.
+    pub(super) fn push(&self) -> Option<&String> {
+        match self {
+            Self::Push(PushAct { to: To::ChatOf(name), .. }) => Some(name),
+            _ => None,
+        }
+    }
+}
 
 fn members(
     fields: &mut Fields,

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
+use super::{asked::Asked, cards::Cards, files::FileWanted};
 use crate::{
     control::Fields,
     core::{RULES, Severity, VerbError},
@@ -11,7 +14,11 @@ use crate::{
 pub(super) enum Expectation {
     Acked(Acked),
     Sent(Sent),
+    Cards(Cards),
+    Asked(Asked),
     Connections(Connections),
+    AllAnswered,
+    Hit(Hit),
     NoFindings(NoFindings),
 }
 
@@ -32,10 +39,15 @@ pub(super) struct Acked {
     pub(super) data_has: Vec<String>,
 }
 
-/// The robot said texts.
+/// The robot said texts, and sent files.
 #[derive(Debug, Clone)]
 pub(super) struct Sent {
     pub(super) texts: Vec<String>,
+    pub(super) files: Vec<FileWanted>,
+    /// So many messages, at least.
+    pub(super) at_least: usize,
+    /// All words that are numbers are those below this one, in order.
+    pub(super) numbers: Option<u64>,
     /// Each is a part of a message, not all of it.
     pub(super) parts: bool,
     /// What else may have been said.
@@ -66,12 +78,23 @@ pub(super) struct Connections {
     pub(super) made: Option<usize>,
     /// No more than so many were made.
     pub(super) at_most: Option<usize>,
+    /// No fewer than so many were made since the last `cut`, `disconnect` or preset.
+    pub(super) fresh: Option<usize>,
     /// Each open one has these subscriptions: `TYPE TOPIC`.
     pub(super) subscribed: Vec<String>,
     /// None ended before the next one was open.
     pub(super) overlapping: bool,
     /// Each open one answered a SYSTEM ping.
     pub(super) ponged: bool,
+}
+
+/// A fault acted.
+#[derive(Debug, Clone)]
+pub(super) struct Hit {
+    /// The fault, by its name.
+    pub(super) of: String,
+    /// So often at least.
+    pub(super) times: u64,
 }
 
 /// The bot lint has nothing to say.
@@ -85,7 +108,7 @@ pub(super) struct NoFindings {
 pub(super) type Read = fn(Fields) -> Result<Expectation, VerbError>;
 
 /// Every expectation by its name.
-pub(super) const EXPECTATIONS: [(&str, Read); 4] = [
+pub(super) const EXPECTATIONS: [(&str, Read); 8] = [
     ("acked", |mut fields| {
         let acked = Acked {
             of: fields.required_string("of")?,
@@ -100,30 +123,48 @@ pub(super) const EXPECTATIONS: [(&str, Read); 4] = [
     }),
     ("sent", |mut fields| {
         let sent = Sent {
-            texts: fields
-                .strings("texts")?
-                .ok_or_else(|| fields.missing("texts", "an array of strings"))?,
+            texts: fields.strings("texts")?.unwrap_or_default(),
+            files: read_files(&mut fields)?,
+            at_least: size(&mut fields, "atLeast")?.unwrap_or(0),
+            numbers: fields.number("numbers")?,
             parts: fields.bool("parts")?.unwrap_or(false),
             besides: read_besides(&mut fields)?,
             in_order: fields.bool("inOrder")?.unwrap_or(false),
             via: fields.strings("via")?.unwrap_or_default(),
             to: fields.string("to")?,
         };
+        let says_nothing = sent.texts.is_empty() && sent.files.is_empty();
+        if says_nothing && sent.at_least == 0 && sent.numbers.is_none() {
+            return Err(fields.missing("texts", "one of texts, files, numbers, atLeast"));
+        }
         fields.finish()?;
         Ok(Expectation::Sent(sent))
     }),
+    ("cards", |fields| Ok(Expectation::Cards(Cards::read(fields)?))),
+    ("asked", |fields| Ok(Expectation::Asked(Asked::read(fields)?))),
     ("connections", |mut fields| {
         let connections = Connections {
             open: size(&mut fields, "open")?,
             draining: size(&mut fields, "draining")?,
             made: size(&mut fields, "made")?,
             at_most: size(&mut fields, "atMost")?,
+            fresh: size(&mut fields, "fresh")?,
             subscribed: fields.strings("subscribed")?.unwrap_or_default(),
             overlapping: fields.bool("overlapping")?.unwrap_or(false),
             ponged: fields.bool("ponged")?.unwrap_or(false),
         };
         fields.finish()?;
         Ok(Expectation::Connections(connections))
+    }),
+    ("allAnswered", |fields| {
+        fields.finish()?;
+        Ok(Expectation::AllAnswered)
+    }),
+    ("hit", |mut fields| {
+        let of = fields.required_string("of")?;
+        let times = fields.number("times")?.unwrap_or(1);
+        fields.finish()?;
+        Ok(Expectation::Hit(Hit { of, times }))
     }),
     ("noFindings", |mut fields| {
         let slugs: Vec<_> = RULES.iter().map(|rule| (rule.slug, rule.slug.to_owned())).collect();
@@ -136,6 +177,20 @@ pub(super) const EXPECTATIONS: [(&str, Read); 4] = [
     }),
 ];
 
+fn read_files(fields: &mut Fields) -> Result<Vec<FileWanted>, VerbError> {
+    match fields.take("files") {
+        None => Ok(Vec::new()),
+        Some(Value::Array(files)) => files
+            .into_iter()
+            .map(|file| match file {
+                Value::Object(members) => FileWanted::read(Fields::within("files", members)),
+                other => Err(fields.wrong("files", &other, "a list of objects")),
+            })
+            .collect(),
+        Some(other) => Err(fields.wrong("files", &other, "a list of objects")),
+    }
+}
+
 fn read_besides(fields: &mut Fields) -> Result<Besides, VerbError> {
     let only = fields.bool("only")?.unwrap_or(false);
     let once = fields.bool("once")?.unwrap_or(false);
@@ -147,18 +202,39 @@ fn read_besides(fields: &mut Fields) -> Result<Besides, VerbError> {
 }
 
 impl Expectation {
-    /// The push that it names.
+    /// The fault that it names.
+    pub(super) fn fault(&self) -> Option<&String> {
+        match self {
+            Self::Hit(hit) => Some(&hit.of),
+            _ => None,
+        }
+    }
+
+    /// The push that it is about, by its name.
     pub(super) fn push(&self) -> Option<&String> {
         match self {
             Self::Acked(acked) => Some(&acked.of),
             Self::Sent(sent) => sent.to.as_ref(),
-            Self::Connections(_) | Self::NoFindings(_) => None,
+            Self::Cards(cards) => cards.to.as_ref(),
+            Self::Asked(_)
+            | Self::Connections(_)
+            | Self::AllAnswered
+            | Self::Hit(_)
+            | Self::NoFindings(_) => None,
         }
+    }
+
+    /// Files of earlier steps that it names.
+    pub(super) fn files(&self) -> &[FileWanted] {
+        if let Self::Sent(sent) = self { &sent.files } else { &[] }
     }
 }
 
 /// A number of things.
-fn size<T: TryFrom<u64>>(fields: &mut Fields, name: &'static str) -> Result<Option<T>, VerbError> {
+pub(super) fn size<T: TryFrom<u64>>(
+    fields: &mut Fields,
+    name: &'static str,
+) -> Result<Option<T>, VerbError> {
     let Some(number) = fields.number(name)? else { return Ok(None) };
     let fits = T::try_from(number).map(Some);
     fits.map_err(|_| fields.wrong(name, &number.into(), "a smaller number"))

@@ -1,20 +1,20 @@
 //! Playing a scenario against the bot of an app.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::ExitStatus,
+    time::Duration,
+};
 
 use thiserror::Error;
 
 use super::{
-    Deed, Scenario,
-    act::Act,
-    expectation::{Expectation, NoFindings},
-    rows::Gap,
+    Deed, Evidence, Push, Scenario, Stage, Subject,
+    act::{Act, PushAct, To},
+    expectation::Expectation,
+    peer::Peer,
 };
-use crate::{
-    core::{Said, SaidState, Turn},
-    error::MockError,
-    library::App,
-};
+use crate::core::{Media, Said, SaidState};
 
 /// Why a scenario did not come to its end. Steps are numbered from 0, as in the file.
 #[derive(Debug, Error)]
@@ -37,37 +37,83 @@ pub enum Failure {
     },
 }
 
-/// The process of a bot, as far as a scenario handles it.
-pub trait Subject {
-    /// Kills it and starts it again with the same state. The error says why that cannot be done.
-    fn restart(&mut self) -> impl Future<Output = Result<(), String>> + Send;
-}
-
 impl Scenario {
-    /// Plays it against the bot that is, or will be, connected to `app`, which was minted with
-    /// [`Scenario::app_options`].
-    pub async fn play(&self, app: &App, subject: &mut impl Subject) -> Result<(), Failure> {
-        let mut pushes = BTreeMap::new();
+    /// Plays it against the bot that is, or will be, connected to an app, which was minted with
+    /// [`Scenario::app_options`] or [`Scenario::app_body`].
+    pub async fn play(
+        &self,
+        stage: impl Into<Stage>,
+        subject: &mut impl Subject,
+    ) -> Result<(), Failure> {
+        self.play_with(stage, subject, &mut Evidence::default()).await
+    }
+
+    /// The same. Where an expectation is not met, `evidence` gets it and what was seen instead.
+    pub async fn play_with(
+        &self,
+        stage: impl Into<Stage>,
+        subject: &mut impl Subject,
+        evidence: &mut Evidence,
+    ) -> Result<(), Failure> {
+        let stage = stage.into();
+        let mut known = Known { files: self.files(), ..Known::default() };
         for (step, line) in self.steps.iter().enumerate() {
             let broken = |why: String| Failure::Broken { step, why };
+            let unmet = |what: String| Failure::Unmet { step, what };
             match &line.deed {
                 Deed::Act(Act::Restart) => subject.restart().await.map_err(broken)?,
+                Deed::Act(Act::Peer) => {
+                    known.peers.push(Peer::join(&stage).await.map_err(broken)?);
+                }
+                Deed::Act(Act::PeersLeave) => {
+                    Peer::leave(&stage, &mut known.peers).await.map_err(broken)?;
+                }
+                Deed::Act(Act::Stop { within, status }) => {
+                    let within = within.unwrap_or(self.patience);
+                    let ended = subject.stop(within).await.map_err(broken)?;
+                    ended_with(ended, within, |code| code == *status).map_err(unmet)?;
+                }
+                Deed::Act(Act::Push(push)) => {
+                    let within = push.within.unwrap_or(self.patience);
+                    let ended = subject.push(&known.push(push), within).await.map_err(broken)?;
+                    ended_with(ended, within, |code| (code != 0) == push.refused)
+                        .map_err(|what| unmet(format!("the command for pushes {what}")))?;
+                }
+                Deed::Act(Act::Release(hold)) => {
+                    let model = subject.model().ok_or_else(|| broken(NO_MODEL.to_owned()))?;
+                    model.release(hold);
+                }
                 Deed::Act(act) => {
-                    let said = act.carry_out(app).await.map_err(|e| broken(e.to_string()))?;
-                    let Some(said) = said else { continue };
-                    if said.state == SaidState::Lost {
-                        let what = "nobody is connected to take the push".to_owned();
-                        return Err(Failure::Unmet { step, what });
+                    if let (Act::Message(speech), Some(model)) = (act, subject.model()) {
+                        model.hear(speech.content.text.as_deref().unwrap_or_default());
                     }
-                    if let Some(name) = &line.name {
-                        pushes.insert(name.as_str(), said);
+                    if let (Act::Burst(burst), Some(model)) = (act, subject.model()) {
+                        burst.texts().for_each(|text| model.hear(&text));
                     }
+                    if act.is_done_to_connections() {
+                        let ids = stage.connection_ids().await;
+                        known.before = ids.map_err(|error| broken(error.to_string()))?;
+                    }
+                    let done = stage.carry_out(act, &line.body).await;
+                    let done = done.map_err(|error| broken(error.to_string()))?;
+                    if !known.keep(line.name.as_deref(), done) {
+                        return Err(unmet("nobody is connected to take the push".to_owned()));
+                    }
+                }
+                Deed::Expect { within, what: Expectation::Asked(asked) } => {
+                    let patience = within.unwrap_or(self.patience);
+                    let model = subject.model().ok_or_else(|| broken(NO_MODEL.to_owned()))?;
+                    asked.wait(model, patience).await.map_err(unmet)?;
                 }
                 Deed::Expect { within, what } => {
                     let patience = within.unwrap_or(self.patience);
-                    match what.wait(app, patience, &pushes).await {
+                    match stage.wait(what, patience, &known).await {
                         Ok(None) => {}
-                        Ok(Some(what)) => return Err(Failure::Unmet { step, what }),
+                        Ok(Some(missing)) => {
+                            let seen = stage.evidence(what, &line.body, &known.pushes).await;
+                            *evidence = seen.map_err(|error| broken(error.to_string()))?;
+                            return Err(unmet(missing));
+                        }
                         Err(error) => return Err(broken(error.to_string())),
                     }
                 }
@@ -75,90 +121,86 @@ impl Scenario {
         }
         Ok(())
     }
-}
 
-impl Act {
-    /// Does it. A push says what became of it.
-    async fn carry_out(&self, app: &App) -> Result<Option<Said>, MockError> {
-        match self {
-            Self::Message(speech) => return app.speak(speech).await.map(Some),
-            Self::Fixture(name) => return app.push_fixture(name).map(Some),
-            Self::Event(event) => return app.event(event).map(Some),
-            Self::Callback(callback) => return app.callback(callback).map(Some),
-            Self::Press(press) => return app.press(press).await.map(Some),
-            Self::Frame(raw) => return app.push_raw(raw).map(Some),
-            Self::Disconnect { reason, message_id } => {
-                app.disconnect_with("all", reason, *message_id)?;
-            }
-            Self::Cut(how) => {
-                app.cut("all", how)?;
-            }
-            Self::Fault(fault) => {
-                app.fault(fault.clone())?;
-            }
-            Self::Preset(preset) => {
-                app.preset(*preset)?;
-            }
-            Self::ClearFaults => {
-                app.clear_faults()?;
-            }
-            Self::Clock(turn) => turn_clock(app, *turn)?,
-            // The caller has the process.
-            Self::Restart => {}
-        }
-        Ok(None)
+    /// The files that steps bring, by the names of the steps.
+    fn files(&self) -> BTreeMap<&str, &[Media]> {
+        let named = self.steps.iter().filter_map(|step| match (&step.name, &step.deed) {
+            (Some(name), Deed::Act(act)) => Some((name.as_str(), act.files())),
+            _ => None,
+        });
+        named.collect()
     }
 }
 
-fn turn_clock(app: &App, turn: Turn) -> Result<(), MockError> {
-    app.hub.turn_clock(Some(app.client_id()), turn)?;
-    Ok(())
+const NO_MODEL: &str = "whoever plays this has no model behind the bot";
+
+/// What later steps refer to.
+#[derive(Debug, Default)]
+pub(super) struct Known<'a> {
+    /// Pushes that have a name.
+    pub(super) pushes: BTreeMap<String, Said>,
+    /// Files, by the names of the steps that bring them.
+    pub(super) files: BTreeMap<&'a str, &'a [Media]>,
+    /// Faults that have a name, by their ids.
+    pub(super) faults: BTreeMap<String, u64>,
+    /// All that people have written.
+    pub(super) texts: Vec<(Said, String)>,
+    /// The connections that were there when something was done to them last.
+    pub(super) before: BTreeSet<String>,
+    peers: Vec<Peer>,
 }
 
-impl Expectation {
-    /// Waits until it is met. `Some` says what is missing or wrong.
-    async fn wait(
-        &self,
-        app: &App,
-        patience: Duration,
-        pushes: &BTreeMap<&str, Said>,
-    ) -> Result<Option<String>, MockError> {
-        if let Self::NoFindings(wanted) = self {
-            return wanted.broken_by(app);
-        }
-        let said = self.push().and_then(|name| pushes.get(name.as_str()));
-        let fits = |app: &crate::core::App| match (self, said) {
-            (Self::Acked(acked), Some(said)) => acked.fits(app, said),
-            (Self::Sent(sent), said) => sent.fits(app, said),
-            (Self::Connections(connections), _) => connections.fits(app),
-            (Self::Acked(acked), None) => {
-                Err(Gap::Never(format!("nothing was pushed as `{}`", acked.of)))
+impl Known<'_> {
+    fn push(&self, act: &PushAct) -> Push {
+        let target = match &act.to {
+            To::Target(target) => target.clone(),
+            To::ChatOf(name) => {
+                let said = self.pushes.get(name);
+                format!("chat:{}", said.map_or("", |said| said.conversation_id.as_str()))
             }
-            (Self::NoFindings(_), _) => Ok(()),
         };
-        let settled = |app: &crate::core::App| match fits(app) {
-            Ok(()) => Some(None),
-            Err(Gap::Never(what)) => Some(Some(what)),
-            Err(Gap::NotYet(_)) => None,
-        };
-        if let Some(end) = app.hub.wait(app.client_id(), patience, settled).await? {
-            return Ok(end);
-        }
-        Ok(match app.look(fits)? {
-            Ok(()) => None,
-            Err(Gap::Never(what)) => Some(what),
-            Err(Gap::NotYet(what)) => Some(format!("after {patience:?}: {what}")),
-        })
+        Push::new(target, act.text.clone(), act.media.clone())
     }
 }
 
-impl NoFindings {
-    fn broken_by(&self, app: &App) -> Result<Option<String>, MockError> {
-        let counts = |rule: &str| self.rules.is_empty() || self.rules.iter().any(|r| r == rule);
-        let found = app
-            .findings()?
-            .into_iter()
-            .find(|finding| finding.severity >= self.severity && counts(finding.rule));
-        Ok(found.map(|found| format!("finding {}: {}", found.rule, found.message)))
+/// Whether a process ended as it should. The error is a half-sentence.
+fn ended_with(
+    status: Option<ExitStatus>,
+    within: Duration,
+    wanted: impl FnOnce(i32) -> bool,
+) -> Result<(), String> {
+    match status {
+        None => Err(format!("has not ended after {within:?}")),
+        Some(status) if status.code().is_some_and(wanted) => Ok(()),
+        Some(status) => Err(format!("ended with {status}")),
+    }
+}
+
+/// What came of an act.
+#[derive(Debug)]
+pub(super) enum Done {
+    Nothing,
+    /// Pushes, with their words if a person wrote them.
+    Pushed(Vec<(Said, Option<String>)>),
+    /// There is a fault with this id.
+    Broke(u64),
+}
+
+impl Known<'_> {
+    /// False if a push found nobody.
+    fn keep(&mut self, name: Option<&str>, done: Done) -> bool {
+        let mut taken = true;
+        match done {
+            Done::Nothing => {}
+            Done::Broke(id) => self.faults.extend(name.map(|name| (name.to_owned(), id))),
+            Done::Pushed(pushes) => {
+                for (said, text) in pushes {
+                    taken &= said.state != SaidState::Lost;
+                    self.texts.extend(text.map(|text| (said.clone(), text)));
+                    self.pushes.extend(name.map(|name| (name.to_owned(), said)));
+                }
+            }
+        }
+        taken
     }
 }

@@ -1,10 +1,19 @@
 //! Reading a scenario file. Every complaint names the field, its value and what is allowed.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 
-use super::{Deed, Scenario, Step, act::ACTS, expectation::EXPECTATIONS};
+use super::{
+    Deed, Scenario, Step,
+    act::{ACTS, Act},
+    expectation::EXPECTATIONS,
+    files::FileWanted,
+    model::Script,
+};
 use crate::{
     control::{self, Fields},
     core::{AppOptions, VerbError, quoted},
@@ -22,6 +31,7 @@ impl Scenario {
         let Value::Object(members) = value else {
             return Err(VerbError::invalid("the file", quoted(text), "a JSON object"));
         };
+        let app_body = members.get("app").and_then(Value::as_object).cloned().unwrap_or_default();
         let mut fields = Fields::within("", members);
         // For editors.
         fields.string("$schema")?;
@@ -42,18 +52,35 @@ impl Scenario {
             }
             None => AppOptions::default(),
         };
+        let model = fields.object("model")?.map(Script::read).transpose()?;
         let steps = match fields.take("steps") {
             Some(Value::Array(steps)) if !steps.is_empty() => read_steps(steps)?,
             Some(other) => return Err(fields.wrong("steps", &other, "a list of steps, not empty")),
             None => return Err(fields.missing("steps", "a list of steps")),
         };
         fields.finish()?;
-        Ok(Self { title, checks, needs, patience, app, steps })
+        check_model(model.as_ref(), &steps)?;
+        Ok(Self { title, checks, needs, patience, app, app_body, model, steps })
     }
 }
 
+/// What is held back is released by a step or not at all; what is released is held back.
+fn check_model(model: Option<&Script>, steps: &[Step]) -> Result<(), VerbError> {
+    for (index, step) in steps.iter().enumerate() {
+        let Deed::Act(Act::Release(name)) = &step.deed else { continue };
+        let held = model.is_some_and(|model| model.holds().any(|hold| hold == name));
+        if !held {
+            let allowed = "what a line of `model` has in `hold`";
+            return Err(VerbError::invalid(format!("steps[{index}]"), quoted(name), allowed));
+        }
+    }
+    Ok(())
+}
+
 fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
-    let mut names = BTreeSet::new();
+    // With the number of their files.
+    let mut names = BTreeMap::new();
+    let mut faults = BTreeSet::new();
     let mut read = Vec::with_capacity(steps.len());
     for (index, step) in steps.into_iter().enumerate() {
         let path = format!("steps[{index}]");
@@ -62,16 +89,34 @@ fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
         };
         let step = read_step(&path, members)?;
         if let Deed::Expect { what, .. } = &step.deed
-            && let Some(name) = what.push()
-            && !names.contains(name)
+            && let Some(name) = what.fault().filter(|name| !faults.contains(*name))
         {
+            let allowed = "what an earlier fault has in `as`";
+            return Err(VerbError::invalid(path, quoted(name), allowed));
+        }
+        let (push, files, brought): (_, &[_], _) = match &step.deed {
+            Deed::Expect { what, .. } => (what.push(), what.files(), 0),
+            Deed::Act(act) => (act.push(), &[], act.files().len()),
+        };
+        if let Some(name) = push.filter(|name| !names.contains_key(*name)) {
             let allowed = "what an earlier step has in `as`";
             return Err(VerbError::invalid(path, quoted(name), allowed));
         }
-        if let Some(name) = &step.name
-            && !names.insert(name.clone())
-        {
-            return Err(VerbError::invalid(format!("{path}.as"), quoted(name), "a new name"));
+        let missing = |wanted: &&FileWanted| names.get(&wanted.of).unwrap_or(&0) <= &wanted.index;
+        if let Some(wanted) = files.iter().find(missing) {
+            let value = format!("file {} of {:?}", wanted.index, wanted.of);
+            let allowed = "a file in `media` of an earlier step";
+            return Err(VerbError::invalid(format!("{path}.sent.files"), value, allowed));
+        }
+        if let Some(name) = &step.name {
+            if names.contains_key(name) || faults.contains(name) {
+                return Err(VerbError::invalid(format!("{path}.as"), quoted(name), "a new name"));
+            }
+            if matches!(step.deed, Deed::Act(Act::Fault(_))) {
+                faults.insert(name.clone());
+            } else {
+                names.insert(name.clone(), brought);
+            }
         }
         read.push(step);
     }
@@ -81,23 +126,25 @@ fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
 /// One act or one expectation; `as` may stand beside an act, `within` beside an expectation.
 fn read_step(path: &str, members: Map<String, Value>) -> Result<Step, VerbError> {
     let given: Vec<String> = members.keys().cloned().collect();
+    let whole = members.clone();
+    let body = |name: &str| whole.get(name).cloned().unwrap_or_default();
     let mut fields = Fields::within(path, members);
     let mut deeds = Vec::new();
     for (name, read) in ACTS {
         if let Some(inner) = fields.object(name)? {
-            deeds.push(Deed::Act(read(inner)?));
+            deeds.push((Deed::Act(read(inner)?), body(name)));
         }
     }
     for (name, read) in EXPECTATIONS {
         if let Some(mut inner) = fields.object(name)? {
             let within = read_patience(&mut inner, "within")?;
-            deeds.push(Deed::Expect { within, what: read(inner)? });
+            deeds.push((Deed::Expect { within, what: read(inner)? }, body(name)));
         }
     }
     let name = fields.string("as")?;
     fields.finish()?;
-    if let (Some(deed), true) = (deeds.pop(), deeds.is_empty()) {
-        return Ok(Step { name, deed });
+    if let (Some((deed, body)), true) = (deeds.pop(), deeds.is_empty()) {
+        return Ok(Step { name, deed, body });
     }
     let known = ACTS.map(|(name, _)| name).into_iter();
     let known: Vec<_> = known.chain(EXPECTATIONS.map(|(name, _)| name)).collect();
@@ -134,6 +181,13 @@ mod tests {
             (r#"[{"message":{"fixture":"stream/nothing"}}]"#, "`fixture`"),
             (r#"[{"noFindings":{"rules":["nothing"]}}]"#, "\"nothing\""),
             (r#"[{"connections":{"open":1,"within":"0s"}}]"#, "`within`"),
+            (r#"[{"restart":{},"as":"x"},{"hit":{"of":"x"}}]"#, "`steps[1]` is \"x\""),
+            (r#"[{"burst":{"from":"user0001","text":"b","count":0}}]"#, "`steps[0].burst.count`"),
+            (r#"[{"release":{"hold":"rest"}}]"#, "`steps[0]` is \"rest\""),
+            (r#"[{"push":{"text":"hi"}}]"#, "`steps[0].push.to`"),
+            (r#"[{"push":{"chatOf":"hi"}}]"#, "`steps[0]` is \"hi\""),
+            (r#"[{"sent":{"only":true}}]"#, "`steps[0].sent.texts`"),
+            (r#"[{"sent":{"files":[{"of":"hi"}]}}]"#, "`steps[0].sent.files` is file 0 of"),
             (r#"[{"restart":{}},{"sleep":{"for":"1s"}}]"#, "`steps[1].sleep`"),
         ];
         for (steps, part) in cases {

@@ -1,7 +1,64 @@
 //! Whether an app's rows are as an expectation wants them.
 
-use super::expectation::{Acked, Besides, Connections, Sent};
-use crate::core::{App, ConnectionState, DeliveryRow, Said, SentRow};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::expectation::{Acked, Besides, Connections, Hit, Sent};
+use crate::{
+    core::{App, ConnectionRow, ConnectionState, DeliveryRow, Media, Said, SentRow},
+    remote::Rows,
+};
+
+/// An app as expectations see it.
+pub(super) trait Seen {
+    fn delivery_rows(&self) -> Vec<DeliveryRow>;
+    fn sent_rows(&self) -> Vec<SentRow>;
+    fn connection_rows(&self) -> Vec<ConnectionRow>;
+    /// How often the fault with this id acted, if it is there.
+    fn hits(&self, fault: u64) -> Option<u64>;
+}
+
+impl Seen for App {
+    fn delivery_rows(&self) -> Vec<DeliveryRow> {
+        self.delivery_rows(0)
+    }
+
+    fn sent_rows(&self) -> Vec<SentRow> {
+        self.sent_rows()
+    }
+
+    fn connection_rows(&self) -> Vec<ConnectionRow> {
+        self.connection_rows()
+    }
+
+    fn hits(&self, fault: u64) -> Option<u64> {
+        self.faults.rows().iter().find(|row| row.id == fault).map(|row| row.hits)
+    }
+}
+
+impl Seen for Rows {
+    fn delivery_rows(&self) -> Vec<DeliveryRow> {
+        self.deliveries.clone()
+    }
+
+    fn sent_rows(&self) -> Vec<SentRow> {
+        self.sent.clone()
+    }
+
+    fn connection_rows(&self) -> Vec<ConnectionRow> {
+        self.connections.clone()
+    }
+
+    fn hits(&self, fault: u64) -> Option<u64> {
+        let row = self.faults.iter().find(|row| row["id"].as_u64() == Some(fault));
+        row.and_then(|row| row["hits"].as_u64())
+    }
+}
+
+/// How many connections other clients have, which the scenario has let join.
+pub(super) fn peers(seen: &dyn Seen) -> usize {
+    let rows = seen.connection_rows();
+    rows.iter().filter(|row| row.is_peer() && row.state == ConnectionState::Open).count()
+}
 
 /// Why rows are not as they should be.
 #[derive(Debug)]
@@ -12,19 +69,19 @@ pub(super) enum Gap {
     Never(String),
 }
 
-type Fits = Result<(), Gap>;
+pub(super) type Fits = Result<(), Gap>;
 
-fn not_yet(what: impl Into<String>) -> Fits {
+pub(super) fn not_yet(what: impl Into<String>) -> Fits {
     Err(Gap::NotYet(what.into()))
 }
 
-fn never(what: impl Into<String>) -> Fits {
+pub(super) fn never(what: impl Into<String>) -> Fits {
     Err(Gap::Never(what.into()))
 }
 
 impl Acked {
-    pub(super) fn fits(&self, app: &App, said: &Said) -> Fits {
-        let rows = app.delivery_rows(0);
+    pub(super) fn fits(&self, app: &dyn Seen, said: &Said) -> Fits {
+        let rows = app.delivery_rows();
         let Some(row) = rows.iter().find(|row| is_push_of(row, said)) else {
             return never(format!("the push `{}` is not kept any more", self.of));
         };
@@ -73,17 +130,70 @@ impl Acked {
     }
 }
 
-fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
+pub(super) fn is_push_of(row: &DeliveryRow, said: &Said) -> bool {
     row.message_id == said.message_id
         || row.attempts.iter().any(|attempt| attempt.message_id == said.message_id)
         || (!said.msg_id.is_empty() && row.msg_id.as_ref() == Some(&said.msg_id))
 }
 
+/// Whether each text that was acked was said in its chat as well, and none more often than people
+/// had written it.
+pub(super) fn all_answered(seen: &dyn Seen, texts: &[(Said, String)]) -> Fits {
+    let deliveries = seen.delivery_rows();
+    let is_acked = |said: &Said| {
+        let row = deliveries.iter().find(|row| is_push_of(row, said));
+        row.and_then(|row| row.ack.as_ref()).is_some_and(|ack| ack.code == Some(200))
+    };
+    let mut due: BTreeMap<_, (usize, usize)> = BTreeMap::new();
+    for (said, text) in texts {
+        let (acked, written) = due.entry((&said.conversation_id, text.trim())).or_default();
+        *acked += usize::from(is_acked(said));
+        *written += 1;
+    }
+    let rows = seen.sent_rows();
+    for ((chat, text), (acked, written)) in due {
+        let is_answer = |row: &&SentRow| {
+            row.finished && row.conversation_id == *chat && row.text.trim() == text
+        };
+        let answers = rows.iter().filter(is_answer).count();
+        if answers > written {
+            return never(format!("{text:?} was written {written} and said {answers} times"));
+        }
+        if answers < acked {
+            return not_yet(format!("{text:?} was acked {acked} and said {answers} times"));
+        }
+    }
+    Ok(())
+}
+
+impl Hit {
+    pub(super) fn fits(&self, seen: &dyn Seen, fault: Option<u64>) -> Fits {
+        match fault.and_then(|fault| seen.hits(fault)) {
+            None => never(format!("the fault `{}` is not there", self.of)),
+            Some(hits) if hits < self.times => {
+                not_yet(format!("`{}` acted {hits} of {} times", self.of, self.times))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
 impl Sent {
-    pub(super) fn fits(&self, app: &App, chat: Option<&Said>) -> Fits {
+    pub(super) fn fits(
+        &self,
+        app: &dyn Seen,
+        chat: Option<&Said>,
+        files: &BTreeMap<&str, &[Media]>,
+    ) -> Fits {
         let mut rows = app.sent_rows();
         if let Some(said) = chat {
             rows.retain(|row| row.conversation_id == said.conversation_id);
+        }
+        if rows.iter().filter(|row| row.finished).count() < self.at_least {
+            return not_yet(format!("fewer than {} messages: {}", self.at_least, shown(&rows)));
+        }
+        if let Some(count) = self.numbers {
+            counts_up(&rows, count)?;
         }
         let mut taken = Vec::with_capacity(self.texts.len());
         for text in &self.texts {
@@ -93,6 +203,25 @@ impl Sent {
                 return not_yet(format!("{text:?} was not said; said was {}", shown(&rows)));
             };
             taken.push(found);
+        }
+        for wanted in &self.files {
+            let file = files.get(wanted.of.as_str()).and_then(|files| files.get(wanted.index));
+            let Some(file) = file else {
+                return never(format!("`{}` has no file {}", wanted.of, wanted.index));
+            };
+            let mut free = (0..rows.len()).filter(|index| !taken.contains(index));
+            let found = free.find_map(|at| Some((at, wanted.matches(&rows[at], file)?)));
+            match found {
+                Some((at, Ok(()))) => taken.push(at),
+                Some((_, Err(what))) => return never(what),
+                None => {
+                    let (of, index) = (&wanted.of, wanted.index);
+                    let said = shown(&rows);
+                    return not_yet(format!(
+                        "file {index} of `{of}` was not sent; said was {said}"
+                    ));
+                }
+            }
         }
         let free = rows.iter().enumerate().filter(|(at, _)| !taken.contains(at));
         let again = free.map(|(_, row)| row).find(|row| {
@@ -127,17 +256,40 @@ impl Sent {
     }
 }
 
+/// Numbers among the words are 0, 1, 2 and so on, below `count`.
+fn counts_up(rows: &[SentRow], count: u64) -> Fits {
+    let finished = rows.iter().filter(|row| row.finished);
+    let words = finished.flat_map(|row| row.text.split_whitespace());
+    let mut next = 0;
+    for number in words.filter_map(|word| word.parse::<u64>().ok()) {
+        if number != next {
+            return never(format!("{number} was said where {next} comes: {}", shown(rows)));
+        }
+        next += 1;
+    }
+    match next.cmp(&count) {
+        std::cmp::Ordering::Less => not_yet(format!("said were {next} of {count} numbers")),
+        std::cmp::Ordering::Equal => Ok(()),
+        std::cmp::Ordering::Greater => never(format!("said were {next} numbers, not {count}")),
+    }
+}
+
 fn shown(rows: &[SentRow]) -> String {
     let texts: Vec<String> = rows
         .iter()
-        .map(|row| format!("{:?}", row.text.chars().take(60).collect::<String>()))
+        .map(|row| match &row.media {
+            Some(media) => format!("{} {}", row.msgtype, media["name"]),
+            None => format!("{:?}", row.text.chars().take(60).collect::<String>()),
+        })
         .collect();
     format!("[{}]", texts.join(", "))
 }
 
 impl Connections {
-    pub(super) fn fits(&self, app: &App) -> Fits {
-        let rows = app.connection_rows();
+    /// `before` are the connections that were there when something was done to them last.
+    pub(super) fn fits(&self, app: &dyn Seen, before: &BTreeSet<String>) -> Fits {
+        let mut rows = app.connection_rows();
+        rows.retain(|row| !row.is_peer());
         let count = |state| rows.iter().filter(|row| row.state == state).count();
         let (open, draining) = (count(ConnectionState::Open), count(ConnectionState::Draining));
         let made = rows.len();
@@ -151,6 +303,10 @@ impl Connections {
         let wants = [(self.open, open), (self.draining, draining), (self.made, made)];
         if wants.iter().any(|(wanted, seen)| wanted.is_some_and(|wanted| wanted != *seen)) {
             return not_yet(format!("the connections are {seen}"));
+        }
+        let fresh = rows.iter().filter(|row| !before.contains(&row.connection_id)).count();
+        if self.fresh.is_some_and(|least| fresh < least) {
+            return not_yet(format!("only {fresh} connections are fresh: {seen}"));
         }
         if self.overlapping {
             let mut lives: Vec<_> = rows.iter().map(|row| (row.opened_at, row.closed_at)).collect();

@@ -12,6 +12,7 @@ const WITHOUT_CALL: &[(&str, &str)] = &[
     ("serve", "it starts a mock"),
     ("run", "it starts a mock"),
     ("replay", "it serves a recorded session"),
+    ("scenario", "it plays what a file says, by many calls"),
     ("help", "the parser's own"),
 ];
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use mock_dingtalk::{App, Cut, DeliveryRules, Finding, MockDingtalk, Profile, Severity};
+use mock_dingtalk::{
+    Action, App, Cut, DeliveryRules, ErrorBody, Fault, Finding, MockDingtalk, Profile, Severity,
+    When,
+};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -381,4 +384,23 @@ async fn the_control_api_selects_waits_and_clears() {
     let rules: Value = http().get(rules).send().await.unwrap().json().await.unwrap();
     assert_eq!(rules.as_array().unwrap().len(), MockDingtalk::finding_rules().len());
     assert_eq!(rules[0]["rule"], "ack-late");
+}
+
+#[tokio::test]
+async fn a_storm_is_one_whatever_its_calls_are_answered() {
+    for faulty in [true, false] {
+        let (mock, app) = started().await;
+        let mut body = open_body(&app);
+        if faulty {
+            let busy = Action::Status(503, ErrorBody::Empty);
+            app.fault(Fault::always(When::Open, busy)).unwrap();
+        } else {
+            body["clientSecret"] = "wrong".into();
+        }
+        for calls in 1..=11 {
+            assert!(!rules(&app).contains(&"reconnect-storm"), "after {calls} calls");
+            assert_ne!(open(mock.url(), &body).await.0, 200);
+        }
+        finding(&app, "reconnect-storm");
+    }
 }

@@ -1,12 +1,12 @@
 //! Calls to an OpenAI-compatible endpoint.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
 use serde_json::{Value, json};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 use url::{Host, Url};
 
@@ -179,21 +179,24 @@ impl ModelClient {
         speaker: Option<&Speaker>,
     ) -> Result<Completion, ModelError> {
         let (mut body, mut reader) = (Body::default(), Reader::default());
-        let (mut limit, mut shown) = (self.times.first, None::<Instant>);
+        let (mut limit, mut heard) = (self.times.first, Instant::now());
+        let mut partials = Partials { speaker, shown: None, waiting: false };
         while !reader.is_done() {
-            let piece = timeout(limit, response.chunk())
-                .await
-                .map_err(|_| self.silent("the rest of an answer", limit))?
-                .map_err(|e| self.failed(e))?;
-            let Some(piece) = piece else { break };
-            limit = self.times.idle;
-            body.push(&piece, &mut reader).map_err(|e| self.located(e))?;
-            if let Some(speaker) = speaker
-                && shown.is_none_or(|at| at.elapsed() >= PARTIAL_EVERY)
-                && let Some(words) = reader.news()
-            {
-                speaker.partial(words).await;
-                shown = Some(Instant::now());
+            let due = partials.due();
+            tokio::select! {
+                biased;
+                () = sleep_until(due.unwrap_or(heard)), if due.is_some() => {
+                    partials.show(&mut reader).await;
+                }
+                piece = response.chunk() => {
+                    let Some(piece) = piece.map_err(|e| self.failed(e))? else { break };
+                    (limit, heard) = (self.times.idle, Instant::now());
+                    body.push(&piece, &mut reader).map_err(|e| self.located(e))?;
+                    partials.waiting = true;
+                }
+                () = sleep_until(heard + limit) => {
+                    return Err(self.silent("the rest of an answer", limit));
+                }
             }
         }
         body.end(&mut reader).map_err(|e| self.located(e))?;
@@ -262,6 +265,33 @@ impl ModelClient {
 
     fn silent(&self, what: &'static str, limit: Duration) -> ModelError {
         ModelError::Silent { host: self.host(), what, limit }
+    }
+}
+
+/// Shows words so far: the newest, and none too often. Those that came too soon have their turn though
+/// nothing follows them.
+struct Partials<'a> {
+    speaker: Option<&'a Speaker>,
+    shown: Option<Instant>,
+    /// There may be newer words.
+    waiting: bool,
+}
+
+impl Partials<'_> {
+    /// When words that wait are to be shown.
+    fn due(&self) -> Option<Instant> {
+        if !self.waiting || self.speaker.is_none() {
+            return None;
+        }
+        Some(self.shown.map_or_else(Instant::now, |at| at + PARTIAL_EVERY))
+    }
+
+    async fn show(&mut self, reader: &mut Reader) {
+        self.waiting = false;
+        if let (Some(speaker), Some(words)) = (self.speaker, reader.news()) {
+            speaker.partial(words).await;
+            self.shown = Some(Instant::now());
+        }
     }
 }
 

@@ -54,15 +54,62 @@ fn one_robot_with_all_settings() {
     assert!(account.credential.place.starts_with("channels.ddingtalk.clientId in /"));
 }
 
+/// Keys of a table that are read here.
+fn ours(table: keys::Table) -> impl Iterator<Item = &'static str> {
+    let ours = |key: &&keys::Key| !matches!(key.kind, keys::Kind::Theirs);
+    table.iter().copied().flatten().filter(ours).map(|key| key.name)
+}
+
+/// What `config set` takes is what is read, and the other way round.
+#[test]
+fn a_value_that_a_key_takes_is_read_and_another_one_is_not() {
+    let values = [
+        "true",
+        "'open'",
+        "'allowlist'",
+        "'echo'",
+        "'x'",
+        "' '",
+        "0",
+        "1",
+        "7.5",
+        "-1",
+        "[]",
+        "['a', 7]",
+        "['']",
+        "{}",
+        "{ messages: 1, seconds: 2 }",
+        "{ messages: 1 }",
+        "{ c: {} }",
+        "{ c: 1 }",
+        "{ c: { enabled: 'x' } }",
+        "{ c: { enabled: true } }",
+    ];
+    let table = keys::SECTION.iter().copied().flatten();
+    for key in table.filter(|key| !matches!(key.kind, keys::Kind::Theirs)) {
+        for text in values {
+            let value: Value = json5::from_str(text).unwrap();
+            // They leave no robot, and name what is missing.
+            if key.name == "enabled" && text == "false" || key.name == "accounts" {
+                continue;
+            }
+            let read =
+                section(&format!("clientId: 'dingA', clientSecret: 's', {}: {text}", key.name));
+            let checked = key.kind.check(&value);
+            assert_eq!(read.is_ok(), checked.is_ok(), "{} {text}: {read:?} {checked:?}", key.name);
+        }
+    }
+}
+
 #[test]
 fn a_setting_that_is_known_is_read() {
     let app = "clientId: 'dingA', clientSecret: 's'";
-    for key in SETTINGS.iter().chain(&["accounts", "rateLimit"]) {
+    for key in ours(keys::SECTION) {
         // Nothing takes this, and of two that are given the last one counts.
         let message = section(&format!("{app}, {key}: [[7.5]]")).unwrap_err().to_string();
         assert!(message.contains(key), "{key}: {message}");
     }
-    for key in GROUP {
+    for key in ours(keys::GROUP) {
         let message =
             section(&format!("{app}, groups: {{ c: {{ {key}: [[7.5]] }} }}")).unwrap_err();
         assert!(message.to_string().contains(key), "{key}: {message}");
@@ -119,9 +166,9 @@ fn any_json() -> impl Strategy<Value = Value> {
             .prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 24, 5, |inner| {
-        let keys: Vec<_> =
-            SETTINGS.iter().chain(&GROUP).chain(&["accounts", "rateLimit", "default"]).collect();
-        let key = prop::sample::select(keys).prop_map(|key| (*key).to_owned());
+        let keys = ours(keys::SECTION).chain(ours(keys::GROUP)).chain(ours(keys::RATE));
+        let keys: Vec<_> = keys.chain(["default"]).collect();
+        let key = prop::sample::select(keys).prop_map(str::to_owned);
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::btree_map(key, inner, 0..6)

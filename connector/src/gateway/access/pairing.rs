@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tracing::{Instrument, info, warn};
 
-use super::{audit, peer};
+use super::{AccessPolicy, DmPolicy, audit, peer};
 use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::gateway::push::{Delivery, Outcome, Push, Pusher, Target, What};
@@ -83,23 +84,29 @@ impl Pairing {
         Ok(pairing)
     }
 
-    /// Keeps looking as long as this lives. `teller` tells those who were paired since.
-    pub(crate) fn keep_fresh(self: &Arc<Self>, teller: Option<Arc<Pusher>>) {
-        tokio::spawn(Self::look(Arc::downgrade(self), teller).in_current_span());
+    /// Keeps looking as long as this lives. `teller` tells those who were paired since, while the policy is
+    /// to pair.
+    pub(crate) fn keep_fresh(
+        self: &Arc<Self>,
+        teller: Arc<Pusher>,
+        policy: watch::Receiver<AccessPolicy>,
+    ) {
+        tokio::spawn(Self::look(Arc::downgrade(self), teller, policy).in_current_span());
     }
 
     pub(crate) fn people(&self) -> Arc<PairedPeople> {
         Arc::clone(&self.paired)
     }
 
-    async fn look(pairing: Weak<Self>, teller: Option<Arc<Pusher>>) {
+    async fn look(pairing: Weak<Self>, teller: Arc<Pusher>, policy: watch::Receiver<AccessPolicy>) {
         loop {
             tokio::time::sleep(REFRESH).await;
             let Some(pairing) = pairing.upgrade() else { return };
-            match (pairing.refresh().await, &teller) {
-                (Ok(untold), Some(teller)) => {
+            let pairs = policy.borrow().dm == DmPolicy::Pairing;
+            match (pairing.refresh().await, pairs) {
+                (Ok(untold), true) => {
                     for sender in untold {
-                        pairing.tell(sender, teller).await;
+                        pairing.tell(sender, &teller).await;
                     }
                 }
                 (Err(StoreError::Closed), _) => return,

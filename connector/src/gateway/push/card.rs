@@ -38,8 +38,9 @@ impl Pusher {
                 Err(Unsent { e: OpenApiError::NotSpared { .. }, .. }) => without.push(target),
                 Err(Unsent { e, shown }) => {
                     let mut outcome = failed(&e);
-                    if let Outcome::Failed { may_have_arrived, .. } = &mut outcome {
+                    if let Outcome::Failed { may_have_arrived, later, .. } = &mut outcome {
                         *may_have_arrived |= shown;
+                        *later &= !shown;
                     }
                     deliveries.push(Delivery::none(target, outcome, 1));
                 }

@@ -68,7 +68,7 @@ impl Pusher {
             let send = || self.client.batch_send(&robot_code, &left, message);
             let done = persist(NOW, send, |e| self.repeats(e)).await;
             if let Ok(done) = &done {
-                self.remember(quotes::people(&left), &done.process_query_key, words);
+                self.remember((quotes::people(&left), false), &done.process_query_key, words);
             }
             let going = deliveries.iter_mut().zip(batch).filter(|(d, _)| d.is_delivered());
             for (delivery, user) in going {
@@ -96,7 +96,7 @@ impl Pusher {
             let send = || self.client.group_send(&robot_code, &group, message);
             match persist(NOW, send, |e| self.repeats(e)).await {
                 Ok(key) => {
-                    self.remember(group.clone(), &key, words);
+                    self.remember((group.clone(), true), &key, words);
                     delivery.process_query_keys.push(key);
                 }
                 Err(e) => {
@@ -109,11 +109,17 @@ impl Pusher {
     }
 
     /// So that whoever quotes it is understood.
-    fn remember(&self, conversation_id: ConversationId, key: &str, words: &str) {
+    fn remember(
+        &self,
+        (conversation_id, in_group): (ConversationId, bool),
+        key: &str,
+        words: &str,
+    ) {
         let sent = SentMessage {
             client_id: self.client.credential().client_id.clone(),
             process_query_key: ProcessQueryKey::new(key),
             conversation_id,
+            in_group,
             text: words.to_owned(),
             sent_at: now_ms(),
         };

@@ -16,8 +16,10 @@ const PRUNE_ROWS: i64 = 2_000;
 
 pub(super) fn take_in(db: &Transaction<'_>, message: &NewMessage) -> rusqlite::Result<InboxId> {
     db.prepare_cached(
-        "INSERT INTO inbox (client_id, msg_id, message_id, conversation_id, received_at, data)
-         VALUES (:client_id, :msg_id, :message_id, :conversation_id, :received_at, :data)",
+        "INSERT INTO inbox
+             (client_id, msg_id, message_id, conversation_id, received_at, stored_at, data)
+         VALUES
+             (:client_id, :msg_id, :message_id, :conversation_id, :received_at, :now, :data)",
     )?
     .execute(named_params! {
         ":client_id": message.client_id.as_str(),
@@ -25,6 +27,7 @@ pub(super) fn take_in(db: &Transaction<'_>, message: &NewMessage) -> rusqlite::R
         ":message_id": message.message_id.as_ref().map(MessageId::as_str),
         ":conversation_id": message.conversation_id.as_str(),
         ":received_at": message.received_at,
+        ":now": now_ms(),
         ":data": message.data,
     })?;
     Ok(InboxId(db.last_insert_rowid()))
@@ -36,8 +39,8 @@ pub(super) fn said(
     said: &Said,
 ) -> rusqlite::Result<Vec<OutboxId>> {
     let mut insert = db.prepare_cached(
-        "INSERT INTO outbox (inbox_id, message, begun, continues)
-         VALUES (:inbox_id, :message, :begun, :continues)",
+        "INSERT INTO outbox (inbox_id, message, begun, continues, said_at)
+         VALUES (:inbox_id, :message, :begun, :continues, :now)",
     )?;
     let mut ids = Vec::with_capacity(said.parts.len());
     for (index, part) in said.parts.iter().enumerate() {
@@ -49,6 +52,7 @@ pub(super) fn said(
             ":message": text,
             ":begun": begun,
             ":continues": part.continues,
+            ":now": now_ms(),
         })?;
         ids.push(OutboxId(db.last_insert_rowid()));
     }
@@ -58,8 +62,8 @@ pub(super) fn said(
             .execute(named_params! { ":seq": seq, ":id": message.0 })?;
     }
     if said.ended {
-        db.prepare_cached("UPDATE inbox SET ended = 1 WHERE id = :id")?
-            .execute(named_params! { ":id": message.0 })?;
+        db.prepare_cached("UPDATE inbox SET ended = 1, ended_at = :now WHERE id = :id")?
+            .execute(named_params! { ":now": now_ms(), ":id": message.0 })?;
         finish_if_done(db, message)?;
     }
     Ok(ids)
@@ -95,7 +99,8 @@ pub(super) fn failed(db: &Transaction<'_>, message: InboxId, reason: &str) -> ru
 /// Finishes a message whose turn has ended and whose parts have all arrived.
 fn finish_if_done(db: &Transaction<'_>, message: InboxId) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "UPDATE inbox SET finished_at = :now, failure = NULL WHERE id = :id AND ended
+        "UPDATE inbox SET finished_at = :now, failure = NULL
+         WHERE id = :id AND ended AND NOT dropped
          AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox_id = :id AND sent_at IS NULL)",
     )?
     .execute(named_params! { ":now": now_ms(), ":id": message.0 })?;
@@ -103,8 +108,11 @@ fn finish_if_done(db: &Transaction<'_>, message: InboxId) -> rusqlite::Result<()
 }
 
 fn finish(db: &Transaction<'_>, message: InboxId, failure: &str) -> rusqlite::Result<()> {
-    db.prepare_cached("UPDATE inbox SET finished_at = :now, failure = :failure WHERE id = :id")?
-        .execute(named_params! { ":now": now_ms(), ":failure": failure, ":id": message.0 })?;
+    // The reason of whoever ended it stays.
+    db.prepare_cached(
+        "UPDATE inbox SET finished_at = :now, failure = :failure WHERE id = :id AND NOT dropped",
+    )?
+    .execute(named_params! { ":now": now_ms(), ":failure": failure, ":id": message.0 })?;
     Ok(())
 }
 
@@ -114,25 +122,36 @@ pub(super) fn recover(
     seen_since: i64,
     seen_at_most: i64,
 ) -> rusqlite::Result<Recovered> {
+    let params = named_params! { ":client_id": client_id.as_str() };
+    // What an earlier process had begun waits to be begun again.
+    db.execute(
+        "UPDATE inbox SET begun_at = NULL WHERE finished_at IS NULL AND client_id = :client_id",
+        params,
+    )?;
     Ok(Recovered {
-        unfinished: unfinished(db, client_id)?,
+        unfinished: unfinished(db, "client_id = :client_id", params)?,
         seen: seen(db, client_id, seen_since, seen_at_most)?,
     })
 }
 
-fn unfinished(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<Vec<Unfinished>> {
-    let mut messages = db.prepare(
+/// Unfinished messages for which a condition holds.
+pub(super) fn unfinished<P: rusqlite::Params>(
+    db: &Transaction<'_>,
+    condition: &str,
+    params: P,
+) -> rusqlite::Result<Vec<Unfinished>> {
+    let mut messages = db.prepare(&format!(
         "SELECT id, data, received_at, ended,
              (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id AND NOT continues), seq
          FROM inbox
-         WHERE finished_at IS NULL AND client_id = :client_id ORDER BY id",
-    )?;
+         WHERE finished_at IS NULL AND {condition} ORDER BY id",
+    ))?;
     let mut parts = db.prepare(
         "SELECT id, message, begun FROM outbox
          WHERE inbox_id = :inbox_id AND sent_at IS NULL ORDER BY id",
     )?;
     let (mut unfinished, mut unreadable) = (Vec::new(), Vec::new());
-    let mut rows = messages.query(named_params! { ":client_id": client_id.as_str() })?;
+    let mut rows = messages.query(params)?;
     while let Some(row) = rows.next()? {
         let id: i64 = row.get(0)?;
         let parts = parts

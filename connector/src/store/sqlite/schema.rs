@@ -1,5 +1,6 @@
 //! Opening the file, and its schema from version to version.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
@@ -134,6 +135,46 @@ const MIGRATIONS: &[&str] = &[
          PRIMARY KEY (client_id, is_group, id)
      ) STRICT, WITHOUT ROWID;
      CREATE INDEX peer_any_case ON peer (client_id, is_group, id COLLATE NOCASE);",
+    // 12. A recall has to know whether a message went to a group. What is older is soon too old for it.
+    "ALTER TABLE sent_message ADD COLUMN in_group INTEGER NOT NULL DEFAULT 0;
+     UPDATE sent_message SET in_group = 1 WHERE EXISTS (
+         SELECT 1 FROM peer WHERE peer.client_id = sent_message.client_id
+         AND peer.is_group AND peer.id = sent_message.conversation_id);",
+    // 13. When each step of a message was, which way its answer went, and whether an operator ended it.
+    "ALTER TABLE inbox ADD COLUMN stored_at INTEGER;
+     ALTER TABLE inbox ADD COLUMN acked_at INTEGER;
+     ALTER TABLE inbox ADD COLUMN begun_at INTEGER;
+     ALTER TABLE inbox ADD COLUMN ended_at INTEGER;
+     ALTER TABLE inbox ADD COLUMN dropped INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE outbox ADD COLUMN said_at INTEGER;
+     ALTER TABLE outbox ADD COLUMN via TEXT;
+     ALTER TABLE outbox ADD COLUMN process_query_key TEXT;",
+    // 14. What is to be done at given times, and what was done. Keys of pushes are made of these ids, which
+    // must not come twice.
+    "CREATE TABLE schedule (
+         id INTEGER PRIMARY KEY AUTOINCREMENT,
+         client_id TEXT NOT NULL,
+         name TEXT,
+         timing TEXT NOT NULL,
+         target TEXT NOT NULL,
+         task TEXT NOT NULL,
+         missed TEXT NOT NULL,
+         enabled INTEGER NOT NULL,
+         created_at INTEGER NOT NULL,
+         next_at INTEGER
+     ) STRICT;
+     CREATE TABLE schedule_run (
+         id INTEGER PRIMARY KEY AUTOINCREMENT,
+         schedule_id INTEGER NOT NULL,
+         due_at INTEGER NOT NULL,
+         begun_at INTEGER NOT NULL,
+         ended_at INTEGER,
+         state TEXT NOT NULL,
+         detail TEXT,
+         says TEXT
+     ) STRICT;
+     CREATE INDEX schedule_run_of ON schedule_run (schedule_id, id);
+     CREATE INDEX schedule_run_open ON schedule_run (id) WHERE ended_at IS NULL;",
 ];
 
 /// Opens or makes the file.
@@ -145,12 +186,28 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     })?;
     let mut connection = Connection::open(path).map_err(|e| complain(path, &e))?;
     let found = look(&connection).map_err(|e| complain(path, &e))?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = known();
     if found > known {
         return Err(StoreError::Newer { path: path.to_owned(), found, known });
     }
     migrate(&mut connection, found).map_err(|e| complain(path, &e))?;
     Ok(connection)
+}
+
+/// The newest version that is known.
+fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Whether a file can be read as it is.
+pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found = look(connection).map_err(|e| complain(path, &e))?;
+    let (path, known) = (path.to_owned(), known());
+    match found.cmp(&known) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(StoreError::Older { path, found, known }),
+        Ordering::Greater => Err(StoreError::Newer { path, found, known }),
+    }
 }
 
 /// SQLite gives its side files the same permissions.
@@ -195,7 +252,7 @@ pub(super) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Resu
     Ok(())
 }
 
-fn complain(path: &Path, error: &rusqlite::Error) -> StoreError {
+pub(super) fn complain(path: &Path, error: &rusqlite::Error) -> StoreError {
     let fix = match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
             "it is left untouched: move it away to start empty, or restore a copy; unanswered \

@@ -8,13 +8,15 @@ use crate::protocol::{ConversationId, ProcessQueryKey};
 
 pub(super) fn remember(db: &Transaction<'_>, message: &SentMessage) -> rusqlite::Result<()> {
     db.prepare_cached(
-        "INSERT INTO sent_message (client_id, process_query_key, conversation_id, text, sent_at)
-         VALUES (:client_id, :key, :conversation_id, :text, :sent_at)",
+        "INSERT INTO sent_message
+             (client_id, process_query_key, conversation_id, in_group, text, sent_at)
+         VALUES (:client_id, :key, :conversation_id, :in_group, :text, :sent_at)",
     )?
     .execute(named_params! {
         ":client_id": message.client_id.as_str(),
         ":key": message.process_query_key.as_str(),
         ":conversation_id": message.conversation_id.as_str(),
+        ":in_group": message.in_group,
         ":text": message.text,
         ":sent_at": message.sent_at,
     })?;
@@ -28,7 +30,7 @@ pub(super) fn find(
     key: &ProcessQueryKey,
 ) -> rusqlite::Result<Option<SentMessage>> {
     db.prepare_cached(
-        "SELECT conversation_id, text, sent_at FROM sent_message
+        "SELECT conversation_id, text, sent_at, in_group FROM sent_message
          WHERE process_query_key = :key AND client_id = :client_id ORDER BY id DESC LIMIT 1",
     )?
     .query_row(named_params! { ":key": key.as_str(), ":client_id": client_id.as_str() }, |row| {
@@ -38,6 +40,7 @@ pub(super) fn find(
             conversation_id: ConversationId::new(row.get::<_, String>(0)?),
             text: row.get(1)?,
             sent_at: row.get(2)?,
+            in_group: row.get(3)?,
         })
     })
     .optional()

@@ -15,6 +15,10 @@ use crate::unix_time::now_ms;
 pub(super) trait Job: Send {
     /// Whether it needs a transaction at all.
     fn needs_transaction(&self) -> bool;
+    /// Whether it can wait until something else is written.
+    fn can_wait(&self) -> bool {
+        false
+    }
     /// Does it; nothing of it holds before the commit.
     fn perform(&mut self, db: &Transaction<'_>) -> rusqlite::Result<()>;
     /// Tells whoever asked how it ended. They may have left.
@@ -71,21 +75,39 @@ impl Job for Barrier {
     }
 }
 
+/// A job that nobody waits for.
+pub(super) struct Note<F>(pub(super) F);
+
+impl<F> Job for Note<F>
+where
+    F: FnMut(&Transaction<'_>) -> rusqlite::Result<()> + Send,
+{
+    fn needs_transaction(&self) -> bool {
+        true
+    }
+
+    fn can_wait(&self) -> bool {
+        true
+    }
+
+    fn perform(&mut self, db: &Transaction<'_>) -> rusqlite::Result<()> {
+        (self.0)(db)
+    }
+
+    fn reply(self: Box<Self>, _: Result<(), StoreError>) {}
+}
+
 /// Jobs of one transaction, so that the first of them does not wait for long.
 const BATCH: usize = 1_024;
+/// What can wait does so until nothing came for this long.
+const QUIET: Duration = Duration::from_secs(1);
 /// How often old rows are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Works until nobody can ask any more.
 pub(super) fn run(mut connection: Connection, queue: &Receiver<Box<dyn Job>>) {
     let mut pruned: Option<Instant> = None;
-    while let Ok(first) = queue.recv() {
-        let mut batch = vec![first];
-        while batch.len() < BATCH
-            && let Ok(next) = queue.try_recv()
-        {
-            batch.push(next);
-        }
+    while let Some(batch) = next_batch(queue) {
         commit(&mut connection, batch);
         if pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) {
             pruned = match queries::prune(&mut connection, now_ms()) {
@@ -97,6 +119,26 @@ pub(super) fn run(mut connection: Connection, queue: &Receiver<Box<dyn Job>>) {
                     Some(Instant::now())
                 }
             };
+        }
+    }
+}
+
+/// What is done in the next transaction; `None` when nobody can ask any more. Waits for something that cannot
+/// wait itself, but not for ever.
+fn next_batch(queue: &Receiver<Box<dyn Job>>) -> Option<Vec<Box<dyn Job>>> {
+    let mut batch = vec![queue.recv().ok()?];
+    loop {
+        while batch.len() < BATCH
+            && let Ok(next) = queue.try_recv()
+        {
+            batch.push(next);
+        }
+        if batch.len() >= BATCH || !batch.iter().all(|job| job.can_wait()) {
+            return Some(batch);
+        }
+        match queue.recv_timeout(QUIET) {
+            Ok(next) => batch.push(next),
+            Err(_) => return Some(batch),
         }
     }
 }

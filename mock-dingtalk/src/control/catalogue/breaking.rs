@@ -77,7 +77,7 @@ pub(super) static CALLS: &[Call] = &[
         "SYSTEM `disconnect` now, a reset of TCP 10 s later; `{id}` may be `all`",
         || post(breaking::disconnect),
     )
-    .body(schema::disconnect, &["{}", r#"{"reason":"bye","messageId":false}"#])
+    .body(schema::disconnect, &["{}", r#"{"reason":"bye","messageId":false,"closes":false}"#])
     .twins(&["App::disconnect", "App::disconnect_with"])
     .verb("disconnect"),
     Call::post(

@@ -12,8 +12,10 @@ use crate::core::{
     Moment,
     app::{App, Cx},
     http::{HttpAnswer, HttpCall},
+    mutation::Mutation,
     openapi::Routed,
     ticket::TicketRefusal,
+    token::AccessToken,
 };
 
 /// A webhook is better not used in this time before its end.
@@ -197,6 +199,9 @@ impl App {
                 let expected = "one token kept until shortly before its end";
                 self.found(cx, Seen::new(Rule::TokenFetchedOften, "", message, expected));
             }
+        }
+        if self.mutated(Mutation::TokenRenewed) {
+            self.token = AccessToken::default();
         }
         self.token.fetch(&mut self.mint, self.number, cx.now)
     }

@@ -32,6 +32,7 @@ impl Fleet {
             _ => true,
         };
         let now = self.local(now, number);
+        let mutations = self.mutations;
         let Self { apps, tickets, schedule, journals, effects, findings, .. } = self;
         let mut app = number.and_then(|number| apps.get_mut(&number));
         // Without an app nothing is planned.
@@ -40,6 +41,12 @@ impl Fleet {
         let mut cx = Cx { now, effects, journals, timers };
         let point = Point::Call { method: &call.method, path: &call.path };
         let fault = app.as_mut().and_then(|app| app.faults.take(point, now.since_start));
+        if routed.opens()
+            && !routed.is_peers()
+            && let Some(app) = &mut app
+        {
+            app.judge_open(&cx);
+        }
         let instead = fault.as_ref().and_then(|fault| Reply::of_fault(fault, call.is_oapi()));
         let plan = Plan::of_fault(fault.as_ref(), now.since_start);
         let lenient = app.as_ref().is_some_and(|app| app.api.lenient);
@@ -62,6 +69,7 @@ impl Fleet {
         };
         let mint = app.as_mut().map_or(&mut self.mint, |app| &mut app.mint);
         let mut answer = reply.finish(mint);
+        mutations.spoil(call, &mut answer);
         answer.plan = plan;
         answer.owner = number;
         if fault == Some(Action::Truncate) {
@@ -88,6 +96,10 @@ impl Fleet {
         let findings = app.map_or(findings, |app| &mut app.findings);
         findings.judge_call(now, entry.seq, call, routed, &answer, secrets.as_ref());
         cx.effects.push(Effect::Journaled(entry));
+        if let (Some(number), Some(_)) = (number, &fault) {
+            // Somebody may wait for the fault to act.
+            cx.effects.push(Effect::Changed(number));
+        }
         if let Some(app) = number.and_then(|number| apps.get_mut(&number)) {
             app.keep_within(journals);
             schedule.renew(app.number, &app.clock);

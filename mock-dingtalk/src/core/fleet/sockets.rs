@@ -1,6 +1,6 @@
 //! The WebSocket connections: from the ticket to the end.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Fleet, UpgradeVerdict};
 use crate::core::{
@@ -13,6 +13,7 @@ use crate::core::{
     http::Plan,
     journal::{Diagnosis, Draft, EntryKind},
     lifetime,
+    mutation::Mutation,
     openapi::Reply,
     ticket::TicketRefusal,
     timer::Timer,
@@ -26,6 +27,10 @@ impl Fleet {
         let fault = owner
             .and_then(|number| self.apps.get_mut(&number))
             .and_then(|app| app.faults.take(Point::Upgrade, local.since_start));
+        if let (Some(number), Some(_)) = (owner, &fault) {
+            // Somebody may wait for the fault to act.
+            self.effects.push(Effect::Changed(number));
+        }
         let mut at = None;
         let mut then = None;
         match fault {
@@ -44,8 +49,13 @@ impl Fleet {
                 return UpgradeVerdict::Answer(answer);
             }
         }
-        match self.tickets.redeem(ticket, local.since_start) {
+        let endless = self.mutations.has(Mutation::TicketEndless);
+        let shown = if endless { Duration::ZERO } else { local.since_start };
+        match self.tickets.redeem(ticket, shown) {
             Ok((number, open)) if self.apps.contains_key(&number) => {
+                if self.mutations.has(Mutation::TicketUsedTwice) {
+                    self.tickets.give_back(ticket, &open);
+                }
                 self.last_connection += 1;
                 let key = ConnectionKey(self.last_connection);
                 self.by_connection.insert(key, number);

@@ -8,6 +8,7 @@ use crate::core::{
     app::AppNumber,
     dial::{Dial, Reading, Turn},
     journal::{Draft, EntryKind},
+    mutation::Mutation,
     timer::Timer,
     verb_error::VerbError,
 };
@@ -35,6 +36,18 @@ impl Fleet {
         client_id: &str,
         turn: Turn,
     ) -> Result<Reading, VerbError> {
+        let turn = match turn {
+            Turn::Jump(by_ms) if self.mutations.has(Mutation::JumpMovesLifetimes) => {
+                Turn::Advance(Duration::from_millis(by_ms.unsigned_abs()))
+            }
+            turn => turn,
+        };
+        if self.mutations.has(Mutation::ClockShared) {
+            for other in self.apps.values_mut().filter(|app| *app.client_id != *client_id) {
+                other.clock.turn(now, turn);
+                self.schedule.renew(other.number, &other.clock);
+            }
+        }
         self.act(now, client_id, |app, cx| {
             app.clock.turn(now, turn);
             cx.now = app.clock.read(now);

@@ -43,7 +43,6 @@ pub(super) fn answer(
             return Reply::error(401, "authFailed", "鉴权失败").diagnosed(diagnosis);
         }
     };
-    app.judge_open(cx);
     if app.connections.len() >= lifetime::CONNECTIONS_PER_APP {
         let problem = format!("the app has {} connections", lifetime::CONNECTIONS_PER_APP);
         let diagnosis = Diagnosis::new(problem, "fewer", "this mock's own bound");

@@ -2,10 +2,12 @@
 
 use super::{answer::Reply, ask::Ask, limits::Spent, media, routes::Route};
 use crate::core::{
+    Moment,
     app::{App, Cx},
     findings::Rule,
     http::HttpCall,
     journal::Diagnosis,
+    mutation::Mutation,
     permission::Permission,
     token::TokenCheck,
 };
@@ -20,7 +22,7 @@ pub(super) fn api<'a>(
     let app = match (app, call.token.as_deref()) {
         (_, None) => return Err(without_token().ruled(Rule::HeaderMissing)),
         (None, Some(_)) => return Err(unauthenticated("the token was not issued by this mock")),
-        (Some(app), Some(token)) => match app.token.check(token, cx.now) {
+        (Some(app), Some(token)) => match app.check_token(token, cx.now) {
             TokenCheck::Valid => app,
             TokenCheck::Expired => return Err(unauthenticated("the token has expired")),
             TokenCheck::Unknown => return Err(unauthenticated("the app has no such token")),
@@ -31,9 +33,28 @@ pub(super) fn api<'a>(
         let refusal = Reply::denied(403, code, &unpermitted(permission), vec![name.to_owned()]);
         return Err(refusal.diagnosed(lacking(permission)));
     }
-    match app.api.limits.spend((route.method, route.pattern), route.counted, cx.now) {
+    match app.spend_call(route, cx.now) {
         Ok(()) => Ok(app),
         Err(spent) => Err(spent_api(spent)),
+    }
+}
+
+impl App {
+    /// What is to be said of a token that a call of this app brought.
+    fn check_token(&self, token: &str, now: Moment) -> TokenCheck {
+        match self.token.check(token, now) {
+            TokenCheck::Expired if self.mutated(Mutation::TokenEndless) => TokenCheck::Valid,
+            TokenCheck::Unknown if self.mutated(Mutation::TokenUnknown) => TokenCheck::Valid,
+            check => check,
+        }
+    }
+
+    /// Counts a call.
+    fn spend_call(&mut self, route: &Route, now: Moment) -> Result<(), Spent> {
+        if self.mutated(Mutation::CallsUnlimited) {
+            return Ok(());
+        }
+        self.api.limits.spend((route.method, route.pattern), route.counted, now)
     }
 }
 
@@ -73,7 +94,7 @@ pub(super) fn oapi<'a>(
                 .map_err(|refusal: Reply| refusal.ruled(Rule::HeaderMissing));
         }
         (None, Some(_)) => return invalid("the token was not issued by this mock"),
-        (Some(app), Some(token)) => match app.token.check(token, cx.now) {
+        (Some(app), Some(token)) => match app.check_token(token, cx.now) {
             TokenCheck::Valid => app,
             TokenCheck::Expired => {
                 return refuse(42001, "access_token超时", "the token has expired");
@@ -85,7 +106,7 @@ pub(super) fn oapi<'a>(
         let refusal = Reply::errcode(60011, &unpermitted(permission));
         return Err(refusal.diagnosed(lacking(permission)));
     }
-    match app.api.limits.spend((route.method, route.pattern), route.counted, cx.now) {
+    match app.spend_call(route, cx.now) {
         Ok(()) => Ok(app),
         Err(spent) => {
             let (errcode, errmsg) = match spent {

@@ -109,7 +109,7 @@ pub(super) fn public(app: Option<&mut App>, id: &str) -> Reply {
 
 fn serve(app: &App, id: &str) -> Option<Reply> {
     let media = app.api.media.get(id).filter(|media| media.expires.is_none())?;
-    Some(Reply::file(media.content_type(), media.bytes.clone()))
+    Some(Reply::file(media.content_type(), app.as_served(media)))
 }
 
 /// The app's number inside a media id, whatever its prefix.

@@ -15,6 +15,7 @@ use crate::core::{
     journal::Diagnosis,
     lifetime,
     media::{Media, hex},
+    mutation::Mutation,
 };
 
 const SEE: &str = "openapi.md 4.7 (KB 0719)";
@@ -70,16 +71,18 @@ pub(super) fn serve(cx: &Cx<'_>, app: Option<&mut App>, call: &HttpCall, name: &
         let problem = "the address is not as messageFiles/download gave it".to_owned();
         return mismatch(problem, "the downloadUrl, unchanged");
     };
-    if let Some(kind) = &call.content_type {
+    if let Some(kind) = &call.content_type
+        && !app.mutated(Mutation::FileWithType)
+    {
         let problem = format!("the request has Content-Type: {kind}");
         return mismatch(problem, "a GET without Content-Type");
     }
-    if cx.now.since_start.as_millis() >= until {
+    if cx.now.since_start.as_millis() >= until && !app.mutated(Mutation::FileAddressEndless) {
         let problem = format!("the address ended at {expires}");
         return denied("AccessDenied", "Request has expired.", problem, "a fresh downloadUrl");
     }
     match app.api.media.get(code) {
-        Some(media) => Reply::file("application/octet-stream", media.bytes.clone()),
+        Some(media) => Reply::file("application/octet-stream", app.as_served(media)),
         None => Reply::no_such_key(SEE),
     }
 }

@@ -9,7 +9,10 @@ use super::{
     pushes::Aim,
     send_to_chat,
 };
-use crate::core::app::{App, Cx};
+use crate::core::{
+    app::{App, Cx},
+    mutation::Mutation,
+};
 
 const SEE: &str = "openapi.md 4.4 (KB 0723, KB 0724, KB 0725)";
 const MAX_KEYS: usize = 20;
@@ -96,11 +99,12 @@ impl App {
         aim: Aim,
         chat: Option<&str>,
     ) -> Result<(), &'static str> {
+        let endless = self.mutated(Mutation::RecallEndless);
         let push = self.api.pushes.get_mut(key).ok_or(UNKNOWN)?;
         if push.aim != aim || chat.is_some_and(|chat| chat != push.conversation_id) {
             return Err(UNKNOWN);
         }
-        if !push.is_open(cx.now) {
+        if !push.is_open(cx.now) && !endless {
             return Err("robot.processQueryKey.expired");
         }
         push.recalled = true;

@@ -11,6 +11,7 @@ use crate::core::{
     findings::{NEAR_EXPIRY, Rule},
     http::HttpCall,
     journal::Diagnosis,
+    mutation::Mutation,
     sent::SentRow,
 };
 
@@ -34,9 +35,10 @@ pub(super) fn answer(
     };
     let id = call.query("session").unwrap_or_default();
     let Some(app) = app else { return gone(Rule::WebhookUnknown, "no app has this session") };
+    let endless = app.mutated(Mutation::WebhookEndless);
     let session = match app.sessions.get(&id) {
         None => return gone(Rule::WebhookUnknown, "the app has no such session"),
-        Some(session) if session.expires <= cx.now.since_start => {
+        Some(session) if session.expires <= cx.now.since_start && !endless => {
             return gone(Rule::WebhookExpired, "the session is older than 90 minutes");
         }
         Some(session) => session.clone(),

@@ -9,7 +9,9 @@ use crate::{
 };
 
 pub(in crate::control::catalogue) fn disconnect() -> Value {
-    object(&[], json!({ "reason": text(), "messageId": flag() }))
+    let mut closes = flag();
+    closes["description"] = "whether TCP is reset after 10 s; true if not given".into();
+    object(&[], json!({ "reason": text(), "messageId": flag(), "closes": closes }))
 }
 
 pub(in crate::control::catalogue) fn raw() -> Value {

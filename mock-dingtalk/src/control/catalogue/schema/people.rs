@@ -17,8 +17,7 @@ pub(in crate::control::catalogue) fn message() -> Value {
 pub(super) fn speech() -> Value {
     let mut properties = content();
     properties["from"] = text();
-    properties["conversation"] =
-        object(&["type"], json!({ "type": { "enum": ["1", "2"] }, "id": text(), "title": text() }));
+    properties["conversation"] = conversation();
     properties["quote"] = reference("Quote");
     properties["variants"] = object(
         &[],
@@ -33,6 +32,10 @@ pub(super) fn speech() -> Value {
     );
     properties["lenient"] = flag();
     object(&["from"], properties)
+}
+
+pub(super) fn conversation() -> Value {
+    object(&["type"], json!({ "type": { "enum": ["1", "2"] }, "id": text(), "title": text() }))
 }
 
 /// `msgtype`, `text`, `content` and `media`.

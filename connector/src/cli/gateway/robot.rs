@@ -1,0 +1,262 @@
+//! The robots of the process, as the configuration has them now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::{Instrument, error, info};
+
+use super::run::Shared;
+use crate::agent::AgentKind;
+use crate::cli::exit_code::{ExitCode, Failure};
+use crate::cli::robots::{Maker, Robots};
+use crate::config::ProcessEnvironment;
+use crate::config::accounts::{Account, DEFAULT};
+use crate::gateway::access::AccessPolicy;
+use crate::gateway::{Gateway, GatewayConfig};
+use crate::link::{Desk, Linked, Missing, Robot};
+use crate::openapi::{OpenApiConfig, TrustedHosts};
+use crate::state_dir;
+use crate::store::StoreError;
+use crate::stream::SessionConfig;
+
+/// All robots, and what each was started with.
+pub(super) struct Fleet {
+    shared: Arc<Shared>,
+    robots: Robots,
+    known: HashMap<String, Known>,
+}
+
+struct Known {
+    account: Account,
+    /// An agent that is attached stays so when the robot is started again.
+    desk: Arc<Desk>,
+    policy: watch::Sender<AccessPolicy>,
+}
+
+impl Fleet {
+    /// Starts them all. Fails when none can start.
+    pub(super) async fn start(shared: Shared, accounts: Vec<Account>) -> Result<Self, Failure> {
+        let robots = Robots::new();
+        let mut fleet = Self { shared: Arc::new(shared), robots, known: HashMap::new() };
+        let alone = accounts.len() == 1;
+        let mut at_work = 0;
+        for account in accounts {
+            let account = fleet.admitting(account);
+            let (name, span) = (account.name.clone(), Robots::span(&account.name, alone));
+            let maker = fleet.enlist(account);
+            let first = match maker.start().instrument(span.clone()).await {
+                Ok(gateway) => Some(gateway),
+                Err(e) if alone => return Err(e),
+                Err(e) => {
+                    span.in_scope(|| {
+                        error!("the robot cannot start, and is tried again: {e}");
+                    });
+                    None
+                }
+            };
+            at_work += usize::from(first.is_some());
+            fleet.robots.keep(&name, span, maker, first);
+        }
+        if at_work == 0 {
+            let message = "no account could start; the log says why";
+            return Err(Failure::new(ExitCode::Failed, message));
+        }
+        Ok(fleet)
+    }
+
+    pub(super) fn linked(&self) -> Arc<Linked> {
+        Arc::clone(&self.shared.linked)
+    }
+
+    /// Waits until nothing can go on, and says why.
+    pub(super) async fn failed(&mut self) -> Failure {
+        self.robots.failed().await
+    }
+
+    /// Stops all; returns how many answers are unfinished.
+    pub(super) async fn stop(self) -> usize {
+        self.robots.stop().await
+    }
+
+    /// Makes the robots those of `accounts`: access rules change under a running robot, another credential
+    /// or agent takes a new one, and the others are not touched.
+    pub(super) async fn follow(&mut self, accounts: Vec<Account>) {
+        let mut gone: Vec<String> = self.known.keys().cloned().collect();
+        gone.retain(|name| accounts.iter().all(|account| account.name != *name));
+        for name in gone {
+            info!(account = name, "the account is gone from the settings; its robot stops");
+            self.dismiss(&name);
+        }
+        for account in accounts {
+            self.follow_one(account).await;
+        }
+    }
+
+    /// OpenClaw knows its people and decides on each message, so all are admitted to it.
+    fn admitting(&self, mut account: Account) -> Account {
+        if self.shared.args.agent.kind(account.agent) == AgentKind::OpenClaw {
+            account.access = AccessPolicy::everybody();
+        }
+        account
+    }
+
+    async fn follow_one(&mut self, account: Account) {
+        let account = self.admitting(account);
+        let name = account.name.clone();
+        let Some(known) = self.known.get_mut(&name) else {
+            info!(account = name, "the account is new in the settings; its robot starts");
+            let span = Robots::span(&name, false);
+            let maker = self.enlist(account);
+            let first = maker.start().instrument(span.clone()).await;
+            let first = first.inspect_err(|e| {
+                span.in_scope(|| error!("the robot cannot start, and is tried again: {e}"));
+            });
+            return self.robots.keep(&name, span, maker, first.ok());
+        };
+        if known.policy.send_if_modified(|policy| {
+            let changes = *policy != account.access;
+            policy.clone_from(&account.access);
+            changes
+        }) {
+            info!(account = name, "who may talk to the robot changes with the settings");
+        }
+        let kind = |account: &Account| self.shared.args.agent.kind(account.agent);
+        let is_same = known.account.credential == account.credential
+            && kind(&known.account) == kind(&account);
+        if is_same {
+            known.account = account;
+            return;
+        }
+        info!(
+            account = name,
+            "the robot begins again with the credential and agent of the settings"
+        );
+        let old_app = known.account.credential.client_id.clone();
+        let is_other_app = old_app != account.credential.client_id;
+        let maker = self.enlist(account);
+        if is_other_app {
+            self.shared.linked.remove(&old_app);
+        }
+        self.robots.replace(&name, Robots::span(&name, false), maker);
+    }
+
+    fn dismiss(&mut self, name: &str) {
+        if let Some(known) = self.known.remove(name) {
+            self.shared.linked.remove(&known.account.credential.client_id);
+            self.robots.end(name);
+        }
+    }
+
+    /// What makes the robot of an account, from now on.
+    fn enlist(&mut self, account: Account) -> OneRobot {
+        let client_id = &account.credential.client_id;
+        let old = self.known.remove(&account.name);
+        let old_desk = old.map(|known| known.desk).filter(|desk| desk.client_id() == client_id);
+        let desk = old_desk.unwrap_or_else(|| Desk::new(client_id.clone()));
+        let policy = watch::Sender::new(account.access.clone());
+        let maker = OneRobot {
+            shared: Arc::clone(&self.shared),
+            account: account.clone(),
+            desk: Arc::clone(&desk),
+            policy: policy.subscribe(),
+        };
+        self.known.insert(account.name.clone(), Known { account, desk, policy });
+        maker
+    }
+}
+
+/// The robot of one account, which shares nothing with others but the store, by its `clientId`.
+struct OneRobot {
+    shared: Arc<Shared>,
+    account: Account,
+    desk: Arc<Desk>,
+    /// Who may talk to it, now and later.
+    policy: watch::Receiver<AccessPolicy>,
+}
+
+impl Maker for OneRobot {
+    type Robot = Gateway;
+
+    async fn start(&self) -> Result<Gateway, Failure> {
+        let started = self.make().await;
+        if let Err(e) = &started {
+            self.shared.linked.miss(self.missing(e.to_string()));
+        }
+        started
+    }
+
+    fn failed(&self, why: &str) {
+        self.shared.linked.miss(self.missing(why.to_owned()));
+    }
+
+    /// Without the store nothing can be kept, whatever is started.
+    async fn is_hopeless(&self) -> bool {
+        self.shared.store.barrier().await == Err(StoreError::Closed)
+    }
+}
+
+impl OneRobot {
+    fn missing(&self, problem: String) -> Missing {
+        let client_id = self.desk.client_id().clone();
+        Missing { account: self.account.name.clone(), client_id, problem }
+    }
+
+    async fn make(&self) -> Result<Gateway, Failure> {
+        let Shared { args, endpoints, tls, state_dir, store, linked } = &*self.shared;
+        let Account { name, credential, agent, .. } = self.account.clone();
+        let account = name.clone();
+        let state_dir = match name.as_str() {
+            DEFAULT => state_dir.clone(),
+            name => state_dir.join("accounts").join(name),
+        };
+        state_dir::prepare(&state_dir)?;
+        let kind = args.agent.kind(agent);
+        let desk = Arc::clone(&self.desk);
+        let agent =
+            args.agent.build(kind, &ProcessEnvironment, &credential.client_id, store, &desk)?;
+        let (dm_policy, group_policy) = {
+            let policy = self.policy.borrow();
+            (policy.dm, policy.group)
+        };
+        info!(
+            client_id = %credential.client_id,
+            openapi = %endpoints.openapi,
+            state_dir = %state_dir.display(),
+            agent = kind.name(),
+            ?dm_policy,
+            ?group_policy,
+            "starting"
+        );
+        let config = GatewayConfig {
+            openapi: OpenApiConfig {
+                endpoints: endpoints.clone(),
+                credential,
+                trusted: TrustedHosts::new(endpoints, args.allow_host.iter().cloned()),
+                tls: Arc::clone(tls),
+                system_proxy: true,
+                timeout: Duration::from_secs(10),
+                calls_per_second: args.calls_per_second,
+            },
+            session: SessionConfig {
+                ping_interval: args.ping_interval,
+                suspect_after: args.suspect_after,
+                renew_after: args.renew_after,
+                // The transport's own limit speaks first, since it knows what it waited for.
+                connect_timeout: args.handshake_timeout + Duration::from_secs(5),
+                ..SessionConfig::default()
+            },
+            handshake_timeout: args.handshake_timeout,
+            agent,
+            state_dir,
+            access: self.policy.clone(),
+            show_thinking: !args.no_thinking,
+            delegate: args.delegate,
+            cards: args.cards.clone().into(),
+        };
+        let gateway = Gateway::start(config, Arc::clone(store)).await?;
+        linked.put(Robot::of(account, desk, kind, &gateway));
+        Ok(gateway)
+    }
+}

@@ -1,0 +1,406 @@
+//! Every key of the section `channels.ddingtalk`, once: readers, `config set`, hints to misspelled keys and the
+//! JSON Schema are made of it.
+
+pub mod schema;
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::agent::AgentKind;
+use crate::gateway::access::{DmPolicy, GroupPolicy};
+
+/// A key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// What it is for, in a sentence.
+    pub(crate) hint: &'static str,
+    /// What holds without it, as JSON.
+    pub(crate) default: Option<&'static str>,
+}
+
+/// What a key takes.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A text that is not empty.
+    Text,
+    /// One that nobody may see.
+    Secret,
+    /// A whole number, at least 1.
+    Count,
+    /// One of these words.
+    Choice(fn() -> Vec<String>),
+    /// A list of ids.
+    Ids,
+    /// An object with these keys; the named ones must be there.
+    Object(Table, &'static [&'static str]),
+    /// Objects with these keys, by name.
+    Named(Table, Names),
+    /// Something of OpenClaw's own that nobody here reads.
+    Theirs,
+}
+
+/// What the names of [`Kind::Named`] are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// 1 to 32 letters, digits, `-` and `_`.
+    Accounts,
+    /// Whatever DingTalk makes them, dots included.
+    Conversations,
+}
+
+/// The keys of an object, in parts.
+pub(crate) type Table = &'static [&'static [Key]];
+
+/// The section.
+pub(crate) static SECTION: Table = &[&SETTINGS, &ACCOUNTS, &THEIRS];
+/// One of its accounts.
+pub(crate) static ACCOUNT: Table = &[&SETTINGS, &THEIRS];
+/// One of the groups of either.
+pub(crate) static GROUP: Table = &[&GROUP_SETTINGS, &GROUP_THEIRS];
+/// A rate.
+pub(crate) static RATE: Table = &[&RATE_SETTINGS];
+
+const fn key(name: &'static str, kind: Kind, hint: &'static str) -> Key {
+    Key { name, kind, hint, default: None }
+}
+
+impl Key {
+    const fn or(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+}
+
+fn names<T: ValueEnum>() -> Vec<String> {
+    let values = T::value_variants().iter().filter_map(T::to_possible_value);
+    values.map(|value| value.get_name().to_owned()).collect()
+}
+
+static SETTINGS: [Key; 11] = [
+    key("enabled", Kind::Flag, "Whether the robot runs.").or("true"),
+    key("clientId", Kind::Text, "Client ID (AppKey) of the app, from its page 凭证与基础信息."),
+    key(
+        "clientSecret",
+        Kind::Secret,
+        "Client Secret (AppSecret) of the app; ${VARIABLE} keeps it out of the file.",
+    ),
+    key("agent", Kind::Choice(names::<AgentKind>), "Who answers.").or("\"echo\""),
+    key("dmPolicy", Kind::Choice(names::<DmPolicy>), "Who may talk to the robot alone.")
+        .or("\"pairing\""),
+    key(
+        "allowFrom",
+        Kind::Ids,
+        "Who may talk to it alone: userIds or encrypted senderIds; * for everybody.",
+    ),
+    key("groupPolicy", Kind::Choice(names::<GroupPolicy>), "In which groups it answers.")
+        .or("\"allowlist\""),
+    key(
+        "groupAllowFrom",
+        Kind::Ids,
+        "Who may talk to it in listed groups; everybody in them if it is not set.",
+    ),
+    key(
+        "groups",
+        Kind::Named(GROUP, Names::Conversations),
+        "Listed groups, by conversationId; * for all others.",
+    ),
+    key(
+        "requireMention",
+        Kind::Flag,
+        "Whether group messages without a mention of the robot are left.",
+    )
+    .or("true"),
+    key(
+        "rateLimit",
+        Kind::Object(RATE, &["messages", "seconds"]),
+        "So many messages of one person in so many seconds.",
+    ),
+];
+
+static ACCOUNTS: [Key; 1] = [key(
+    "accounts",
+    Kind::Named(ACCOUNT, Names::Accounts),
+    "More robots, each with an app of its own; what one does not set is as in the section.",
+)];
+
+static GROUP_SETTINGS: [Key; 3] = [
+    key("enabled", Kind::Flag, "Whether the robot answers in the group."),
+    key("requireMention", Kind::Flag, "As the same setting of the section, for this group."),
+    key("allowFrom", Kind::Ids, "Who may talk to it in this group, instead of groupAllowFrom."),
+];
+
+static RATE_SETTINGS: [Key; 2] = [
+    key("messages", Kind::Count, "How many messages."),
+    key("seconds", Kind::Count, "In how many seconds."),
+];
+
+const THEIR_HINT: &str = "OpenClaw's own; this program does not read it.";
+
+static THEIRS: [Key; 11] = [
+    key("name", Kind::Theirs, THEIR_HINT),
+    key("defaultAccount", Kind::Theirs, THEIR_HINT),
+    key("textChunkLimit", Kind::Theirs, THEIR_HINT),
+    key("streaming", Kind::Theirs, THEIR_HINT),
+    key("mediaMaxMb", Kind::Theirs, THEIR_HINT),
+    key("tools", Kind::Theirs, THEIR_HINT),
+    key("systemPrompt", Kind::Theirs, THEIR_HINT),
+    key("markdown", Kind::Theirs, THEIR_HINT),
+    key("configWrites", Kind::Theirs, THEIR_HINT),
+    key("historyLimit", Kind::Theirs, THEIR_HINT),
+    key("dmHistoryLimit", Kind::Theirs, THEIR_HINT),
+];
+
+static GROUP_THEIRS: [Key; 3] = [
+    key("tools", Kind::Theirs, THEIR_HINT),
+    key("systemPrompt", Kind::Theirs, THEIR_HINT),
+    key("skills", Kind::Theirs, THEIR_HINT),
+];
+
+/// Letters by which an unknown key may differ from the one that was meant.
+const MISSPELLED: usize = 2;
+
+/// The key of a table.
+pub(crate) fn find(table: Table, name: &str) -> Option<&'static Key> {
+    table.iter().copied().flatten().find(|key| key.name == name)
+}
+
+/// Which of the keys that are read here was meant.
+pub(crate) fn nearest(table: Table, name: &str) -> Option<&'static str> {
+    let ours = table.iter().copied().flatten().filter(|key| !matches!(key.kind, Kind::Theirs));
+    let distance =
+        |key: &str| strsim::damerau_levenshtein(&key.to_lowercase(), &name.to_lowercase());
+    let nearest = ours.map(|key| (distance(key.name), key.name)).min()?;
+    (nearest.0 <= MISSPELLED).then_some(nearest.1)
+}
+
+/// A place in the section that a person named.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// Its keys, from the section on.
+    pub(crate) keys: Vec<String>,
+    /// What stands there; `None` for one account or group as a whole.
+    pub(crate) key: Option<&'static Key>,
+}
+
+/// A place that is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PlaceError {
+    /// Nobody knows this key.
+    #[error("{path} is not known; {}", advice(.nearest.as_deref()))]
+    Unknown {
+        /// Its path.
+        path: String,
+        /// What may have been meant.
+        nearest: Option<String>,
+    },
+    /// Something follows a key that holds no others.
+    #[error("{path} holds no other settings; leave out what follows it")]
+    Leaf {
+        /// Its path.
+        path: String,
+    },
+    /// An account cannot be called so.
+    #[error("the account is named {name:?}; give it 1 to 32 letters, digits, - and _")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// There is none.
+    #[error("no setting is named; `ddingtalk config schema` lists them")]
+    Empty,
+}
+
+fn advice(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean {nearest}?"),
+        None => "`ddingtalk config schema` lists what is".to_owned(),
+    }
+}
+
+/// Finds what a path such as `accounts.sales.dmPolicy` means, with or without `channels.ddingtalk.` before it.
+/// Ids of groups may hold dots.
+pub(crate) fn place(path: &str) -> Result<Place, PlaceError> {
+    let path = path.trim().strip_prefix("channels.ddingtalk.").unwrap_or(path.trim());
+    if path.is_empty() {
+        return Err(PlaceError::Empty);
+    }
+    let mut keys: Vec<String> = Vec::new();
+    let (mut table, mut rest) = (SECTION, path);
+    loop {
+        let (name, more) = split(rest);
+        keys.push(name.to_owned());
+        let here = || keys.join(".");
+        let Some(key) = find(table, name) else {
+            let nearest = nearest(table, name).map(str::to_owned);
+            return Err(PlaceError::Unknown { path: here(), nearest });
+        };
+        let Some(more) = more else { return Ok(Place { keys, key: Some(key) }) };
+        match &key.kind {
+            Kind::Theirs => {
+                keys.extend(more.split('.').map(str::to_owned));
+                return Ok(Place { keys, key: Some(key) });
+            }
+            Kind::Object(inner, _) => (table, rest) = (*inner, more),
+            Kind::Named(inner, names) => {
+                let (name, more) = named(more, *names, inner);
+                if *names == Names::Accounts && !is_account_name(name) {
+                    return Err(PlaceError::Name { name: name.to_owned() });
+                }
+                keys.push(name.to_owned());
+                match more {
+                    None => return Ok(Place { keys, key: None }),
+                    Some(more) => (table, rest) = (*inner, more),
+                }
+            }
+            _ => return Err(PlaceError::Leaf { path: here() }),
+        }
+    }
+}
+
+fn split(path: &str) -> (&str, Option<&str>) {
+    path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)))
+}
+
+/// Splits a name from what follows it. One that may hold dots goes on until a key is known.
+fn named(path: &str, names: Names, table: Table) -> (&str, Option<&str>) {
+    if names == Names::Accounts {
+        return split(path);
+    }
+    let ends = path.match_indices('.').map(|(at, _)| at);
+    let mut ends = ends.filter(|&at| find(table, split(&path[at + 1..]).0).is_some());
+    ends.next().map_or((path, None), |at| (&path[..at], Some(&path[at + 1..])))
+}
+
+/// Whether an account may be called so: its name is that of a folder, too.
+pub(crate) fn is_account_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=32).contains(&name.len()) && name.bytes().all(fits)
+}
+
+impl Kind {
+    /// What a value must be, where it is something else.
+    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+        let (holds, allowed) = match self {
+            Self::Theirs => (true, String::new()),
+            Self::Flag => (value.is_boolean(), "true or false".to_owned()),
+            Self::Text | Self::Secret => {
+                let text = value.as_str().is_some_and(|text| !text.trim().is_empty());
+                (text, "a text in quotes".to_owned())
+            }
+            Self::Count => {
+                let count = value.as_u64().is_some_and(|n| n > 0 && u32::try_from(n).is_ok());
+                (count, "a whole number of at least 1".to_owned())
+            }
+            Self::Choice(names) => {
+                let words = names();
+                let holds =
+                    value.as_str().is_some_and(|text| words.iter().any(|word| word == text));
+                (holds, format!("one of {}", words.join(", ")))
+            }
+            Self::Ids => {
+                let id = |id: &Value| {
+                    id.is_u64() || id.as_str().is_some_and(|text| !text.trim().is_empty())
+                };
+                let ids = value.as_array().is_some_and(|ids| ids.iter().all(id));
+                (ids, "a list of ids in quotes, such as [\"user01\"]".to_owned())
+            }
+            Self::Object(table, needed) => return check_object(table, needed, value),
+            Self::Named(table, _) => {
+                let Value::Object(map) = value else { return Err("an object { … }".to_owned()) };
+                return map.values().try_for_each(|value| check_object(table, &[], value));
+            }
+        };
+        if holds { Ok(()) } else { Err(allowed) }
+    }
+}
+
+/// Whether an object has what it needs, and each key that is known what it takes.
+pub(crate) fn check_object(table: Table, needed: &[&str], value: &Value) -> Result<(), String> {
+    let Value::Object(map) = value else { return Err("an object { … }".to_owned()) };
+    if needed.iter().any(|name| !map.contains_key(*name)) {
+        return Err(format!("an object with {}", needed.join(" and ")));
+    }
+    for (name, value) in map {
+        if let Some(key) = find(table, name).filter(|_| !value.is_null()) {
+            key.kind
+                .check(value)
+                .map_err(|allowed| format!("an object whose {name} is {allowed}"))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_path_means_a_setting_or_is_answered_with_the_nearest_one() {
+        for (path, keys) in [
+            ("dmPolicy", "dmPolicy"),
+            ("channels.ddingtalk.accounts.sales.dmPolicy", "accounts|sales|dmPolicy"),
+            ("groups.cid.A/==.allowFrom", "groups|cid.A/==|allowFrom"),
+            ("groups.cid.A==", "groups|cid.A=="),
+            ("accounts.a.groups.*.enabled", "accounts|a|groups|*|enabled"),
+            ("rateLimit.seconds", "rateLimit|seconds"),
+            ("streaming.block.enabled", "streaming|block|enabled"),
+        ] {
+            assert_eq!(place(path).unwrap().keys.join("|"), keys, "{path}");
+        }
+        for (path, message) in [
+            ("dmPolcy", "dmPolcy is not known; did you mean dmPolicy?"),
+            ("accounts.a.AllowFrom", "accounts.a.AllowFrom is not known; did you mean allowFrom?"),
+            ("colour", "colour is not known; `ddingtalk config schema` lists what is"),
+            ("dmPolicy.x", "dmPolicy holds no other settings; leave out what follows it"),
+            (
+                "accounts.a b.agent",
+                "the account is named \"a b\"; give it 1 to 32 letters, digits, - and _",
+            ),
+            (
+                "accounts.a.accounts",
+                "accounts.a.accounts is not known; `ddingtalk config schema` lists what is",
+            ),
+            (" ", "no setting is named; `ddingtalk config schema` lists them"),
+        ] {
+            assert_eq!(place(path).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn every_key_has_a_hint_and_a_default_that_it_takes() {
+        for key in [SECTION, ACCOUNT, GROUP, RATE].into_iter().flatten().copied().flatten() {
+            assert!(key.hint.ends_with('.') && key.hint.len() > 10, "{}", key.name);
+            if let Some(default) = key.default {
+                let default = serde_json::from_str(default).unwrap();
+                assert_eq!(key.kind.check(&default), Ok(()), "{}", key.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_key_does_not_take_is_answered_with_what_it_does() {
+        let kind = |path| &place(path).unwrap().key.unwrap().kind;
+        for (path, value, allowed) in [
+            ("enabled", json!("yes"), "true or false"),
+            ("clientId", json!(" "), "a text in quotes"),
+            ("rateLimit.seconds", json!(0), "a whole number of at least 1"),
+            ("dmPolicy", json!("opn"), "one of pairing, allowlist, open, disabled"),
+            ("allowFrom", json!([""]), "a list of ids in quotes, such as [\"user01\"]"),
+            ("rateLimit", json!({ "messages": 1 }), "an object with messages and seconds"),
+            (
+                "groups",
+                json!({ "c": { "enabled": 1 } }),
+                "an object whose enabled is true or false",
+            ),
+            ("accounts", json!([]), "an object { … }"),
+        ] {
+            assert_eq!(kind(path).check(&value), Err(allowed.to_owned()), "{path}");
+        }
+    }
+}
