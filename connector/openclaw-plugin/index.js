@@ -1,11 +1,7 @@
 import { defineChannelPluginEntry } from "openclaw/plugin-sdk/channel-core";
 
+import manifest from "./openclaw.plugin.json" with { type: "json" };
 import { plugin, setRuntime } from "./src/channel.js";
 
-export default defineChannelPluginEntry({
-  id: "ddingtalk",
-  name: "DingTalk",
-  description: "DingTalk (钉钉) channel by the connector ddingtalk",
-  plugin,
-  setRuntime,
-});
+const { id, name, description } = manifest;
+export default defineChannelPluginEntry({ id, name, description, plugin, setRuntime });

@@ -10,6 +10,8 @@ mod checks;
 mod lab;
 #[path = "openclaw/model.rs"]
 mod model;
+#[path = "openclaw/screen.rs"]
+mod screen;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

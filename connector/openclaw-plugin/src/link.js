@@ -5,11 +5,11 @@ import fs from "node:fs";
 import http from "node:http";
 import os from "node:os";
 import path from "node:path";
-
-const home = () => process.env.OPENCLAW_STATE_DIR || path.join(os.homedir(), ".openclaw");
+import { json } from "node:stream/consumers";
 
 /** Where the connector keeps its state; the same place for every process of this user. */
-export const stateDir = () => path.join(home(), "ddingtalk");
+export const stateDir = () =>
+  path.join(process.env.OPENCLAW_STATE_DIR || path.join(os.homedir(), ".openclaw"), "ddingtalk");
 
 function target() {
   const dir = stateDir();
@@ -31,16 +31,10 @@ function open(method, to, { body, signal, timeout = 30_000 } = {}) {
   });
 }
 
-async function read(response) {
-  let text = "";
-  for await (const piece of response.setEncoding("utf8")) text += piece;
-  return text ? JSON.parse(text) : {};
-}
-
 /** Makes a call, and gives `{ status, body }`. */
 export async function call(method, to, options) {
   const response = await open(method, to, options);
-  return { status: response.statusCode, body: await read(response) };
+  return { status: response.statusCode, body: await json(response) };
 }
 
 /** Whether the connector answers, and answers for this app. */
@@ -54,7 +48,7 @@ export async function* lines(clientId, signal) {
   const to = `/v1/agent/turns?clientId=${encodeURIComponent(clientId)}`;
   // An idle stream has an empty line every 10 s.
   const response = await open("GET", to, { signal, timeout: 35_000 });
-  if (response.statusCode !== 200) throw new Error((await read(response)).error);
+  if (response.statusCode !== 200) throw new Error((await json(response)).error);
   let rest = "";
   for await (const piece of response.setEncoding("utf8")) {
     const whole = (rest + piece).split("\n");
@@ -69,13 +63,6 @@ export async function push(message) {
   const { status, body } = await call("POST", "/v1/messages", { body: message, timeout: 600_000 });
   if (status !== 200) throw new Error(body.error);
   const result = body.results[0];
-  if (result.status !== "delivered") {
-    const reasons = {
-      invalid: "DingTalk does not know this recipient",
-      flowControlled: "DingTalk sends no more to this recipient for now",
-      limited: `this recipient had its 20 messages a minute; try again in ${result.retryAfterMs} ms`,
-    };
-    throw new Error(`${result.to}: ${result.reason ?? reasons[result.status] ?? result.status}`);
-  }
+  if (result.status !== "delivered") throw new Error(`${result.to}: ${result.reason}`);
   return result;
 }

@@ -76,6 +76,16 @@ impl AgentArgs {
         })
     }
 
+    /// What people miss with this agent, if there is a better way to the same one.
+    pub(super) fn lacks(kind: AgentKind, env: &dyn Environment) -> Option<&'static str> {
+        let model = (kind == AgentKind::OpenAi).then(|| settings::model(env).ok()).flatten()?;
+        // The model of an OpenClaw gateway is one of its agents.
+        (model == "openclaw" || model.starts_with("openclaw/")).then_some(
+            "OpenClaw over HTTP: its commands, pairing, reminders and `openclaw message send` are missing; \
+             its plugin has them",
+        )
+    }
+
     fn openai(&self, env: &dyn Environment) -> Result<OpenAiConfig, Failure> {
         let base_url = settings::base_url(env)?;
         let tls = match tls::system_trust() {

@@ -25,6 +25,8 @@ pub struct Robot {
     pub desk: Arc<Desk>,
     /// Who answers it. Only those that attach have turns given to them.
     pub agent: AgentKind,
+    /// What people miss with this agent.
+    pub lacks: Option<&'static str>,
     /// Sends its pushes.
     pub pusher: Arc<Pusher>,
     /// What it sends at given times.
@@ -42,6 +44,7 @@ impl Robot {
             account,
             desk,
             agent,
+            lacks: None,
             pusher: gateway.pusher(),
             schedules: gateway.schedules(),
             inbox: gateway.inbox(),

@@ -28,6 +28,7 @@ mod openai_faults;
 mod pains;
 mod pieces;
 mod played;
+mod plugin;
 mod policy;
 mod proxy;
 mod push;

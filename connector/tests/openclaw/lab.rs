@@ -13,14 +13,23 @@ use tokio::runtime::Runtime;
 use super::model::Model;
 
 /// How long a gateway may take to start, or to answer.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// After so long a gateway that logs nothing hangs; it says something within 2 s.
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// The gateway's.
+pub(crate) const TOKEN: &str = "lab-token";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_ddingtalk");
 
 /// Everything, in a folder of its own. Tests use one after the other, in the order of their names.
 pub(crate) struct Lab {
     pub(crate) runtime: Runtime,
     pub(crate) app: App,
     pub(crate) model: Model,
-    mock: MockDingtalk,
+    /// Where the gateway listens.
+    pub(crate) port: u16,
+    pub(crate) mock: MockDingtalk,
     dir: TempDir,
     path: String,
     gateway: Option<std::process::Child>,
@@ -34,16 +43,26 @@ impl Lab {
         let (model, model_url) = runtime.block_on(Model::start());
         let mock = runtime.block_on(MockDingtalk::start()).unwrap();
         let app = mock.app();
-        let path = format!("{bins}:{}", std::env::var("PATH").unwrap_or_default());
+        // Whatever is built meanwhile.
+        let ours = dir.path().join("bin");
+        std::fs::create_dir_all(&ours).unwrap();
+        std::fs::copy(PROGRAM, ours.join("ddingtalk")).unwrap();
+        let others = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{bins}:{}:{others}", ours.display());
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let lab = Self { runtime, app, model, mock, dir, path, gateway: None };
+        let lab = Self { runtime, app, model, port, mock, dir, path, gateway: None };
         let workspace = lab.workspace();
         std::fs::create_dir_all(&workspace).unwrap();
         let model = |id: &str| json!({ "id": id, "name": id, "input": ["text", "image"], "contextWindow": 64_000, "maxTokens": 2_000 });
         let config = json!({
             "gateway": { "mode": "local", "port": port, "bind": "loopback",
-                         "auth": { "mode": "token", "token": "lab-token" } },
-            "agents": { "defaults": { "model": { "primary": "fake/echo-1" }, "workspace": workspace } },
+                         "auth": { "mode": "token", "token": TOKEN },
+                         "http": { "endpoints": { "chatCompletions": { "enabled": true } } } },
+            "agents": { "defaults": {
+                "model": { "primary": "fake/echo-1" }, "workspace": workspace,
+                // It would speak when nobody expects it.
+                "heartbeat": { "every": "0m" },
+            } },
             "models": { "mode": "replace", "providers": { "fake": {
                 "baseUrl": model_url, "apiKey": "none", "api": "openai-completions",
                 "models": [model("echo-1"), model("echo-2")],
@@ -63,19 +82,35 @@ impl Lab {
         self.dir.path().join("workspace")
     }
 
-    /// The plugin with the program that was built beside it, as a package carries it.
+    /// The plugin as it is in the tree; its program is found in `PATH`.
     pub(crate) fn plugin(&self) -> PathBuf {
-        let target = self.dir.path().join("plugin");
-        if !target.exists() {
-            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("openclaw-plugin");
-            copy(&source, &target);
-            std::fs::create_dir_all(target.join("bin")).unwrap();
-            std::fs::copy(env!("CARGO_BIN_EXE_ddingtalk"), target.join("bin/ddingtalk")).unwrap();
-        }
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("openclaw-plugin")
+    }
+
+    /// The plugin with the program beside it, as a package carries it.
+    pub(crate) fn package(&self) -> PathBuf {
+        let target = self.dir.path().join("package");
+        copy(&self.plugin(), &target);
+        std::fs::create_dir_all(target.join("bin")).unwrap();
+        std::fs::copy(PROGRAM, target.join("bin/ddingtalk")).unwrap();
         target
     }
 
-    fn command(&self, program: &str) -> Command {
+    /// Another folder for OpenClaw's state, with the same settings but for channels and plugins.
+    pub(crate) fn fresh(&self) -> PathBuf {
+        let home = self.dir.path().join("fresh");
+        std::fs::create_dir_all(&home).unwrap();
+        let settings = std::fs::read_to_string(self.dir.path().join("openclaw.json")).unwrap();
+        let mut settings: Value = serde_json::from_str(&settings).unwrap();
+        for own in ["channels", "plugins", "commands"] {
+            settings.as_object_mut().unwrap().remove(own);
+        }
+        std::fs::write(home.join("openclaw.json"), settings.to_string()).unwrap();
+        home
+    }
+
+    /// A program in the lab's surroundings, without input.
+    pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.dir.path())
@@ -86,6 +121,9 @@ impl Lab {
             .env("DINGTALK_OPENAPI_ENDPOINT", self.mock.url())
             .env("DINGTALK_OAPI_ENDPOINT", self.mock.url())
             .env("NO_COLOR", "1")
+            // Plugins that come as packages are installed by npm.
+            .envs(std::env::var_os("NODE_EXTRA_CA_CERTS").map(|file| ("NODE_EXTRA_CA_CERTS", file)))
+            .envs(std::env::home_dir().map(|home| ("NPM_CONFIG_USERCONFIG", home.join(".npmrc"))))
             .stdin(Stdio::null());
         command
     }
@@ -103,15 +141,49 @@ impl Lab {
         (status.code().unwrap_or(-1), text.into_owned())
     }
 
-    /// Starts the gateway, and waits until it is attached to the connector.
+    /// Starts the gateway, and waits until it is attached to the connector. OpenClaw hangs at times on its own
+    /// locks when it starts after a SIGKILL, without a word; then it is started once more, and that is printed.
     pub(crate) fn start(&mut self) -> Duration {
-        let begin = Instant::now();
+        for again in [true, false] {
+            let begin = Instant::now();
+            self.spawn();
+            let silent = || again && begin.elapsed() > SILENCE && self.log().is_empty();
+            self.until("the gateway attaches", || self.robot()["attached"] == true || silent());
+            if !silent() {
+                return begin.elapsed();
+            }
+            println!("OpenClaw said nothing for {SILENCE:?}; it is started again");
+            self.kill();
+        }
+        unreachable!("the second start is waited for")
+    }
+
+    fn spawn(&mut self) {
         let log = std::fs::File::create(self.dir.path().join("gateway.txt")).unwrap();
         let mut command = self.command("openclaw");
         command.arg("gateway").stdout(log.try_clone().unwrap()).stderr(log).process_group(0);
         self.gateway = Some(command.spawn().unwrap());
-        self.until("the gateway attaches", || self.robot()["attached"] == true);
-        begin.elapsed()
+    }
+
+    /// What the gateway has logged since it was started.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("gateway.txt")).unwrap_or_default()
+    }
+
+    /// Sets something, and waits until the running gateway has taken it over.
+    pub(crate) fn set(&self, path: &str, value: &Value) {
+        let taken = || {
+            let log = self.log();
+            log.lines()
+                .filter(|line| line.contains("hot reload applied") && line.contains(path))
+                .count()
+        };
+        let before = taken();
+        let value = value.to_string();
+        let (code, text) = self.openclaw(&["config", "set", path, &value, "--strict-json"]);
+        assert_eq!(code, 0, "{text}");
+        self.until("the gateway takes the setting over", || taken() > before);
+        self.until("the gateway attaches again", || self.robot()["attached"] == true);
     }
 
     /// Kills the gateway at once.
@@ -126,9 +198,21 @@ impl Lab {
 
     /// Kills the connector at once.
     pub(crate) fn kill_connector(&self) {
-        let state = format!("--state-dir {}", self.dir.path().join("ddingtalk").display());
-        let status = Command::new("pkill").args(["-KILL", "-f", "--", &state]).status().unwrap();
-        assert!(status.success(), "no connector runs");
+        let connector = self.connector().expect("no connector runs");
+        let status = Command::new("kill").args(["-KILL", &connector]).status().unwrap();
+        assert!(status.success(), "it has ended by itself");
+    }
+
+    /// The connector's process, if it answers.
+    fn connector(&self) -> Option<String> {
+        let status = status(&self.dir.path().join("ddingtalk/agent.sock"))?;
+        Some(status["process"]["pid"].to_string())
+    }
+
+    /// Memory of gateway and connector, in MiB.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let gateway = self.gateway.as_ref().map(|gateway| gateway.id().to_string());
+        (resident(&gateway.unwrap()), resident(&self.connector().unwrap()))
     }
 
     /// What the connector says of its only robot; null while it does not answer.
@@ -141,10 +225,17 @@ impl Lab {
     pub(crate) fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let begin = Instant::now();
         while !holds() {
-            let log = std::fs::read_to_string(self.dir.path().join("gateway.txt"));
-            let log = log.unwrap_or_default();
+            let log = self.log();
             let end = log.ceil_char_boundary(log.len().saturating_sub(4_000));
-            assert!(begin.elapsed() < PATIENCE, "{what}: not in {PATIENCE:?}\n{}", &log[end..]);
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{what}: not in {PATIENCE:?}\n{}\nsent: {:#?}",
+                &log[end..],
+                self.sent()
+                    .iter()
+                    .map(|row| (&row.to, &row.text, row.finished))
+                    .collect::<Vec<_>>()
+            );
             self.runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
         }
     }
@@ -170,10 +261,19 @@ impl Lab {
 
 impl Drop for Lab {
     fn drop(&mut self) {
+        let connector = self.connector();
         self.kill();
-        let state = format!("--state-dir {}", self.dir.path().join("ddingtalk").display());
-        let _ = Command::new("pkill").args(["-KILL", "-f", "--", &state]).status();
+        if let Some(connector) = connector {
+            let _ = Command::new("kill").args(["-KILL", &connector]).status();
+        }
     }
+}
+
+/// Memory of a process, in MiB.
+fn resident(process: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
 }
 
 /// `GET /v1/status` on the agent link.

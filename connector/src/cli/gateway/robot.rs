@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{Instrument, error, info};
+use tracing::{Instrument, error, info, warn};
 
 use super::run::Shared;
 use crate::agent::AgentKind;
+use crate::cli::agent::AgentArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::robots::{Maker, Robots};
 use crate::config::ProcessEnvironment;
@@ -256,7 +257,11 @@ impl OneRobot {
             cards: args.cards.clone().into(),
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
-        linked.put(Robot::of(account, desk, kind, &gateway));
+        let lacks = AgentArgs::lacks(kind, &ProcessEnvironment);
+        if let Some(lacks) = lacks {
+            warn!("{lacks}");
+        }
+        linked.put(Robot { lacks, ..Robot::of(account, desk, kind, &gateway) });
         Ok(gateway)
     }
 }
