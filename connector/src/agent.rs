@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 
 use crate::markdown::title_of;
 use crate::protocol::{
-    ConversationId, ConversationType, Media, MsgId, ProcessQueryKey, RobotMessage, SenderStaffId,
+    ConversationId, ConversationType, Media, MsgId, ProcessQueryKey, RobotMessage, SenderId,
+    SenderStaffId,
 };
 
 pub use attach::Attach;
@@ -38,8 +39,12 @@ pub struct Turn {
     pub conversation_type: ConversationType,
     /// Title of the group.
     pub conversation_title: Option<String>,
+    /// Whether the robot was mentioned; so it is wherever nobody says that it was not.
+    pub mentioned: bool,
     /// Who wrote it. Missing for people from outside of the organisation.
     pub sender_staff_id: Option<SenderStaffId>,
+    /// The writer's encrypted id.
+    pub sender_id: Option<SenderId>,
     /// Display name of the writer.
     pub sender_nick: Option<String>,
     /// What was written, with a mark such as `[picture 1]` where a file stood; empty only if something
@@ -63,7 +68,9 @@ impl Turn {
             conversation_id: ConversationId::new("cid"),
             conversation_type: ConversationType::Direct,
             conversation_title: None,
+            mentioned: true,
             sender_staff_id: None,
+            sender_id: None,
             sender_nick: None,
             text: text.to_owned(),
             has_words: true,
@@ -410,6 +417,9 @@ pub enum AgentKind {
     OpenAi,
     /// Whatever program opens the agent link.
     Attach,
+    /// The OpenClaw gateway through its plugin, which attaches; it decides who may talk, too.
+    #[value(name = "openclaw")]
+    OpenClaw,
 }
 
 impl AgentKind {
@@ -420,6 +430,12 @@ impl AgentKind {
             Self::None => "none",
             Self::OpenAi => "openai",
             Self::Attach => "attach",
+            Self::OpenClaw => "openclaw",
         }
+    }
+
+    /// Whether it is a program that attaches over the [agent link](crate::link).
+    pub fn attaches(self) -> bool {
+        matches!(self, Self::Attach | Self::OpenClaw)
     }
 }

@@ -37,12 +37,20 @@ pub(super) struct AgentArgs {
     /// Silence of an attached agent after which its turn has failed.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     agent_timeout: Duration,
+    /// End when no agent has been attached for so long; what supervises it starts it again.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    linger: Option<Duration>,
 }
 
 impl AgentArgs {
     /// Who answers an account for which the file says so, or does not.
     pub(super) fn kind(&self, in_file: Option<AgentKind>) -> AgentKind {
         self.kind.or(in_file).unwrap_or(AgentKind::Echo)
+    }
+
+    /// How long the program stays without an attached agent; for ever unless said.
+    pub(super) fn linger(&self) -> Option<Duration> {
+        self.linger
     }
 
     /// The agent itself. `desk` is where an attached one gets its turns; `store` keeps what it remembers of
@@ -58,12 +66,24 @@ impl AgentArgs {
         Ok(match kind {
             AgentKind::Echo => Arc::new(Echo),
             AgentKind::None => Arc::new(Silent),
-            AgentKind::Attach => Arc::new(Attach::new(Arc::clone(desk), self.agent_timeout)),
+            AgentKind::Attach | AgentKind::OpenClaw => {
+                Arc::new(Attach::new(Arc::clone(desk), self.agent_timeout))
+            }
             AgentKind::OpenAi => {
                 let config = self.openai(env)?;
                 Arc::new(OpenAi::new(config, client_id.clone(), Arc::clone(store)))
             }
         })
+    }
+
+    /// What people miss with this agent, if there is a better way to the same one.
+    pub(super) fn lacks(kind: AgentKind, env: &dyn Environment) -> Option<&'static str> {
+        let model = (kind == AgentKind::OpenAi).then(|| settings::model(env).ok()).flatten()?;
+        // The model of an OpenClaw gateway is one of its agents.
+        (model == "openclaw" || model.starts_with("openclaw/")).then_some(
+            "OpenClaw over HTTP: its commands, pairing, reminders and `openclaw message send` are missing; \
+             its plugin has them",
+        )
     }
 
     fn openai(&self, env: &dyn Environment) -> Result<OpenAiConfig, Failure> {

@@ -39,7 +39,8 @@ pub(super) fn note(message: &str) {
 
 /// Why a command failed.
 pub(super) fn error(message: &str) {
-    eprintln!("error: {message}");
+    // Whoever started a long-lived process may not read any more.
+    let _ = writeln!(io::stderr(), "error: {message}");
 }
 
 /// The name of somebody or something, if there is one.

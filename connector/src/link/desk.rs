@@ -19,6 +19,7 @@ use crate::credential::ClientId;
 #[derive(Debug)]
 pub struct Desk {
     client_id: ClientId,
+    made: Instant,
     state: Mutex<State>,
 }
 
@@ -29,6 +30,8 @@ struct State {
     agent: Option<Reader>,
     /// Agents that have attached so far.
     agents: u64,
+    /// When the last one went.
+    left: Option<Instant>,
 }
 
 /// The way into an open turn.
@@ -58,7 +61,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 impl Desk {
     /// Without turns and agent.
     pub fn new(client_id: ClientId) -> Arc<Self> {
-        Arc::new(Self { client_id, state: Mutex::default() })
+        Arc::new(Self { client_id, made: Instant::now(), state: Mutex::default() })
     }
 
     /// The robot's app.
@@ -70,6 +73,12 @@ impl Desk {
     pub(super) fn summary(&self) -> (bool, usize) {
         let state = self.state();
         (state.agent.is_some(), state.turns.count())
+    }
+
+    /// Since when nobody is attached: `None` if somebody is.
+    pub fn alone_since(&self) -> Option<Instant> {
+        let state = self.state();
+        if state.agent.is_some() { None } else { Some(state.left.unwrap_or(self.made)) }
     }
 
     /// Offers a turn until what this returns is dropped.
@@ -121,26 +130,33 @@ impl Desk {
         }
         // The turn may be over, and nobody wait for its events.
         let _ = door.heard.send(Instant::now());
+        let (mut said, adopts) = (0, what == What::Adopted);
         let taken = match what {
             What::Typing => {
                 door.speaker.typing().await;
                 true
             }
+            What::Adopted => door.report(seq, Vec::new(), None).await.is_some(),
             What::Partial(text) => {
                 door.speaker.partial(text).await;
                 true
             }
-            What::Say(says) => match door.report(seq, says, None).await {
-                Some(Taken::TooMany { retry_after }) => return Judgement::TooMany { retry_after },
-                taken => taken.is_some(),
-            },
+            What::Say(says) => {
+                said = says.len().try_into().unwrap_or(u64::MAX);
+                match door.report(seq, says, None).await {
+                    Some(Taken::TooMany { retry_after }) => {
+                        return Judgement::TooMany { retry_after };
+                    }
+                    taken => taken.is_some(),
+                }
+            }
             What::Error(message) => self.end(&door, id, seq, Err(AgentError(message))).await,
             What::Done => self.end(&door, id, seq, Ok(())).await,
         };
         if !taken {
             return Judgement::Ended;
         }
-        self.state().turns.took(id, seq);
+        self.state().turns.took(id, seq, said, adopts);
         // What took long to be kept is no silence of the agent's.
         let _ = door.heard.send(Instant::now());
         Judgement::Next
@@ -189,6 +205,7 @@ impl State {
 
     fn let_go(&mut self) {
         self.agent = None;
+        self.left = Some(Instant::now());
         self.turns.detach();
     }
 }

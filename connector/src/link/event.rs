@@ -21,6 +21,8 @@ pub(super) struct Posted {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum What {
     Typing,
+    /// The agent has the turn for good: if it goes away it goes on by itself, and pushes what it says.
+    Adopted,
     /// The words so far, from their beginning.
     Partial(String),
     /// `block` and `final`: something is said.
@@ -33,7 +35,7 @@ pub(super) enum What {
 
 /// Files of one event.
 const FILES: usize = 20;
-const TYPES: &str = "one of typing, partial, block, final, error, done";
+const TYPES: &str = "one of typing, adopted, partial, block, final, error, done";
 
 impl Posted {
     pub(super) fn parse(body: &[u8]) -> Result<Self, BadField> {
@@ -44,6 +46,7 @@ impl Posted {
         let attempt = fields.number("attempt")?;
         let what = match kind.as_ref().and_then(Value::as_str) {
             Some("typing") => What::Typing,
+            Some("adopted") => What::Adopted,
             Some("partial") => What::Partial(fields.needed("text")?),
             Some("block" | "final") => What::Say(says(&mut fields)?),
             Some("error") => What::Error(fields.needed("message")?),
@@ -135,7 +138,7 @@ mod tests {
             (json!({ "seq": 0 }), "seq is 0; give a whole number from 1 on"),
             (
                 json!({ "seq": 1, "type": "say" }),
-                r#"type is "say"; give one of typing, partial, block, final, error, done"#,
+                r#"type is "say"; give one of typing, adopted, partial, block, final, error, done"#,
             ),
             (json!({ "seq": 1, "type": "block" }), "text is missing; give a text, or media"),
             (json!({ "seq": 1, "type": "block", "text": 7 }), "text is 7; give a text, not empty"),

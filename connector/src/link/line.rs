@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::turns::Offer;
 use crate::agent::{Attachment, AttachmentKind, Quoted, TurnId};
 use crate::credential::ClientId;
-use crate::protocol::{ConversationType, MsgId, ProcessQueryKey, SenderStaffId};
+use crate::protocol::{ConversationType, MsgId, ProcessQueryKey, SenderId, SenderStaffId};
 
 /// One line.
 #[derive(Debug)]
@@ -34,7 +34,8 @@ impl Line {
     }
 }
 
-fn turn(Offer { id, attempt, seq, turn }: &Offer, client_id: &ClientId) -> Value {
+fn turn(offer: &Offer, client_id: &ClientId) -> Value {
+    let Offer { id, attempt, seq, said, adopted, turn } = offer;
     let staff_id = turn.sender_staff_id.as_ref().map(SenderStaffId::as_str);
     let conversation_id = turn.conversation_id.as_str();
     let (kind, target) = match &turn.conversation_type {
@@ -48,6 +49,8 @@ fn turn(Offer { id, attempt, seq, turn }: &Offer, client_id: &ClientId) -> Value
         "id": id.0.to_string(),
         "attempt": attempt,
         "seq": seq,
+        "said": said,
+        "adopted": adopted,
         "clientId": client_id.as_str(),
         "conversation": present([
             ("id", Some(conversation_id.into())),
@@ -57,9 +60,11 @@ fn turn(Offer { id, attempt, seq, turn }: &Offer, client_id: &ClientId) -> Value
         ]),
         "sender": present([
             ("staffId", staff_id.map(Value::from)),
+            ("id", turn.sender_id.as_ref().map(SenderId::as_str).map(Value::from)),
             ("nick", turn.sender_nick.as_deref().map(Value::from)),
         ]),
         "msgId": turn.msg_id.as_ref().map(MsgId::as_str),
+        "mentioned": turn.mentioned,
         "text": turn.text,
         "hasWords": turn.has_words,
         "attachments": turn.attachments.iter().map(attachment).collect::<Vec<_>>(),
@@ -125,7 +130,9 @@ mod tests {
             conversation_id: ConversationId::new("cidA=="),
             conversation_type: ConversationType::Group,
             conversation_title: Some("Team".to_owned()),
+            mentioned: true,
             sender_staff_id: Some(SenderStaffId::new("User01")),
+            sender_id: Some(SenderId::new("$:LWCP_v1:$x")),
             sender_nick: Some("小明".to_owned()),
             text: "look\n[picture 1]".to_owned(),
             has_words: true,
@@ -149,7 +156,14 @@ mod tests {
                 quote: None,
             }),
         };
-        let offer = Offer { id: TurnId(7), attempt: 2, seq: 3, turn: Arc::new(turn) };
+        let offer = Offer {
+            id: TurnId(7),
+            attempt: 2,
+            seq: 3,
+            said: 1,
+            adopted: true,
+            turn: Arc::new(turn),
+        };
         let line = Line::Turn(Box::new(offer)).ndjson(&ClientId::new("ding1"));
         let text = std::str::from_utf8(&line).unwrap();
         assert_eq!(text.matches('\n').count(), 1, "a line end within is escaped");

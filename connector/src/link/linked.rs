@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::desk::Desk;
 use crate::agent::AgentKind;
@@ -22,8 +23,10 @@ pub struct Robot {
     pub account: String,
     /// Its turns.
     pub desk: Arc<Desk>,
-    /// Who answers it. Only `attach` has turns to give away.
+    /// Who answers it. Only those that attach have turns given to them.
     pub agent: AgentKind,
+    /// What people miss with this agent.
+    pub lacks: Option<&'static str>,
     /// Sends its pushes.
     pub pusher: Arc<Pusher>,
     /// What it sends at given times.
@@ -41,6 +44,7 @@ impl Robot {
             account,
             desk,
             agent,
+            lacks: None,
             pusher: gateway.pusher(),
             schedules: gateway.schedules(),
             inbox: gateway.inbox(),
@@ -130,6 +134,13 @@ impl Linked {
         let mut robots = self.robots();
         robots.at_work.retain(|robot| robot.desk.client_id() != client_id);
         robots.missing.retain(|missing| missing.client_id != *client_id);
+    }
+
+    /// Since when no robot has had an agent attached; `None` while one has, or before there are robots.
+    pub fn alone_since(&self) -> Option<Instant> {
+        let robots = self.all();
+        let since: Option<Vec<_>> = robots.iter().map(|robot| robot.desk.alone_since()).collect();
+        since?.into_iter().max()
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Robot>> {

@@ -111,12 +111,21 @@ fn result(delivery: &Delivery) -> Value {
             json!({ "status": "delivered", "outTrackId": id })
         }
         Outcome::Delivered { out_track_id: None } => json!({ "status": "delivered" }),
-        Outcome::Invalid => json!({ "status": "invalid" }),
-        Outcome::FlowControlled => json!({ "status": "flowControlled" }),
+        Outcome::Invalid => {
+            json!({ "status": "invalid", "reason": "DingTalk does not know this recipient" })
+        }
+        Outcome::FlowControlled => {
+            let reason = "DingTalk sends no more to this recipient for now";
+            json!({ "status": "flowControlled", "reason": reason })
+        }
         Outcome::Limited { retry_after } => {
             let milliseconds = u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX);
             // Told to wait for less, it would come too early.
-            json!({ "status": "limited", "retryAfterMs": milliseconds.saturating_add(1) })
+            let milliseconds = milliseconds.saturating_add(1);
+            let reason = format!(
+                "20 messages a minute are what one recipient gets; try again in {milliseconds} ms"
+            );
+            json!({ "status": "limited", "reason": reason, "retryAfterMs": milliseconds })
         }
         Outcome::Failed { reason, may_have_arrived, .. } => {
             json!({ "status": "failed", "reason": reason, "mayHaveArrived": may_have_arrived })

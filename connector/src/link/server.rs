@@ -30,7 +30,7 @@ use super::schedules;
 use super::sent;
 use super::status::status;
 use super::turns::Judgement;
-use crate::agent::{AgentKind, Say, TurnId};
+use crate::agent::{Say, TurnId};
 use crate::gateway::push::{PushError, What as Pushed};
 use crate::redact::Secret;
 
@@ -168,7 +168,7 @@ pub(super) type Answer = Result<Response, Refusal>;
 
 async fn turns(State(robots): Robots, Query(which): Query<Which>) -> Answer {
     let robot = find(&robots, which.client_id.as_deref())?;
-    if robot.agent != AgentKind::Attach {
+    if !robot.agent.attaches() {
         let problem = format!(
             "the agent of this robot is {}; start ddingtalk gateway with --agent attach",
             robot.agent.name()

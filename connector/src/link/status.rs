@@ -61,6 +61,7 @@ fn one(robot: &Robot) -> Value {
         "account": robot.account,
         "clientId": robot.desk.client_id().as_str(),
         "agent": robot.agent.name(),
+        "lacks": robot.lacks,
         "stream": connection.state,
         "streamSince": connection.since,
         "heardAgoMs": ms(life.heard_ago),

@@ -23,6 +23,10 @@ struct Open {
     offered: bool,
     /// Of the last event that was taken.
     seq: u64,
+    /// Things that are said in it already.
+    said: u64,
+    /// The agent has it for good.
+    adopted: bool,
     /// The agent's own end of it is being kept.
     ending: bool,
 }
@@ -35,6 +39,10 @@ pub(super) struct Offer {
     pub(super) attempt: u64,
     /// Of the last event that was taken; the next one has one more.
     pub(super) seq: u64,
+    /// How many texts and files the agent has said in it, all of which are kept.
+    pub(super) said: u64,
+    /// Whether an agent said that it has it for good. After a restart every event that was kept says so.
+    pub(super) adopted: bool,
     pub(super) turn: Arc<Turn>,
 }
 
@@ -72,12 +80,14 @@ const REMEMBERED: usize = 1_024;
 impl Turns {
     /// A turn begins; returns its offer if somebody is attached.
     pub(super) fn open(&mut self, attempt: Attempt, turn: Turn) -> Option<Offer> {
-        let Attempt { turn: id, resumed, said: _, seq } = attempt;
+        let Attempt { turn: id, resumed, said, seq } = attempt;
         let open = Open {
             turn: Arc::new(turn),
             attempt: u64::from(resumed),
             offered: false,
             seq,
+            said,
+            adopted: seq > 0,
             ending: false,
         };
         self.open.insert(id, open);
@@ -122,10 +132,12 @@ impl Turns {
         }
     }
 
-    /// An event was taken.
-    pub(super) fn took(&mut self, id: TurnId, seq: u64) {
+    /// An event was taken, in which so many things were said, or which adopts the turn.
+    pub(super) fn took(&mut self, id: TurnId, seq: u64, said: u64, adopts: bool) {
         if let Some(open) = self.open.get_mut(&id) {
             open.seq = seq;
+            open.adopted |= adopts;
+            open.said += said;
         } else if let Some((_, last)) = self.ended.iter_mut().find(|(ended, _)| *ended == id) {
             *last = seq;
         }
@@ -151,7 +163,8 @@ impl Open {
     fn offer(&mut self, id: TurnId) -> Offer {
         self.offered = true;
         self.attempt += 1;
-        Offer { id, attempt: self.attempt, seq: self.seq, turn: Arc::clone(&self.turn) }
+        let Self { attempt, seq, said, adopted, .. } = *self;
+        Offer { id, attempt, seq, said, adopted, turn: Arc::clone(&self.turn) }
     }
 }
 
@@ -195,7 +208,7 @@ mod tests {
         turns.open(attempt(3, false, 0), turn());
         turns.ending(TurnId(3), true);
         assert!(!turns.close(TurnId(3)), "it ended it itself");
-        turns.took(TurnId(3), 1);
+        turns.took(TurnId(3), 1, 1, false);
         assert_eq!(turns.judge(TurnId(3), 1, None), Judgement::Repeat);
         assert_eq!(turns.judge(TurnId(3), 2, None), Judgement::Ended);
     }
@@ -251,7 +264,10 @@ mod tests {
                             let before = attempts.entry(offer.id.0).or_default();
                             prop_assert_eq!(offer.attempt, *before + 1);
                             *before += 1;
-                            prop_assert_eq!(offer.seq, taken.get(&offer.id.0).copied().unwrap_or(0));
+                            let last = taken.get(&offer.id.0).copied().unwrap_or(0);
+                            let said = (1..=last).map(|seq| seq % 3).sum::<u64>();
+                            prop_assert_eq!((offer.seq, offer.said), (last, said));
+                            prop_assert_eq!(offer.adopted, last >= 4);
                         }
                     }
                     Step::Detach => {
@@ -267,7 +283,7 @@ mod tests {
                             1 => {
                                 prop_assert_eq!(judged, Judgement::Next);
                                 *last += 1;
-                                turns.took(TurnId(id), *last);
+                                turns.took(TurnId(id), *last, *last % 3, *last % 4 == 0);
                             }
                             _ => prop_assert_eq!(judged, Judgement::Gap { expected: *last + 1 }),
                         }

@@ -32,6 +32,7 @@ mod outages;
 mod pains;
 mod pieces;
 mod played;
+mod plugin;
 mod policy;
 mod proxy;
 mod push;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tracing::{Instrument, error, info};
+use tracing::{Instrument, error, info, warn};
 
 use super::run::Shared;
+use crate::agent::AgentKind;
+use crate::cli::agent::AgentArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::robots::{Maker, Robots};
 use crate::config::ProcessEnvironment;
@@ -43,6 +45,7 @@ impl Fleet {
         let alone = accounts.len() == 1;
         let mut at_work = 0;
         for account in accounts {
+            let account = fleet.admitting(account);
             let (name, span) = (account.name.clone(), Robots::span(&account.name, alone));
             let maker = fleet.enlist(account);
             let first = match maker.start().instrument(span.clone()).await {
@@ -93,7 +96,16 @@ impl Fleet {
         }
     }
 
+    /// OpenClaw knows its people and decides on each message, so all are admitted to it.
+    fn admitting(&self, mut account: Account) -> Account {
+        if self.shared.args.agent.kind(account.agent) == AgentKind::OpenClaw {
+            account.access = AccessPolicy::everybody();
+        }
+        account
+    }
+
     async fn follow_one(&mut self, account: Account) {
+        let account = self.admitting(account);
         let name = account.name.clone();
         let Some(known) = self.known.get_mut(&name) else {
             info!(account = name, "the account is new in the settings; its robot starts");
@@ -251,7 +263,11 @@ impl OneRobot {
             },
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
-        linked.put(Robot::of(account, desk, kind, &gateway));
+        let lacks = AgentArgs::lacks(kind, &ProcessEnvironment);
+        if let Some(lacks) = lacks {
+            warn!("{lacks}");
+        }
+        linked.put(Robot { lacks, ..Robot::of(account, desk, kind, &gateway) });
         Ok(gateway)
     }
 }

@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::reload::Follower;
@@ -122,7 +124,7 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     about.log = kept.is_ok().then_some(log_path);
     about.systemd = supervisor.is_systemd();
     let linked = Arc::new(Linked::new(about, Some(restarts)));
-    let access = args.access;
+    let (access, linger) = (args.access, args.agent.linger());
     let health = Health::new(Arc::clone(&store), Arc::clone(&linked), named(&accounts));
     let probes = match args.health_listen.or(accounts.health_listen) {
         Some(address) => Some(Probes::start(address, Arc::clone(&linked), &health).await?),
@@ -139,6 +141,8 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     let link = Server::start(listener, fleet.linked(), &health);
     supervisor.ready();
     let watchdog = supervisor.watch(Arc::clone(&store));
+    let linked = fleet.linked();
+    let mut alone = pin!(left_alone(&linked, linger));
     let ends = loop {
         tokio::select! {
             heard = signals.heard() => match heard {
@@ -158,6 +162,10 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
                 fleet.follow(accounts.accounts).await;
             }
             failure = fleet.failed() => return Err(failure),
+            () = &mut alone => {
+                info!("no agent has been attached for as long as --linger says");
+                break Ends::Stops;
+            }
         }
     };
     match ends {
@@ -191,6 +199,20 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
 fn named(accounts: &Accounts) -> Vec<(String, ClientId)> {
     let named = |account: &Account| (account.name.clone(), account.credential.client_id.clone());
     accounts.accounts.iter().map(named).collect()
+}
+
+/// Waits until no agent has been attached for `linger`.
+async fn left_alone(linked: &Linked, linger: Option<Duration>) {
+    let Some(linger) = linger else { return std::future::pending().await };
+    loop {
+        let now = Instant::now();
+        let ends = linked.alone_since().map_or(now + linger, |since| since + linger);
+        if ends <= now {
+            return;
+        }
+        // Somebody may attach meanwhile; then the time begins anew.
+        tokio::time::sleep_until(ends).await;
+    }
 }
 
 /// How the process ends.

@@ -140,6 +140,9 @@ fn one(robot: &Value, now: i64, since: &dyn Fn(&Value) -> String) -> String {
         robot["calls"]["refused"],
         if robot["calls"]["strained"] == true { ", strained" } else { "" },
     );
+    if let Some(lacks) = robot["lacks"].as_str() {
+        let _ = writeln!(out, "  {lacks}");
+    }
     for past in robot["reconnects"].as_array().into_iter().flatten() {
         let at = u64::try_from(past["at"].as_i64().unwrap_or(now)).unwrap_or(0);
         let at = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(at));

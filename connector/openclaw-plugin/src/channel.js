@@ -1,0 +1,178 @@
+// The channel as OpenClaw sees it: setup, status, pairing, sending.
+
+import { buildChannelOutboundSessionRoute, createChatChannelPlugin } from "openclaw/plugin-sdk/channel-core";
+import { defineChannelSetupContract } from "openclaw/plugin-sdk/channel-setup";
+import { createPatchedAccountSetupAdapter, patchScopedAccountConfig } from "openclaw/plugin-sdk/setup";
+
+import manifest from "../package.json" with { type: "json" };
+import { accounts, CHANNEL, resolveAccount } from "./account.js";
+import { leave, ready } from "./connector.js";
+import { dispatch, file } from "./dispatch.js";
+import { lines, push, robot } from "./link.js";
+import { Turn } from "./turn.js";
+
+const { setup, ...meta } = manifest.openclaw.channel;
+
+let runtime;
+export const setRuntime = (given) => (runtime = given);
+
+/** `user:ID`, `chat:ID` or a bare user id, with `ddingtalk:` before it or not; ids keep their case. */
+const normalizeTarget = (raw) => raw?.trim().replace(/^(ddingtalk|dingtalk):/i, "").trim() || undefined;
+const chatType = (target) => (/^chat:/.test(target ?? "") ? "group" : "direct");
+
+const DM_SCOPE =
+  'session.dmScope is "main": all people who write to the robot share one session. ' +
+  "Give each their own: openclaw config set session.dmScope per-channel-peer";
+const sharesSessions = (cfg) => (cfg?.session?.dmScope ?? "main") === "main";
+
+// Turns that are being answered go on while an account, or this plugin, is loaded anew.
+const open = (globalThis[Symbol.for("ddingtalk.turns")] ??= new Map());
+
+/** Runs an account until it is stopped: the connector's lines in, turns out. */
+async function startAccount({ accountId, account, cfg, log, abortSignal, setStatus }) {
+  const now = () => resolveAccount(runtime.config.current(), accountId);
+  const tell = (patch) => setStatus({ accountId, enabled: true, configured: true, running: true, ...patch });
+  const warn = (text) => log?.warn?.(text);
+  const hear = (line) => {
+    const name = `${account.clientId}/${line.id}`;
+    const known = open.get(name);
+    if (line.type === "replaced") warn("another agent attached in the place of this gateway");
+    if (line.type === "attached") tell({ lifecycle: "ready", connected: true, lastConnectedAt: Date.now() });
+    if (line.type === "ended") known?.ended();
+    if (line.type !== "turn") return;
+    tell({ connected: true, lastInboundAt: Date.now() });
+    if (known) return known.offered(line);
+    const turn = new Turn(line, warn, () => open.delete(name));
+    open.set(name, turn);
+    // A gateway before this one had it, and goes on with it in this one.
+    if (line.adopted) return turn.say({ type: "done" });
+    dispatch(turn, { runtime, account: now(), log });
+  };
+  tell({ lifecycle: "starting" });
+  if (sharesSessions(cfg)) warn(DM_SCOPE);
+  while (!abortSignal.aborted) {
+    try {
+      await ready(accountId, cfg, log, abortSignal);
+      for await (const line of lines(account.clientId, abortSignal)) hear(line);
+    } catch (error) {
+      if (abortSignal.aborted) break;
+      tell({ connected: false, lifecycle: "recovering", lastError: error.message });
+      warn(error.message);
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+  const { enabled, configured } = now();
+  await leave(accountId, !(enabled && configured));
+  tell({ running: false, connected: false, lifecycle: "stopped" });
+}
+
+/** What the connector says of an account's robot. */
+const probeAccount = ({ account: { clientId } }) =>
+  robot(clientId).then(
+    (found) => ({ ok: found?.stream === "connected", ...(found ?? { error: `ddingtalk has no robot for ${clientId}; see ddingtalk logs` }) }),
+    ({ message }) => ({ ok: false, error: `ddingtalk does not run: ${message}` }),
+  );
+
+async function send({ cfg, to, text, mediaUrl, accountId, deliveryQueueId, deliveryPartIndex = 0 }) {
+  const key = (what) => deliveryQueueId && `${deliveryQueueId}/${deliveryPartIndex}/${what}`;
+  const base = { to: normalizeTarget(to), clientId: resolveAccount(cfg, accountId).clientId };
+  let result;
+  if (text?.trim()) result = await push({ ...base, markdown: text, key: key("text") });
+  if (mediaUrl) {
+    const media = await file(mediaUrl, runtime?.channel);
+    const kind = /\.(png|jpe?g|gif|bmp)$/i.test(media.path) ? "image" : "file";
+    result = await push({ ...base, [kind]: media, key: key("media") });
+  }
+  return { messageId: result?.processQueryKey ?? result?.outTrackId ?? "", to };
+}
+
+const asked = (key, name, word) => ({
+  inputKey: key,
+  message: `${name} (${word})`,
+  required: true,
+  sensitive: key === "clientSecret",
+  helpTitle: "DingTalk developer console",
+  helpLines: [`凭证与基础信息 → ${name}`, "https://open-dev.dingtalk.com"],
+  currentValue: ({ cfg, accountId }) => resolveAccount(cfg, accountId).config[key],
+  applySet: ({ cfg, accountId, value }) =>
+    patchScopedAccountConfig({ cfg, channelKey: CHANNEL, accountId, patch: { [key]: value } }),
+});
+
+const setupWizard = {
+  channel: CHANNEL,
+  status: {
+    configuredLabel: "configured", unconfiguredLabel: "needs Client ID and Client Secret",
+    resolveConfigured: ({ cfg, accountId }) => resolveAccount(cfg, accountId).configured,
+  },
+  introNote: {
+    title: "DingTalk robot",
+    lines: [
+      "1. 企业内部应用 (app of your organisation): create one",
+      "2. 机器人 (robot): add it, message mode Stream",
+      "3. 版本管理与发布 (versions): publish",
+      "4. 凭证与基础信息 (credentials): copy Client ID and Client Secret",
+    ],
+  },
+  credentials: [],
+  textInputs: [asked("clientId", "Client ID", "AppKey"), asked("clientSecret", "Client Secret", "AppSecret")],
+  completionNote: { title: "Next", lines: ["Write to the robot. A stranger gets a code: openclaw pairing approve ddingtalk CODE"] },
+};
+
+const setupContract = defineChannelSetupContract({
+  fields: Object.fromEntries(setup.fields.map(({ key, ...field }) => [key, field])),
+  adapter: createPatchedAccountSetupAdapter({
+    channelKey: CHANNEL,
+    validateInput: ({ input, cfg, accountId }) => {
+      const { config } = resolveAccount(cfg, accountId);
+      const missing = ["clientId", "clientSecret"].find((key) => !input[key] && !config[key]);
+      return missing ? `${missing} is missing; give --client-id and --client-secret of 凭证与基础信息` : null;
+    },
+    buildPatch: ({ clientId, clientSecret }) => ({ ...(clientId && { clientId }), ...(clientSecret && { clientSecret }) }),
+  }),
+});
+
+export const plugin = createChatChannelPlugin({
+  base: {
+    id: CHANNEL, meta, setupContract, setupWizard, config: accounts,
+    capabilities: { chatTypes: ["direct", "group"], media: true, blockStreaming: true },
+    reload: { configPrefixes: [`channels.${CHANNEL}`] },
+    messaging: {
+      targetPrefixes: [CHANNEL, "dingtalk"], targetIdComparison: "case-sensitive", normalizeTarget,
+      inferTargetChatType: ({ to }) => chatType(normalizeTarget(to)),
+      targetResolver: { looksLikeId: (raw) => Boolean(normalizeTarget(raw)), hint: "user:<userId> | chat:<openConversationId>" },
+      resolveOutboundSessionRoute: ({ cfg, agentId, accountId, target }) => {
+        const to = normalizeTarget(target);
+        if (!to) return null;
+        const peer = { kind: chatType(to), id: to.replace(/^(user|chat):/, "") };
+        const from = peer.kind === "group" ? `${CHANNEL}:group:${peer.id}` : `${CHANNEL}:${peer.id}`;
+        const route = { cfg, agentId, channel: CHANNEL, accountId, peer, chatType: peer.kind, from };
+        return buildChannelOutboundSessionRoute({ ...route, to: `${CHANNEL}:${to}` });
+      },
+    },
+    status: {
+      probeAccount,
+      buildAccountSnapshot: ({ account: { accountId, name, enabled, configured }, runtime: state, probe }) =>
+        ({ ...state, accountId, name, enabled, configured, running: state?.running ?? false, probe }),
+    },
+    gateway: { startAccount },
+  },
+  security: {
+    dm: {
+      channelKey: CHANNEL, defaultPolicy: "pairing",
+      resolvePolicy: ({ config }) => config.dmPolicy,
+      resolveAllowFrom: ({ config }) => config.allowFrom,
+    },
+    collectWarnings: ({ cfg }) => (sharesSessions(cfg) ? [DM_SCOPE] : []),
+  },
+  pairing: {
+    text: {
+      idLabel: "DingTalk userId",
+      message: "You may talk to me now. 现在可以和我聊天了。",
+      notify: ({ cfg, id, message, accountId }) => send({ cfg, accountId, to: `user:${id}`, text: message }),
+    },
+  },
+  outbound: {
+    base: { deliveryMode: "direct", textChunkLimit: 1_000_000 },
+    attachedResults: { channel: CHANNEL, sendText: send, sendMedia: send },
+  },
+});

@@ -1,0 +1,152 @@
+// One turn of the connector becomes one inbound event of OpenClaw, and OpenClaw's replies the turn's events.
+
+import fs from "node:fs/promises";
+import { basename } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+import { resolveChannelInboundRouteEnvelope } from "openclaw/plugin-sdk/channel-inbound";
+
+import { CHANNEL } from "./account.js";
+
+// A gateway needs 5 to 15 s from its first turn until all of it works.
+const TRIES = 8;
+const PAUSE = 4_000;
+
+/** Dispatches a turn, and ends it. A gateway that is not ready for it yet says so by throwing. */
+export async function dispatch(turn, context) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await dispatchOnce(turn, context);
+      return turn.say({ type: "done" });
+    } catch (error) {
+      if (turn.over) return;
+      turn.warn(`turn ${turn.line.id}: ${error?.stack ?? error}`);
+      if (tries === TRIES || turn.hasSaid) return turn.say({ type: "error", message: String(error?.message ?? error) });
+      await pause(PAUSE);
+    }
+  }
+}
+
+async function dispatchOnce(turn, { runtime: { config: configuration, channel }, account: { accountId, config }, log }) {
+  const cfg = configuration.current();
+  const { line } = turn;
+  const { conversation, sender } = line;
+  const direct = conversation.type === "direct";
+  const senderId = sender.staffId ?? sender.id ?? "";
+  const peer = direct ? { kind: "direct", id: senderId } : { kind: "group", id: conversation.id };
+  const { route, buildEnvelope } = resolveChannelInboundRouteEnvelope({ cfg, channel: CHANNEL, accountId, peer });
+  const { agentId, dmScope, sessionKey } = route;
+  const mentions = direct ? undefined : { canDetectMention: true, wasMentioned: line.mentioned };
+  const admitted = await admission({ cfg, channel, accountId, config, line, senderId, route, mentions });
+  const { admission: verdict, reasonCode } = admitted.ingress;
+  if (verdict === "pairing-required") return pair(turn, channel, accountId, senderId);
+  if (verdict !== "dispatch") return log?.info?.(`not for the agent (${reasonCode}): message ${line.msgId} of ${senderId}`);
+  const timestamp = Date.now();
+  const to = `${CHANNEL}:${conversation.target ?? `chat:${conversation.id}`}`;
+  const quote = line.quote && { id: line.quote.msgId, body: line.quote.text, sender: line.quote.nick, isQuote: true };
+  const body = buildEnvelope({ channel: "DingTalk", from: sender.nick ?? senderId, timestamp, body: line.text });
+  const label = direct ? sender.nick : conversation.title;
+  // What could not be fetched stands beside the words.
+  const missing = line.attachments.filter((one) => one.missing).map((one) => `[${one.kind}: ${one.missing}]`);
+  const ctxPayload = channel.inbound.buildContext({
+    channel: CHANNEL,
+    accountId: route.accountId ?? accountId,
+    messageId: line.msgId, messageIdFull: line.msgId, timestamp,
+    from: `${CHANNEL}:${peer.id}`,
+    sender: { id: senderId, name: sender.nick },
+    conversation: { kind: peer.kind, id: conversation.id, label, routePeer: peer },
+    route: { agentId, dmScope, accountId: route.accountId, routeSessionKey: sessionKey, dispatchSessionKey: sessionKey },
+    reply: { to, originatingTo: to },
+    message: { body, bodyForAgent: [line.text, ...missing].filter(Boolean).join("\n"), rawBody: line.text, commandBody: line.text },
+    access: { commands: { authorized: admitted.commandAccess.authorized }, mentions },
+    media: await media(line, channel),
+    supplemental: quote && { quote },
+    channelIngress: admitted,
+  });
+  const deliver = async (payload, { kind }) => {
+    const event = payload.isReasoning ? undefined : await said(payload, channel);
+    if (event) await turn.say({ type: kind === "final" ? "final" : "block", ...event });
+    return event ? { visibleReplySent: true, content: payload.text } : { visibleReplySent: false };
+  };
+  await channel.inbound.dispatch({
+    cfg, channel: CHANNEL, accountId, ctxPayload,
+    route: { agentId, dmScope, sessionKey },
+    delivery: { deliver, onError: (error) => log?.error?.(`turn ${line.id}: ${error?.message ?? error}`) },
+    replyOptions: {
+      sourceReplyDeliveryMode: "automatic",
+      abortSignal: turn.signal,
+      // From here on the gateway itself goes on with it after a restart.
+      turnAdoptionLifecycle: { onAdopted: () => turn.say({ type: "adopted" }) },
+      onReplyStart: () => void turn.say({ type: "typing" }),
+      onPartialReply: ({ text }) => turn.partial(text ?? ""),
+    },
+    replyPipeline: {},
+  });
+}
+
+/** What OpenClaw's own rules say of whoever wrote. */
+function admission({ cfg, channel, accountId, config, line, senderId, route: { agentId, sessionKey }, mentions }) {
+  const { id, type } = line.conversation;
+  const direct = type === "direct";
+  const group = config.groups?.[id] ?? config.groups?.["*"];
+  const requireMention = group?.requireMention ?? config.requireMention ?? true;
+  const isListed = Boolean(group) && group.enabled !== false;
+  const needsListing = !direct && config.groupPolicy !== "open" && config.groups;
+  return channel.inbound.ingress.resolveStable({
+    cfg, channelId: CHANNEL, accountId,
+    identity: { key: "sender", entryIdPrefix: CHANNEL },
+    subject: { stableId: senderId },
+    conversation: { kind: direct ? "direct" : "group", id },
+    contextBinding: { agentId, sessionKey, messageId: line.msgId, inboundEventKind: "user_request" },
+    event: { kind: "message", authMode: "inbound", mayPair: direct },
+    dmPolicy: config.dmPolicy ?? "pairing", allowFrom: config.allowFrom ?? [], useDefaultPairingStore: true,
+    groupPolicy: config.groupPolicy ?? "allowlist", groupAllowFromFallbackToAllowFrom: false,
+    groupAllowFrom: group?.allowFrom ?? config.groupAllowFrom ?? (group ? ["*"] : []),
+    mentionFacts: mentions,
+    policy: mentions && { activation: { requireMention, allowTextCommands: true } },
+    route: needsListing ? { id, kind: "room", configured: true, matched: Boolean(group), allowed: isListed } : undefined,
+    command: { allowTextCommands: true, hasControlCommand: channel.commands.isControlCommandMessage(line.text, cfg) },
+  });
+}
+
+/** A stranger gets a code, once. */
+async function pair(turn, { pairing }, accountId, id) {
+  const meta = { name: turn.line.sender.nick ?? id };
+  const { code, created } = await pairing.upsertPairingRequest({ channel: CHANNEL, accountId, id, meta });
+  if (!created) return;
+  const text = pairing.buildPairingReply({ channel: CHANNEL, idLine: `Your DingTalk user id: ${id}`, code });
+  await turn.say({ type: "final", text });
+}
+
+const KINDS = { picture: "image", audio: "audio", video: "video", file: "document" };
+
+/** Files of the turn, in the gateway's own media directory, where the agent may read them. */
+function media(line, channel) {
+  const saved = line.attachments.filter((one) => one.path).map(async ({ path, name, kind }) => {
+    const bytes = await fs.readFile(path);
+    const { path: stored, contentType } = await channel.media.saveMediaBuffer(bytes, undefined, "inbound", bytes.length, name, name);
+    // DingTalk has put a voice into words, which are in the text.
+    const transcribed = kind === "audio" && line.hasWords;
+    return { path: stored, contentType, kind: KINDS[kind], fileName: name, messageId: line.msgId, transcribed };
+  });
+  return Promise.all(saved);
+}
+
+/** A reply as the link takes it; nothing if there is nothing to say. */
+async function said({ text, mediaUrl, mediaUrls = mediaUrl ? [mediaUrl] : [] }, channel) {
+  const files = await Promise.all(mediaUrls.map((url) => file(url, channel)));
+  if (!text?.trim() && files.length === 0) return undefined;
+  return { text: text?.trim() ? text : undefined, media: files.length > 0 ? files : undefined };
+}
+
+/** A file on this machine for a path or an address. */
+export async function file(url, channel) {
+  if (/^https?:/i.test(url)) {
+    const { path } = await channel.media.saveRemoteMedia({ url, subdir: "outbound" });
+    return { path, name: basename(new URL(url).pathname) || basename(path) };
+  }
+  const path = url.startsWith("file:") ? fileURLToPath(url) : url;
+  // The gateway's copy of a file has an id in its name.
+  return { path, name: basename(path).replace(/---[0-9a-f]{8}-[0-9a-f-]{27}(?=\.|$)/, "") };
+}
