@@ -283,7 +283,7 @@ mod tests {
                             1 => {
                                 prop_assert_eq!(judged, Judgement::Next);
                                 *last += 1;
-                                turns.took(TurnId(id), *last, *last % 3, *last % 4 == 0);
+                                turns.took(TurnId(id), *last, *last % 3, last.is_multiple_of(4));
                             }
                             _ => prop_assert_eq!(judged, Judgement::Gap { expected: *last + 1 }),
                         }

@@ -37,7 +37,8 @@ pub(super) const LONG: &[(&str, Check)] = &[
     ("b08_figures", figures),
     ("b09_over_http_without_the_plugin", over_http),
     ("b10_channels_add_asks_for_id_and_secret", guided_add),
-    ("b11_from_a_package", package),
+    ("b11_both_killed_lose_and_repeat_nothing", killed_both),
+    ("b12_from_a_package", package),
 ];
 
 /// Installs the plugin, adds the account, and starts the gateway.
@@ -219,6 +220,23 @@ fn killed_gateway(lab: &mut Lab) {
     lab.until("both are answered", || answered(&whole) == 1 && answered("while it is down") == 1);
     lab.ask(&say("and now?"), 1);
     assert_eq!((answered(&whole), answered("while it is down")), (1, 1), "{:?}", lab.sent());
+    assert!(lab.sent().iter().all(|row| row.finished), "no card is left open");
+}
+
+fn killed_both(lab: &mut Lab) {
+    let before = lab.sent().len();
+    lab.runtime.block_on(lab.app.speak(&say("SLOW"))).unwrap();
+    lab.until("the card shows words", || {
+        lab.sent().iter().skip(before).any(|row| row.text.contains("word3"))
+    });
+    lab.kill_connector();
+    lab.kill();
+    lab.start();
+    let whole = format!("word{}", PIECES - 1);
+    let answers = || lab.sent().iter().skip(before).filter(|row| row.text.contains(&whole)).count();
+    lab.until("it is answered", || answers() == 1);
+    lab.ask(&say("and now?"), 1);
+    assert_eq!(answers(), 1, "{:?}", lab.sent());
     assert!(lab.sent().iter().all(|row| row.finished), "no card is left open");
 }
 
