@@ -10,8 +10,10 @@ mod config;
 mod cron;
 #[cfg(feature = "dev")]
 mod dev;
+mod doctor;
 pub mod exit_code;
 mod gateway;
+mod health;
 mod inbox;
 mod link;
 mod logs;
@@ -61,6 +63,10 @@ enum Command {
     Inbox(inbox::Args),
     /// What became of a message, step by step.
     Trace(trace::Args),
+    /// Find out whether the robots can work, and what is to be mended where.
+    Doctor(doctor::Args),
+    /// Ask the running gateway whether it is alive: for health checks.
+    Health(health::Args),
     /// Who asked to talk to a robot, and who may: list, approve, deny, revoke.
     Pairing(pairing::Args),
     /// Who may talk to a robot.
@@ -87,11 +93,13 @@ Environment of `ddingtalk gateway`:
   HTTPS_PROXY, HTTP_PROXY, NO_PROXY   proxy for HTTP calls and the WebSocket
   SSL_CERT_FILE               CA bundle to trust instead of the system's
   RUST_LOG                    log filter, such as debug
+  DINGTALK_LOG_FORMAT         the same as --log-format: text or json
 
 Exit codes:
   0 done   1 failed   2 wrong usage   10 configuration   11 state directory
   12 address not available   13 no answer in time   14 no gateway runs
-  15 a robot is not connected   130, 143 interrupted";
+  15 a robot is not connected   20 doctor: a check failed
+  130, 143 interrupted";
 
 /// Runs a parsed command line; returns what the process exits with.
 pub fn run(cli: Cli) -> ExitCode {
@@ -111,6 +119,8 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Cron(args) => cron::run(args).await,
             Command::Inbox(args) => inbox::run(args).await,
             Command::Trace(args) => trace::run(args),
+            Command::Doctor(args) => doctor::run(args).await,
+            Command::Health(args) => health::run(args).await,
             Command::Pairing(args) => pairing::run(args).await,
             Command::Policy(args) => policy::run(args).await,
             Command::Config(args) => config::run(args),

@@ -8,6 +8,7 @@ mod card_press;
 pub mod cards;
 mod commands;
 mod conversations;
+pub mod deafness;
 mod dedupe;
 mod deliver;
 pub mod inbox;
@@ -24,6 +25,7 @@ mod reply;
 mod runtime;
 pub mod schedules;
 mod send_limit;
+mod suspects;
 mod thinking;
 mod turn;
 mod upload;
@@ -42,6 +44,7 @@ use self::access::pairing::Pairing;
 use self::access::{Access, AccessPolicy};
 use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
+use self::deafness::AlertConfig;
 use self::inbox::Inbox;
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
@@ -53,6 +56,7 @@ use self::schedules::Schedules;
 use self::vitals::Vitals;
 use self::work::{StoreGone, Tools};
 use crate::agent::Agent;
+use crate::credential::ClientId;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::protocol::{Subscription, topic};
 use crate::state_dir::StateDirError;
@@ -83,6 +87,8 @@ pub struct GatewayConfig {
     pub delegate: bool,
     /// How answers that the agent streams are shown.
     pub cards: CardConfig,
+    /// Who is told of outages.
+    pub alert: AlertConfig,
 }
 
 /// What is asked of the gateway.
@@ -116,10 +122,15 @@ pub struct Gateway {
     schedules: Arc<Schedules>,
     scheduling: JoinHandle<()>,
     calls: CallCount,
+    deafness: JoinHandle<()>,
+    store: Arc<dyn Store>,
+    client_id: ClientId,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long keeping the time of the stop may take beyond it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// Starts, with what an earlier process left in the store; the connection is made in the
@@ -130,6 +141,7 @@ impl Gateway {
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
         let recovered =
             store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
+        let heard_until = store.heard_until(&client_id).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
         let policy = config.access.clone();
@@ -156,7 +168,7 @@ impl Gateway {
         let cards = Cards::new((caller, kept), config.cards, until.clone(), kept_cards);
         let cards = Arc::new(cards);
         let seen = (Instant::now(), now);
-        let app = client_id.clone();
+        let (app, own) = (client_id.clone(), client_id.clone());
         let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
         let thinks = config.show_thinking && !config.agent.answers_at_once();
         let thinker = thinks.then(|| Arc::clone(&client));
@@ -167,6 +179,14 @@ impl Gateway {
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);
         pairing.keep_fresh(Arc::clone(&pusher), policy);
+        let watch = deafness::Watch {
+            client_id: app.clone(),
+            store: Arc::clone(&store),
+            pusher: Arc::clone(&pusher),
+            config: config.alert,
+            until: heard_until,
+        };
+        let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
         let agent = config.agent;
         let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
@@ -174,11 +194,13 @@ impl Gateway {
         let scheduling = Arc::clone(&schedules).keep(until.clone());
         let scheduling = tokio::spawn(scheduling.in_current_span());
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
+        let shelf = Arc::clone(&store);
         let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
         let runtime =
             Runtime::new(Arc::clone(&stream), tools, intake, orders, recovered.unfinished);
         let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream);
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
+        let (store, client_id) = (shelf, own);
         Ok(Self {
             stream,
             driver,
@@ -190,6 +212,9 @@ impl Gateway {
             schedules,
             scheduling,
             calls,
+            deafness,
+            store,
+            client_id,
         })
     }
 
@@ -237,18 +262,25 @@ impl Gateway {
         self.driver.abort();
         self.runtime.abort();
         self.scheduling.abort();
+        self.deafness.abort();
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
     /// could not be finished; the next start goes on with them.
-    pub async fn stop(self) -> usize {
+    pub async fn stop(mut self) -> usize {
         self.deadline.send_replace(Some(Instant::now() + DRAIN));
         self.stream.stop();
-        let ended = self.runtime.await;
-        if let Err(e) = self.scheduling.await {
+        let ended = (&mut self.runtime).await;
+        if let Err(e) = (&mut self.scheduling).await {
             error!(error = %e, "the robot's schedules failed");
         }
         self.calls.end().await;
+        // What is left was not cut off by a failure; a store that fails says so elsewhere.
+        drop(self.store.end_in_order(&self.client_id));
+        // The stream has ended, and that is kept; one that has not is not waited for.
+        if tokio::time::timeout(LAST_WORDS, &mut self.deafness).await.is_err() {
+            self.deafness.abort();
+        }
         match ended {
             Ok(Ok(unanswered)) => unanswered.0,
             Ok(Err(gone)) => {

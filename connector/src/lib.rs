@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod cli;
 pub mod config;
 pub mod credential;
+pub mod doctor;
 pub mod gateway;
 pub mod link;
 pub mod markdown;

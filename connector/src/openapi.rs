@@ -15,6 +15,7 @@ pub mod gateway;
 mod governor;
 pub mod media;
 pub mod message_files;
+pub mod reach;
 pub mod robot;
 pub mod robot_sent;
 pub mod session_webhook;
@@ -30,6 +31,7 @@ use url::Url;
 
 pub use error::OpenApiError;
 pub use governor::CallBudget;
+pub use reach::Reached;
 pub use robot::BatchSendResult;
 pub use trust::TrustedHosts;
 

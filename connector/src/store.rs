@@ -10,6 +10,7 @@ pub mod calls;
 pub mod cards;
 #[cfg(test)]
 mod contract;
+pub mod heard;
 pub mod inbox;
 pub mod pairing;
 pub mod peers;
@@ -37,6 +38,7 @@ pub trait Store:
     + CardStore
     + pairing::PairingStore
     + calls::CallStore
+    + heard::HeardStore
     + peers::PeerStore
     + pushes::PushStore
     + inbox::InboxStore
@@ -51,7 +53,8 @@ pub trait Store:
     /// since `seen_since`, in milliseconds since 1970 UTC.
     ///
     /// A message whose kept answer cannot be read is finished with a reason, so that it does not stop
-    /// every start.
+    /// every start. The first message of each conversation whose turn is not over is counted as
+    /// [cut off](Unfinished::cut_off): an end in order takes that back.
     fn recover(
         &self,
         client_id: &ClientId,
@@ -62,9 +65,18 @@ pub trait Store:
     /// Keeps a message. Whoever has the result may ack it.
     fn take_in(&self, message: NewMessage) -> Pending<InboxId>;
 
+    /// Keeps how often a message's turn was cut off.
+    fn keep_cut_off(&self, message: InboxId, times: u32) -> Pending<()>;
+
+    /// An app's robot ends in order: whatever is unfinished counts as never cut off.
+    fn end_in_order(&self, client_id: &ClientId) -> Pending<()>;
+
     /// Ready when everything that was queued before is dealt with: durable, or failed, as its own
     /// outcome says.
     fn barrier(&self) -> Pending<()>;
+
+    /// Writes something that changes nothing: ready when it is durable.
+    fn probe(&self) -> Pending<()>;
 
     /// Keeps what the agent said to a message, behind what it said before.
     fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>>;
@@ -75,6 +87,9 @@ pub trait Store:
     /// A part has arrived, and `next` is about to be sent. A message is finished when its turn has ended
     /// and all its parts have arrived.
     fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()>;
+
+    /// The newest message of an app that is kept, whatever became of it.
+    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>>;
 
     /// A message is finished although its answer did not arrive; `reason` is for the operator.
     fn failed(&self, message: InboxId, reason: String) -> Pending<()>;
@@ -144,6 +159,15 @@ pub struct NewMessage {
     pub data: String,
 }
 
+/// The newest message of an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newest {
+    /// When it came, in milliseconds since 1970 UTC.
+    pub received_at: i64,
+    /// The frame's `data`.
+    pub data: String,
+}
+
 /// What an agent said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Said {
@@ -198,6 +222,8 @@ pub struct Unfinished {
     pub seq: u64,
     /// The agent has said all it had to say.
     pub ended: bool,
+    /// How many processes, or robots, ended while its turn was under way, and not in order.
+    pub cut_off: u32,
 }
 
 /// A part of an answer of which it is not known that it arrived.
@@ -210,6 +236,9 @@ pub struct UnsentPart {
     /// Whether sending it had begun, so that it may have arrived.
     pub begun: bool,
 }
+
+/// A message that was cut off so often may be what ended the processes: its turn runs alone.
+pub const SUSPECT: u32 = 2;
 
 /// The ids of a message that came.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! it says; [`transport`] is the only place that knows the WebSocket crate.
 
 pub mod driver;
+mod hearing;
 pub mod life;
 pub mod proxy;
 pub mod session;
@@ -11,5 +12,6 @@ mod socket;
 pub mod transport;
 
 pub use driver::{Dispatched, StreamConfig, StreamHandle};
+pub use hearing::Hearing;
 pub use session::{FrameRef, Generation, OpenFailure, Outage, SessionConfig, StreamState};
 pub use transport::TransportConfig;

@@ -1,32 +1,142 @@
-//! The example agent in Python against the program and the mock.
+//! The program against what is not everywhere: the example agent in Python, and a disk that is full.
 //!
-//! It needs Python. Without it a test is skipped, counted and named with the reason; with
-//! `REQUIRE_EXTERNAL=1` it fails.
+//! Without Python, or without the right to mount a small tmpfs, a test is skipped, counted and named with the
+//! reason; with `REQUIRE_EXTERNAL=1` it fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use mock_dingtalk::{Content, ConversationKind, MockDingtalk, Sample, SayConversation, Speech};
+use mock_dingtalk::{
+    AppOptions, Content, ConversationKind, DeliveryRules, MockDingtalk, Profile, Sample,
+    SayConversation, Speech,
+};
 
-const NAME: &str = "the_python_example_answers_words_and_pictures";
+const PYTHON: &str = "the_python_example_answers_words_and_pictures";
+const FULL_DISK: &str = "nothing_is_acked_on_a_full_disk_and_all_is_well_when_there_is_room_again";
 
 fn main() {
     let arguments = Arguments::from_args();
     let required = std::env::var("REQUIRE_EXTERNAL").is_ok_and(|v| v == "1");
-    let trial = match python() {
-        Ok(()) => Trial::test(NAME, || {
-            tokio::runtime::Runtime::new().unwrap().block_on(play()).map_err(Failed::from)
-        }),
-        Err(reason) if required => Trial::test(NAME, move || {
+    let run = |work: fn() -> Work| {
+        move || {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(work()).map_err(Failed::from)
+        }
+    };
+    let trial = |name: &'static str, there: Result<(), String>, work| match there {
+        Ok(()) => Trial::test(name, run(work)),
+        Err(reason) if required => Trial::test(name, move || {
             Err(Failed::from(format!("REQUIRE_EXTERNAL=1, but {reason}")))
         }),
         Err(reason) => {
-            Trial::test(format!("{NAME} (skipped: {reason})"), || Ok(())).with_ignored_flag(true)
+            Trial::test(format!("{name} (skipped: {reason})"), || Ok(())).with_ignored_flag(true)
         }
     };
-    libtest_mimic::run(&arguments, vec![trial]).exit();
+    let trials = vec![
+        trial(PYTHON, python(), || Box::pin(play())),
+        trial(FULL_DISK, mounts(), || Box::pin(full_disk())),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+type Work = std::pin::Pin<Box<dyn Future<Output = Result<(), String>>>>;
+
+/// A small file system in memory; gone when dropped.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn mount() -> Result<Self, String> {
+        let dir = tempfile::tempdir().map_err(|e| e.to_string())?;
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(dir.path());
+        let output = mount.output().map_err(|e| format!("mount cannot be started: {e}"))?;
+        if output.status.success() {
+            return Ok(Self(dir));
+        }
+        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(format!("a tmpfs cannot be mounted: {why}"))
+    }
+
+    /// Fills what is left.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.path().join("filler");
+        let mut file = std::fs::File::create(&path).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+/// Whether a small disk can be had.
+fn mounts() -> Result<(), String> {
+    Disk::mount().map(drop)
+}
+
+async fn full_disk() -> Result<(), String> {
+    let mock = MockDingtalk::start().await.unwrap();
+    let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
+    let app = mock.app_with(AppOptions::default().delivery(rules)).unwrap();
+    let disk = Disk::mount()?;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut gateway = Command::new(env!("CARGO_BIN_EXE_ddingtalk"));
+    gateway
+        .args(["gateway", "--dm-policy", "open"])
+        .env_clear()
+        .env("DINGTALK_CLIENT_ID", app.client_id())
+        .env("DINGTALK_CLIENT_SECRET", app.client_secret())
+        .env("DINGTALK_OPENAPI_ENDPOINT", mock.url())
+        .env("DINGTALK_OAPI_ENDPOINT", mock.url())
+        .env("OPENCLAW_STATE_DIR", disk.0.path());
+    let running = Running::start(&mut gateway, elsewhere.path().join("log.txt"));
+    app.wait_connections(1).await.map_err(|e| format!("{e}\n{}", running.log()))?;
+    app.say("user0001", "before").await.unwrap();
+    app.wait_sent(1).await.map_err(|e| format!("{e}\n{}", running.log()))?;
+
+    let filler = disk.fill();
+    // What is larger than any room that the files have left.
+    let long = "x".repeat(100_000);
+    let said = app.say("user0001", &long).await.unwrap();
+    wait_log(&running, "messages cannot be kept and are not acked").await?;
+    check(running.log().contains("the disk that holds the database is full"), &running.log())?;
+    let health = || {
+        let mut health = Command::new(env!("CARGO_BIN_EXE_ddingtalk"));
+        health.arg("health").env_clear().env("OPENCLAW_STATE_DIR", disk.0.path());
+        health.output().unwrap()
+    };
+    let delivery = || {
+        let rows = app.deliveries().unwrap();
+        rows.into_iter().find(|row| row.msg_id.as_deref() == Some(&said.msg_id)).unwrap()
+    };
+    check(delivery().ack.is_none(), "what is not kept is not acked")?;
+
+    std::fs::remove_file(filler).unwrap();
+    mock.clock().advance(Duration::from_secs(61));
+    let sent = app.wait_sent(2).await.map_err(|e| format!("{e}\n{}", running.log()))?;
+    check(sent[1].text.starts_with("xxx"), "it came again, and was answered")?;
+    let rows = app.wait_acked(2).await.map_err(|e| e.to_string())?;
+    check(rows.iter().any(|row| row.ack.is_some()), "and acked")?;
+    let output = health();
+    let shown = String::from_utf8_lossy(&output.stderr).into_owned();
+    check(output.status.success(), &format!("well again: {shown}"))
+}
+
+async fn wait_log(running: &Running, part: &str) -> Result<(), String> {
+    let start = Instant::now();
+    while !running.log().contains(part) {
+        if start.elapsed() > Duration::from_secs(20) {
+            return Err(format!("no {part:?} in\n{}", running.log()));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 /// Whether there is a Python that runs.

@@ -216,7 +216,7 @@ async fn status(args: Status) -> Result<(), Failure> {
     let dir = state_dir(args.state_dir)?;
     let running = match directory::holder(&dir)? {
         None => None,
-        Some(_) => match LinkClient::open(&dir)?.get(&["status"]).await {
+        Some(_) => match LinkClient::open(&dir)?.get(&["v1", "status"]).await {
             Ok((_, status)) => Some(status),
             Err(e) => {
                 output::note(&format!("warning: {e}"));

@@ -20,8 +20,9 @@ use crate::config::accounts::DEFAULT;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::AccessPolicy;
 use crate::gateway::cards::CardConfig;
+use crate::gateway::deafness::AlertConfig;
 use crate::gateway::{Gateway, GatewayConfig};
-use crate::link::{About, Desk, Linked, Listener, Robot, Server};
+use crate::link::{About, Desk, Health, Linked, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
 use crate::store::Store;
@@ -76,11 +77,14 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let agent = args.agent.build(kind, &ProcessEnvironment, &client_id, &store, &desk)?;
     let listener = Listener::bind(state_dir.path(), None).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
-    let mut gateway = Gateway::start(config(&mock, &app, agent, state_dir.path()), store).await?;
+    let config = config(&mock, &app, agent, state_dir.path());
+    let mut gateway = Gateway::start(config, Arc::clone(&store)).await?;
     let dir = state_dir.path().to_owned();
-    let linked = Linked::new(About::new(dir.clone(), dir.join(FILE)), None);
+    let linked = Arc::new(Linked::new(About::new(dir.clone(), dir.join(FILE)), None));
     linked.put(Robot::of(DEFAULT.to_owned(), desk, kind, &gateway));
-    let link = Server::start(listener, Arc::new(linked));
+    let accounts = vec![(DEFAULT.to_owned(), client_id)];
+    let health = Health::new(store, Arc::clone(&linked), accounts);
+    let link = Server::start(listener, linked, &health);
     let work = async {
         match args.say {
             Some(text) => tokio::select! {
@@ -133,6 +137,7 @@ fn config(
         show_thinking: true,
         delegate: true,
         cards: CardConfig::default(),
+        alert: AlertConfig::default(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::config::ConfigError;
 use crate::gateway::StartError;
-use crate::link::ListenerError;
 use crate::link::client::LinkError;
+use crate::link::{ListenerError, ProbesError};
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
@@ -31,6 +31,8 @@ pub enum ExitCode {
     NoGateway,
     /// 15: a gateway runs, and not all of its robots are connected, or it does not answer.
     NotConnected,
+    /// 20: a check of `doctor` failed.
+    Unsound,
     /// 130: interrupted by the person at the terminal.
     Interrupted,
 }
@@ -47,6 +49,7 @@ impl From<ExitCode> for std::process::ExitCode {
             ExitCode::NoAnswer => 13,
             ExitCode::NoGateway => 14,
             ExitCode::NotConnected => 15,
+            ExitCode::Unsound => 20,
             ExitCode::Interrupted => 130,
         })
     }
@@ -117,6 +120,16 @@ impl From<LinkError> for Failure {
             LinkError::NotRunning(_) => ExitCode::NoGateway,
             LinkError::Address { .. } => ExitCode::StateDirectory,
             LinkError::NoAnswer { .. } => ExitCode::NotConnected,
+        };
+        Self::new(exit_code, e.to_string())
+    }
+}
+
+impl From<ProbesError> for Failure {
+    fn from(e: ProbesError) -> Self {
+        let exit_code = match e {
+            ProbesError::NotLoopback(_) => ExitCode::Configuration,
+            ProbesError::Bind { .. } => ExitCode::Address,
         };
         Self::new(exit_code, e.to_string())
     }

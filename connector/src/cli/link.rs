@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::access::state_dir;
 use super::exit_code::{ExitCode, Failure};
-use crate::link::client::LinkClient;
+use crate::link::client::{LinkClient, LinkError};
 
 /// A push to a thousand people, each call of which is tried a few times, takes so long at most.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -79,7 +79,16 @@ impl Link {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
-        let (status, answer) = self.0.ask(method, path, query, body, PATIENCE).await?;
+        let path: Vec<_> = ["v1"].iter().chain(path).copied().collect();
+        let changes = method != Method::GET;
+        let answered = self.0.ask(method, &path, query, body, PATIENCE).await;
+        let (status, answer) = answered.map_err(|e| match e {
+            LinkError::NoAnswer { .. } if changes => {
+                let problem = format!("{e}, since it may have done it all the same");
+                Failure::new(ExitCode::NotConnected, problem)
+            }
+            e => e.into(),
+        })?;
         if status == 200 && answer.is_object() {
             return Ok(answer);
         }

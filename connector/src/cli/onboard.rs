@@ -163,6 +163,8 @@ async fn works(prober: &Prober, new: &NewAccount) -> bool {
     if works {
         tried.push(prober.sending(&credential).await);
     }
-    tried.iter().for_each(|one| output::note(&one.to_string()));
+    for one in &tried {
+        output::note(&one.to_string());
+    }
     works
 }

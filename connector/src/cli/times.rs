@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+/// A time that is long enough for an outage: from 1 s.
+pub(super) fn alert_after(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time < Duration::from_secs(1) {
+        Err("must be at least 1s, such as 30s".to_owned())
+    } else {
+        Ok(time)
+    }
+}
+
 /// A time such as `4s` or `1m 30s`, from 100 ms to 10 years.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     const LEAST: Duration = Duration::from_millis(100);

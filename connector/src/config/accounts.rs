@@ -2,6 +2,7 @@
 //! environment and flags on top.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use crate::agent::AgentKind;
 use crate::credential::{ClientId, Credential};
 use crate::gateway::access::rate::Rate;
 use crate::gateway::access::{AccessPolicy, AllowList, DmPolicy, GroupPolicy, GroupRules};
+use crate::gateway::deafness::{ALERT_AFTER, AlertConfig};
 use crate::redact::Secret;
 
 /// Name of the account that stands at the top of the section, or in the environment.
@@ -38,6 +40,8 @@ pub struct Account {
     pub access: AccessPolicy,
     /// Who answers, where the file says so.
     pub agent: Option<AgentKind>,
+    /// Who is told of outages.
+    pub alert: AlertConfig,
 }
 
 /// All robots.
@@ -45,6 +49,8 @@ pub struct Account {
 pub struct Accounts {
     /// At least one; no two of one app.
     pub accounts: Vec<Account>,
+    /// Where health checks are answered, if anywhere.
+    pub health_listen: Option<SocketAddr>,
     /// Names of those that are switched off.
     pub disabled: Vec<String>,
     /// The file they came from, if any.
@@ -80,6 +86,7 @@ impl Accounts {
             credential: super::credential(env)?,
             access: AccessPolicy::default(),
             agent: None,
+            alert: AlertConfig::default(),
         };
         Ok(Self { accounts: vec![account], ..Self::default() })
     }
@@ -115,9 +122,9 @@ impl Accounts {
                 allowed: "an object { … }".to_owned(),
             });
         };
-        let (accounts, disabled) = read(env, &source, map)?;
-        let warnings = source.warnings.into_inner();
-        Ok(Self { accounts, disabled, file: Some(path), files, warnings })
+        let mut read = read(env, &source, map)?;
+        read.warnings = source.warnings.into_inner();
+        Ok(Self { file: Some(path), files, ..read })
     }
 }
 
@@ -138,7 +145,7 @@ fn read(
     env: &dyn Environment,
     source: &Source<'_>,
     map: &Map<String, Value>,
-) -> Result<(Vec<Account>, Vec<String>), ConfigError> {
+) -> Result<Accounts, ConfigError> {
     let top = Section { source, path: SECTION.to_owned(), map, inherited: None };
     top.expect_keys(keys::SECTION);
     let disabled = |key: &str| top.refuse(key, "false".to_owned(), "true for a robot to run");
@@ -146,6 +153,7 @@ fn read(
         return Err(disabled("enabled"));
     }
     let named = top.sections("accounts")?;
+    let health_listen = top.parsed("healthListen", &keys::ADDRESS)?;
     let has = |key: &str| map.get(key).is_some_and(|value| !value.is_null());
     let (mut accounts, mut off) = (Vec::new(), Vec::new());
     // The environment's app is the default account, and so is the one at the top.
@@ -169,7 +177,7 @@ fn read(
             continue;
         }
         let mut merged = map.clone();
-        for key in ["accounts", "enabled"] {
+        for key in ["accounts", "enabled", "healthListen"] {
             merged.remove(key);
         }
         if *name != DEFAULT {
@@ -186,7 +194,7 @@ fn read(
         return Err(disabled("accounts.*.enabled"));
     }
     no_app_twice(source.file, &accounts)?;
-    Ok((accounts, off))
+    Ok(Accounts { accounts, health_listen, disabled: off, ..Accounts::default() })
 }
 
 fn no_app_twice(file: &Path, accounts: &[Account]) -> Result<(), ConfigError> {
@@ -280,7 +288,10 @@ fn account(
         access.rate = Some(Rate { messages: needed("messages")?, per });
     }
     let agent = section.choice("agent")?;
-    Ok(Account { name: name.to_owned(), credential, access, agent })
+    let to = section.parsed("alertTo", &keys::TARGET)?;
+    let after = section.parsed("alertAfter", &keys::OUTAGE)?;
+    let alert = AlertConfig { to, after: after.unwrap_or(ALERT_AFTER) };
+    Ok(Account { name: name.to_owned(), credential, access, agent, alert })
 }
 
 #[cfg(test)]

@@ -3,11 +3,15 @@
 
 pub mod schema;
 
+use std::net::SocketAddr;
+use std::time::Duration;
+
 use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::agent::AgentKind;
 use crate::gateway::access::{DmPolicy, GroupPolicy};
+use crate::gateway::push::Target;
 
 /// A key.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(crate) enum Kind {
     Text,
     /// One that nobody may see.
     Secret,
+    /// One that means something.
+    Meant(&'static (dyn Means + Sync)),
     /// A whole number, at least 1.
     Count,
     /// One of these words.
@@ -43,6 +49,50 @@ pub(crate) enum Kind {
     Theirs,
 }
 
+/// What a text means.
+#[derive(Debug)]
+pub(crate) struct Meaning<T> {
+    pub(crate) parse: fn(&str) -> Option<T>,
+    /// What it must be.
+    pub(crate) allowed: &'static str,
+}
+
+/// A [`Meaning`] of whatever type.
+pub(crate) trait Means: std::fmt::Debug {
+    /// Whether a text has it.
+    fn holds(&self, text: &str) -> bool;
+    /// What it must be.
+    fn allowed(&self) -> &'static str;
+}
+
+impl<T: std::fmt::Debug> Means for Meaning<T> {
+    fn holds(&self, text: &str) -> bool {
+        (self.parse)(text).is_some()
+    }
+
+    fn allowed(&self) -> &'static str {
+        self.allowed
+    }
+}
+
+/// Where health checks are answered.
+pub(crate) static ADDRESS: Meaning<SocketAddr> = Meaning {
+    parse: |text| text.parse().ok(),
+    allowed: "a loopback address such as \"127.0.0.1:9464\"",
+};
+/// Who is told something.
+pub(crate) static TARGET: Meaning<Target> = Meaning {
+    parse: |text| text.parse().ok(),
+    allowed: "a recipient such as \"user:manager01\" or \"chat:cid…\"",
+};
+/// How long an outage is.
+pub(crate) static OUTAGE: Meaning<Duration> = Meaning {
+    parse: |text| {
+        humantime::parse_duration(text).ok().filter(|time| *time >= Duration::from_secs(1))
+    },
+    allowed: "a time of at least 1s, such as \"30s\"",
+};
+
 /// What the names of [`Kind::Named`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Names {
@@ -56,7 +106,7 @@ pub(crate) enum Names {
 pub(crate) type Table = &'static [&'static [Key]];
 
 /// The section.
-pub(crate) static SECTION: Table = &[&SETTINGS, &ACCOUNTS, &THEIRS];
+pub(crate) static SECTION: Table = &[&SETTINGS, &PROCESS, &THEIRS];
 /// One of its accounts.
 pub(crate) static ACCOUNT: Table = &[&SETTINGS, &THEIRS];
 /// One of the groups of either.
@@ -80,7 +130,7 @@ fn names<T: ValueEnum>() -> Vec<String> {
     values.map(|value| value.get_name().to_owned()).collect()
 }
 
-static SETTINGS: [Key; 11] = [
+static SETTINGS: [Key; 13] = [
     key("enabled", Kind::Flag, "Whether the robot runs.").or("true"),
     key("clientId", Kind::Text, "Client ID (AppKey) of the app, from its page 凭证与基础信息."),
     key(
@@ -119,13 +169,22 @@ static SETTINGS: [Key; 11] = [
         Kind::Object(RATE, &["messages", "seconds"]),
         "So many messages of one person in so many seconds.",
     ),
+    key("alertTo", Kind::Meant(&TARGET), "Who is told when messages could not arrive for a while."),
+    key("alertAfter", Kind::Meant(&OUTAGE), "Of shorter outages nobody is told.").or("\"30s\""),
 ];
 
-static ACCOUNTS: [Key; 1] = [key(
-    "accounts",
-    Kind::Named(ACCOUNT, Names::Accounts),
-    "More robots, each with an app of its own; what one does not set is as in the section.",
-)];
+static PROCESS: [Key; 2] = [
+    key(
+        "accounts",
+        Kind::Named(ACCOUNT, Names::Accounts),
+        "More robots, each with an app of its own; what one does not set is as in the section.",
+    ),
+    key(
+        "healthListen",
+        Kind::Meant(&ADDRESS),
+        "Where /healthz, /readyz and /metrics are answered; a restart takes another one.",
+    ),
+];
 
 static GROUP_SETTINGS: [Key; 3] = [
     key("enabled", Kind::Flag, "Whether the robot answers in the group."),
@@ -291,6 +350,10 @@ impl Kind {
                 let text = value.as_str().is_some_and(|text| !text.trim().is_empty());
                 (text, "a text in quotes".to_owned())
             }
+            Self::Meant(meaning) => {
+                let holds = value.as_str().is_some_and(|text| meaning.holds(text.trim()));
+                (holds, meaning.allowed().to_owned())
+            }
             Self::Count => {
                 let count = value.as_u64().is_some_and(|n| n > 0 && u32::try_from(n).is_ok());
                 (count, "a whole number of at least 1".to_owned())
@@ -390,6 +453,7 @@ mod tests {
             ("enabled", json!("yes"), "true or false"),
             ("clientId", json!(" "), "a text in quotes"),
             ("rateLimit.seconds", json!(0), "a whole number of at least 1"),
+            ("alertAfter", json!("999ms"), "a time of at least 1s, such as \"30s\""),
             ("dmPolicy", json!("opn"), "one of pairing, allowlist, open, disabled"),
             ("allowFrom", json!([""]), "a list of ids in quotes, such as [\"user01\"]"),
             ("rateLimit", json!({ "messages": 1 }), "an object with messages and seconds"),

@@ -105,6 +105,17 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// A text that means something.
+    pub(super) fn parsed<T>(
+        &self,
+        key: &str,
+        meaning: &keys::Meaning<T>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        let parsed = value.as_str().and_then(|text| (meaning.parse)(text.trim()));
+        parsed.map(Some).ok_or_else(|| self.wrong(key, value, meaning.allowed))
+    }
+
     pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, ConfigError> {
         match self.get(key) {
             None => Ok(None),

@@ -61,6 +61,16 @@ impl<T> Conversations<T> {
         }
     }
 
+    /// From now on so many items of all conversations may run at the same time.
+    pub(super) fn limit(&mut self, in_all: usize) {
+        self.limits.in_all = in_all;
+    }
+
+    /// How many items run.
+    pub(super) fn running(&self) -> usize {
+        self.running_total
+    }
+
     /// Queues an item behind those of its conversation.
     pub(super) fn push(&mut self, conversation: ConversationId, item: T) {
         let may_start = self.may_start(&conversation);

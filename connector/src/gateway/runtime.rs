@@ -16,6 +16,7 @@ use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
 use super::inbox::Order;
 use super::intake::{Ids, Intake, Verdict};
+use super::suspects::{self, Suspects};
 use super::thinking::{Marked, Thinking};
 use super::vitals::Queue;
 use super::work::{Opened, StoreGone, Task, Tools, Work, keep_trying};
@@ -49,6 +50,7 @@ pub(super) struct Runtime {
     orders: mpsc::Receiver<Order>,
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
+    suspects: Suspects,
 }
 
 /// A running turn.
@@ -119,6 +121,7 @@ impl Runtime {
             turn_of: HashMap::new(),
             orders,
             opened: mpsc::channel(AT_ONCE),
+            suspects: Suspects::default(),
         };
         if !unfinished.is_empty() {
             info!(messages = unfinished.len(), "an earlier process left messages to be answered");
@@ -127,6 +130,12 @@ impl Runtime {
         runtime.tools.cards.keep_only(|message| ids.contains(&message));
         for message in unfinished {
             runtime.resume(message);
+        }
+        if runtime.suspects.are_there() {
+            warn!(
+                "turns run one after the other for now: some were under way when processes ended"
+            );
+            runtime.conversations.limit(1);
         }
         runtime
     }
@@ -157,6 +166,7 @@ impl Runtime {
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
                 Some(_) = self.chores.join_next() => {}
                 Some(order) = self.orders.recv() => self.obey(order),
+                () = at(self.suspects.clears_at()) => self.clear_suspect(),
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
@@ -195,7 +205,11 @@ impl Runtime {
 
     /// Queues what an earlier process did not finish.
     fn resume(&mut self, left: Unfinished) {
-        let Unfinished { id, received_at, data, parts, said, seq, ended } = left;
+        if let suspects::Verdict::Parked(reason) = self.suspects.judge(&left) {
+            error!(message = left.id.number(), "a message gets no answer: {reason}");
+            return self.give_up(left.id, reason);
+        }
+        let Unfinished { id, received_at, data, parts, said, seq, ended, cut_off: _ } = left;
         let (message, task) = match BotMessage::parse(&data) {
             Ok(message) if ended => (message, Ok(Task::Send(parts))),
             Ok(message) => {
@@ -228,6 +242,7 @@ impl Runtime {
 
     /// A message gets no answer any more.
     fn give_up(&mut self, message: InboxId, reason: String) {
+        self.suspects.ended(message);
         self.tools.cards.turn_lost(message);
         self.fail(message, reason);
     }
@@ -352,6 +367,7 @@ impl Runtime {
         let waiting = self.conversations.take_out(conversation, |work| work.can_be_stopped(agent));
         for work in &waiting {
             self.tools.cards.turn_stopped(work.id);
+            self.suspects.ended(work.id);
             self.fail(work.id, STOPPED.to_owned());
         }
         let running =
@@ -371,6 +387,8 @@ impl Runtime {
             Order::Leave { message, left } => {
                 if let Some(work) = self.conversations.take_one(|work| work.id == message) {
                     self.tools.cards.turn_stopped(work.id);
+                    self.suspects.ended(work.id);
+                    self.widen();
                 } else if let Some(turn) =
                     self.turn_of.values().find(|turn| turn.message == message)
                 {
@@ -387,9 +405,16 @@ impl Runtime {
             let message = work.id;
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();
-            let run = work.run(self.tools.clone(), opened, stopped).in_current_span();
+            let suspected = self.suspects.begins(message, tokio::time::Instant::now());
+            let tools = self.tools.clone();
+            let run = async move {
+                if let Some(times) = suspected {
+                    keep_trying(|| tools.store.keep_cut_off(message, times)).await?;
+                }
+                work.run(tools, opened, stopped).await
+            };
             self.tools.store.note(Step::Begun { message, at: now_ms() });
-            let abort = self.turns.spawn(run);
+            let abort = self.turns.spawn(run.in_current_span());
             self.turn_of.insert(abort.id(), Running { ticket, message, stop: Some(stop), abort });
         }
         let waiting = self.conversations.waiting();
@@ -417,7 +442,36 @@ impl Runtime {
         }
         self.tools.cards.turn_lost(message);
         self.conversations.finished(&ticket);
+        self.suspects.ended(message);
+        self.widen();
         Ok(())
+    }
+
+    /// The suspect that runs has gone on for so long that it is none.
+    fn clear_suspect(&mut self) {
+        if let Some(message) = self.suspects.clear() {
+            // Without it the message is a suspect after the next start, and no more.
+            drop(self.tools.store.keep_cut_off(message, 0));
+        }
+        self.widen();
+    }
+
+    /// Lets turns run at the same time again when no suspect is left, else one more.
+    fn widen(&mut self) {
+        let in_all = match (self.suspects.are_there(), self.suspects.clears_at()) {
+            (false, _) => AT_ONCE,
+            (true, None) => self.conversations.running() + 1,
+            (true, Some(_)) => return,
+        };
+        self.conversations.limit(in_all);
+    }
+}
+
+/// Waits for a moment that may never come.
+async fn at(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

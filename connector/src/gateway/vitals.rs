@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
+
 use super::cards::Cards;
 use super::reply::Replier;
 use crate::openapi::{CallBudget, OpenApiClient};
 use crate::stream::life::{Life, LifeReport};
-use crate::stream::{StreamHandle, StreamState};
+use crate::stream::{Hearing, StreamHandle, StreamState};
 use crate::unix_time::now_ms;
 
 /// Looks at a robot at work.
@@ -19,6 +21,7 @@ pub struct Vitals {
     queue: Arc<Queue>,
     connection: Arc<Mutex<Connection>>,
     life: Arc<Life>,
+    hearing: watch::Receiver<Hearing>,
 }
 
 /// A robot as it is now.
@@ -94,7 +97,7 @@ impl Vitals {
         queue: Arc<Queue>,
         stream: &StreamHandle,
     ) -> Arc<Self> {
-        let life = stream.life();
+        let (life, hearing) = (stream.life(), stream.hearing());
         let mut stream = stream.state();
         let first = Connection::of(&stream.borrow_and_update(), now_ms());
         let connection = Arc::new(Mutex::new(first));
@@ -105,7 +108,12 @@ impl Vitals {
                 *seen = seen.next(&stream.borrow_and_update(), now_ms());
             }
         });
-        Arc::new(Self { client, replier, cards, queue, connection, life })
+        Arc::new(Self { client, replier, cards, queue, connection, life, hearing })
+    }
+
+    /// Whether messages can arrive.
+    pub fn hearing(&self) -> Hearing {
+        *self.hearing.borrow()
     }
 
     /// The robot as it is now.

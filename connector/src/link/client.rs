@@ -19,7 +19,8 @@ pub struct LinkClient {
     http: reqwest::Client,
     base: Url,
     token: Option<Secret>,
-    state_dir: PathBuf,
+    /// Whose gateway it is, if it was found there.
+    state_dir: Option<PathBuf>,
 }
 
 /// The gateway cannot be asked.
@@ -45,10 +46,7 @@ pub enum LinkError {
         problem: String,
     },
     /// It was asked, and no answer came.
-    #[error(
-        "the gateway does not answer on {address}: {reason}; it may have done what it was asked: see \
-         `ddingtalk logs`"
-    )]
+    #[error("the gateway does not answer on {address}: {reason}; see `ddingtalk logs`")]
     NoAnswer {
         /// Where.
         address: String,
@@ -70,34 +68,34 @@ const QUICK: Duration = Duration::from_secs(10);
 impl LinkClient {
     /// Finds the link of a state directory: the socket, or the address that stands in its place.
     pub fn open(state_dir: &Path) -> Result<Self, LinkError> {
-        let mut http = reqwest::Client::builder()
-            .tls_backend_preconfigured((*tls::no_trust()).clone())
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none());
         let socket = state_dir.join(SOCKET);
-        let (base, token) = if socket.exists() {
-            http = http.unix_socket(socket.as_path());
-            (Url::parse("http://agent/").expect("it is a URL"), None)
+        let (http, base, token) = if socket.exists() {
+            let base = Url::parse("http://agent/").expect("it is a URL");
+            (plain().unix_socket(socket.as_path()), base, None)
         } else {
             let (url, token) = address(state_dir)?;
-            (url, Some(token))
+            (plain(), url, Some(token))
         };
-        let http = http.build().expect("a rustls configuration and constants build a client");
-        Ok(Self { http, base, token, state_dir: state_dir.to_owned() })
+        Ok(Self { http: built(http), base, token, state_dir: Some(state_dir.to_owned()) })
     }
 
-    /// GETs `/v1/` and `path`; HTTP status and answer.
+    /// Another address, which wants no token.
+    pub fn at(base: Url) -> Self {
+        Self { http: built(plain()), base, token: None, state_dir: None }
+    }
+
+    /// GETs; HTTP status and answer.
     pub async fn get(&self, path: &[&str]) -> Result<(u16, Value), LinkError> {
         self.ask(Method::GET, path, &[], None, QUICK).await
     }
 
-    /// POSTs JSON to `/v1/` and `path`; HTTP status and answer.
+    /// POSTs JSON; HTTP status and answer.
     pub async fn post(&self, path: &[&str], body: &Value) -> Result<(u16, Value), LinkError> {
         self.ask(Method::POST, path, &[], Some(body), QUICK).await
     }
 
-    /// Calls `/v1/` and `path`, each of its segments escaped; HTTP status and answer, which may take as long
-    /// as `patience`.
+    /// Calls `path`, each of its segments escaped; HTTP status and answer, which may take as long as
+    /// `patience`.
     pub async fn ask(
         &self,
         method: Method,
@@ -108,7 +106,7 @@ impl LinkClient {
     ) -> Result<(u16, Value), LinkError> {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments.clear().push("v1").extend(path);
+            segments.clear().extend(path);
         }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -128,23 +126,25 @@ impl LinkClient {
     }
 
     fn failed(&self, e: &reqwest::Error) -> LinkError {
-        if e.is_connect() {
-            return LinkError::NotRunning(self.state_dir.clone());
-        }
-        let reason = if e.is_timeout() { "it takes too long".to_owned() } else { whole(e) };
-        LinkError::NoAnswer { address: self.base.to_string(), reason }
+        let reason = match &self.state_dir {
+            Some(dir) if e.is_connect() => return LinkError::NotRunning(dir.clone()),
+            None if e.is_connect() => "nobody listens there",
+            _ if e.is_timeout() => "it takes too long",
+            _ => "it broke off",
+        };
+        LinkError::NoAnswer { address: self.base.to_string(), reason: reason.to_owned() }
     }
 }
 
-/// An error and what caused it, without the URL, which the text around it names.
-fn whole(e: &reqwest::Error) -> String {
-    let mut reason = "it broke off".to_owned();
-    let mut source = std::error::Error::source(e);
-    while let Some(cause) = source {
-        reason = format!("{reason}: {cause}");
-        source = cause.source();
-    }
-    reason
+fn plain() -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured((*tls::no_trust()).clone())
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+}
+
+fn built(http: reqwest::ClientBuilder) -> reqwest::Client {
+    http.build().expect("a rustls configuration and constants build a client")
 }
 
 /// URL and token that a gateway without a socket has written.

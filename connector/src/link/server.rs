@@ -20,6 +20,7 @@ use super::body;
 use super::desk::Attached;
 use super::event::{Posted, What};
 use super::fields::BadField;
+use super::health::{self, Health};
 use super::inbox;
 use super::linked::{Linked, Robot};
 use super::listener::{Listener, Socket};
@@ -42,7 +43,7 @@ pub struct Server {
 
 impl Server {
     /// Serves `robots`, and those that come.
-    pub fn start(listener: Listener, robots: Arc<Linked>) -> Self {
+    pub fn start(listener: Listener, robots: Arc<Linked>, health: &Arc<Health>) -> Self {
         let Listener { socket, file } = listener;
         let routes = Router::new()
             .route("/v1/agent/turns", get(turns))
@@ -61,10 +62,7 @@ impl Server {
             .route("/v1/status", get(status))
             .route("/v1/restart", post(restart))
             .route("/v1/metrics", get(metrics))
-            .route(
-                "/v1/health",
-                get(async || answer(StatusCode::OK, &json!({ "v": 1, "ok": true }))),
-            )
+            .merge(health::routes(health, "/v1/health", "/v1/ready"))
             .fallback(async || Refusal(StatusCode::NOT_FOUND, PATHS.to_owned()))
             .method_not_allowed_fallback(async || {
                 Refusal(StatusCode::METHOD_NOT_ALLOWED, PATHS.to_owned())
@@ -103,7 +101,7 @@ const PATHS: &str = "there is GET /v1/agent/turns, POST /v1/agent/turns/{id}/eve
                      GET and POST /v1/schedules, DELETE /v1/schedules/{id}, \
                      POST /v1/schedules/{id}/run, /enable and /disable, GET /v1/schedules/{id}/runs, \
                      POST /v1/inbox/{id}/retry, POST /v1/inbox/{id}/drop, \
-                     GET /v1/status, GET /v1/metrics, GET /v1/health, POST /v1/restart";
+                     GET /v1/status, GET /v1/metrics, GET /v1/health, GET /v1/ready, POST /v1/restart";
 
 const UNAUTHORIZED: &str = "give Authorization: Bearer TOKEN, with the token of agent.json in the state \
                             directory";

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Response;
 use serde_json::Value;
 
-use super::error::OpenApiError;
+use super::error::{OpenApiError, REQUIRED_SCOPES};
 
 /// No answer we ask for comes near this size, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -56,7 +56,12 @@ fn judge(
     let text =
         |key: &str| json.as_ref().and_then(|j| j[key].as_str()).map(excerpt).unwrap_or_default();
     if !(200..300).contains(&status) {
-        let message = if json.is_some() { text("message") } else { describe(body) };
+        let mut message = if json.is_some() { text("message") } else { describe(body) };
+        let scopes = json.as_ref().map(required_scopes).unwrap_or_default();
+        if !scopes.is_empty() {
+            message.push_str(REQUIRED_SCOPES);
+            message.push_str(&scopes);
+        }
         let code = text("code");
         return Err(OpenApiError::Status { call, host, status, code, message, retry_after });
     }
@@ -71,6 +76,13 @@ fn judge(
             Err(OpenApiError::ErrCode { call, host, errcode, errmsg })
         }
     }
+}
+
+/// `accessdenieddetail.requiredScopes`, of an answer to an app that lacks permissions.
+fn required_scopes(json: &Value) -> String {
+    let list = json["accessdenieddetail"]["requiredScopes"].as_array();
+    let scopes = list.into_iter().flatten().filter_map(Value::as_str);
+    excerpt(&scopes.collect::<Vec<_>>().join(", "))
 }
 
 /// The beginning of a message that the server chose, on one line.
@@ -135,6 +147,21 @@ mod tests {
         ] {
             assert_eq!(judged(status, body), expected);
         }
+    }
+
+    #[test]
+    fn missing_permissions_are_named() {
+        let body = r#"{"code":"Forbidden.AccessDenied.AccessTokenPermissionDenied","message":"no",
+            "accessdenieddetail":{"requiredScopes":["Card.Instance.Write","Card.Streaming.Write"]}}"#;
+        let error = judge("c", "h", 403, None, body.as_bytes()).unwrap_err();
+        assert_eq!(error.required_scopes(), ["Card.Instance.Write", "Card.Streaming.Write"]);
+        assert!(
+            error
+                .to_string()
+                .ends_with("no; missing permissions: Card.Instance.Write, Card.Streaming.Write")
+        );
+        let plain = judge("c", "h", 403, None, b"{}").unwrap_err();
+        assert_eq!(plain.required_scopes(), Vec::<String>::new());
     }
 
     #[test]

@@ -189,13 +189,6 @@ impl OpenApiClient {
 }
 
 impl OpenApiError {
-    fn code(&self) -> &str {
-        match self {
-            Self::Status { code, .. } => code,
-            _ => "",
-        }
-    }
-
     /// Whether a card could not be made since it is there already (`param.cardAlreadyExist`): the call
     /// was a repetition.
     pub fn is_card_there(&self) -> bool {

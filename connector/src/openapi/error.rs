@@ -121,6 +121,22 @@ impl OpenApiError {
         }
     }
 
+    /// DingTalk's `code`, where the answer has one.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Status { code, .. } => code,
+            Self::NoToken { cause, .. } => cause.code(),
+            _ => "",
+        }
+    }
+
+    /// The permissions that DingTalk says are missing (`accessdenieddetail.requiredScopes`).
+    pub fn required_scopes(&self) -> Vec<String> {
+        let Self::Status { message, .. } = self else { return Vec::new() };
+        let list = message.rsplit_once(REQUIRED_SCOPES).map_or("", |(_, list)| list);
+        list.split(", ").filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
+    }
+
     /// Whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -185,6 +201,9 @@ impl OpenApiError {
         matches!(self, Self::ErrCode { errcode: 300_001, .. })
     }
 }
+
+/// What stands before the list of missing permissions, in [`OpenApiError::Status`]'s message.
+pub(super) const REQUIRED_SCOPES: &str = "; missing permissions: ";
 
 /// The innermost error, which names the cause ("connection refused"); the outer ones repeat "error
 /// sending request".

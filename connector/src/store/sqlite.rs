@@ -6,6 +6,7 @@
 
 mod calls;
 mod cards;
+mod heard;
 mod inbox;
 mod pairing;
 mod peers;
@@ -30,7 +31,7 @@ use self::writer::{Barrier, Job, Work};
 use super::pairing::{Asked, PairedPerson, PairingRequest, PairingStore, Waiting};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
 use super::{
-    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
+    InboxId, NewMessage, Newest, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
 };
 use crate::agent::SessionSettings;
 use crate::credential::ClientId;
@@ -126,8 +127,21 @@ impl Store for SqliteStore {
         self.work(move |db| queries::take_in(db, &message))
     }
 
+    fn keep_cut_off(&self, message: InboxId, times: u32) -> Pending<()> {
+        self.work(move |db| queries::keep_cut_off(db, message, times))
+    }
+
+    fn end_in_order(&self, client_id: &ClientId) -> Pending<()> {
+        let client_id = client_id.clone();
+        self.work(move |db| queries::end_in_order(db, &client_id))
+    }
+
     fn barrier(&self) -> Pending<()> {
         self.queue(|reply| Box::new(Barrier(reply)))
+    }
+
+    fn probe(&self) -> Pending<()> {
+        self.work(queries::probe)
     }
 
     fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>> {
@@ -140,6 +154,11 @@ impl Store for SqliteStore {
 
     fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()> {
         self.work(move |db| queries::sent(db, part, next))
+    }
+
+    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>> {
+        let client_id = client_id.clone();
+        self.work(move |db| queries::newest(db, &client_id))
     }
 
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {

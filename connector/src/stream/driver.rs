@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{Instrument, debug, error, info, warn};
 
+use super::hearing::Hearing;
 use super::life::Life;
 use super::session::{
     FrameRef, Generation, Input, Malformed, Moment, Note, OpenFailure, Outage, Output, Session,
@@ -21,6 +22,7 @@ use super::socket::SocketHandle;
 use super::transport::{self, ConnectError, Outgoing, Reader, Received, TransportConfig, Writer};
 use crate::openapi::OpenApiClient;
 use crate::protocol::{Ack, DataFrame, Endpoint, Subscription};
+use crate::unix_time::now_ms;
 
 /// What a stream needs.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ pub struct StreamHandle {
     acks: mpsc::Sender<(FrameRef, Ack)>,
     state: watch::Receiver<StreamState>,
     life: Arc<Life>,
+    hearing: watch::Receiver<Hearing>,
     stop: Arc<Notify>,
 }
 
@@ -95,6 +98,7 @@ pub fn start(
     let (batches, batch_queue) = mpsc::channel(BATCHES);
     let (progress, progress_queue) = mpsc::channel(PROGRESS);
     let (publisher, state) = watch::channel(StreamState::Opening { attempt: 0 });
+    let (ears, hearing) = watch::channel(Hearing::NotYet);
     let stop = Arc::new(Notify::new());
     let life = Arc::new(Life::default());
     let driver = Driver {
@@ -111,6 +115,7 @@ pub fn start(
         progress,
         publisher,
         life: Arc::clone(&life),
+        ears,
         counters: Counters::default(),
         malformed: BTreeMap::new(),
     };
@@ -121,7 +126,7 @@ pub fn start(
         stop: Arc::clone(&stop),
     };
     let task = tokio::spawn(driver.run(inbox, frames).in_current_span());
-    (StreamHandle { acks, state, life, stop }, frame_queue, task)
+    (StreamHandle { acks, state, life, hearing, stop }, frame_queue, task)
 }
 
 impl StreamHandle {
@@ -139,6 +144,11 @@ impl StreamHandle {
     /// What it lives through.
     pub fn life(&self) -> Arc<Life> {
         Arc::clone(&self.life)
+    }
+
+    /// Whether messages can arrive, now and whenever that changes.
+    pub fn hearing(&self) -> watch::Receiver<Hearing> {
+        self.hearing.clone()
     }
 
     /// Asks the stream to end: last acks go out, Close frames are exchanged, in bounded time. The
@@ -170,6 +180,7 @@ struct Driver {
     progress: mpsc::Sender<Progress>,
     publisher: watch::Sender<StreamState>,
     life: Arc<Life>,
+    ears: watch::Sender<Hearing>,
     counters: Counters,
     malformed: BTreeMap<Malformed, u64>,
 }
@@ -372,6 +383,7 @@ impl Driver {
             StreamState::Connected { generation } => info!(%generation, "connected to the gateway"),
             StreamState::Stopped => info!("the stream stops"),
         }
+        self.ears.send_modify(|hearing| *hearing = hearing.next(&state, now_ms()));
         self.publisher.send_replace(state);
     }
 

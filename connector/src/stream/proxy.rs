@@ -31,6 +31,13 @@ impl Proxies {
     }
 }
 
+impl Proxies {
+    /// Host and port of the proxy on the way to `authority`, without what it wants to be told.
+    pub(crate) fn on_the_way_to(&self, authority: &str, tls: bool) -> Option<String> {
+        self.to(authority, tls).map(|proxy| proxy.authority())
+    }
+}
+
 /// What the variables of proxies hold that has no effect, one sentence each; values may be secret and are
 /// not shown.
 pub fn odd_variables(var: impl Fn(&str) -> Option<String>) -> Vec<String> {

@@ -156,6 +156,51 @@ pub(super) async fn connect(
     })
 }
 
+/// Goes as far as a call to `base` would, without making it: to the proxy or host, and through TLS.
+pub(crate) async fn reach(base: &Url, config: &TransportConfig) -> Result<(), ConnectError> {
+    let host = base.host_str().unwrap_or_default();
+    let port = base.port_or_known_default().unwrap_or(443);
+    let authority = format!("{host}:{port}");
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let after = config.handshake_timeout;
+    let dialled = async {
+        let is_tls = base.scheme() == "https";
+        let stream = match config.proxies.to(&authority, is_tls) {
+            None => tcp(bare, port, &authority).await?,
+            Some(proxy) if is_tls => through(&proxy, &authority, config).await?,
+            // It is told the whole address, and makes no tunnel.
+            Some(proxy) => tcp(proxy.host(), proxy.port(), &proxy.authority()).await?,
+        };
+        if is_tls {
+            tls(stream, bare, &authority, config).await?;
+        }
+        Ok(())
+    };
+    let timeout = ConnectError::Timeout { host: authority.clone(), after };
+    tokio::time::timeout(after, dialled).await.unwrap_or(Err(timeout))
+}
+
+/// Connects, and closes at once: says Close, and reads until the other side does, or [`GOODBYE`] has passed.
+/// What comes meanwhile is dropped and not acked.
+pub(crate) async fn try_out(
+    endpoint: &Endpoint,
+    config: &TransportConfig,
+) -> Result<(), ConnectError> {
+    let (mut reader, mut writer) = connect(endpoint, config).await?;
+    let goodbye = async {
+        writer.feed(Outgoing::Close).await?;
+        writer.flush().await?;
+        while !matches!(reader.batch().await.last(), Some(Received::Closed(_))) {}
+        Ok::<_, CloseReason>(())
+    };
+    // That it stood is what was asked.
+    let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+    Ok(())
+}
+
+/// How long a connection that was only tried out waits for the other side's Close.
+const GOODBYE: Duration = Duration::from_secs(2);
+
 async fn dial(
     url: &Url,
     host: &str,

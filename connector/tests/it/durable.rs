@@ -6,12 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use mock_dingtalk::{
-    Action, AppOptions, ConversationKind, DeliveryRules, Fault, Profile, SaidState, Say,
-    SayConversation, Times, When,
-};
+use mock_dingtalk::{Action, AppOptions, DeliveryRules, Fault, Profile, SaidState, Times, When};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
+use crate::chats::numbered;
 use crate::relay::Relay;
 use crate::support::{Running, World, eventually};
 
@@ -43,16 +41,10 @@ impl Talk {
     /// One more message in a chat; even numbers are direct chats, odd ones groups. What reaches
     /// nobody was never said.
     async fn say(&mut self, chat: usize) -> SaidState {
-        let text = format!("chat {chat} message {}", self.said.len());
-        let conversation = (chat % 2 == 1).then(|| SayConversation {
-            kind: ConversationKind::Group,
-            id: None,
-            title: Some(format!("Group {chat}")),
-        });
-        let say = Say { from: format!("user{chat:04}"), conversation, text: text.clone() };
+        let say = numbered(chat, self.said.len());
         let said = self.world.app.say_with(&say).await.expect("the app exists");
         if said.state == SaidState::Pushed {
-            self.said.push((said.msg_id, text));
+            self.said.push((said.msg_id, say.text));
         }
         said.state
     }

@@ -292,7 +292,8 @@ async fn insist(link: &Link, path: &str, mut event: Value) -> u64 {
 }
 
 const EVENTS: usize = 80;
-const KILLS: usize = 7;
+/// A fifth one in a row would have the message parked.
+const KILLS: usize = 4;
 
 fn said(n: usize) -> String {
     format!("number {n}")
@@ -394,7 +395,8 @@ async fn wrong_requests_are_told_what_would_be_right() {
         assert_eq!(status, 413, "{answer}");
         assert_eq!(answer["error"], "the body is too large; give at most 1048576 bytes");
     }
-    assert_eq!(link.get("/v1/health").await, (200, json!({ "v": 1, "ok": true })));
+    let (status, health) = link.get("/v1/health").await;
+    assert_eq!((status, &health["v"], &health["ok"]), (200, &json!(1), &json!(true)));
     // None of it counted.
     assert_eq!(link.event(&turn, &done(1)).await.0, 200);
 }

@@ -75,13 +75,19 @@ async fn accounts_come_and_go_and_the_others_stay_connected() {
     let mut changed = both.clone();
     changed["accounts"]["sales"]["agent"] = "none".into();
     world.configure(&section(&world, &changed));
-    running.wait_log("begins again with the credential and agent", 1).await;
+    running.wait_log("begins again with the credential, agent and alerts", 1).await;
     running.wait_log("agent=\"none\"", 1).await;
     other.wait_connections(1).await.unwrap();
+    changed["accounts"]["sales"]["alertTo"] = "user:boss".into();
+    changed["healthListen"] = "127.0.0.1:9".into();
+    world.configure(&section(&world, &changed));
+    running.wait_log("begins again with the credential, agent and alerts", 2).await;
+    running.wait_log("healthListen has changed in the settings, which a restart takes", 1).await;
+    running.wait_log("agent=\"none\"", 2).await;
 
     world.configure(&section(&world, &json!({ "dmPolicy": "open" })));
     running.wait_log("is gone from the settings", 1).await;
-    running.wait_log("a robot has stopped", 2).await;
+    running.wait_log("a robot has stopped", 3).await;
     world.app.say("user0001", "and you?").await.unwrap();
     assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "and you?");
     assert_eq!(world.app.connections().unwrap().len(), 1, "the socket was not dropped");

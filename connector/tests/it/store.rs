@@ -8,8 +8,9 @@ use dingtalk_connector::agent::{Agent, Echo, Say, SessionSettings};
 use dingtalk_connector::credential::ClientId;
 use dingtalk_connector::gateway::access::{AccessPolicy, DmPolicy};
 use dingtalk_connector::gateway::{DRAIN, Gateway, GatewayConfig};
-use dingtalk_connector::protocol::ProcessQueryKey;
+use dingtalk_connector::protocol::{ConversationId, ProcessQueryKey};
 use dingtalk_connector::store::calls::CallStore;
+use dingtalk_connector::store::heard::HeardStore;
 use dingtalk_connector::store::inbox::{Change, InboxStore, Step};
 use dingtalk_connector::store::pairing::{
     Asked, PairedPerson, PairingRequest, PairingStore, Waiting,
@@ -24,15 +25,15 @@ use dingtalk_connector::store::sessions::{
 };
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
-    CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, OutboxId, Pending, Recovered, Said,
-    SentMessage, Store, StoreError, Unfinished,
+    CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, Newest, OutboxId, Pending,
+    Recovered, Said, SentMessage, Store, StoreError, Unfinished,
 };
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::played::Played;
+use crate::played::{self, Played};
 use crate::support::{World, eventually, fixed};
 
 /// How the next messages are kept.
@@ -92,9 +93,24 @@ impl Store for Moody {
         })
     }
 
+    fn keep_cut_off(&self, message: InboxId, times: u32) -> Pending<()> {
+        self.inner.keep_cut_off(message, times)
+    }
+
+    fn end_in_order(&self, client_id: &ClientId) -> Pending<()> {
+        self.inner.end_in_order(client_id)
+    }
+
     fn barrier(&self) -> Pending<()> {
         self.barriers.fetch_add(1, Ordering::Relaxed);
         self.inner.barrier()
+    }
+
+    fn probe(&self) -> Pending<()> {
+        match self.refusal() {
+            Some(refusal) => refusal,
+            None => self.inner.probe(),
+        }
     }
 
     fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>> {
@@ -113,6 +129,10 @@ impl Store for Moody {
             Some(refusal) => refusal,
             None => self.inner.sent(part, next),
         }
+    }
+
+    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>> {
+        self.inner.newest(client_id)
     }
 
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {
@@ -301,6 +321,16 @@ impl PeerStore for Moody {
     }
 }
 
+impl HeardStore for Moody {
+    fn heard_until(&self, client_id: &ClientId) -> Pending<Option<i64>> {
+        self.inner.heard_until(client_id)
+    }
+
+    fn keep_heard(&self, client_id: &ClientId, until: i64) -> Pending<()> {
+        self.inner.keep_heard(client_id, until)
+    }
+}
+
 impl CallStore for Moody {
     fn calls(&self, client_id: &ClientId, month: i64) -> Pending<u64> {
         self.inner.calls(client_id, month)
@@ -474,4 +504,90 @@ async fn a_stop_of_the_program_does_not_wait_for_a_full_disk() {
     drop(again);
     assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "one");
     assert_eq!(gateway.stop().await, 0);
+}
+
+/// The next `count` turns that an agent is asked for, with their words.
+async fn texts(
+    asked: &mut mpsc::UnboundedReceiver<played::Asked>,
+    count: usize,
+) -> (Vec<String>, Vec<played::Asked>) {
+    let mut turns = Vec::new();
+    while turns.len() < count {
+        turns.push(asked.recv().await.expect("a turn"));
+    }
+    let mut words: Vec<_> = turns.iter().map(|asked| asked.turn.text.clone()).collect();
+    words.sort();
+    (words, turns)
+}
+
+#[tokio::test]
+async fn a_message_that_ends_process_after_process_is_parked_and_the_others_are_answered() {
+    let (agent, mut asked) = Played::new();
+    let (world, store, mut robot) = start_with(DmPolicy::Open, Arc::clone(&agent) as _).await;
+    let start = async || {
+        let config = world.gateway_config(Arc::clone(&agent) as _);
+        Gateway::start(config, Arc::clone(&store) as _).await.unwrap()
+    };
+    world.app.say("user0001", "poison").await.unwrap();
+    world.app.say("user0002", "innocent").await.unwrap();
+    world.app.wait_acked(2).await.unwrap();
+    // Both are under way each time, and nobody can know which of them it was.
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let (told, turns) = texts(&mut asked, 2).await;
+        assert_eq!(told, ["innocent", "poison"]);
+        // Turns that are dropped have ended, which these never do.
+        held.extend(turns);
+        robot.abort();
+        robot = start().await;
+    }
+    // Now one after the other: what is never reached cannot have done it.
+    for _ in 0..3 {
+        let (told, turns) = texts(&mut asked, 1).await;
+        assert_eq!(told, ["poison"]);
+        held.extend(turns);
+        assert!(asked.try_recv().is_err());
+        robot.abort();
+        robot = start().await;
+    }
+    let (told, turns) = texts(&mut asked, 1).await;
+    assert_eq!(told, ["innocent"]);
+    turns[0].speaker.say(Say::text("an answer")).await;
+    drop(turns);
+    assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "an answer");
+    assert_eq!(robot.stop().await, 0);
+    let client_id = ClientId::new(world.app.client_id());
+    assert!(store.recover(&client_id, 0, 9).await.unwrap().unfinished.is_empty());
+    let db = rusqlite::Connection::open(world.dir.path().join(FILE)).unwrap();
+    let query = "SELECT failure FROM inbox WHERE failure IS NOT NULL";
+    let reason: String = db.query_row(query, (), |row| row.get(0)).unwrap();
+    assert_eq!(reason, "parked: the process ended 5 times while this message was answered");
+}
+
+#[tokio::test]
+async fn an_end_in_order_makes_no_message_a_suspect() {
+    let world = World::new().await;
+    let store = world.store();
+    let app = ClientId::new("app");
+    let message = |n: u8| NewMessage {
+        client_id: app.clone(),
+        msg_id: None,
+        message_id: None,
+        conversation_id: ConversationId::new("cid"),
+        received_at: i64::from(n),
+        data: "{}".to_owned(),
+    };
+    for n in 0..2 {
+        store.take_in(message(n)).await.unwrap();
+    }
+    let counts = async || -> Vec<u32> {
+        let left = store.recover(&app, 0, 9).await.unwrap().unfinished;
+        left.iter().map(|left| left.cut_off).collect()
+    };
+    // Only what came first can have been under way.
+    assert_eq!(counts().await, [1, 0]);
+    assert_eq!(counts().await, [2, 0]);
+    assert_eq!(counts().await, [2, 0], "a suspect is counted when it runs");
+    store.end_in_order(&app).await.unwrap();
+    assert_eq!(counts().await, [1, 0]);
 }

@@ -10,6 +10,7 @@ use dingtalk_connector::agent::Agent;
 use dingtalk_connector::credential::{ClientId, Credential};
 use dingtalk_connector::gateway::access::AccessPolicy;
 use dingtalk_connector::gateway::cards::CardConfig;
+use dingtalk_connector::gateway::deafness::AlertConfig;
 use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use dingtalk_connector::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use dingtalk_connector::redact::Secret;
@@ -75,6 +76,7 @@ impl World {
             show_thinking: true,
             delegate: true,
             cards: CardConfig::default(),
+            alert: AlertConfig::default(),
         }
     }
 

@@ -56,6 +56,20 @@ async fn token(mock: &MockDingtalk, app: &App) -> Value {
     call.send().await.unwrap().json().await.unwrap()
 }
 
+#[tokio::test]
+async fn the_date_of_an_answer_is_told_by_the_clock() {
+    let mock = MockDingtalk::start().await.unwrap();
+    let date = async || {
+        let answer = http().get(mock.url()).send().await.unwrap();
+        answer.headers()["date"].to_str().unwrap().to_owned()
+    };
+    mock.clock().pause();
+    mock.clock().jump(946_684_800_000 - mock.clock().unix_ms());
+    assert_eq!(date().await, "Sat, 01 Jan 2000 00:00:00 GMT");
+    mock.clock().jump(8 * 3_600 * 1_000);
+    assert_eq!(date().await, "Sat, 01 Jan 2000 08:00:00 GMT");
+}
+
 async fn turn(mock: &MockDingtalk, app: &App, body: Value) -> (u16, Value) {
     let url = format!("{}/_mock/apps/{}/clock", mock.url(), app.client_id());
     let response = http().post(url).json(&body).send().await.unwrap();

@@ -9,7 +9,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
 use crate::cli::access::AccessArgs;
-use crate::config::accounts::{Account, Accounts};
+use crate::config::accounts::Accounts;
 
 /// How often the files are looked at. One that was changed is read when it stays the same for so long, so
 /// that none is read half written.
@@ -51,7 +51,7 @@ impl Follower {
     /// Waits for other settings that hold; others are named in the log, and not taken.
     ///
     /// Can be dropped at any time.
-    pub(super) async fn changed(&mut self) -> Vec<Account> {
+    pub(super) async fn changed(&mut self) -> Accounts {
         loop {
             self.looks.tick().await;
             let now = stamps(&self.files);
@@ -66,11 +66,11 @@ impl Follower {
                     info!(accounts = accounts.accounts.len(), "the settings were read again");
                     if self.files != accounts.files {
                         // What is included now was read just now.
-                        self.files = accounts.files;
+                        self.files.clone_from(&accounts.files);
                         self.seen = stamps(&self.files);
                         self.read.clone_from(&self.seen);
                     }
-                    return accounts.accounts;
+                    return accounts;
                 }
                 Err(e) => warn!("the settings changed and do not hold, so the old ones stay: {e}"),
             }

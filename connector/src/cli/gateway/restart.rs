@@ -29,7 +29,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let (dir, holder) = args.which.holder()?;
     let Some(holder) = holder else { return Err(not_running(&dir)) };
     let link = LinkClient::open(&dir)?;
-    let (code, answer) = link.post(&["restart"], &json!({})).await?;
+    let (code, answer) = link.post(&["v1", "restart"], &json!({})).await?;
     if code != 202 {
         let why = answer["error"].as_str().unwrap_or("it did not say why");
         let message = format!("the gateway goes on as it is: {why}");
@@ -44,7 +44,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
                 seen = Instant::now();
                 if now.since != holder.since
                     && let Ok(link) = LinkClient::open(&dir)
-                    && let Ok((200, status)) = link.get(&["status"]).await
+                    && let Ok((200, status)) = link.get(&["v1", "status"]).await
                 {
                     return output::data(&format!("restarted: pid {}", pid(&status)));
                 }

@@ -15,6 +15,7 @@ use crate::cli::robots::{Maker, Robots};
 use crate::config::ProcessEnvironment;
 use crate::config::accounts::{Account, DEFAULT};
 use crate::gateway::access::AccessPolicy;
+use crate::gateway::deafness::AlertConfig;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::link::{Desk, Linked, Missing, Robot};
 use crate::openapi::{OpenApiConfig, TrustedHosts};
@@ -81,8 +82,8 @@ impl Fleet {
         self.robots.stop().await
     }
 
-    /// Makes the robots those of `accounts`: access rules change under a running robot, another credential
-    /// or agent takes a new one, and the others are not touched.
+    /// Makes the robots those of `accounts`: access rules change under a running robot, another credential,
+    /// agent or alert takes a new one, and the others are not touched.
     pub(super) async fn follow(&mut self, accounts: Vec<Account>) {
         let mut gone: Vec<String> = self.known.keys().cloned().collect();
         gone.retain(|name| accounts.iter().all(|account| account.name != *name));
@@ -125,6 +126,7 @@ impl Fleet {
         }
         let kind = |account: &Account| self.shared.args.agent.kind(account.agent);
         let is_same = known.account.credential == account.credential
+            && known.account.alert == account.alert
             && kind(&known.account) == kind(&account);
         if is_same {
             known.account = account;
@@ -132,7 +134,7 @@ impl Fleet {
         }
         info!(
             account = name,
-            "the robot begins again with the credential and agent of the settings"
+            "the robot begins again with the credential, agent and alerts of the settings"
         );
         let old_app = known.account.credential.client_id.clone();
         let is_other_app = old_app != account.credential.client_id;
@@ -206,7 +208,7 @@ impl OneRobot {
 
     async fn make(&self) -> Result<Gateway, Failure> {
         let Shared { args, endpoints, tls, state_dir, store, linked } = &*self.shared;
-        let Account { name, credential, agent, .. } = self.account.clone();
+        let Account { name, credential, agent, alert, .. } = self.account.clone();
         let account = name.clone();
         let state_dir = match name.as_str() {
             DEFAULT => state_dir.clone(),
@@ -255,6 +257,10 @@ impl OneRobot {
             show_thinking: !args.no_thinking,
             delegate: args.delegate,
             cards: args.cards.clone().into(),
+            alert: AlertConfig {
+                to: args.alert_to.clone().or(alert.to),
+                after: args.alert_after.unwrap_or(alert.after),
+            },
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
         let lacks = AgentArgs::lacks(kind, &ProcessEnvironment);

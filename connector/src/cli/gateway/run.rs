@@ -20,13 +20,17 @@ use crate::cli::agent::AgentArgs;
 use crate::cli::cards::CardArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::signals::{Heard, Signals};
-use crate::cli::times::duration;
+use crate::cli::times::{alert_after, duration};
+use crate::config::accounts::{Account, Accounts};
 use crate::config::{self, ProcessEnvironment};
-use crate::link::{About, Linked, Listener, RestartRequest, Server};
+use crate::credential::ClientId;
+use crate::gateway::push::Target;
+use crate::link::{About, Health, Linked, Listener, Probes, RestartRequest, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints};
 use crate::store::Store;
 use crate::store::sqlite::{FILE, SqliteStore};
 use crate::stream::proxy::odd_variables;
+use crate::telemetry::LogFormat;
 use crate::telemetry::log_file::{self, LogFile};
 use crate::{state_dir, telemetry, tls};
 
@@ -38,6 +42,10 @@ pub(super) struct RunArgs {
     /// token is in agent.json beside it.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) agent_listen: Option<SocketAddr>,
+    /// A loopback address that answers /healthz, /readyz and /metrics, such as 127.0.0.1:9464 [default: as the
+    /// config file says, else none].
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) health_listen: Option<SocketAddr>,
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
@@ -64,12 +72,22 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = CALLS_PER_SECOND,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) calls_per_second: u32,
+    /// Who is told, in DingTalk, when messages could not arrive for a while: user:STAFFID or
+    /// chat:OPENCONVERSATIONID [default: as the config file says, else nobody].
+    #[arg(long, value_name = "TARGET")]
+    pub(super) alert_to: Option<Target>,
+    /// Of shorter outages nobody is told [default: as the config file says, else 30s].
+    #[arg(long, value_name = "TIME", value_parser = alert_after)]
+    pub(super) alert_after: Option<Duration>,
     /// Do not mark messages as "🤔思考中" while they are answered.
     #[arg(long)]
     pub(super) no_thinking: bool,
     /// Answer for people, too, who let the robot answer in their place (托管); DingTalk documents it nowhere.
     #[arg(long)]
     pub(super) delegate: bool,
+    /// How log lines are written to stderr.
+    #[arg(long, value_enum, default_value = "text", env = "DINGTALK_LOG_FORMAT")]
+    pub(super) log_format: LogFormat,
     /// Log more.
     #[arg(long, short)]
     pub(super) verbose: bool,
@@ -77,7 +95,7 @@ pub(super) struct RunArgs {
 
 pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     let log = Arc::new(LogFile::default());
-    telemetry::start_with_file(args.verbose, &log);
+    telemetry::start_with_file(args.verbose, args.log_format, &log);
     check_times(&args)?;
     let accounts = args.access.accounts()?;
     let endpoints = config::endpoints(&ProcessEnvironment)?;
@@ -107,11 +125,20 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     about.systemd = supervisor.is_systemd();
     let linked = Arc::new(Linked::new(about, Some(restarts)));
     let (access, linger) = (args.access, args.agent.linger());
+    let health = Health::new(Arc::clone(&store), Arc::clone(&linked), named(&accounts));
+    let probes = match args.health_listen.or(accounts.health_listen) {
+        Some(address) => Some(Probes::start(address, Arc::clone(&linked), &health).await?),
+        None => None,
+    };
+    if let Some(probes) = &probes {
+        info!(address = %probes.address(), "health checks are answered");
+    }
+    let health_listen = accounts.health_listen;
     let shared = Shared { args, endpoints, tls, state_dir, store: Arc::clone(&store), linked };
     let mut follower = Follower::new(&accounts, access);
     let mut fleet = Fleet::start(shared, accounts.accounts).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
-    let link = Server::start(listener, fleet.linked());
+    let link = Server::start(listener, fleet.linked(), &health);
     supervisor.ready();
     let watchdog = supervisor.watch(Arc::clone(&store));
     let linked = fleet.linked();
@@ -127,7 +154,13 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
                     break ends;
                 }
             }
-            accounts = follower.changed() => fleet.follow(accounts).await,
+            accounts = follower.changed() => {
+                if accounts.health_listen != health_listen {
+                    warn!("healthListen has changed in the settings, which a restart takes");
+                }
+                health.expect(named(&accounts));
+                fleet.follow(accounts.accounts).await;
+            }
             failure = fleet.failed() => return Err(failure),
             () = &mut alone => {
                 info!("no agent has been attached for as long as --linger says");
@@ -142,7 +175,9 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
     let unfinished = signals.or_die(fleet.stop()).await;
     // Until here agents could finish their answers.
-    drop(link);
+    drop((link, probes));
+    // What was queued last is on disk before this process is another one; a store that fails has said so.
+    let _ = signals.or_die(store.barrier()).await;
     if let Some(watchdog) = watchdog {
         watchdog.abort();
         // It holds the store.
@@ -172,6 +207,12 @@ async fn left_alone(linked: &Linked, linger: Option<Duration>) {
         // Somebody may attach meanwhile; then the time begins anew.
         tokio::time::sleep_until(ends).await;
     }
+}
+
+/// The robots that there should be: account and app.
+fn named(accounts: &Accounts) -> Vec<(String, ClientId)> {
+    let named = |account: &Account| (account.name.clone(), account.credential.client_id.clone());
+    accounts.accounts.iter().map(named).collect()
 }
 
 /// How the process ends.

@@ -66,7 +66,7 @@ async fn ask(dir: &Path, holder: Holder) -> Result<Value, Failure> {
         e => e.into(),
     };
     let link = LinkClient::open(dir).map_err(unlinked)?;
-    let (code, status) = link.get(&["status"]).await.map_err(unlinked)?;
+    let (code, status) = link.get(&["v1", "status"]).await.map_err(unlinked)?;
     if code == 200 && status.is_object() {
         return Ok(status);
     }

@@ -61,7 +61,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 
 async fn is_supervised(dir: &Path) -> bool {
     let Ok(link) = LinkClient::open(dir) else { return false };
-    let status = link.get(&["status"]).await;
+    let status = link.get(&["v1", "status"]).await;
     status.is_ok_and(|(_, status)| status["process"]["systemd"] == true)
 }
 

@@ -27,7 +27,7 @@ fn one_robot_with_all_settings() {
         "{APP} dmPolicy: 'allowlist', allowFrom: ['anna', 17], groupPolicy: 'open',
          groupAllowFrom: ['ben'], requireMention: false, rateLimit: {{ messages: 5, seconds: 60 }},
          groups: {{ 'cidA==': {{ enabled: false, requireMention: true, allowFrom: ['*'] }} }},
-         agent: 'none', name: 'Our robot', streaming: {{}},"
+         agent: 'none', alertTo: 'user:boss', alertAfter: '2m', healthListen: '127.0.0.1:9464', name: 'Our robot', streaming: {{}},"
     ))
     .unwrap();
     assert_eq!(read.warnings, Vec::<String>::new());
@@ -51,6 +51,8 @@ fn one_robot_with_all_settings() {
     };
     assert_eq!(account.access, expected);
     assert_eq!(account.agent, Some(AgentKind::None));
+    let alert = AlertConfig { to: "user:boss".parse().ok(), after: Duration::from_secs(120) };
+    assert_eq!((&account.alert, read.health_listen), (&alert, "127.0.0.1:9464".parse().ok()));
     assert!(account.credential.place.starts_with("channels.ddingtalk.clientId in /"));
 }
 
@@ -70,6 +72,10 @@ fn a_value_that_a_key_takes_is_read_and_another_one_is_not() {
         "'echo'",
         "'x'",
         "' '",
+        "'user:boss'",
+        "'2m'",
+        "'10ms'",
+        "'127.0.0.1:9464'",
         "0",
         "1",
         "7.5",

@@ -29,7 +29,7 @@ fn object(table: Table, needed: &[&str]) -> Value {
 fn one(key: &Key) -> Value {
     let mut schema = match &key.kind {
         Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Text => text(),
+        Kind::Text | Kind::Meant(_) => text(),
         Kind::Secret => {
             let mut schema = text();
             schema["writeOnly"] = true.into();

@@ -34,7 +34,8 @@ pub(in crate::store) async fn messages_are_followed_retried_and_ended<S: Store, 
     store.sent(parts[0], None).await.unwrap();
     store.failed(ids[2], STOPPED.to_owned()).await.unwrap();
     store.note(Step::Begun { message: ids[3], at: 4 });
-    // 5 is not tried any more.
+    // 5 is not tried any more, since it was cut off too often.
+    store.keep_cut_off(ids[4], 5).await.unwrap();
     store.failed(ids[4], format!("{PARKED}it does harm")).await.unwrap();
     drop(store);
 
@@ -72,6 +73,11 @@ pub(in crate::store) async fn messages_are_followed_retried_and_ended<S: Store, 
     assert_eq!((left.ended, left.parts.len(), left.said), (false, 0, 0), "from the beginning");
     let unfit = Change::Unfit(MessageState::Waiting);
     assert_eq!(store.retry(None, ids[2]).await.unwrap(), unfit);
+
+    let Change::Made(left) = store.retry(None, ids[4]).await.unwrap() else {
+        panic!("it was parked");
+    };
+    assert_eq!(left.cut_off, 0, "it is not parked again at once");
 
     let end = |id| store.end(None, id, "enough".to_owned());
     assert_eq!(store.end(Some(&other), ids[1], String::new()).await.unwrap(), Change::Unknown);

@@ -105,7 +105,7 @@ fn retry(db: &Transaction<'_>, id: InboxId) -> rusqlite::Result<Change<Box<Unfin
         db.execute("UPDATE inbox SET ended = 0, ended_at = NULL, seq = 0 WHERE id = :id", params)?;
     }
     db.execute(
-        "UPDATE inbox SET finished_at = NULL, failure = NULL, dropped = 0, begun_at = NULL
+        "UPDATE inbox SET finished_at = NULL, failure = NULL, dropped = 0, begun_at = NULL, cut_off = 0
          WHERE id = :id",
         params,
     )?;

@@ -3,7 +3,9 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, named_params};
 use tracing::error;
 
-use super::super::{InboxId, NewMessage, OutboxId, Recovered, Said, Seen, Unfinished, UnsentPart};
+use super::super::{
+    InboxId, NewMessage, Newest, OutboxId, Recovered, SUSPECT, Said, Seen, Unfinished, UnsentPart,
+};
 use super::{sent_messages, sessions};
 use crate::credential::ClientId;
 use crate::protocol::{MessageId, MsgId};
@@ -11,6 +13,8 @@ use crate::unix_time::now_ms;
 
 /// Finished messages are kept so long, for the operator and to recognise late repeats.
 const KEEP_MS: i64 = 7 * 24 * 3_600 * 1_000;
+/// Pages given back to the file system at a time.
+const FREED_PAGES: u32 = 2_000;
 /// Rows removed at a time, so that acks never wait for a long clean-up.
 const PRUNE_ROWS: i64 = 2_000;
 
@@ -31,6 +35,12 @@ pub(super) fn take_in(db: &Transaction<'_>, message: &NewMessage) -> rusqlite::R
         ":data": message.data,
     })?;
     Ok(InboxId(db.last_insert_rowid()))
+}
+
+/// Writes the schema's version once more, which changes a page of the file and nothing else.
+pub(super) fn probe(db: &Transaction<'_>) -> rusqlite::Result<()> {
+    let version: i64 = db.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    db.pragma_update(None, "user_version", version)
 }
 
 pub(super) fn said(
@@ -122,6 +132,7 @@ pub(super) fn recover(
     seen_since: i64,
     seen_at_most: i64,
 ) -> rusqlite::Result<Recovered> {
+    count_cut_off(db, client_id)?;
     let params = named_params! { ":client_id": client_id.as_str() };
     // What an earlier process had begun waits to be begun again.
     db.execute(
@@ -134,6 +145,37 @@ pub(super) fn recover(
     })
 }
 
+/// Counts the turns that the last process was in the midst of: those at the head of their conversation. Of
+/// one that is suspected already the runtime keeps the count, since it runs alone.
+fn count_cut_off(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<()> {
+    db.execute(
+        "UPDATE inbox SET cut_off = cut_off + 1
+         WHERE cut_off < :suspect AND NOT ended AND id IN (
+             SELECT min(id) FROM inbox
+             WHERE finished_at IS NULL AND client_id = :client_id GROUP BY conversation_id)",
+        named_params! { ":suspect": SUSPECT, ":client_id": client_id.as_str() },
+    )?;
+    Ok(())
+}
+
+pub(super) fn keep_cut_off(
+    db: &Transaction<'_>,
+    message: InboxId,
+    times: u32,
+) -> rusqlite::Result<()> {
+    db.prepare_cached("UPDATE inbox SET cut_off = :times WHERE id = :id")?
+        .execute(named_params! { ":times": times, ":id": message.0 })?;
+    Ok(())
+}
+
+pub(super) fn end_in_order(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<()> {
+    db.execute(
+        "UPDATE inbox SET cut_off = 0 WHERE finished_at IS NULL AND client_id = :client_id",
+        named_params! { ":client_id": client_id.as_str() },
+    )?;
+    Ok(())
+}
+
 /// Unfinished messages for which a condition holds.
 pub(super) fn unfinished<P: rusqlite::Params>(
     db: &Transaction<'_>,
@@ -142,7 +184,8 @@ pub(super) fn unfinished<P: rusqlite::Params>(
 ) -> rusqlite::Result<Vec<Unfinished>> {
     let mut messages = db.prepare(&format!(
         "SELECT id, data, received_at, ended,
-             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id AND NOT continues), seq
+             (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id AND NOT continues), seq,
+             cut_off
          FROM inbox
          WHERE finished_at IS NULL AND {condition} ORDER BY id",
     ))?;
@@ -168,7 +211,17 @@ pub(super) fn unfinished<P: rusqlite::Params>(
                 let (ended, said): (_, i64) = (row.get(3)?, row.get(4)?);
                 let said = u64::try_from(said).unwrap_or(0);
                 let seq = u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0);
-                unfinished.push(Unfinished { id, received_at, data, parts, said, seq, ended });
+                let cut_off = row.get(6)?;
+                unfinished.push(Unfinished {
+                    id,
+                    received_at,
+                    data,
+                    parts,
+                    said,
+                    seq,
+                    ended,
+                    cut_off,
+                });
             }
             Err(e) => unreadable.push((id, format!("its kept answer cannot be read: {e}"))),
         }
@@ -178,6 +231,19 @@ pub(super) fn unfinished<P: rusqlite::Params>(
         failed(db, id, &reason)?;
     }
     Ok(unfinished)
+}
+
+/// Rows stand in the order they came.
+pub(super) fn newest(
+    db: &Transaction<'_>,
+    client_id: &ClientId,
+) -> rusqlite::Result<Option<Newest>> {
+    db.query_row(
+        "SELECT received_at, data FROM inbox WHERE client_id = :client_id ORDER BY id DESC LIMIT 1",
+        named_params! { ":client_id": client_id.as_str() },
+        |row| Ok(Newest { received_at: row.get(0)?, data: row.get(1)? }),
+    )
+    .optional()
 }
 
 /// The newest ids, oldest first.
@@ -246,6 +312,8 @@ pub(super) fn prune(connection: &mut Connection, now: i64) -> rusqlite::Result<b
         removed = db.execute(statement, params)?;
     }
     db.commit()?;
+    // What was removed leaves free pages; some of them are given back each time.
+    connection.execute_batch(&format!("PRAGMA incremental_vacuum({FREED_PAGES})"))?;
     Ok(i64::try_from(removed.max(forgotten).max(ended))
         .is_ok_and(|messages| messages >= PRUNE_ROWS))
 }

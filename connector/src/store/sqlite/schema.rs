@@ -175,6 +175,12 @@ const MIGRATIONS: &[&str] = &[
      ) STRICT;
      CREATE INDEX schedule_run_of ON schedule_run (schedule_id, id);
      CREATE INDEX schedule_run_open ON schedule_run (id) WHERE ended_at IS NULL;",
+    // 15. Until when each robot heard, and how often a message's turn was cut off by the end of its process.
+    "CREATE TABLE heard (
+         client_id TEXT NOT NULL PRIMARY KEY,
+         until INTEGER NOT NULL
+     ) STRICT, WITHOUT ROWID;
+     ALTER TABLE inbox ADD COLUMN cut_off INTEGER NOT NULL DEFAULT 0;",
 ];
 
 /// Opens or makes the file.
@@ -238,6 +244,8 @@ fn look(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// The first writes to the file: how it is written, and its tables.
 pub(super) fn migrate(connection: &mut Connection, found: i64) -> rusqlite::Result<()> {
+    // It holds for a file that is made now; an older one keeps its free pages for what comes.
+    connection.pragma_update(None, "auto_vacuum", "incremental")?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     // An acked message must survive a power cut, too.
     connection.pragma_update(None, "synchronous", "full")?;
