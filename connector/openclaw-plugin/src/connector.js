@@ -15,7 +15,7 @@ const BESIDE = fileURLToPath(new URL("../bin/ddingtalk", import.meta.url));
 const users = new Set();
 let [child, starting, failures] = [undefined, undefined, 0];
 
-const answers = () => call("GET", "/v1/health", { timeout: 5_000 }).then(({ status }) => status === 200, () => false);
+const answers = () => call("GET", "/v1/health", { timeout: 5_000 }).then(() => true, () => false);
 
 /** Ready when the program answers. Accounts that come together wait for one start. */
 export async function ready(accountId, cfg, log, signal) {

@@ -49,7 +49,7 @@ impl Lab {
         std::fs::copy(PROGRAM, ours.join("ddingtalk")).unwrap();
         let others = std::env::var("PATH").unwrap_or_default();
         let path = format!("{bins}:{}:{others}", ours.display());
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let lab = Self { runtime, app, model, port, mock, dir, path, gateway: None };
         let workspace = lab.workspace();
         std::fs::create_dir_all(&workspace).unwrap();
@@ -105,6 +105,8 @@ impl Lab {
         for own in ["channels", "plugins", "commands"] {
             settings.as_object_mut().unwrap().remove(own);
         }
+        // OpenClaw looks whose gateway it is that answers there.
+        settings["gateway"]["port"] = free_port().into();
         std::fs::write(home.join("openclaw.json"), settings.to_string()).unwrap();
         home
     }
@@ -267,6 +269,11 @@ impl Drop for Lab {
             let _ = Command::new("kill").args(["-KILL", &connector]).status();
         }
     }
+}
+
+/// A port that nobody listens at.
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Memory of a process, in MiB.
