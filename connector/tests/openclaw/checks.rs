@@ -43,7 +43,7 @@ pub(super) const LONG: &[(&str, Check)] = &[
 
 /// Installs the plugin, adds the account, and starts the gateway.
 pub(super) fn installed(mut lab: Lab) -> Lab {
-    let plugin = lab.plugin();
+    let plugin = Lab::plugin();
     let (code, text) = lab.openclaw(&[
         "plugins",
         "install",
@@ -409,7 +409,7 @@ fn guided_add(lab: &mut Lab) {
     const DOWN: &str = "\u{1b}[B";
     let home = lab.fresh();
     let install = ["plugins", "install", "--force", "--accept-capabilities"];
-    let plugin = lab.plugin();
+    let plugin = Lab::plugin();
     let mut command = lab.command("openclaw");
     let output = command.env("OPENCLAW_STATE_DIR", &home).args(install).arg(&plugin).output();
     assert!(output.as_ref().unwrap().status.success(), "{output:?}");

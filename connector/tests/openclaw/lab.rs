@@ -83,14 +83,14 @@ impl Lab {
     }
 
     /// The plugin as it is in the tree; its program is found in `PATH`.
-    pub(crate) fn plugin(&self) -> PathBuf {
+    pub(crate) fn plugin() -> PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("openclaw-plugin")
     }
 
     /// The plugin with the program beside it, as a package carries it.
     pub(crate) fn package(&self) -> PathBuf {
         let target = self.dir.path().join("package");
-        copy(&self.plugin(), &target);
+        copy(&Self::plugin(), &target);
         std::fs::create_dir_all(target.join("bin")).unwrap();
         std::fs::copy(PROGRAM, target.join("bin/ddingtalk")).unwrap();
         target

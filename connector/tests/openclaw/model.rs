@@ -70,8 +70,8 @@ fn words(content: &Value) -> String {
 fn read(body: &Value) -> Asked {
     let messages = body["messages"].as_array().cloned().unwrap_or_default();
     let users: Vec<_> = messages.iter().filter(|m| m["role"] == "user").collect();
-    let theirs = users.iter().map(|m| words(&m["content"]));
-    let said = theirs.filter(|text| !text.contains("INTERNAL_CONTEXT")).last().unwrap_or_default();
+    let mut theirs = users.iter().map(|m| words(&m["content"]));
+    let said = theirs.rfind(|text| !text.contains("INTERNAL_CONTEXT")).unwrap_or_default();
     let text = said.rsplit("```").next().unwrap_or_default().trim().to_owned();
     let parts = users.iter().flat_map(|m| m["content"].as_array().into_iter().flatten());
     let pictures = parts.filter(|part| part["type"] == "image_url").count();
