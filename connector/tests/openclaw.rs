@@ -3,7 +3,7 @@
 //! It needs OpenClaw and its Node (`.ci/install-openclaw`). Without them the tests are skipped, counted and named with
 //! the reason; with `REQUIRE_EXTERNAL=1` they fail. `OPENCLAW_FULL=1` adds those that take long.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
-#![expect(clippy::print_stdout, reason = "times, counts and memory are part of what it shows")]
+#![expect(clippy::print_stdout, reason = "figures for people are what the long form is for")]
 
 #[path = "openclaw/checks.rs"]
 mod checks;

@@ -15,7 +15,7 @@ pub(super) struct Args {
     /// State directory of the gateway, whose agent link is asked.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     state_dir: Option<PathBuf>,
-    /// The gateway's --health-listen address, such as http://127.0.0.1:9464, instead.
+    /// The gateway's --health-listen address, such as `http://127.0.0.1:9464`, instead.
     #[arg(long, value_name = "URL", value_parser = base_url)]
     url: Option<Url>,
     /// Fail, too, while a robot is not connected.
@@ -27,12 +27,11 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
-    let (link, alive, ready): (_, &[&str], &[&str]) = match args.url {
-        Some(base) => (LinkClient::at(base), &["healthz"], &["readyz"]),
-        None => {
-            let link = LinkClient::open(&state_dir(args.state_dir)?)?;
-            (link, &["v1", "health"], &["v1", "ready"])
-        }
+    let (link, alive, ready): (_, &[&str], &[&str]) = if let Some(base) = args.url {
+        (LinkClient::at(base), &["healthz"], &["readyz"])
+    } else {
+        let link = LinkClient::open(&state_dir(args.state_dir)?)?;
+        (link, &["v1", "health"], &["v1", "ready"])
     };
     let (status, value) = link.get(if args.ready { ready } else { alive }).await?;
     let unwell = |problem: String| Failure::new(ExitCode::Failed, problem);

@@ -68,9 +68,8 @@ pub enum Told {
 
 impl Told {
     fn of<T>(outcome: Result<T, OpenApiError>, scope: &str) -> Self {
-        let e = match outcome {
-            Ok(_) => return Self::May("DingTalk took the question".to_owned()),
-            Err(e) => e,
+        let Err(e) = outcome else {
+            return Self::May("DingTalk took the question".to_owned());
         };
         let said = e.to_string();
         let code = e.code();
@@ -274,20 +273,17 @@ async fn websocket(probe: &Probe<'_>, endpoint: Option<Endpoint>) -> Finding {
         }
         Err(e) => e,
     };
-    let advice = match &e {
-        ConnectError::Refused { .. } => {
-            let en = "let proxies and firewalls pass WebSockets (Upgrade) to wss-open-connection*.dingtalk.com:443; \
+    let advice = if let ConnectError::Refused { .. } = &e {
+        let en = "let proxies and firewalls pass WebSockets (Upgrade) to wss-open-connection*.dingtalk.com:443; \
                       without one between, try again: tickets live for 90 s";
-            let zh = "让代理和防火墙放行到 wss-open-connection*.dingtalk.com:443 的 WebSocket（Upgrade）；若中间没有代理，请重试：ticket 有效期 90 秒";
-            Advice::here(en, zh)
-        }
-        _ => {
-            let en = "let this machine reach wss-open-connection*.dingtalk.com on port 443, by the same proxy as HTTPS";
-            Advice::here(
-                en,
-                "放行本机到 wss-open-connection*.dingtalk.com 443 端口的访问，并与 HTTPS 使用同一代理",
-            )
-        }
+        let zh = "让代理和防火墙放行到 wss-open-connection*.dingtalk.com:443 的 WebSocket（Upgrade）；若中间没有代理，请重试：ticket 有效期 90 秒";
+        Advice::here(en, zh)
+    } else {
+        let en = "let this machine reach wss-open-connection*.dingtalk.com on port 443, by the same proxy as HTTPS";
+        Advice::here(
+            en,
+            "放行本机到 wss-open-connection*.dingtalk.com 443 端口的访问，并与 HTTPS 使用同一代理",
+        )
     };
     fail(e.to_string(), advice)
 }

@@ -80,12 +80,13 @@ fn through(proxy: Option<&str>, stands: Option<&Result<(), ConnectError>>) -> Fi
 }
 
 async fn name(base: &Url, port: u16, patience: Duration) -> Finding {
-    let bare = match base.host() {
+    let domain = match base.host() {
         Some(url::Host::Domain(name)) => name.to_owned(),
         Some(address) => return Finding::Pass(format!("{address} is an address")),
         None => return Finding::Pass("there is no name".to_owned()),
     };
-    let looked_up = tokio::time::timeout(patience, tokio::net::lookup_host((bare.as_str(), port)));
+    let looked_up =
+        tokio::time::timeout(patience, tokio::net::lookup_host((domain.as_str(), port)));
     let why = match looked_up.await {
         Ok(Ok(addresses)) => match addresses.count() {
             0 => "the name has no address".to_owned(),
@@ -96,7 +97,7 @@ async fn name(base: &Url, port: u16, patience: Duration) -> Finding {
     };
     let en = "check the DNS servers of this machine or container (/etc/resolv.conf) and the endpoint's spelling";
     let zh = "检查本机或容器的 DNS（/etc/resolv.conf），以及接口地址是否写错";
-    fail(format!("{bare} cannot be looked up: {why}"), Advice::here(en, zh))
+    fail(format!("{domain} cannot be looked up: {why}"), Advice::here(en, zh))
 }
 
 fn connected(by_proxy: bool, stands: Option<&Result<(), ConnectError>>) -> Finding {

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tracing::{debug, error, info, warn};
 
-use super::push::{Push, PushError, Pusher, Target, What};
+use super::push::{Delivery, Push, PushError, Pusher, Target, What};
 use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::store::Store;
@@ -111,7 +111,7 @@ impl Watch {
             key: Some(format!("outage-{}", gap.from)),
         };
         match self.pusher.push(push).await {
-            Ok(deliveries) if deliveries.iter().all(|delivery| delivery.is_delivered()) => {
+            Ok(deliveries) if deliveries.iter().all(Delivery::is_delivered) => {
                 info!(%to, "the outage was told");
             }
             Ok(deliveries) => error!(%to, ?deliveries, "the outage could not be told"),

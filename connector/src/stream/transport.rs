@@ -161,18 +161,18 @@ pub(crate) async fn reach(base: &Url, config: &TransportConfig) -> Result<(), Co
     let host = base.host_str().unwrap_or_default();
     let port = base.port_or_known_default().unwrap_or(443);
     let authority = format!("{host}:{port}");
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let name = host.trim_start_matches('[').trim_end_matches(']');
     let after = config.handshake_timeout;
     let dialled = async {
         let is_tls = base.scheme() == "https";
         let stream = match config.proxies.to(&authority, is_tls) {
-            None => tcp(bare, port, &authority).await?,
+            None => tcp(name, port, &authority).await?,
             Some(proxy) if is_tls => through(&proxy, &authority, config).await?,
             // It is told the whole address, and makes no tunnel.
             Some(proxy) => tcp(proxy.host(), proxy.port(), &proxy.authority()).await?,
         };
         if is_tls {
-            tls(stream, bare, &authority, config).await?;
+            tls(stream, name, &authority, config).await?;
         }
         Ok(())
     };

@@ -156,10 +156,10 @@ async fn ctrl_c_leaves_no_file_and_a_terminal_that_shows_what_is_typed() {
         }
         screen.answer("\x03");
         screen.wait("error: interrupted; nothing was written");
-        let shows = shows_lines(&screen.keyboard);
+        let by_lines = shows_lines(&screen.keyboard);
         let (status, shown) = screen.ended();
         assert_eq!(status.code(), Some(130), "{shown}");
-        assert!(shows, "the terminal shows what is typed, line by line");
+        assert!(by_lines, "the terminal shows what is typed, line by line");
         let left: Vec<_> = std::fs::read_dir(world.dir.path()).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }

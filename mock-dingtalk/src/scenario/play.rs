@@ -37,6 +37,10 @@ pub enum Failure {
     },
 }
 
+/// How long a bot may take until its first connection, whatever the scenario says: how fast a program
+/// starts on a busy machine is not what is judged.
+const START: Duration = Duration::from_secs(60);
+
 impl Scenario {
     /// Plays it against the bot that is, or will be, connected to an app, which was minted with
     /// [`Scenario::app_options`] or [`Scenario::app_body`].
@@ -106,7 +110,10 @@ impl Scenario {
                     asked.wait(model, patience).await.map_err(unmet)?;
                 }
                 Deed::Expect { within, what } => {
-                    let patience = within.unwrap_or(self.patience);
+                    let mut patience = within.unwrap_or(self.patience);
+                    if step == 0 && matches!(what, Expectation::Connections(_)) {
+                        patience = patience.max(START);
+                    }
                     match stage.wait(what, patience, &known).await {
                         Ok(None) => {}
                         Ok(Some(missing)) => {

@@ -195,6 +195,12 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The robots that there should be: account and app.
+fn named(accounts: &Accounts) -> Vec<(String, ClientId)> {
+    let named = |account: &Account| (account.name.clone(), account.credential.client_id.clone());
+    accounts.accounts.iter().map(named).collect()
+}
+
 /// Waits until no agent has been attached for `linger`.
 async fn left_alone(linked: &Linked, linger: Option<Duration>) {
     let Some(linger) = linger else { return std::future::pending().await };
@@ -207,12 +213,6 @@ async fn left_alone(linked: &Linked, linger: Option<Duration>) {
         // Somebody may attach meanwhile; then the time begins anew.
         tokio::time::sleep_until(ends).await;
     }
-}
-
-/// The robots that there should be: account and app.
-fn named(accounts: &Accounts) -> Vec<(String, ClientId)> {
-    let named = |account: &Account| (account.name.clone(), account.credential.client_id.clone());
-    accounts.accounts.iter().map(named).collect()
 }
 
 /// How the process ends.

@@ -17,6 +17,7 @@ const WITHOUT_CALL: &[(&str, &str)] = &[
     ("MockDingtalk::ws_url", "in the ready line"),
     ("MockDingtalk::address", "whoever calls knows it"),
     ("MockDingtalk::admin_token", "whoever calls knows it; in the ready line"),
+    ("MockDingtalk::mutations", "only where the mock was built to be wrong, for its own tests"),
     ("App::client_id", "a part of `App::info`"),
     ("App::client_secret", "a part of `App::info`"),
     ("App::robot_code", "a part of `App::info`"),
