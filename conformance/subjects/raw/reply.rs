@@ -11,8 +11,9 @@ use crate::Cli;
 use crate::http;
 use crate::way::Way;
 
-/// A reply that fails is tried so often, each way, with a pause between two tries.
-const TRIES: u32 = 3;
+/// A reply that fails is tried so often, each way, with a pause between two tries: together they last longer
+/// than the second that a limit of calls is about.
+const TRIES: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(200);
 /// `errcode` of a `sessionWebhook` that is over.
 const SESSION_OVER: i64 = 300_001;
