@@ -158,23 +158,25 @@ fn streaming(lab: &mut Lab) {
 }
 
 fn stop(lab: &mut Lab) {
-    let before = lab.sent().len();
-    lab.runtime.block_on(lab.app.speak(&say("SLOW"))).unwrap();
-    lab.until("the card shows words", || {
-        lab.sent().iter().skip(before).any(|row| row.text.contains("word3"))
-    });
+    let before = answered_slowly(lab);
     lab.runtime.block_on(lab.app.speak(&say("/stop"))).unwrap();
     let sent = lab.wait(before, 2);
     assert!(sent.iter().any(|row| row.text.contains("Agent was aborted")), "{sent:?}");
     assert!(!sent[0].text.contains(&format!("word{}", PIECES - 1)), "it went on: {}", sent[0].text);
 }
 
-fn killed_connector(lab: &mut Lab) {
+/// Asks for a slow answer, and waits until its card shows words; gives how many messages there were before.
+fn answered_slowly(lab: &Lab) -> usize {
     let before = lab.sent().len();
     lab.runtime.block_on(lab.app.speak(&say("SLOW"))).unwrap();
     lab.until("the card shows words", || {
         lab.sent().iter().skip(before).any(|row| row.text.contains("word3"))
     });
+    before
+}
+
+fn killed_connector(lab: &mut Lab) {
+    let before = answered_slowly(lab);
     lab.kill_connector();
     let sent = lab.wait(before, 1);
     assert!(sent[0].text.ends_with(&format!("word{}", PIECES - 1)), "{}", sent[0].text);
@@ -205,11 +207,7 @@ fn send(lab: &mut Lab) {
 }
 
 fn killed_gateway(lab: &mut Lab) {
-    let before = lab.sent().len();
-    lab.runtime.block_on(lab.app.speak(&say("SLOW"))).unwrap();
-    lab.until("the card shows words", || {
-        lab.sent().iter().skip(before).any(|row| row.text.contains("word3"))
-    });
+    let before = answered_slowly(lab);
     lab.kill();
     lab.runtime.block_on(lab.app.speak(&say("while it is down"))).unwrap();
     let took = lab.start();
@@ -224,11 +222,7 @@ fn killed_gateway(lab: &mut Lab) {
 }
 
 fn killed_both(lab: &mut Lab) {
-    let before = lab.sent().len();
-    lab.runtime.block_on(lab.app.speak(&say("SLOW"))).unwrap();
-    lab.until("the card shows words", || {
-        lab.sent().iter().skip(before).any(|row| row.text.contains("word3"))
-    });
+    let before = answered_slowly(lab);
     lab.kill_connector();
     lab.kill();
     lab.start();
