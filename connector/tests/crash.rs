@@ -186,8 +186,8 @@ async fn play(name: &str, profile: Profile) -> Result<(), String> {
         // From before it can be connected to well into its work.
         let end = Instant::now() + Duration::from_millis(random.random_range(5..400));
         let before = run.said.len();
-        // The mock remembers ten thousand messages.
-        let most = before + (8_000 / kills).min(80);
+        // What the mock remembers of an app has a bound.
+        let most = before + (3_000 / kills).clamp(5, 80);
         while Instant::now() < end && run.said.len() < most {
             let first = run.said.len() == before;
             match run.say(random.random_range(0..CHATS)).await {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::store::{InboxId, SUSPECT, Unfinished};
 
 /// A message that was cut off so often gets no answer any more.
-const PARKED: u32 = 5;
+const PARKED: u32 = 10;
 /// A turn that the process has outlived by so much is not what ends it.
 const INNOCENT: Duration = Duration::from_secs(60);
 

@@ -292,8 +292,8 @@ async fn insist(link: &Link, path: &str, mut event: Value) -> u64 {
 }
 
 const EVENTS: usize = 80;
-/// A fifth one in a row would have the message parked.
-const KILLS: usize = 4;
+/// A tenth one in a row would have the message parked.
+const KILLS: usize = 7;
 
 fn said(n: usize) -> String {
     format!("number {n}")

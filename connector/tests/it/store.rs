@@ -542,7 +542,7 @@ async fn a_message_that_ends_process_after_process_is_parked_and_the_others_are_
         robot = start().await;
     }
     // Now one after the other: what is never reached cannot have done it.
-    for _ in 0..3 {
+    for _ in 0..8 {
         let (told, turns) = texts(&mut asked, 1).await;
         assert_eq!(told, ["poison"]);
         held.extend(turns);
@@ -561,7 +561,7 @@ async fn a_message_that_ends_process_after_process_is_parked_and_the_others_are_
     let db = rusqlite::Connection::open(world.dir.path().join(FILE)).unwrap();
     let query = "SELECT failure FROM inbox WHERE failure IS NOT NULL";
     let reason: String = db.query_row(query, (), |row| row.get(0)).unwrap();
-    assert_eq!(reason, "parked: the process ended 5 times while this message was answered");
+    assert_eq!(reason, "parked: the process ended 10 times while this message was answered");
 }
 
 #[tokio::test]
