@@ -187,7 +187,7 @@ async fn play(name: &str, profile: Profile) -> Result<(), String> {
         let end = Instant::now() + Duration::from_millis(random.random_range(5..400));
         let before = run.said.len();
         // What the mock remembers of an app has a bound.
-        let most = before + (3_000 / kills).clamp(5, 80);
+        let most = before + (1_600 / kills).clamp(5, 80);
         while Instant::now() < end && run.said.len() < most {
             let first = run.said.len() == before;
             match run.say(random.random_range(0..CHATS)).await {

@@ -224,6 +224,11 @@ impl Expectation {
         }
     }
 
+    /// Whether a program has to start for it.
+    pub(super) fn waits_for_a_start(&self) -> bool {
+        matches!(self, Self::Connections(wanted) if wanted.open.is_some_and(|open| open > 0))
+    }
+
     /// Files of earlier steps that it names.
     pub(super) fn files(&self) -> &[FileWanted] {
         if let Self::Sent(sent) = self { &sent.files } else { &[] }

@@ -39,7 +39,7 @@ pub enum Failure {
 
 /// How long a bot may take until its first connection, whatever the scenario says: how fast a program
 /// starts on a busy machine is not what is judged.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(30);
 
 impl Scenario {
     /// Plays it against the bot that is, or will be, connected to an app, which was minted with
@@ -111,7 +111,7 @@ impl Scenario {
                 }
                 Deed::Expect { within, what } => {
                     let mut patience = within.unwrap_or(self.patience);
-                    if step == 0 && matches!(what, Expectation::Connections(_)) {
+                    if step == 0 && within.is_none() && what.waits_for_a_start() {
                         patience = patience.max(START);
                     }
                     match stage.wait(what, patience, &known).await {
