@@ -237,15 +237,15 @@ async fn play(name: &str, profile: Profile) -> Result<(), String> {
 async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String> {
     let mut running = run.start();
     // A long queue takes its time: once sessionWebhooks are over, an app has 20 calls in a second.
-    let (mut progress, mut least) = (Instant::now(), usize::MAX);
+    let (mut progress, mut fewest) = (Instant::now(), usize::MAX);
     let mut advanced = Instant::now();
     loop {
         let open = run.open(profile);
         if open == 0 {
             break;
         }
-        if open < least {
-            (progress, least) = (Instant::now(), open);
+        if open < fewest {
+            (progress, fewest) = (Instant::now(), open);
         }
         if progress.elapsed() > PATIENCE {
             let log = running.kill();
