@@ -64,6 +64,7 @@ use crate::store::{Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
 use crate::stream::proxy::Proxies;
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
+use crate::traces;
 use crate::unix_time::now_ms;
 
 /// What a robot needs to work.
@@ -89,6 +90,8 @@ pub struct GatewayConfig {
     pub cards: CardConfig,
     /// Who is told of outages.
     pub alert: AlertConfig,
+    /// Where messages that are over are told, if traces are exported.
+    pub traces: Option<traces::Over>,
 }
 
 /// What is asked of the gateway.
@@ -188,14 +191,14 @@ impl Gateway {
         };
         let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
-        let agent = config.agent;
+        let (agent, traces) = (config.agent, config.traces);
         let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
         let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker));
         let scheduling = Arc::clone(&schedules).keep(until.clone());
         let scheduling = tokio::spawn(scheduling.in_current_span());
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let shelf = Arc::clone(&store);
-        let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
+        let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers, traces };
         let runtime =
             Runtime::new(Arc::clone(&stream), tools, intake, orders, recovered.unfinished);
         let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream);

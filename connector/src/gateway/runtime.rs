@@ -250,12 +250,14 @@ impl Runtime {
     /// Records it, before anything that is queued after this; a store that fails is asked again, since the
     /// next start would answer the message.
     fn fail(&mut self, message: InboxId, reason: String) {
-        let store = Arc::clone(&self.tools.store);
-        let mut first = Some(store.failed(message, reason.clone()));
+        let tools = self.tools.clone();
+        let mut first = Some(tools.store.failed(message, reason.clone()));
         self.chores.spawn(async move {
-            let ask = || first.take().unwrap_or_else(|| store.failed(message, reason.clone()));
+            let failed = || tools.store.failed(message, reason.clone());
             // Without a store everything ends.
-            let _ = keep_trying(ask).await;
+            if keep_trying(|| first.take().unwrap_or_else(failed)).await.is_ok() {
+                tools.trace(message);
+            }
         });
     }
 
@@ -435,10 +437,14 @@ impl Runtime {
         let Some(Running { ticket, message, .. }) = self.turn_of.remove(&id) else {
             return Ok(());
         };
-        // One that was ended from outside is finished there.
-        if let Some(e) = failure.filter(|e| !e.is_cancelled()) {
-            error!(error = %e, "a turn failed; its message gets no answer");
-            self.fail(message, format!("its turn failed: {e}"));
+        match failure {
+            // One that was ended from outside is finished there.
+            Some(e) if e.is_cancelled() => {}
+            Some(e) => {
+                error!(error = %e, "a turn failed; its message gets no answer");
+                self.fail(message, format!("its turn failed: {e}"));
+            }
+            None => self.tools.trace(message),
         }
         self.tools.cards.turn_lost(message);
         self.conversations.finished(&ticket);

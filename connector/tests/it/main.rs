@@ -52,4 +52,5 @@ mod store_errors;
 mod streamed;
 mod support;
 mod thinking;
+mod traces;
 mod wizard;

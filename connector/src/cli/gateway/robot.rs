@@ -207,7 +207,7 @@ impl OneRobot {
     }
 
     async fn make(&self) -> Result<Gateway, Failure> {
-        let Shared { args, endpoints, tls, state_dir, store, linked } = &*self.shared;
+        let Shared { args, endpoints, tls, state_dir, store, linked, traces } = &*self.shared;
         let Account { name, credential, agent, alert, .. } = self.account.clone();
         let account = name.clone();
         let state_dir = match name.as_str() {
@@ -261,6 +261,7 @@ impl OneRobot {
                 to: args.alert_to.clone().or(alert.to),
                 after: args.alert_after.unwrap_or(alert.after),
             },
+            traces: traces.clone(),
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
         let lacks = AgentArgs::lacks(kind, &ProcessEnvironment);
