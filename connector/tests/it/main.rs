@@ -3,6 +3,7 @@
 
 mod accounts;
 mod answers;
+mod bad_input;
 mod card_ends;
 mod cards;
 mod chats;
@@ -48,7 +49,6 @@ mod send_errors;
 mod settings;
 mod shutdown;
 mod store;
-mod store_errors;
 mod streamed;
 mod support;
 mod thinking;
