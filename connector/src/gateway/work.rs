@@ -94,6 +94,8 @@ pub(super) struct Tools {
     pub(super) cards: Arc<Cards>,
     pub(super) pairing: Arc<Pairing>,
     pub(super) peers: Arc<Peers>,
+    /// After which time people hear that their message waits, if they do.
+    pub(super) queued_after: Option<Duration>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.

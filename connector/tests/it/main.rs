@@ -37,6 +37,7 @@ mod plugin;
 mod policy;
 mod proxy;
 mod push;
+mod queued;
 mod recall;
 mod reconnect;
 mod refused;
