@@ -20,6 +20,7 @@ mod parts;
 mod peers;
 mod persist;
 pub mod push;
+mod queued;
 mod quotes;
 mod reply;
 mod runtime;
@@ -50,6 +51,7 @@ use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::peers::Peers;
 use self::push::Pusher;
+pub use self::queued::QUEUED_AFTER;
 use self::reply::Replier;
 use self::runtime::Runtime;
 use self::schedules::Schedules;
@@ -84,6 +86,8 @@ pub struct GatewayConfig {
     pub access: watch::Receiver<AccessPolicy>,
     /// Whether messages are marked as "🤔思考中" while they are answered.
     pub show_thinking: bool,
+    /// After which time in a chat's queue people hear that their message waits; `None`: they never do.
+    pub queued_after: Option<Duration>,
     /// Whether messages to people for whom the robot answers are taken, too.
     pub delegate: bool,
     /// How answers that the agent streams are shown.
@@ -191,14 +195,25 @@ impl Gateway {
         };
         let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
-        let (agent, traces) = (config.agent, config.traces);
+        let (agent, traces, queued_after) = (config.agent, config.traces, config.queued_after);
         let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
         let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker));
         let scheduling = Arc::clone(&schedules).keep(until.clone());
         let scheduling = tokio::spawn(scheduling.in_current_span());
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let shelf = Arc::clone(&store);
-        let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers, traces };
+        let tools = Tools {
+            agent,
+            replier,
+            media,
+            store,
+            thinker,
+            cards,
+            pairing,
+            peers,
+            traces,
+            queued_after,
+        };
         let runtime =
             Runtime::new(Arc::clone(&stream), tools, intake, orders, recovered.unfinished);
         let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream);

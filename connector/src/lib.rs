@@ -12,6 +12,7 @@ pub mod markdown;
 pub mod openapi;
 pub mod protocol;
 pub mod redact;
+mod remedy;
 pub mod schedule;
 pub mod state_dir;
 pub mod store;

@@ -16,6 +16,7 @@ use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
 use super::inbox::Order;
 use super::intake::{Ids, Intake, Verdict};
+use super::queued::Notices;
 use super::suspects::{self, Suspects};
 use super::thinking::{Marked, Thinking};
 use super::vitals::Queue;
@@ -51,6 +52,8 @@ pub(super) struct Runtime {
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
     suspects: Suspects,
+    /// Who is told that a message waits.
+    notices: Notices,
 }
 
 /// A running turn.
@@ -107,6 +110,7 @@ impl Runtime {
             Pace::OneAtATime => 1,
             Pace::Flowing => FLOWING,
         };
+        let notices = Notices::new(tools.queued_after, &*tools.agent);
         let mut runtime = Self {
             stream,
             tools,
@@ -122,6 +126,7 @@ impl Runtime {
             orders,
             opened: mpsc::channel(AT_ONCE),
             suspects: Suspects::default(),
+            notices,
         };
         if !unfinished.is_empty() {
             info!(messages = unfinished.len(), "an earlier process left messages to be answered");
@@ -167,6 +172,7 @@ impl Runtime {
                 Some(_) = self.chores.join_next() => {}
                 Some(order) = self.orders.recv() => self.obey(order),
                 () = at(self.suspects.clears_at()) => self.clear_suspect(),
+                () = at(self.notices.next()) => self.tell_who_waits(),
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
@@ -358,7 +364,16 @@ impl Runtime {
             let beside = ConversationId::new(format!("{conversation} asides"));
             self.conversations.push(beside, work);
         } else {
+            self.notices.watch(&*self.tools.agent, &work, tokio::time::Instant::now());
             self.conversations.push(conversation, work);
+        }
+    }
+
+    fn tell_who_waits(&mut self) {
+        for notice in self.notices.due(tokio::time::Instant::now(), &self.conversations) {
+            let replier = Arc::clone(&self.tools.replier);
+            let tell = async move { notice.tell(&replier).await };
+            self.chores.spawn(tell.in_current_span());
         }
     }
 
@@ -448,6 +463,9 @@ impl Runtime {
         }
         self.tools.cards.turn_lost(message);
         self.conversations.finished(&ticket);
+        if self.conversations.is_over(ticket.conversation()) {
+            self.notices.quiet(ticket.conversation());
+        }
         self.suspects.ended(message);
         self.widen();
         Ok(())

@@ -97,6 +97,8 @@ pub(super) struct Tools {
     pub(super) peers: Arc<Peers>,
     /// Where messages that are over are told, if traces are exported.
     pub(super) traces: Option<Over>,
+    /// After which time people hear that their message waits, if they do.
+    pub(super) queued_after: Option<Duration>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.

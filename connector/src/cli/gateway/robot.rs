@@ -255,6 +255,7 @@ impl OneRobot {
             state_dir,
             access: self.policy.clone(),
             show_thinking: !args.no_thinking,
+            queued_after: args.queued_after.0,
             delegate: args.delegate,
             cards: args.cards.clone().into(),
             alert: AlertConfig {
