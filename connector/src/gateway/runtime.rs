@@ -23,7 +23,7 @@ use super::work::{Opened, StoreGone, Task, Tools, Work, keep_trying};
 use crate::agent::Pace;
 use crate::protocol::{BotMessage, ConversationId};
 use crate::store::inbox::{STOPPED, Step};
-use crate::store::{InboxId, NewMessage, StoreError, Unfinished};
+use crate::store::{InboxId, NewMessage, StoreError, TakenIn, Unfinished};
 use crate::stream::{Dispatched, FrameRef, StreamHandle};
 use crate::unix_time::now_ms;
 
@@ -277,7 +277,7 @@ impl Runtime {
                 Box::pin(async move {
                     let received_at = new.received_at;
                     let outcome = match done.await {
-                        Ok(id) => {
+                        Ok(TakenIn { id, place: _ }) => {
                             let work = Work { id, received_at, message, task, thinking: None };
                             Outcome::New(Box::new(work))
                         }
