@@ -78,6 +78,12 @@ async fn a_mock_that_runs_elsewhere_is_driven_by_its_control_api() {
     let passed = play(BOT.to_owned(), "*", "dingmock-secret").await.unwrap();
     assert_eq!(passed.status.code(), Some(0), "{}", out(&passed));
     assert!(mock.apps().is_empty(), "what was played is gone");
+    // The same twice at once: neither is in the other's way.
+    let both = [(); 2].map(|()| play(BOT.to_owned(), "reconnect/half-open+*", "dingmock-secret"));
+    for passed in both {
+        let passed = passed.await.unwrap();
+        assert_eq!(passed.status.code(), Some(0), "{}", out(&passed));
+    }
     let failed =
         play(format!("{BOT} --broken double-ack"), "ack/once", "dingmock-secret").await.unwrap();
     assert_eq!(failed.status.code(), Some(1));
