@@ -66,6 +66,8 @@ pub(super) struct Runtime {
     held: Hold<Work>,
     /// What is asked of the database because of other processes.
     looks: FuturesUnordered<Pin<Box<dyn Future<Output = Found> + Send>>>,
+    /// Since when each of these is under way.
+    looking: Vec<tokio::time::Instant>,
     /// No new messages are taken: the stream has ended.
     stopping: bool,
 }
@@ -148,6 +150,7 @@ impl Runtime {
             replicas,
             held: Hold::default(),
             looks: FuturesUnordered::new(),
+            looking: Vec::new(),
             stopping: false,
         };
         if !unfinished.is_empty() {
@@ -178,6 +181,7 @@ impl Runtime {
         self.start_turns();
         loop {
             let waiting = self.conversations.waiting() + self.held.len();
+            let next_held = self.next_held();
             let room = waiting < WAITING && self.keeping.len() < KEEPING;
             tokio::select! {
                 frame = frames.recv(), if room => match frame {
@@ -191,7 +195,7 @@ impl Runtime {
                 Some(order) = self.orders.recv() => self.obey(order),
                 () = at(self.suspects.clears_at()) => self.clear_suspect(),
                 () = at(self.notices.next()) => self.tell_who_waits(),
-                () = at(self.held.next()) => {}
+                () = at(next_held) => {}
                 () = changed(self.replicas.as_deref()) => self.share(),
                 Some(found) = self.looks.next() => self.found(found),
                 () = &mut end => return Ok(self.unanswered()),
@@ -209,8 +213,9 @@ impl Runtime {
             && self.held.len() == 0
             && self.chores.is_empty())
         {
+            let next_held = self.next_held();
             tokio::select! {
-                () = at(self.held.next()) => {}
+                () = at(next_held) => {}
                 () = changed(self.replicas.as_deref()) => self.share(),
                 Some(found) = self.looks.next() => self.found(found),
                 Some(kept) = self.keeping.next() => self.kept(kept).await?,
