@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-
 use super::cards::Cards;
 use super::reply::Replier;
 use crate::openapi::{CallBudget, OpenApiClient};
@@ -21,7 +19,6 @@ pub struct Vitals {
     queue: Arc<Queue>,
     connection: Arc<Mutex<Connection>>,
     life: Arc<Life>,
-    hearing: watch::Receiver<Hearing>,
 }
 
 /// A robot as it is now.
@@ -97,7 +94,7 @@ impl Vitals {
         queue: Arc<Queue>,
         stream: &StreamHandle,
     ) -> Arc<Self> {
-        let (life, hearing) = (stream.life(), stream.hearing());
+        let life = stream.life();
         let mut stream = stream.state();
         let first = Connection::of(&stream.borrow_and_update(), now_ms());
         let connection = Arc::new(Mutex::new(first));
@@ -108,12 +105,12 @@ impl Vitals {
                 *seen = seen.next(&stream.borrow_and_update(), now_ms());
             }
         });
-        Arc::new(Self { client, replier, cards, queue, connection, life, hearing })
+        Arc::new(Self { client, replier, cards, queue, connection, life })
     }
 
     /// Whether messages can arrive.
     pub fn hearing(&self) -> Hearing {
-        *self.hearing.borrow()
+        self.life.hearing()
     }
 
     /// The robot as it is now.
