@@ -44,6 +44,7 @@ mod refused;
 mod relay;
 mod reload;
 mod schedules;
+mod screen;
 mod scripted;
 mod secrets;
 mod send_errors;
