@@ -160,8 +160,9 @@ impl Gateway {
         let heard_until = store.heard_until(&client_id).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
-        let policy = config.access.clone();
-        let access = Access::new(config.access, pairing.people());
+        let is_left = config.agent.admits_by_itself();
+        let policy = (!is_left).then(|| config.access.clone());
+        let access = Access::new(config.access, pairing.people(), is_left);
         let transport = TransportConfig {
             handshake_timeout: config.handshake_timeout,
             tls: Arc::clone(&config.openapi.tls),
@@ -190,12 +191,13 @@ impl Gateway {
         }
         let seen = (Instant::now(), now);
         let (app, own) = (client_id.clone(), client_id.clone());
-        let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
+        let peers = Arc::new(Peers::new(app.clone(), Arc::clone(&store)));
+        let known = (Arc::clone(&cards), Arc::clone(&peers));
+        let intake = Intake::new(client_id, access, &recovered.seen, seen, known);
         let thinks = config.show_thinking && !config.agent.answers_at_once();
         let thinker = thinks.then(|| Arc::clone(&client));
         let replier = Arc::new(Replier::new(Arc::clone(&client)));
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
-        let peers = Arc::new(Peers::new(app.clone(), Arc::clone(&kept)));
         let known = Arc::clone(&peers);
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);

@@ -8,7 +8,6 @@ use tokio::sync::watch;
 use tracing::{Instrument, error, info, warn};
 
 use super::run::Shared;
-use crate::agent::AgentKind;
 use crate::cli::agent::AgentArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::robots::{Maker, Robots};
@@ -45,7 +44,6 @@ impl Fleet {
         let alone = accounts.len() == 1;
         let (mut at_work, mut waits) = (0, false);
         for account in accounts {
-            let account = fleet.admitting(account);
             let (name, span) = (account.name.clone(), Robots::span(&account.name, alone));
             let maker = fleet.enlist(account);
             let first = match maker.start().instrument(span.clone()).await {
@@ -97,16 +95,7 @@ impl Fleet {
         }
     }
 
-    /// OpenClaw knows its people and decides on each message, so all are admitted to it.
-    fn admitting(&self, mut account: Account) -> Account {
-        if self.shared.args.agent.kind(account.agent) == AgentKind::OpenClaw {
-            account.access = AccessPolicy::everybody();
-        }
-        account
-    }
-
     async fn follow_one(&mut self, account: Account) {
-        let account = self.admitting(account);
         let name = account.name.clone();
         let Some(known) = self.known.get_mut(&name) else {
             info!(account = name, "the account is new in the settings; its robot starts");
