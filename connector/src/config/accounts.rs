@@ -42,6 +42,8 @@ pub struct Account {
     pub agent: Option<AgentKind>,
     /// Who is told of outages.
     pub alert: AlertConfig,
+    /// Hosts that URLs made by the server may name.
+    pub allow_hosts: Vec<String>,
 }
 
 /// All robots.
@@ -65,12 +67,13 @@ impl Accounts {
     /// Reads them. When the environment has a whole credential, a file is read only if
     /// `OPENCLAW_CONFIG_PATH` names it.
     pub fn load(env: &dyn Environment, overrides: Overrides) -> Result<Self, ConfigError> {
-        let set = |name| env.var(name).is_some_and(|value| !value.trim().is_empty());
-        let named = set(file::OPENCLAW_CONFIG_PATH);
-        let path = file::path(env)
-            .filter(|path| named || (!(set(CLIENT_ID) && set(CLIENT_SECRET)) && path.exists()));
+        let named = is_set(env, file::OPENCLAW_CONFIG_PATH);
+        let path = file::path(env).filter(|path| named || (!is_enough(env) && path.exists()));
         let mut accounts = match path {
-            None => Self::from_environment(env)?,
+            None => {
+                let warnings = unread_file(env).into_iter().collect();
+                Self { warnings, ..Self::from_environment(env)? }
+            }
             Some(path) => Self::from_file(env, path)?,
         };
         for account in &mut accounts.accounts {
@@ -87,6 +90,7 @@ impl Accounts {
             access: AccessPolicy::default(),
             agent: None,
             alert: AlertConfig::default(),
+            allow_hosts: Vec::new(),
         };
         Ok(Self { accounts: vec![account], ..Self::default() })
     }
@@ -126,6 +130,31 @@ impl Accounts {
         read.warnings = source.warnings.into_inner();
         Ok(Self { file: Some(path), files, ..read })
     }
+}
+
+fn is_set(env: &dyn Environment, name: &str) -> bool {
+    env.var(name).is_some_and(|value| !value.trim().is_empty())
+}
+
+/// Whether the environment has a whole credential.
+fn is_enough(env: &dyn Environment) -> bool {
+    is_set(env, CLIENT_ID) && is_set(env, CLIENT_SECRET)
+}
+
+/// What there is to say of a config file that the environment leaves unread.
+pub fn unread_file(env: &dyn Environment) -> Option<String> {
+    let path = file::path(env)?;
+    if is_set(env, file::OPENCLAW_CONFIG_PATH) || !is_enough(env) {
+        return None;
+    }
+    // One without settings for a robot is somebody else's.
+    file::setting(&path, "").ok().flatten()?;
+    let path = path.display();
+    Some(format!(
+        "{SECTION} of {path} is not read, since {CLIENT_ID} and {CLIENT_SECRET} are set; unset them, or set \
+         {}={path} for its other settings",
+        file::OPENCLAW_CONFIG_PATH
+    ))
 }
 
 pub(crate) const SECTION: &str = "channels.ddingtalk";
@@ -291,7 +320,8 @@ fn account(
     let to = section.parsed("alertTo", &keys::TARGET)?;
     let after = section.parsed("alertAfter", &keys::OUTAGE)?;
     let alert = AlertConfig { to, after: after.unwrap_or(ALERT_AFTER) };
-    Ok(Account { name: name.to_owned(), credential, access, agent, alert })
+    let allow_hosts = section.hosts("allowHosts")?;
+    Ok(Account { name: name.to_owned(), credential, access, agent, alert, allow_hosts })
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::{ConfigError, keys};
+use crate::openapi::bare_host;
 
 /// Characters of a wrong value that are shown.
 const SHOWN: usize = 60;
@@ -157,6 +158,14 @@ impl<'a> Section<'a> {
             }
         };
         items.iter().enumerate().map(id).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A list of hosts, as URLs have them.
+    pub(super) fn hosts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let wrong = || self.wrong(key, value, keys::HOSTS);
+        let host = |host: &Value| host.as_str().and_then(bare_host).ok_or_else(wrong);
+        value.as_array().ok_or_else(wrong)?.iter().map(host).collect()
     }
 
     pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {

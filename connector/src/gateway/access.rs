@@ -241,11 +241,7 @@ mod tests {
             (AccessPolicy::default(), &direct, Decision::Leave(Standing::Unsettled)),
             (AccessPolicy::default(), &group, Decision::Leave(Standing::Refused)),
             (disabled, &direct, Decision::Leave(Standing::Refused)),
-            (
-                AccessPolicy::open(),
-                &serde_json::json!({ "senderId": "$:bot" }),
-                Decision::Ignore,
-            ),
+            (AccessPolicy::open(), &serde_json::json!({ "senderId": "$:bot" }), Decision::Ignore),
         ] {
             assert_eq!(standing(policy, json.clone()), expected, "{json}");
         }

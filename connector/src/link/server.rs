@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -26,6 +26,7 @@ use super::linked::{Linked, Robot};
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
+use super::parameters::{Path, Query};
 use super::schedules;
 use super::sent;
 use super::status::status;

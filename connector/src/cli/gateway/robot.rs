@@ -117,6 +117,7 @@ impl Fleet {
         let kind = |account: &Account| self.shared.args.agent.kind(account.agent);
         let is_same = known.account.credential == account.credential
             && known.account.alert == account.alert
+            && known.account.allow_hosts == account.allow_hosts
             && kind(&known.account) == kind(&account);
         if is_same {
             known.account = account;
@@ -124,7 +125,7 @@ impl Fleet {
         }
         info!(
             account = name,
-            "the robot begins again with the credential, agent and alerts of the settings"
+            "the robot begins again with the credential, agent, alerts and hosts of the settings"
         );
         let old_app = known.account.credential.client_id.clone();
         let is_other_app = old_app != account.credential.client_id;
@@ -198,7 +199,8 @@ impl OneRobot {
 
     async fn make(&self) -> Result<Gateway, Failure> {
         let Shared { args, endpoints, tls, state_dir, store, linked, traces } = &*self.shared;
-        let Account { name, credential, agent, alert, .. } = self.account.clone();
+        let Account { name, credential, agent, alert, mut allow_hosts, .. } = self.account.clone();
+        allow_hosts.extend(args.allow_host.iter().cloned());
         let account = name.clone();
         let state_dir = match name.as_str() {
             DEFAULT => state_dir.clone(),
@@ -226,7 +228,7 @@ impl OneRobot {
             openapi: OpenApiConfig {
                 endpoints: endpoints.clone(),
                 credential,
-                trusted: TrustedHosts::new(endpoints, args.allow_host.iter().cloned()),
+                trusted: TrustedHosts::new(endpoints, allow_hosts),
                 tls: Arc::clone(tls),
                 system_proxy: true,
                 timeout: Duration::from_secs(10),

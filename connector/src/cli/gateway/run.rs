@@ -26,7 +26,7 @@ use crate::config::{self, ProcessEnvironment};
 use crate::credential::ClientId;
 use crate::gateway::push::Target;
 use crate::link::{About, Health, Linked, Listener, Probes, RestartRequest, Server};
-use crate::openapi::{CALLS_PER_SECOND, Endpoints};
+use crate::openapi::{CALLS_PER_SECOND, Endpoints, bare_host};
 use crate::store::Store;
 use crate::store::inbox::InboxReader;
 use crate::store::sqlite::{FILE, SqliteReader, SqliteStore};
@@ -55,7 +55,8 @@ pub(super) struct RunArgs {
     pub(super) access: AccessArgs,
     #[command(flatten)]
     pub(super) cards: CardArgs,
-    /// A host, besides DingTalk's, that URLs made by the server may name; may be repeated.
+    /// A host, besides DingTalk's and allowHosts of the config file, that URLs made by the server may name; may be
+    /// repeated.
     #[arg(long, value_name = "HOST", value_parser = host)]
     pub(super) allow_host: Vec<String>,
     /// Pause between WebSocket pings.
@@ -322,8 +323,7 @@ fn check_times(args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// A host name or address, without scheme and port.
-fn host(text: &str) -> Result<String, String> {
-    let bare = url::Host::parse(text).or_else(|_| url::Host::parse(&format!("[{text}]")));
-    bare.map(|host| host.to_string())
-        .map_err(|_| "is no host; give a name or address without scheme and port".to_owned())
+pub(in crate::cli) fn host(text: &str) -> Result<String, String> {
+    bare_host(text)
+        .ok_or_else(|| "is no host; give a name or address without scheme and port".to_owned())
 }

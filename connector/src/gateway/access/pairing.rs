@@ -118,7 +118,8 @@ impl Pairing {
                 },
             }
             let Some(pairing) = pairing.upgrade() else { return };
-            let pairs = policy.as_ref().is_some_and(|policy| policy.borrow().dm == DmPolicy::Pairing);
+            let pairs =
+                policy.as_ref().is_some_and(|policy| policy.borrow().dm == DmPolicy::Pairing);
             match (pairing.refresh().await, pairs) {
                 (Ok(untold), true) => {
                     for sender in untold {
