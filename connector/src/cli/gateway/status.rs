@@ -140,6 +140,10 @@ fn one(robot: &Value, now: i64, since: &dyn Fn(&Value) -> String) -> String {
         robot["calls"]["refused"],
         if robot["calls"]["strained"] == true { ", strained" } else { "" },
     );
+    if let Some(times) = robot["deaf"]["times"].as_u64().filter(|times| *times > 0) {
+        let time = span(robot["deaf"]["ms"].as_i64().unwrap_or(0));
+        let _ = writeln!(out, "  no message could arrive: {times} times, {time} in all");
+    }
     if let Some(lacks) = robot["lacks"].as_str() {
         let _ = writeln!(out, "  {lacks}");
     }
@@ -176,6 +180,7 @@ mod tests {
                     "streamSince": 86_400_000, "pongAgoMs": 1_500, "frameAgoMs": null, "frames": 3,
                     "opens": 2, "queue": { "waiting": 1, "running": 2 },
                     "calls": { "perSecond": 20, "strained": false, "thisMonth": 5, "refused": 0 },
+                    "deaf": { "times": 2, "ms": 61_000 },
                     "reconnects": [{ "at": 60_000, "reason": "closed with 1006" }],
                 },
                 { "account": "sales", "clientId": "dingB", "stream": "down", "problem": "no disk" },
@@ -188,6 +193,7 @@ mod tests {
         default (dingA, agent echo): connected, 1h 1m
           pong 1s ago, last frame never, frames 3, opens 2
           queue: 1 waiting, 2 running; calls: 20 a second, 5 this month, 0 refused
+          no message could arrive: 2 times, 1m in all
           1970-01-01T00:01:00Z closed with 1006
         sales (dingB): down: no disk
         ");
