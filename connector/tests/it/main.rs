@@ -54,4 +54,5 @@ mod store;
 mod streamed;
 mod support;
 mod thinking;
+mod traces;
 mod wizard;

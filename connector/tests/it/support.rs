@@ -78,6 +78,7 @@ impl World {
             delegate: true,
             cards: CardConfig::default(),
             alert: AlertConfig::default(),
+            traces: None,
         }
     }
 
@@ -217,7 +218,7 @@ pub(crate) fn steady(transcript: &str, words: &[(&str, &str)]) -> String {
         }
     };
     let line = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [name @ ("messageId" | "chat"), _] => format!("{name} ID"),
+        [name @ ("messageId" | "chat" | "trace"), _] => format!("{name} ID"),
         ref words => words.iter().map(|word| steady(word)).collect::<Vec<_>>().join(" "),
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
