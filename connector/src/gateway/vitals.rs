@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use super::cards::Cards;
+use super::replicas::{Away, ReplicaReport, Replicas};
 use super::reply::Replier;
 use crate::openapi::{CallBudget, OpenApiClient};
 use crate::stream::life::{Life, LifeReport};
@@ -22,6 +23,7 @@ pub struct Vitals {
     connection: Arc<Mutex<Connection>>,
     life: Arc<Life>,
     hearing: watch::Receiver<Hearing>,
+    replicas: Option<Arc<Replicas>>,
 }
 
 /// A robot as it is now.
@@ -41,6 +43,8 @@ pub struct Report {
     pub possible_duplicates: u64,
     /// Cards that wait for their last words.
     pub open_cards: usize,
+    /// How it stands among the processes of its robot, where there may be several.
+    pub replicas: Option<ReplicaReport>,
 }
 
 /// A connection, or the lack of one.
@@ -96,6 +100,7 @@ impl Vitals {
         cards: Arc<Cards>,
         queue: Arc<Queue>,
         stream: &StreamHandle,
+        replicas: Option<Arc<Replicas>>,
     ) -> Arc<Self> {
         let (life, hearing) = (stream.life(), stream.hearing());
         let mut stream = stream.state();
@@ -108,12 +113,17 @@ impl Vitals {
                 *seen = seen.next(&stream.borrow_and_update(), now_ms());
             }
         });
-        Arc::new(Self { client, replier, cards, queue, connection, life, hearing })
+        Arc::new(Self { client, replier, cards, queue, connection, life, hearing, replicas })
     }
 
     /// Whether messages can arrive.
     pub fn hearing(&self) -> Hearing {
         *self.hearing.borrow()
+    }
+
+    /// Why nothing can be kept at the moment, where that is known.
+    pub fn away(&self) -> Option<Away> {
+        self.replicas.as_ref()?.report().away
     }
 
     /// The robot as it is now.
@@ -126,6 +136,7 @@ impl Vitals {
             calls: self.client.call_budget(),
             possible_duplicates: self.replier.possible_duplicates(),
             open_cards: self.cards.count_open(),
+            replicas: self.replicas.as_ref().map(|replicas| replicas.report()),
         }
     }
 }

@@ -65,6 +65,14 @@ impl Budget {
         }
     }
 
+    /// From now on lets `most` calls through in any second; at least one.
+    pub(super) fn set_most(&mut self, most: u32) {
+        let most = most.max(1);
+        let strained = self.is_strained();
+        self.most = most;
+        self.limit = if strained { self.limit.min(most) } else { most };
+    }
+
     /// Takes a call, or says how long to wait before asking again; less, if a call is answered meanwhile.
     pub(super) fn take(&mut self, now: Instant) -> Result<CallNumber, Duration> {
         self.pass(now);
@@ -233,6 +241,18 @@ mod tests {
         assert_eq!(budget.limit(), 13, "one more every five seconds");
         assert!(budget.take(later + RECOVERY * 100).is_ok());
         assert_eq!((budget.limit(), budget.is_strained()), (20, false));
+    }
+
+    #[test]
+    fn a_share_of_the_limit_follows_those_who_share_it() {
+        let (mut budget, now) = (Budget::new(20), Instant::now());
+        budget.set_most(6);
+        assert_eq!((budget.limit(), budget.is_strained()), (6, false));
+        budget.refused(now, None);
+        budget.set_most(20);
+        assert_eq!((budget.limit(), budget.is_strained()), (3, true), "time brings it back");
+        budget.set_most(0);
+        assert_eq!((budget.limit(), budget.is_strained()), (1, false), "it never falls silent");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) struct Governor {
 
 #[derive(Debug)]
 struct State {
+    /// Calls in any second, of all processes together.
+    per_second: u32,
     budget: Budget,
     calls: u64,
     refusals: u64,
@@ -54,6 +56,7 @@ impl Governor {
     /// Lets `per_second` calls through in any second.
     pub(super) fn new(per_second: u32) -> Self {
         let state = State {
+            per_second,
             budget: Budget::new(per_second),
             calls: 0,
             refusals: 0,
@@ -66,6 +69,13 @@ impl Governor {
             queue: tokio::sync::Mutex::new(()),
             answered: Notify::new(),
         }
+    }
+
+    /// So many processes share the calls, this one among them.
+    pub(super) fn share(&self, live: u32) {
+        let mut state = self.state();
+        let most = state.per_second / live.max(1);
+        state.budget.set_most(most);
     }
 
     /// Waits until a call may be made.

@@ -12,6 +12,7 @@ mod pairing;
 mod peers;
 mod pushes;
 mod queries;
+mod replicas;
 mod schedules;
 mod schema;
 mod sent_messages;
@@ -31,7 +32,8 @@ use self::writer::{Barrier, Job, Work};
 use super::pairing::{Asked, PairedPerson, PairingRequest, PairingStore, Waiting};
 use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
 use super::{
-    InboxId, NewMessage, Newest, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
+    InboxId, NewMessage, Newest, OutboxId, Pending, Place, Recovered, Said, SentMessage, Store,
+    StoreError, TakenIn,
 };
 use crate::agent::SessionSettings;
 use crate::credential::ClientId;
@@ -123,8 +125,11 @@ impl Store for SqliteStore {
         self.work(move |db| queries::recover(db, &client_id, seen_since, seen_at_most))
     }
 
-    fn take_in(&self, message: NewMessage) -> Pending<InboxId> {
-        self.work(move |db| queries::take_in(db, &message))
+    fn take_in(&self, message: NewMessage) -> Pending<TakenIn> {
+        self.work(move |db| {
+            let id = queries::take_in(db, &message)?;
+            Ok(TakenIn { id, place: Place::Here })
+        })
     }
 
     fn keep_cut_off(&self, message: InboxId, times: u32) -> Pending<()> {
@@ -292,7 +297,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         let store = SqliteStore::open(&path).unwrap();
-        let message = store.take_in(contract::message("app", 1)).await.unwrap();
+        let message = store.take_in(contract::message("app", 1)).await.unwrap().id;
         let reader = SqliteReader::open(&path).unwrap();
         store.note(Step::Acked { message, at: 7 });
         let acked = || reader.by_id(message).unwrap().unwrap().acked_at;
@@ -342,7 +347,7 @@ mod tests {
         let app = ClientId::new("app");
         let store = SqliteStore::open(&path).unwrap();
         for n in 1..=2 {
-            let id = store.take_in(contract::message("app", n)).await.unwrap();
+            let id = store.take_in(contract::message("app", n)).await.unwrap().id;
             let parts = vec![Say::text("a").into(), Say::text("b").into()];
             store.said(id, Said { parts, seq: None, begun: true, ended: true }).await.unwrap();
         }

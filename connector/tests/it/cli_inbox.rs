@@ -29,6 +29,7 @@ async fn an_answered_message_is_traced_while_the_gateway_runs_and_afterwards() {
     messageId ID
     clientId APP
     chat ID
+    trace ID
     TIME +N ms received
     TIME +N ms stored
     TIME +N ms acked
@@ -91,6 +92,7 @@ async fn an_answer_that_failed_is_listed_shown_and_sent_after_a_retry() {
     messageId ID
     clientId APP
     chat ID
+    trace ID
     TIME +N ms received
     TIME +N ms stored
     TIME +N ms acked

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod answers;
+mod bad_input;
 mod card_ends;
 mod cards;
 mod chats;
@@ -36,6 +37,7 @@ mod plugin;
 mod policy;
 mod proxy;
 mod push;
+mod queued;
 mod recall;
 mod reconnect;
 mod refused;
@@ -48,8 +50,8 @@ mod send_errors;
 mod settings;
 mod shutdown;
 mod store;
-mod store_errors;
 mod streamed;
 mod support;
 mod thinking;
+mod traces;
 mod wizard;

@@ -147,7 +147,7 @@ pub(super) fn recover(
 
 /// Counts the turns that the last process was in the midst of: those at the head of their conversation. Of
 /// one that is suspected already the runtime keeps the count, since it runs alone.
-fn count_cut_off(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<()> {
+pub(super) fn count_cut_off(db: &Transaction<'_>, client_id: &ClientId) -> rusqlite::Result<()> {
     db.execute(
         "UPDATE inbox SET cut_off = cut_off + 1
          WHERE cut_off < :suspect AND NOT ended AND id IN (
