@@ -82,6 +82,23 @@ impl<T> Conversations<T> {
         }
     }
 
+    /// Queues an item before the first one of its conversation that waits and comes `later`.
+    pub(super) fn push_before(
+        &mut self,
+        conversation: ConversationId,
+        item: T,
+        later: impl Fn(&T) -> bool,
+    ) {
+        let queue = self.waiting.get_mut(&conversation);
+        match queue.and_then(|queue| Some((queue.iter().position(later)?, queue))) {
+            Some((place, queue)) => {
+                queue.insert(place, item);
+                self.waiting_total += 1;
+            }
+            None => self.push(conversation, item),
+        }
+    }
+
     /// Queues an item before all others of its conversation.
     pub(super) fn push_first(&mut self, conversation: ConversationId, item: T) {
         let may_start = self.may_start(&conversation);
@@ -228,6 +245,22 @@ mod tests {
         }
         conversations.finished(&of_a);
         assert_eq!((conversations.waiting(), conversations.unfinished()), (0, 1));
+    }
+
+    #[test]
+    fn what_comes_late_is_queued_before_what_it_precedes_and_after_what_it_follows() {
+        let mut conversations = Conversations::new(Limits { in_all: 1, of_one: 1 });
+        let a = ConversationId::new("a");
+        for n in [20, 30, 10, 25, 40] {
+            conversations.push_before(a.clone(), n, |other| *other > n);
+        }
+        assert_eq!(conversations.waiting(), 5);
+        for n in [10, 20, 25, 30, 40] {
+            let (ticket, started) = conversations.start().unwrap();
+            assert_eq!(started, n);
+            conversations.finished(&ticket);
+        }
+        assert!(conversations.is_idle());
     }
 
     #[derive(Debug, Clone, Copy)]

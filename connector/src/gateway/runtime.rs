@@ -1,5 +1,7 @@
 //! The loop of one robot: frames are judged, kept and acked, messages queued, turns run.
 
+mod leave;
+
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,6 +16,7 @@ use tracing::{Instrument, error, info, warn};
 use super::DRAIN;
 use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
+use super::handing::Handing;
 use super::inbox::Order;
 use super::intake::{Ids, Intake, Verdict};
 use super::suspects::{self, Suspects};
@@ -48,6 +51,8 @@ pub(super) struct Runtime {
     turn_of: HashMap<Id, Running>,
     /// What an operator wants.
     orders: mpsc::Receiver<Order>,
+    /// Whether turns may begin, while processes change places.
+    handing: Handing,
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
     suspects: Suspects,
@@ -100,7 +105,7 @@ impl Runtime {
         stream: Arc<StreamHandle>,
         tools: Tools,
         intake: Intake,
-        orders: mpsc::Receiver<Order>,
+        (orders, handing): (mpsc::Receiver<Order>, Handing),
         unfinished: Vec<Unfinished>,
     ) -> Self {
         let of_one = match tools.agent.pace() {
@@ -120,6 +125,7 @@ impl Runtime {
             chores: JoinSet::new(),
             turn_of: HashMap::new(),
             orders,
+            handing,
             opened: mpsc::channel(AT_ONCE),
             suspects: Suspects::default(),
         };
@@ -156,6 +162,7 @@ impl Runtime {
         self.start_turns();
         loop {
             let room = self.conversations.waiting() < WAITING && self.keeping.len() < KEEPING;
+            let pending = !(self.keeping.is_empty() && frames.is_empty());
             tokio::select! {
                 frame = frames.recv(), if room => match frame {
                     Some(dispatched) => self.take_in(dispatched).await,
@@ -167,12 +174,16 @@ impl Runtime {
                 Some(_) = self.chores.join_next() => {}
                 Some(order) = self.orders.recv() => self.obey(order),
                 () = at(self.suspects.clears_at()) => self.clear_suspect(),
+                () = self.handing.changed(pending) => {}
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
         }
         // What comes now is left to the next start.
         self.orders.close();
+        if self.handing.is_held() {
+            return self.leave(end).await;
+        }
         // A stream that ended without being asked to leaves the usual time.
         let at_most = tokio::time::sleep(DRAIN);
         tokio::pin!(at_most);
@@ -356,7 +367,9 @@ impl Runtime {
             let beside = ConversationId::new(format!("{conversation} asides"));
             self.conversations.push(beside, work);
         } else {
-            self.conversations.push(conversation, work);
+            let at = work.message.create_at;
+            let later = |other: &Work| self.handing.is_settling() && other.message.create_at > at;
+            self.conversations.push_before(conversation, work, later);
         }
     }
 
@@ -401,7 +414,9 @@ impl Runtime {
     }
 
     fn start_turns(&mut self) {
-        while let Some((ticket, work)) = self.conversations.start() {
+        while !self.handing.forbids()
+            && let Some((ticket, work)) = self.conversations.start()
+        {
             let message = work.id;
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();
@@ -468,7 +483,7 @@ impl Runtime {
 }
 
 /// Waits for a moment that may never come.
-async fn at(moment: Option<tokio::time::Instant>) {
+pub(super) async fn at(moment: Option<tokio::time::Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,

@@ -20,7 +20,7 @@ mod writer;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::Transaction;
@@ -39,10 +39,10 @@ use crate::protocol::ProcessQueryKey;
 
 /// An open file. Dropping it waits until everything queued is durable.
 pub struct SqliteStore {
-    /// `None` only while it is dropped. What waits in it is bounded by its callers, who wait for
+    /// `None` once it is closed. What waits in it is bounded by its callers, who wait for
     /// the results.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
-    writer: Option<JoinHandle<()>>,
+    jobs: RwLock<Option<mpsc::Sender<Box<dyn Job>>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// Name of the file in the state directory.
@@ -65,7 +65,7 @@ impl SqliteStore {
             .name("store".to_owned())
             .spawn(move || writer::run(connection, &queue))
             .map_err(|e| StoreError::Failed(format!("no thread for it: {e}")))?;
-        Ok(Self { jobs: Some(jobs), writer: Some(writer) })
+        Ok(Self { jobs: RwLock::new(Some(jobs)), writer: Mutex::new(Some(writer)) })
     }
 
     fn work<T, F>(&self, work: F) -> Pending<T>
@@ -87,8 +87,19 @@ impl SqliteStore {
 }
 
 impl SqliteStore {
+    /// Lets go of the file once everything queued is durable, and blocks until then. What is asked for later is
+    /// [`StoreError::Closed`].
+    pub fn close(&self) {
+        drop(self.jobs.write().unwrap_or_else(PoisonError::into_inner).take());
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // It fails only if the thread panicked, which was reported then.
+            let _ = writer.join();
+        }
+    }
+
     fn post(&self, job: Box<dyn Job>) {
-        if let Some(jobs) = &self.jobs {
+        if let Some(jobs) = &*self.jobs.read().unwrap_or_else(PoisonError::into_inner) {
             // Without its thread the reply is dropped, and that says so.
             let _ = jobs.send(job);
         }
@@ -103,11 +114,7 @@ impl fmt::Debug for SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take() {
-            // It fails only if the thread panicked, which was reported then.
-            let _ = writer.join();
-        }
+        self.close();
     }
 }
 
