@@ -14,8 +14,9 @@
 
 #[path = "it/chats.rs"]
 mod chats;
+#[path = "it/ledger.rs"]
+mod ledger;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -31,7 +32,7 @@ use mock_dingtalk::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use self::chats::numbered;
+use self::ledger::Ledger;
 
 /// Chats that people write in; even numbers are direct ones, odd ones groups.
 const CHATS: usize = 50;
@@ -67,21 +68,10 @@ struct Run {
     mock: MockDingtalk,
     app: App,
     dir: tempfile::TempDir,
-    /// `msgId`, chat and words of each message that reached the program's connection.
-    said: Vec<(String, usize, String)>,
     ledger: Ledger,
     /// Repeated sends that the killed processes counted.
     counted: usize,
     starts: usize,
-}
-
-/// What the mock has seen. It forgets the oldest rows, so that they are written down as they come.
-#[derive(Default)]
-struct Ledger {
-    /// Whether each message was acked, and how often it was pushed.
-    pushed: HashMap<String, (bool, usize)>,
-    /// What the robot said, by its position.
-    answers: BTreeMap<u64, String>,
 }
 
 /// A running program; killed when dropped.
@@ -127,12 +117,7 @@ impl Run {
 
     /// One more numbered message; what reaches nobody was never said.
     async fn say(&mut self, chat: usize) -> SaidState {
-        let say = numbered(chat, self.said.len());
-        let said = self.app.say_with(&say).await.unwrap();
-        if said.state == SaidState::Pushed {
-            self.said.push((said.msg_id, chat, say.text));
-        }
-        said.state
+        self.ledger.say(&self.app, chat).await
     }
 
     /// Waits until the mock has noticed that a killed program is gone.
@@ -145,23 +130,12 @@ impl Run {
         }
     }
 
-    /// Writes down what the mock has seen.
-    fn note(&mut self) {
-        for row in self.app.deliveries().unwrap() {
-            if let Some(msg_id) = row.msg_id {
-                self.ledger.pushed.insert(msg_id, (row.ack.is_some(), row.attempts.len()));
-            }
-        }
-        let sent = self.app.sent().unwrap().into_iter();
-        self.ledger.answers.extend(sent.map(|row| (row.seq, row.text)));
-    }
-
     /// Kills it, and counts what it said of itself.
     async fn kill(&mut self, running: &mut Running) -> Result<(), String> {
         let log = running.kill();
         self.counted += log.matches(COUNTED).count();
         self.wait_disconnected().await;
-        self.note();
+        self.ledger.note(&self.app);
         if log.contains(PARKED) || log.contains("panicked") {
             return Err(format!("a message was given up, or something panicked:\n{log}"));
         }
@@ -170,12 +144,8 @@ impl Run {
 
     /// What is acked and not answered, or pushed and not acked though it can come again.
     fn open(&mut self, profile: Profile) -> usize {
-        self.note();
+        self.ledger.note(&self.app);
         let now = self.app.clock().unix_ms();
-        let answered: HashSet<&str> = self.ledger.answers.values().map(String::as_str).collect();
-        let acked = |id: &String| self.ledger.pushed.get(id).is_some_and(|(acked, _)| *acked);
-        let owed =
-            self.said.iter().filter(|(id, _, text)| acked(id) && !answered.contains(&**text));
         let rows = self.app.deliveries().unwrap();
         let comes_again = |row: &&mock_dingtalk::DeliveryRow| {
             let waits = matches!(row.state, DeliveryState::Queued | DeliveryState::Sent);
@@ -184,7 +154,7 @@ impl Run {
             let due = row.attempts.first().map_or(i64::MAX, |first| first.at + AGAIN_MS);
             profile != Profile::Documented && row.ack.is_none() && waits && due >= now
         };
-        owed.count() + rows.iter().filter(comes_again).count()
+        self.ledger.owed() + rows.iter().filter(comes_again).count()
     }
 }
 
@@ -196,19 +166,18 @@ async fn play(name: &str, profile: Profile) -> Result<(), String> {
     let mock = MockDingtalk::start().await.unwrap();
     let app = mock.app_with(AppOptions::default().delivery(rules)).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let mut run =
-        Run { mock, app, dir, said: Vec::new(), ledger: Ledger::default(), counted: 0, starts: 0 };
+    let mut run = Run { mock, app, dir, ledger: Ledger::default(), counted: 0, starts: 0 };
     let begin = Instant::now();
     let mut unconnected = 0;
     for _ in 0..kills {
         let mut running = run.start();
         // From before it can be connected to well into its work.
         let end = Instant::now() + Duration::from_millis(random.random_range(5..400));
-        let before = run.said.len();
+        let before = run.ledger.said.len();
         // The mock remembers more than one process brings.
         let most = before + 40;
-        while Instant::now() < end && run.said.len() < most {
-            let first = run.said.len() == before;
+        while Instant::now() < end && run.ledger.said.len() < most {
+            let first = run.ledger.said.len() == before;
             match run.say(random.random_range(0..CHATS)).await {
                 SaidState::Lost => tokio::time::sleep(Duration::from_millis(1)).await,
                 // It is connected: what the last process left unacked comes again.
@@ -220,15 +189,16 @@ async fn play(name: &str, profile: Profile) -> Result<(), String> {
             }
         }
         tokio::time::sleep_until(end.into()).await;
-        unconnected += usize::from(run.said.len() == before);
+        unconnected += usize::from(run.ledger.said.len() == before);
         run.kill(&mut running).await.map_err(|e| format!("seed {seed}: {e}"))?;
     }
     settle(&mut run, profile, seed).await?;
-    run.note();
-    let figures = check(&run, seed)?;
+    run.ledger.note(&run.app);
+    let figures = run.ledger.check(run.counted).map_err(|e| format!("seed {seed}: {e}"))?;
     println!(
-        "{name}: {kills} kills ({unconnected} before a message) in {} s, {figures}, seed {seed}",
-        begin.elapsed().as_secs()
+        "{name}: {kills} kills ({unconnected} before a message) in {} s, {figures}, {} repeats counted, seed {seed}",
+        begin.elapsed().as_secs(),
+        run.counted
     );
     Ok(())
 }
@@ -265,7 +235,7 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
     }
     let start = Instant::now();
     let last: Vec<String> =
-        run.said[run.said.len() - CHATS..].iter().map(|(.., t)| t.clone()).collect();
+        run.ledger.said[run.ledger.said.len() - CHATS..].iter().map(|(.., t)| t.clone()).collect();
     let answered = |run: &Run| {
         let sent = run.app.sent().unwrap();
         last.iter().all(|text| sent.iter().any(|row| row.text == *text))
@@ -288,48 +258,4 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
     let store = SqliteStore::open(&path).map_err(|e| e.to_string())?;
     let left = store.recover(&ClientId::new(run.app.client_id()), 0, 9).await.unwrap().unfinished;
     if left.is_empty() { Ok(()) } else { Err(format!("seed {seed}: the store has {left:?}")) }
-}
-
-/// Every promise, from the mock's ledger.
-fn check(run: &Run, seed: u64) -> Result<String, String> {
-    let mut answers: HashMap<&str, Vec<u64>> = HashMap::new();
-    for (at, text) in &run.ledger.answers {
-        answers.entry(text.as_str()).or_default().push(*at);
-    }
-    let twice: usize = answers.values().map(|at| at.len() - 1).sum();
-    if twice > run.counted {
-        let counted = run.counted;
-        return Err(format!("seed {seed}: {twice} second answers, and {counted} counted"));
-    }
-    let (mut acked, mut unacked) = (0, 0);
-    let mut last_of: HashMap<usize, u64> = HashMap::new();
-    for (msg_id, chat, text) in &run.said {
-        let Some(&(was_acked, pushes)) = run.ledger.pushed.get(msg_id) else {
-            return Err(format!(
-                "seed {seed}: the mock has forgotten a delivery before it was seen"
-            ));
-        };
-        if !was_acked {
-            unacked += 1;
-            continue;
-        }
-        acked += 1;
-        let Some(first) = answers.get(text.as_str()).and_then(|at| at.first()) else {
-            return Err(format!("seed {seed}: acked and not answered: {text}"));
-        };
-        // What was acked when it first came is answered in the order it came.
-        if pushes == 1 {
-            let last = last_of.insert(*chat, *first).unwrap_or(0);
-            if last > *first {
-                return Err(format!("seed {seed}: out of order: {text}"));
-            }
-        }
-    }
-    Ok(format!(
-        "{} messages said, {acked} acked and answered, {unacked} never acked, {twice} answered twice, {} repeats \
-         counted, {} chats in order",
-        run.said.len(),
-        run.counted,
-        last_of.len()
-    ))
 }

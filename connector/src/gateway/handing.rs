@@ -101,7 +101,7 @@ mod tests {
         drop(kept);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn turns_are_forbidden_while_held_and_until_what_came_is_in_order() {
         let hold = watch::Sender::new(true);
         let mut handing = Handing::new(hold.subscribe(), true);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -90,8 +91,21 @@ impl About {
     }
 }
 
-/// A restart that was asked for. The answer is what is told of it, or why it was not made.
-pub type RestartRequest = oneshot::Sender<Result<Value, NotRestarted>>;
+/// A restart that was asked for.
+#[derive(Debug)]
+pub struct RestartRequest {
+    /// How long the other process may take until it is connected.
+    pub patience: Duration,
+    /// Hears what is told of it, or why it was not made.
+    pub answer: oneshot::Sender<Result<Value, NotRestarted>>,
+}
+
+impl RestartRequest {
+    /// Tells whoever asked, if anybody waits still.
+    pub fn answer(self, outcome: Result<Value, NotRestarted>) {
+        let _ = self.answer.send(outcome);
+    }
+}
 
 /// The process goes on as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,10 +195,11 @@ impl Linked {
     }
 
     /// Asks the process to leave its place to another one.
-    pub(super) async fn restart(&self) -> Result<Value, NotRestarted> {
+    pub(super) async fn restart(&self, patience: Duration) -> Result<Value, NotRestarted> {
         let (answer, answered) = oneshot::channel();
+        let request = RestartRequest { patience, answer };
         if let Some(restarts) = &self.restarts
-            && restarts.send(answer).await.is_ok()
+            && restarts.send(request).await.is_ok()
             && let Ok(answer) = answered.await
         {
             return answer;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -266,15 +267,30 @@ async fn messages(State(robots): Robots, body: Bytes) -> Answer {
 
 /// Another process takes this one's place, with the same arguments and environment. The answer comes when it
 /// has, or when it is certain that it will not.
-async fn restart(State(linked): Robots) -> Response {
-    match linked.restart().await {
+async fn restart(State(linked): Robots, body: Bytes) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wanted {
+        timeout_ms: Option<u64>,
+    }
+    let wanted: Wanted = serde_json::from_slice(if body.is_empty() { b"{}" } else { &body })
+        .map_err(|e| {
+            let problem =
+                format!("the body is no request ({e}); give {{\"timeoutMs\": 60000}}, or none");
+            Refusal(StatusCode::BAD_REQUEST, problem)
+        })?;
+    let patience = wanted.timeout_ms.map_or(PATIENCE, Duration::from_millis);
+    Ok(match linked.restart(patience).await {
         Ok(restarted) => answer(StatusCode::OK, &restarted),
         Err(NotRestarted { problem, exit_code }) => {
             let body = json!({ "v": 1, "error": problem, "exitCode": exit_code });
             answer(StatusCode::CONFLICT, &body)
         }
-    }
+    })
 }
+
+/// How long a restart may take until its process is connected, unless whoever asks says something else.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The robot that is meant: the named one, or the only one.
 pub(super) fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {

@@ -1,5 +1,6 @@
 //! A life of the process: directory, store, robots and addresses, from taking them to letting go of them.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -20,7 +21,7 @@ use crate::cli::robots::Ending;
 use crate::cli::signals::{Heard, Signals};
 use crate::config::accounts::{Account, Accounts};
 use crate::credential::{ClientId, Credential};
-use crate::gateway::line::LineConfig;
+use crate::gateway::line::{Line, LineConfig};
 use crate::link::{
     About, Health, Linked, Listener, ListenerError, NotRestarted, Probes, ProbesError,
     RestartRequest, Server,
@@ -81,8 +82,9 @@ struct Life {
 /// What another process has left to this one.
 #[derive(Default)]
 struct Inherited {
-    lines: std::collections::HashMap<ClientId, crate::gateway::line::Line>,
-    listener: Option<Listener>,
+    lines: HashMap<ClientId, Line>,
+    /// And since when it listens.
+    listener: Option<(Listener, i64)>,
     /// Whether that process ends, and says so.
     alone: bool,
 }
@@ -184,6 +186,7 @@ impl Ground {
         Coming::listens(predecessor).await?;
         // A port is not to be had before the other process has let go of it.
         let listener = Listener::take_over(&self.state_dir, self.args.agent_listen).await.ok();
+        let listener = listener.map(|listener| (listener, now_ms()));
         let alone = Coming::takes(predecessor).await?;
         Ok(Inherited { lines, listener, alone })
     }
@@ -201,14 +204,9 @@ impl Ground {
         let file = self.state_dir.join(FILE);
         let sqlite = Arc::new(SqliteStore::open(&file)?);
         let store: Arc<dyn Store> = Arc::clone(&sqlite) as _;
-        let mut listening = now_ms();
-        let listener = match inherited.listener {
-            Some(listener) => listener,
-            None => {
-                let bound = self.bind(took_over).await?;
-                listening = now_ms();
-                bound
-            }
+        let (listener, listening) = match inherited.listener {
+            Some(listens) => listens,
+            None => (self.bind(took_over).await?, now_ms()),
         };
         for odd in odd_variables(|name| std::env::var(name).ok()) {
             warn!("{odd}");
@@ -323,8 +321,7 @@ impl Ground {
                 (Err(NotRestarted { problem, exit_code }), false)
             }
         };
-        // Whoever asked may be gone.
-        let _ = request.send(outcome);
+        request.answer(outcome);
         if let Some(answers) = answers {
             let _ = timeout(ANSWERS, answers).await;
         }
@@ -359,7 +356,15 @@ async fn call(
     info!("a restart was asked for");
     let connected = life.linked.hearing().iter().map(|id| id.as_str().to_owned()).collect();
     let called = tokio::select! {
-        called = nursery.call(connected, &life.hold) => called.map_err(|e| (e, None)),
+        called = timeout(request.patience, nursery.call(connected, &life.hold)) => match called {
+            Ok(called) => called.map_err(|e| (e, None)),
+            Err(_) => {
+                let waited = humantime::format_duration(request.patience);
+                let problem =
+                    format!("the new process was not connected within {waited}, and was ended");
+                Err((NotRestarted { problem, exit_code: 1 }, None))
+            }
+        },
         _ = signals.next() => {
             let problem = "it was told to stop meanwhile".to_owned();
             Err((NotRestarted { problem, exit_code: 1 }, Some(Ends::Stops)))
@@ -371,7 +376,7 @@ async fn call(
             life.hold.send_replace(false);
             nursery.abandon().await;
             warn!("a restart was not made: {}", why.problem);
-            let _ = request.send(Err(why));
+            request.answer(Err(why));
             ends
         }
     }

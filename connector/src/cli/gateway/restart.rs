@@ -18,13 +18,16 @@ use crate::link::client::LinkClient;
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,
-    /// How long it may take.
+    /// How long it may take until the new process is connected; else the running one goes on.
     #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     timeout: Duration,
     /// Print JSON; times are milliseconds.
     #[arg(long)]
     json: bool,
 }
+
+/// From the new process's connections to its work, at most: then the running one has given it up.
+const CHANGES_HANDS: Duration = Duration::from_secs(45);
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let (dir, holder) = args.which.holder()?;
@@ -33,7 +36,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     }
     let link = LinkClient::open(&dir)?;
     let path = ["v1", "restart"];
-    let (code, told) = link.ask(Method::POST, &path, &[], Some(&json!({})), args.timeout).await?;
+    let wanted =
+        json!({ "timeoutMs": u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX) });
+    let patience = args.timeout + CHANGES_HANDS;
+    let (code, told) = link.ask(Method::POST, &path, &[], Some(&wanted), patience).await?;
     if code == 200 {
         return output::data(&if args.json { told.to_string() } else { readable(&told) });
     }

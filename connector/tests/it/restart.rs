@@ -1,0 +1,401 @@
+//! `gateway restart`: a new process takes the place of the running one, under load and under odds.
+
+use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use mock_dingtalk::{
+    Action, AppOptions, DeliveryRules, ErrorBody, Fault, Profile, SaidState, When,
+};
+use serde_json::{Value, json};
+
+use crate::ledger::Ledger;
+use crate::link::{block, done};
+use crate::link_client::Link;
+use crate::support::{PATIENCE, Running, World, eventually, output_of, program};
+
+/// Chats that people write in.
+const CHATS: usize = 50;
+/// Within this time DingTalk wants an ack of what it documents a limit for.
+const ACK: u64 = 2_000;
+
+fn restart(world: &World, args: &[&str]) -> Command {
+    let mut command = program();
+    command.args(["gateway", "restart"]).args(args).env("OPENCLAW_STATE_DIR", world.dir.path());
+    command
+}
+
+/// Restarts it; what is told of that.
+async fn restarted(world: &World) -> Value {
+    let output = output_of(restart(world, &["--json"])).await;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A restart that is not made: exit code, and why.
+async fn refused(world: &World, args: &[&str]) -> (i32, String) {
+    let output = output_of(restart(world, args)).await;
+    let why = String::from_utf8(output.stderr).unwrap();
+    (output.status.code().unwrap(), why.replace(&world.dir.path().display().to_string(), "DIR"))
+}
+
+async fn pid(world: &World) -> u32 {
+    let mut command = program();
+    command.args(["gateway", "status", "--json"]).env("OPENCLAW_STATE_DIR", world.dir.path());
+    let output = output_of(command).await;
+    let status: Value = serde_json::from_slice(&output.stdout).unwrap();
+    status["process"]["pid"].as_u64().unwrap().try_into().unwrap()
+}
+
+/// Processes and their parents, those that have ended and are not waited for included.
+fn parents() -> HashMap<u32, u32> {
+    let table = Command::new("ps").args(["-A", "-o", "pid=,ppid="]).output().unwrap();
+    let text = String::from_utf8(table.stdout).unwrap();
+    let row = |line: &str| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse().unwrap());
+        Some((numbers.next()?, numbers.next()?))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+fn children(of: u32) -> Vec<u32> {
+    parents().into_iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| pid).collect()
+}
+
+async fn gone(pid: u32) {
+    eventually(
+        || format!("the end of process {pid}"),
+        || (!parents().contains_key(&pid)).then_some(()),
+    )
+    .await;
+}
+
+async fn answers(world: &World, text: &str) {
+    let before = world.app.sent().unwrap().len();
+    world.app.say("user0001", text).await.unwrap();
+    let sent = world.app.wait_sent(before + 1).await.unwrap();
+    assert_eq!((sent.len(), sent[before].text.as_str()), (before + 1, text));
+}
+
+/// Three restarts while people write in fifty chats.
+async fn under_load(name: &str, profile: Profile) {
+    let rules = DeliveryRules { profile, ..DeliveryRules::default() };
+    let world = World::with(AppOptions::default().delivery(rules)).await;
+    let mut command = world.command(&["--dm-policy", "open", "--group-policy", "open"]);
+    command.env("RUST_LOG", "info,audit=off");
+    let mut running = world.start_command(command);
+    world.app.wait_connections(1).await.unwrap();
+    let mut ledger = Ledger::default();
+    let (mut slowest, mut told) = (0, Vec::new());
+    for _ in 0..3 {
+        let restart = restarted(&world);
+        let mut restart = std::pin::pin!(restart);
+        // Some before it, and some after it.
+        let (mut after, mut over) = (0, None);
+        while after < 20 {
+            let chat = ledger.said.len() % CHATS;
+            assert_eq!(
+                ledger.say(&world.app, chat).await,
+                SaidState::Pushed,
+                "nobody is connected"
+            );
+            let pause = tokio::time::sleep(Duration::from_millis(4));
+            tokio::select! {
+                told = &mut restart, if over.is_none() => over = Some(told),
+                () = pause => {}
+            }
+            after += usize::from(over.is_some());
+        }
+        told.extend(over);
+        ledger.note(&world.app);
+        let acks = world.app.deliveries().unwrap().into_iter().filter_map(|row| row.ack);
+        slowest = acks.map(|ack| ack.after_ms).fold(slowest, u64::max);
+    }
+    let start = Instant::now();
+    let figures = loop {
+        ledger.note(&world.app);
+        let figures = ledger.check(0);
+        match figures {
+            // One that crossed the Close frame cannot be acked; it is answered all the same.
+            Ok(figures) if figures.unanswered + ledger.owed() == 0 => break figures,
+            _ if start.elapsed() < PATIENCE => {}
+            Ok(figures) => panic!("{name}: {figures}\n{}", running.log()),
+            Err(e) => panic!("{name}: {e}\n{}", running.log()),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((figures.twice, figures.chats), (0, CHATS));
+    for told in &told {
+        assert_eq!((&told["gapMs"], &told["agentsGapMs"]), (&json!(0), &json!(0)), "{told}");
+    }
+    assert!(slowest < ACK, "an ack took {slowest} ms");
+    assert!(running.is_running(), "what was started stays");
+    assert!(!running.log().contains("may have arrived"), "{}", running.log());
+    report(name, &figures.to_string(), slowest, &told);
+}
+
+#[expect(clippy::print_stdout, reason = "the measured gap is to be seen")]
+fn report(name: &str, figures: &str, slowest: u64, told: &[Value]) {
+    let each =
+        |name: &str| told.iter().map(|told| told[name].to_string()).collect::<Vec<_>>().join(", ");
+    println!(
+        "{name}: {figures}; gap {} ms, both connected {} ms, messages waited at most {} ms; slowest ack {slowest} ms",
+        each("gapMs"),
+        each("overlapMs"),
+        each("waitedMs"),
+    );
+}
+
+#[tokio::test]
+async fn under_load_no_message_is_lost_or_answered_twice_where_dingtalk_sends_once() {
+    under_load("documented", Profile::Documented).await;
+}
+
+#[tokio::test]
+async fn under_load_no_message_is_lost_or_answered_twice_where_dingtalk_sends_again() {
+    under_load("observed_60s", Profile::Observed60s).await;
+}
+
+#[tokio::test]
+async fn however_often_it_restarts_there_are_two_processes_and_the_first_one_ends_as_the_last() {
+    let world = World::new().await;
+    let mut running = world.start_proven().await;
+    let mut before = running.pid();
+    for n in 1..=3 {
+        let told = restarted(&world).await;
+        assert_eq!((&told["restarted"], &told["was"]), (&json!(true), &json!(before)), "{told}");
+        let now = pid(&world).await;
+        assert_eq!(told["pid"], now);
+        if n > 1 {
+            gone(before).await;
+        }
+        assert_eq!(children(running.pid()), [now]);
+        assert!(children(now).is_empty());
+        answers(&world, &format!("after restart {n}")).await;
+        before = now;
+    }
+    // The settings are read again by whoever works.
+    running.signal("-HUP");
+    running.wait_log("the settings are those of the environment", 1).await;
+    running.terminate();
+    assert_eq!(running.ended().await.code(), Some(0));
+    gone(before).await;
+    assert_eq!(running.lines("stopped unfinished=0").len(), 1);
+    let log = running.log();
+    assert!(!log.contains(" ERROR ") && !log.contains("panicked"), "{log}");
+}
+
+#[tokio::test]
+async fn what_a_person_reads_of_a_restart() {
+    let world = World::new().await;
+    let _running = world.start_proven().await;
+    let told = String::from_utf8(output_of(restart(&world, &[])).await.stdout).unwrap();
+    let digits = |c: char| c.is_ascii_digit();
+    let words = told.split_inclusive(digits).map(|part| part.trim_end_matches(digits));
+    let told = words.collect::<Vec<_>>().join("N");
+    let mut steady = told;
+    while steady.contains("NN") {
+        steady = steady.replace("NN", "N");
+    }
+    insta::assert_snapshot!(steady, @r"
+    restarted: pid N (was N)
+    DingTalk: no gap, both were connected for N ms; messages waited for at most N ms
+    agents: a gap of N ms
+    ");
+}
+
+#[tokio::test]
+async fn the_first_process_hands_on_a_second_signal_too_and_a_killed_one_takes_the_other_along() {
+    let world = World::new().await;
+    let mut running = world.start_proven().await;
+    restarted(&world).await;
+    let hangs = When::Path("/robot/sendBySession".into());
+    world.app.fault(Fault::always(hangs, Action::Hang)).unwrap();
+    world.app.say("user0001", "an answer that never ends").await.unwrap();
+    let hit = || world.app.faults().unwrap().iter().any(|row| row.hits > 0).then_some(());
+    eventually(|| "the call that hangs".to_owned(), hit).await;
+    running.terminate();
+    running.wait_log("stopping; answers under way", 1).await;
+    running.terminate();
+    assert_eq!(running.ended().await.code(), Some(143));
+
+    world.wait_disconnected().await;
+    world.app.clear_faults().unwrap();
+    let mut running = world.start_open();
+    running.wait_log("connected to the gateway", 1).await;
+    restarted(&world).await;
+    let other = pid(&world).await;
+    running.kill_now();
+    gone(other).await;
+    assert_eq!(running.lines("stopped unfinished=0").len(), 1, "{}", running.log());
+}
+
+#[tokio::test]
+async fn settings_that_do_not_hold_leave_the_running_process_as_it_is() {
+    let world = World::new().await;
+    let section = json!({
+        "clientId": world.app.client_id(), "clientSecret": world.app.client_secret(), "dmPolicy": "open",
+    });
+    let mut running = world.start_configured(&section);
+    world.app.wait_connections(1).await.unwrap();
+    let config = world.dir.path().join("openclaw.json");
+    let right = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, "{ channels: ").unwrap();
+    let (code, why) = refused(&world, &[]).await;
+    assert_eq!(code, 10, "{why}");
+    let expected = "the gateway goes on as it is: the config file DIR/openclaw.json is no JSON5";
+    assert!(why.contains(expected), "{why}");
+
+    let mut wrong = section.clone();
+    wrong["clientSecret"] = "no longer".into();
+    world.configure(&wrong);
+    let (code, why) = refused(&world, &[]).await;
+    assert_eq!(code, 15, "{why}");
+    assert!(
+        why.contains("the gateway goes on as it is: account default cannot connect: "),
+        "{why}"
+    );
+
+    std::fs::write(&config, right).unwrap();
+    assert_eq!((running.is_running(), children(running.pid())), (true, vec![]));
+    answers(&world, "still there").await;
+    restarted(&world).await;
+    answers(&world, "and another one").await;
+}
+
+/// The program at a place of its own, where another one can be put.
+fn installed(world: &World) -> (PathBuf, Running) {
+    let path = world.dir.path().join("ddingtalk-program");
+    let built = Path::new(env!("CARGO_BIN_EXE_ddingtalk"));
+    if std::fs::hard_link(built, &path).is_err() {
+        std::fs::copy(built, &path).unwrap();
+    }
+    let like = world.command(&["--dm-policy", "open"]);
+    let mut command = Command::new(&path);
+    command.args(like.get_args()).env_clear().stdin(std::process::Stdio::null());
+    command.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let running = world.start_command(command);
+    (path, running)
+}
+
+/// Puts a script in the place of a program, as an update does.
+fn replace(path: &Path, script: &str) {
+    let new = path.with_extension("new");
+    std::fs::write(&new, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::rename(&new, path).unwrap();
+}
+
+#[tokio::test]
+async fn a_program_that_dies_hangs_or_cannot_connect_leaves_the_running_process_as_it_is() {
+    let world = World::new().await;
+    let (path, mut running) = installed(&world);
+    world.app.wait_connections(1).await.unwrap();
+    answers(&world, "before").await;
+    let opens = || world.app.connections().unwrap().len();
+
+    replace(&path, "exit 3");
+    let (code, why) = refused(&world, &[]).await;
+    let expected = "error: the gateway goes on as it is: the new process is gone: it ended with exit status: 3 \
+                    before it had taken over\n";
+    assert_eq!((code, why.as_str()), (1, expected));
+
+    replace(&path, "exec sleep 600");
+    let (code, why) = refused(&world, &["--timeout", "500ms"]).await;
+    let expected = "error: the gateway goes on as it is: the new process was not connected within 500ms, and was \
+                    ended\n";
+    assert_eq!((code, why.as_str()), (1, expected));
+
+    std::fs::remove_file(&path).unwrap();
+    let (code, why) = refused(&world, &[]).await;
+    assert!(
+        code == 1 && why.contains("its program DIR/ddingtalk-program is not there any more"),
+        "{why}"
+    );
+
+    assert_eq!((children(running.pid()), opens()), (vec![], 1), "the connection was not touched");
+    answers(&world, "after").await;
+    // An update that works is taken.
+    let built = Path::new(env!("CARGO_BIN_EXE_ddingtalk"));
+    replace(&path, &format!("exec {} \"$@\"", built.display()));
+    // The gateway lets nobody in; then it does.
+    let fault = Fault::always(When::Open, Action::Status(503, ErrorBody::Json));
+    world.app.fault(fault).unwrap();
+    let (code, why) = refused(&world, &["--timeout", "2s"]).await;
+    assert!(code == 1 && why.contains("was not connected within 2s"), "{why}");
+    world.app.clear_faults().unwrap();
+    answers(&world, "still the first one").await;
+    let told = restarted(&world).await;
+    assert_eq!(told["gapMs"], 0, "{told}");
+    answers(&world, "the new one").await;
+    assert!(running.is_running());
+}
+
+#[tokio::test]
+async fn where_the_new_process_fails_late_the_running_one_begins_again() {
+    let world = World::new().await;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut section = json!({
+        "clientId": world.app.client_id(), "clientSecret": world.app.client_secret(), "dmPolicy": "open",
+    });
+    let mut running = world.start_configured(&section);
+    world.app.wait_connections(1).await.unwrap();
+    section["healthListen"] = taken.local_addr().unwrap().to_string().into();
+    world.configure(&section);
+    let (code, why) = refused(&world, &[]).await;
+    assert_eq!(code, 12, "{why}");
+    assert!(why.contains("cannot listen on 127.0.0.1:"), "{why}");
+    assert!(why.contains("its connections were ended by then, and are made again"), "{why}");
+    running.wait_log("connected to the gateway", 3).await;
+    assert!(running.is_running() && children(running.pid()).is_empty());
+    answers(&world, "it goes on").await;
+    drop(taken);
+    restarted(&world).await;
+    answers(&world, "and the next one, too").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_being_sent_arrives_once_and_what_waits_behind_it_is_left_to_the_next() {
+    let world = World::new().await;
+    let running = world.start_proven().await;
+    let slow = When::Path("/robot/sendBySession".into());
+    world.app.fault(Fault::always(slow, Action::Delay(Duration::from_millis(900)))).unwrap();
+    let mut texts = vec!["are you there?".to_owned()];
+    for n in 0..4 {
+        texts.push(format!("message {n}"));
+        world.app.say("user0001", &texts[n + 1]).await.unwrap();
+    }
+    let hit = || world.app.faults().unwrap().iter().any(|row| row.hits > 0).then_some(());
+    eventually(|| "a call that is slow".to_owned(), hit).await;
+    restarted(&world).await;
+    let sent = world.app.wait_sent(texts.len()).await.unwrap();
+    assert_eq!(sent.iter().map(|row| row.text.clone()).collect::<Vec<_>>(), texts);
+    let log = running.log();
+    assert!(!log.contains("may have arrived") && !log.contains("half sent"), "{log}");
+    assert!(log.contains("an earlier process left messages to be answered"), "{log}");
+}
+
+#[tokio::test]
+async fn an_attached_agent_is_let_go_and_gets_its_turns_again_from_the_next_process() {
+    let (world, running, link, mut turns) = crate::link::attached().await;
+    world.app.say("user0001", "a long question").await.unwrap();
+    let turn = turns.turn().await;
+    assert_eq!(turn["attempt"], 1);
+    let (status, _) = link.event(&turn, &block(1, "one")).await;
+    assert_eq!(status, 200);
+    world.app.wait_sent(1).await.unwrap();
+    let told = restarted(&world).await;
+    assert_eq!(told["agentsGapMs"], 0, "{told}");
+    while turns.next().await.is_some() {}
+    let mut turns = Link::of(&world).attach().await;
+    let again = turns.turn().await;
+    assert_eq!((&again["id"], &again["said"]), (&turn["id"], &json!(1)));
+    assert_eq!(again["attempt"], 2);
+    link.event(&again, &block(2, "two")).await;
+    link.event(&again, &done(3)).await;
+    let sent = world.app.wait_sent(2).await.unwrap();
+    assert_eq!(sent.iter().map(|row| row.text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
+    drop(running);
+}
