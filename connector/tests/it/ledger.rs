@@ -22,7 +22,7 @@ pub(crate) struct Ledger {
 pub(crate) struct Figures {
     said: usize,
     acked: usize,
-    unacked: usize,
+    pub(crate) unacked: usize,
     /// Of those that were never acked.
     pub(crate) unanswered: usize,
     pub(crate) twice: usize,
