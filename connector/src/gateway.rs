@@ -64,7 +64,7 @@ use crate::credential::ClientId;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::state_dir::StateDirError;
 use crate::store::{Store, StoreError};
-use crate::stream::{StreamHandle, StreamState};
+use crate::stream::{Hearing, StreamHandle, StreamState};
 use crate::unix_time::now_ms;
 
 /// What a robot needs to work.
@@ -200,7 +200,8 @@ impl Gateway {
             store: Arc::clone(&store),
             pusher: Arc::clone(&pusher),
             config: config.alert,
-            until: heard_until,
+            // A connection that stood before another one ended brings what that one would have.
+            until: heard_until.filter(|_| *stream.hearing().borrow() != Hearing::Hears),
         };
         let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));

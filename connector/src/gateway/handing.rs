@@ -47,9 +47,17 @@ impl Handing {
         let settles = self.settles.filter(|_| !pending);
         tokio::select! {
             Ok(()) = self.held.changed() => {}
-            () = super::runtime::at(settles), if settles.is_some() => self.settles = None,
+            () = at(settles), if settles.is_some() => self.settles = None,
             else => std::future::pending().await,
         }
+    }
+}
+
+/// Waits for a moment that may never come.
+pub(super) async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

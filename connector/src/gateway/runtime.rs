@@ -16,7 +16,7 @@ use tracing::{Instrument, error, info, warn};
 use super::DRAIN;
 use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
-use super::handing::Handing;
+use super::handing::{Handing, at};
 use super::inbox::Order;
 use super::intake::{Ids, Intake, Verdict};
 use super::suspects::{self, Suspects};
@@ -479,14 +479,6 @@ impl Runtime {
             (true, Some(_)) => return,
         };
         self.conversations.limit(in_all);
-    }
-}
-
-/// Waits for a moment that may never come.
-pub(super) async fn at(moment: Option<tokio::time::Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

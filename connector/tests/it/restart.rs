@@ -343,24 +343,51 @@ async fn a_program_that_dies_hangs_or_cannot_connect_leaves_the_running_process_
 #[tokio::test]
 async fn where_the_new_process_fails_late_the_running_one_begins_again() {
     let world = World::new().await;
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut section = json!({
         "clientId": world.app.client_id(), "clientSecret": world.app.client_secret(), "dmPolicy": "open",
     });
     let mut running = world.start_configured(&section);
     world.app.wait_connections(1).await.unwrap();
+    // Once the first process itself is the one that goes on, and once another one that it keeps.
+    for round in 0..2 {
+        let at_work = pid(&world).await;
+        assert_eq!(at_work == running.pid(), round == 0);
+        fails_late(&world, &running, &mut section).await;
+        assert_eq!((running.is_running(), pid(&world).await), (true, at_work));
+        answers(&world, &format!("it goes on {round}")).await;
+        section.as_object_mut().unwrap().remove("healthListen");
+        world.configure(&section);
+        restarted(&world).await;
+        assert_eq!(children(running.pid()), [pid(&world).await]);
+        answers(&world, &format!("and the next one, too {round}")).await;
+    }
+}
+
+/// Restarts it with a port that is taken.
+async fn fails_late(world: &World, running: &Running, section: &mut Value) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let connected = running.lines("connected to the gateway").len();
     section["healthListen"] = taken.local_addr().unwrap().to_string().into();
-    world.configure(&section);
-    let (code, why) = refused(&world, &[]).await;
+    world.configure(section);
+    let (code, why) = refused(world, &[]).await;
     assert_eq!(code, 12, "{why}");
     assert!(why.contains("cannot listen on 127.0.0.1:"), "{why}");
     assert!(why.contains("its connections were ended by then, and are made again"), "{why}");
-    running.wait_log("connected to the gateway", 3).await;
-    assert!(running.is_running() && children(running.pid()).is_empty());
-    answers(&world, "it goes on").await;
-    drop(taken);
-    restarted(&world).await;
-    answers(&world, "and the next one, too").await;
+    running.wait_log("connected to the gateway", connected + 2).await;
+}
+
+#[tokio::test]
+async fn who_sets_the_variable_of_a_restart_is_told_to_unset_it() {
+    let world = World::new().await;
+    let mut command = world.command(&[]);
+    command.env("DINGTALK_HANDOVER", "1");
+    let output = output_of(command).await;
+    assert_eq!(output.status.code(), Some(10));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("DINGTALK_HANDOVER is set, and the standard input is no socket"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]

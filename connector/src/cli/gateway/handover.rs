@@ -76,6 +76,11 @@ impl Nursery {
         Ok(Self::Keeper(upward))
     }
 
+    /// Whether this process starts its successor itself.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self, Self::Own(_))
+    }
+
     /// The process before this one, if it is to take a place.
     pub(super) fn predecessor(&mut self) -> Option<&mut Upward> {
         match self {

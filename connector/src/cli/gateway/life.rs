@@ -298,7 +298,7 @@ impl Ground {
         // It waits for the disk.
         let closed = tokio::task::spawn_blocking(move || store.close()).await;
         drop(lock);
-        let alone = self.supervisor.follows();
+        let alone = self.supervisor.follows() && nursery.is_own();
         let left = match (listens, closed) {
             (Ok(()), Ok(())) => nursery.leave(alone, &times).await,
             (Err(e), _) => Err(e),

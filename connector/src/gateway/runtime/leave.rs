@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Runtime, Unanswered, at};
+use super::{Runtime, Unanswered};
 use crate::agent::Pace;
+use crate::gateway::handing::at;
 use crate::gateway::work::StoreGone;
 
 /// So long the turns that run may go on; the other process holds up frames meanwhile.

@@ -61,7 +61,12 @@ impl Keeper {
                     next.mouth.say(&Down::Order(order)).await;
                 }
             }
-            Request::Abandon => self.abandon().await,
+            Request::Abandon => {
+                self.abandon().await;
+                if let Some(current) = &mut self.current {
+                    current.mouth.say(&Down::Successor(Event::Abandoned)).await;
+                }
+            }
             Request::Succeeded => {
                 let next = self.next.take();
                 if let Some(mut old) = std::mem::replace(&mut self.current, next) {

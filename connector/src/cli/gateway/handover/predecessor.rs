@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use tracing::warn;
 
 use super::Nursery;
 use super::words::{Event, Order, Report, Request};
@@ -17,6 +18,8 @@ const PREPARE: Duration = Duration::from_secs(20);
 const CONNECT: Duration = Duration::from_secs(6);
 /// For its addresses.
 const LISTEN: Duration = Duration::from_secs(3);
+/// For it to be killed.
+const ABANDON: Duration = Duration::from_secs(5);
 /// For its look into the store, which it may have to bring up to date.
 const TAKE: Duration = Duration::from_secs(30);
 
@@ -95,14 +98,14 @@ impl Nursery {
         self.ask(if alone { Request::Tell(Order::Alone) } else { Request::Succeeded }).await;
     }
 
-    /// It is not to be.
+    /// It is not to be. What it held is free then, and what it said before means nothing any more.
     pub(in crate::cli::gateway) async fn abandon(&mut self) {
         self.ask(Request::Abandon).await;
-        // What it said before that means nothing to the next one.
-        while let Self::Keeper(upward) = self
-            && upward.has_event()
-        {
-            upward.event().await;
+        if let Self::Keeper(upward) = self {
+            let abandoned = async { while !matches!(upward.event().await, Event::Abandoned) {} };
+            if timeout(ABANDON, abandoned).await.is_err() {
+                warn!("whoever keeps this process does not say that the new one is gone");
+            }
         }
     }
 
@@ -123,6 +126,8 @@ impl Nursery {
                             return Ok(found);
                         }
                     }
+                    // That was an earlier one.
+                    Event::Abandoned => {}
                     Event::Ended(how) => {
                         let problem = format!("the new process is gone: {how}");
                         return Err(NotRestarted { problem, exit_code: 1 });

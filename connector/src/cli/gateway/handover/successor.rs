@@ -56,12 +56,11 @@ impl Upward {
     ///
     /// Can be dropped at any time.
     pub(super) async fn event(&mut self) -> Event {
-        let gone = || Event::Ended("the process that keeps this one is gone".to_owned());
-        self.events.recv().await.unwrap_or_else(gone)
-    }
-
-    pub(super) fn has_event(&self) -> bool {
-        !self.events.is_empty()
+        match self.events.recv().await {
+            Some(event) => event,
+            // Then this one ends, too, as if it had been told to.
+            None => std::future::pending().await,
+        }
     }
 
     pub(super) async fn say(&mut self, word: Up) {

@@ -80,6 +80,8 @@ pub(in crate::cli::gateway) enum Event {
     Report(Report),
     /// It is gone, or was never there.
     Ended(String),
+    /// It was killed, if it was there, and is gone.
+    Abandoned,
 }
 
 /// What is said to a process by the one that started it.
