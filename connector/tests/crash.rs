@@ -27,12 +27,12 @@ use dingtalk_connector::store::Store;
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mock_dingtalk::{
-    App, AppOptions, ConnectionState, DeliveryRules, DeliveryState, MockDingtalk, Profile,
-    SaidState,
+    App, AppOptions, ConnectionState, DeliveryRules, MockDingtalk, Profile, SaidState,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use self::ledger::Ledger;
+use self::chats::numbered;
+use self::ledger::{Figures, Ledger};
 
 /// Chats that people write in; even numbers are direct ones, odd ones groups.
 const CHATS: usize = 50;
@@ -42,8 +42,6 @@ const SHORT: usize = 12;
 const COUNTED: &str = "a send that may have arrived is repeated";
 /// How it says that it gives a message up.
 const PARKED: &str = "parked:";
-/// When a message comes again that was not acked, in milliseconds after it came.
-const AGAIN_MS: i64 = 60_000;
 /// How long anything may take that should happen soon, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -117,7 +115,8 @@ impl Run {
 
     /// One more numbered message; what reaches nobody was never said.
     async fn say(&mut self, chat: usize) -> SaidState {
-        self.ledger.say(&self.app, chat).await
+        let say = numbered(chat, self.ledger.said.len());
+        self.ledger.say(&self.app, chat, &say).await
     }
 
     /// Waits until the mock has noticed that a killed program is gone.
@@ -140,21 +139,6 @@ impl Run {
             return Err(format!("a message was given up, or something panicked:\n{log}"));
         }
         Ok(())
-    }
-
-    /// What is acked and not answered, or pushed and not acked though it can come again.
-    fn open(&mut self, profile: Profile) -> usize {
-        self.ledger.note(&self.app);
-        let now = self.app.clock().unix_ms();
-        let rows = self.app.deliveries().unwrap();
-        let comes_again = |row: &&mock_dingtalk::DeliveryRow| {
-            let waits = matches!(row.state, DeliveryState::Queued | DeliveryState::Sent);
-            // The gateway tries twice at most, and the second time only if somebody is connected then; what
-            // neither try brought was never taken.
-            let due = row.attempts.first().map_or(i64::MAX, |first| first.at + AGAIN_MS);
-            profile != Profile::Documented && row.ack.is_none() && waits && due >= now
-        };
-        self.ledger.owed() + rows.iter().filter(comes_again).count()
     }
 }
 
@@ -194,11 +178,13 @@ async fn play(name: &str, profile: Profile) -> Result<(), String> {
     }
     settle(&mut run, profile, seed).await?;
     run.ledger.note(&run.app);
-    let figures = run.ledger.check(run.counted).map_err(|e| format!("seed {seed}: {e}"))?;
+    let found = run.ledger.check(run.counted, None).map_err(|e| format!("seed {seed}: {e}"))?;
+    let figures = words(&found, run.counted);
     println!(
-        "{name}: {kills} kills ({unconnected} before a message) in {} s, {figures}, {} repeats counted, seed {seed}",
+        "{name}: {kills} kills ({unconnected} before a message) in {} s, {figures}, half of the answers within {} ms, \
+         seed {seed}",
         begin.elapsed().as_secs(),
-        run.counted
+        run.ledger.median_ms(),
     );
     Ok(())
 }
@@ -210,7 +196,7 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
     let (mut progress, mut fewest) = (Instant::now(), usize::MAX);
     let mut advanced = Instant::now();
     loop {
-        let open = run.open(profile);
+        let open = run.ledger.open(&run.app, profile);
         if open == 0 {
             break;
         }
@@ -234,8 +220,10 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
         }
     }
     let start = Instant::now();
-    let last: Vec<String> =
-        run.ledger.said[run.ledger.said.len() - CHATS..].iter().map(|(.., t)| t.clone()).collect();
+    let last: Vec<String> = run.ledger.said[run.ledger.said.len() - CHATS..]
+        .iter()
+        .map(|said| said.text.clone())
+        .collect();
     let answered = |run: &Run| {
         let sent = run.app.sent().unwrap();
         last.iter().all(|text| sent.iter().any(|row| row.text == *text))
@@ -258,4 +246,12 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
     let store = SqliteStore::open(&path).map_err(|e| e.to_string())?;
     let left = store.recover(&ClientId::new(run.app.client_id()), 0, 9).await.unwrap().unfinished;
     if left.is_empty() { Ok(()) } else { Err(format!("seed {seed}: the store has {left:?}")) }
+}
+
+fn words(found: &Figures, counted: usize) -> String {
+    let Figures { said, acked, unacked, twice, chats, late: _ } = found;
+    format!(
+        "{said} messages said, {acked} acked and answered, {unacked} never acked, {twice} answered twice, {counted} \
+         repeats counted, {chats} chats in order"
+    )
 }

@@ -82,21 +82,20 @@ impl<T> Conversations<T> {
         }
     }
 
-    /// Queues an item before the first one of its conversation that waits and comes `later`.
+    /// Queues an item where it belongs: behind those of its conversation that wait, but for the last ones that
+    /// come `after` it.
     pub(super) fn push_before(
         &mut self,
         conversation: ConversationId,
         item: T,
-        later: impl Fn(&T) -> bool,
+        after: impl Fn(&T) -> bool,
     ) {
-        let queue = self.waiting.get_mut(&conversation);
-        match queue.and_then(|queue| Some((queue.iter().position(later)?, queue))) {
-            Some((place, queue)) => {
-                queue.insert(place, item);
-                self.waiting_total += 1;
-            }
-            None => self.push(conversation, item),
-        }
+        let Some(queue) = self.waiting.get_mut(&conversation) else {
+            return self.push(conversation, item);
+        };
+        let place = queue.iter().rposition(|waits| !after(waits)).map_or(0, |at| at + 1);
+        queue.insert(place, item);
+        self.waiting_total += 1;
     }
 
     /// Queues an item before all others of its conversation.
@@ -125,6 +124,17 @@ impl<T> Conversations<T> {
             self.waiting.insert(conversation.clone(), stay.into());
         }
         out
+    }
+
+    /// Takes what waits and is `unwanted` out of all queues.
+    pub(super) fn take_out_all(&mut self, unwanted: impl Fn(&T) -> bool) -> Vec<T> {
+        let holds = |queue: &VecDeque<T>| queue.iter().any(&unwanted);
+        let waiting = self.waiting.iter().filter(|(_, queue)| holds(queue));
+        let conversations: Vec<_> = waiting.map(|(conversation, _)| conversation.clone()).collect();
+        conversations
+            .iter()
+            .flat_map(|conversation| self.take_out(conversation, &unwanted))
+            .collect()
     }
 
     /// Takes one item out of its queue, wherever it waits.
@@ -191,6 +201,23 @@ impl<T> Conversations<T> {
             .is_none_or(|running| running.count < self.limits.of_one && running.opening.is_none())
     }
 
+    /// An item that waits in a conversation, and how many of that come before it, those that run included.
+    pub(super) fn find(
+        &self,
+        conversation: &ConversationId,
+        is_it: impl Fn(&T) -> bool,
+    ) -> Option<(usize, &T)> {
+        let queue = self.waiting.get(conversation)?;
+        let index = queue.iter().position(is_it)?;
+        let running = self.running.get(conversation).map_or(0, |running| running.count);
+        Some((running + index, &queue[index]))
+    }
+
+    /// Whether nothing of a conversation waits or runs.
+    pub(super) fn is_over(&self, conversation: &ConversationId) -> bool {
+        !self.waiting.contains_key(conversation) && !self.running.contains_key(conversation)
+    }
+
     /// How many items wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting_total
@@ -248,19 +275,23 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_late_is_queued_before_what_it_precedes_and_after_what_it_follows() {
-        let mut conversations = Conversations::new(Limits { in_all: 1, of_one: 1 });
-        let a = ConversationId::new("a");
-        for n in [20, 30, 10, 25, 40] {
-            conversations.push_before(a.clone(), n, |other| *other > n);
+    fn an_item_is_queued_where_it_belongs_and_unwanted_ones_leave_all_queues() {
+        let mut conversations = Conversations::new(Limits { in_all: 9, of_one: 1 });
+        let (a, b) = (ConversationId::new("a"), ConversationId::new("b"));
+        for n in [3, 1, 4, 2] {
+            conversations.push_before(a.clone(), n, |waits| *waits > n);
         }
+        conversations.push(b.clone(), 9);
         assert_eq!(conversations.waiting(), 5);
-        for n in [10, 20, 25, 30, 40] {
-            let (ticket, started) = conversations.start().unwrap();
-            assert_eq!(started, n);
-            conversations.finished(&ticket);
-        }
-        assert!(conversations.is_idle());
+        let (ticket, first) = conversations.start().unwrap();
+        assert_eq!((ticket.conversation(), first), (&a, 1));
+        conversations.push_before(a.clone(), 0, |waits| *waits > 0);
+        let mut out = conversations.take_out_all(|n| n % 3 == 0);
+        out.sort_unstable();
+        assert_eq!(out, [0, 3, 9]);
+        assert_eq!(conversations.waiting(), 2);
+        conversations.finished(&ticket);
+        assert_eq!(conversations.start().unwrap().1, 2);
     }
 
     #[derive(Debug, Clone, Copy)]

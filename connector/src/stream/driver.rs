@@ -184,6 +184,7 @@ struct Driver {
     progress: mpsc::Sender<Progress>,
     publisher: watch::Sender<StreamState>,
     life: Arc<Life>,
+    /// Ends with the stream.
     ears: watch::Sender<Hearing>,
     counters: Counters,
     malformed: BTreeMap<Malformed, u64>,
@@ -373,7 +374,6 @@ impl Driver {
         match &state {
             StreamState::Waiting { attempt, delay, outage } => {
                 let delay_ms = delay.as_millis();
-                self.life.outage(outage);
                 match outage {
                     Outage::NoConnection(OpenFailure::Refused { .. }) => {
                         error!(attempt, delay_ms, "no connection: {outage}");
@@ -392,7 +392,7 @@ impl Driver {
             StreamState::Connected { generation } => info!(%generation, "connected to the gateway"),
             StreamState::Stopped => info!("the stream stops"),
         }
-        self.ears.send_modify(|hearing| *hearing = hearing.next(&state, now_ms()));
+        self.ears.send_replace(self.life.enters(&state, now_ms()));
         self.publisher.send_replace(state);
     }
 

@@ -16,9 +16,10 @@ use super::reload::Follower;
 use super::robot::{Fleet, Shared};
 use super::run::RunArgs;
 use super::systemd::Supervisor;
-use crate::cli::exit_code::Failure;
+use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::robots::Ending;
 use crate::cli::signals::{Heard, Signals};
+use crate::config::ProcessEnvironment;
 use crate::config::accounts::{Account, Accounts};
 use crate::credential::{ClientId, Credential};
 use crate::gateway::line::{Line, LineConfig};
@@ -29,10 +30,12 @@ use crate::link::{
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use crate::state_dir::{self, StateDirLock};
 use crate::store::Store;
-use crate::store::sqlite::{FILE, SqliteStore};
+use crate::store::inbox::InboxReader;
+use crate::store::sqlite::{FILE, SqliteReader, SqliteStore};
 use crate::stream::SessionConfig;
 use crate::stream::proxy::odd_variables;
 use crate::telemetry::log_file::{self, LogFile};
+use crate::traces::{self, Traces};
 use crate::unix_time::now_ms;
 
 /// A process that has let go of an address may have it for a moment yet.
@@ -77,6 +80,7 @@ struct Life {
     probes: Option<Probes>,
     restarts: mpsc::Receiver<RestartRequest>,
     watchdog: Option<JoinHandle<()>>,
+    traces: Option<Traces>,
 }
 
 /// What another process has left to this one.
@@ -204,6 +208,7 @@ impl Ground {
         let file = self.state_dir.join(FILE);
         let sqlite = Arc::new(SqliteStore::open(&file)?);
         let store: Arc<dyn Store> = Arc::clone(&sqlite) as _;
+        let traces = self.trace_export()?;
         let (listener, listening) = match inherited.listener {
             Some(listens) => listens,
             None => (self.bind(took_over).await?, now_ms()),
@@ -246,6 +251,7 @@ impl Ground {
             store,
             linked: Arc::clone(&linked),
             hold: hold.clone(),
+            traces: traces.as_ref().map(Traces::over),
             lines: Mutex::new(inherited.lines),
         };
         let fleet = Fleet::start(shared, accounts.accounts.clone()).await?;
@@ -258,7 +264,32 @@ impl Ground {
         }
         let (store, restarts) = (sqlite, requests);
         let watchdog = None;
-        Ok(Life { lock, store, fleet, hold, linked, health, link, probes, restarts, watchdog })
+        let life = Life {
+            lock,
+            store,
+            fleet,
+            hold,
+            linked,
+            health,
+            link,
+            probes,
+            restarts,
+            watchdog,
+            traces,
+        };
+        Ok(life)
+    }
+
+    /// The export of traces, where the environment names a collector.
+    fn trace_export(&self) -> Result<Option<Traces>, Failure> {
+        let collector = traces::collector(&ProcessEnvironment, &self.tls)?;
+        let Some(collector) = collector else { return Ok(None) };
+        let file = self.state_dir.join(FILE);
+        let open = move || Ok(Box::new(SqliteReader::open(&file)?) as Box<dyn InboxReader>);
+        let traces = Traces::start(collector, Box::new(open))
+            .map_err(|e| Failure::new(ExitCode::Failed, format!("no thread for traces: {e}")))?;
+        info!("traces are exported");
+        Ok(Some(traces))
     }
 
     async fn bind(&self, took_over: bool) -> Result<Listener, ListenerError> {
@@ -283,7 +314,7 @@ impl Ground {
         mut times: Times,
         nursery: &mut Nursery,
     ) -> bool {
-        let Life { lock, store, fleet, linked, link, probes, watchdog, health, .. } = life;
+        let Life { lock, store, fleet, linked, link, probes, watchdog, health, traces, .. } = life;
         times.stopped = now_ms();
         let unfinished = fleet.end(Ending::HandOver).await;
         info!(unfinished, "the connections have ended; the other process goes on");
@@ -325,13 +356,16 @@ impl Ground {
         if let Some(answers) = answers {
             let _ = timeout(ANSWERS, answers).await;
         }
+        if let Some(traces) = traces {
+            traces.finish().await;
+        }
         is_left
     }
 }
 
 impl Life {
     async fn stop(self, signals: &mut Signals) {
-        let Self { lock: _lock, store, fleet, link, probes, watchdog, .. } = self;
+        let Self { lock: _lock, store, fleet, link, probes, watchdog, traces, .. } = self;
         info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
         let unfinished = signals.or_die(fleet.end(Ending::Stop)).await;
         // Until here agents could finish their answers.
@@ -340,6 +374,9 @@ impl Life {
         let _ = signals.or_die(store.barrier()).await;
         if let Some(watchdog) = watchdog {
             watchdog.abort();
+        }
+        if let Some(traces) = traces {
+            signals.or_die(traces.finish()).await;
         }
         info!(unfinished, "stopped");
     }

@@ -24,6 +24,7 @@ use crate::link::{Desk, Linked, Missing, Robot};
 use crate::openapi::Endpoints;
 use crate::state_dir;
 use crate::store::{Store, StoreError};
+use crate::traces::Over;
 
 /// What the robots share.
 pub(super) struct Shared {
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) linked: Arc<Linked>,
     /// While it is true no turn begins.
     pub(super) hold: watch::Sender<bool>,
+    /// Where messages that are over are told, if traces are exported.
+    pub(super) traces: Option<Over>,
     /// Connections that were made before there was a store, by app.
     pub(super) lines: Mutex<HashMap<ClientId, Line>>,
 }
@@ -59,15 +62,16 @@ impl Fleet {
         let robots = Robots::new();
         let mut fleet = Self { shared: Arc::new(shared), robots, known: HashMap::new() };
         let alone = accounts.len() == 1;
-        let mut at_work = 0;
+        let (mut at_work, mut waits) = (0, false);
         for account in accounts {
             let account = fleet.admitting(account);
             let (name, span) = (account.name.clone(), Robots::span(&account.name, alone));
             let maker = fleet.enlist(account);
             let first = match maker.start().instrument(span.clone()).await {
                 Ok(gateway) => Some(gateway),
-                Err(e) if alone => return Err(e),
+                Err(e) if alone && e.exit_code() != ExitCode::DatabaseAway => return Err(e),
                 Err(e) => {
+                    waits |= e.exit_code() == ExitCode::DatabaseAway;
                     span.in_scope(|| {
                         error!("the robot cannot start, and is tried again: {e}");
                     });
@@ -77,7 +81,7 @@ impl Fleet {
             at_work += usize::from(first.is_some());
             fleet.robots.keep(&name, span, maker, first);
         }
-        if at_work == 0 {
+        if at_work == 0 && !waits {
             let message = "no account could start; the log says why";
             return Err(Failure::new(ExitCode::Failed, message));
         }
@@ -219,7 +223,8 @@ impl OneRobot {
     }
 
     async fn make(&self) -> Result<Gateway, Failure> {
-        let Shared { args, endpoints, tls, state_dir, store, linked, hold, lines } = &*self.shared;
+        let Shared { args, endpoints, tls, state_dir, store, linked, hold, lines, traces } =
+            &*self.shared;
         let Account { name, credential, agent, alert, .. } = self.account.clone();
         let account = name.clone();
         let state_dir = match name.as_str() {
@@ -255,6 +260,7 @@ impl OneRobot {
             state_dir,
             access: self.policy.clone(),
             show_thinking: !args.no_thinking,
+            queued_after: args.queued_after.0,
             delegate: line.delegate,
             cards: args.cards.clone().into(),
             alert: AlertConfig {
@@ -262,6 +268,7 @@ impl OneRobot {
                 after: args.alert_after.unwrap_or(alert.after),
             },
             held: hold.subscribe(),
+            traces: traces.clone(),
         };
         let gateway = match early {
             Some(early) => Gateway::start_on(config, early, Arc::clone(store)).await?,

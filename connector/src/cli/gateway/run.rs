@@ -13,7 +13,7 @@ use crate::cli::agent::AgentArgs;
 use crate::cli::cards::CardArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::signals::Signals;
-use crate::cli::times::{alert_after, duration};
+use crate::cli::times::{QueuedAfter, alert_after, duration, queued_after};
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::push::Target;
 use crate::openapi::{CALLS_PER_SECOND, Endpoints};
@@ -69,6 +69,10 @@ pub(super) struct RunArgs {
     /// Do not mark messages as "🤔思考中" while they are answered.
     #[arg(long)]
     pub(super) no_thinking: bool,
+    /// Tell people that their message waits behind others of its chat, after this time, or after a sixth of it
+    /// behind three or more; off tells nobody. For agents that take one message after the other.
+    #[arg(long, value_name = "TIME|off", default_value = "30s", value_parser = queued_after)]
+    pub(super) queued_after: QueuedAfter,
     /// Answer for people, too, who let the robot answer in their place (托管); DingTalk documents it nowhere.
     #[arg(long)]
     pub(super) delegate: bool,

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{Runtime, Unanswered};
 use crate::agent::Pace;
 use crate::gateway::handing::at;
-use crate::gateway::work::StoreGone;
+use crate::gateway::work::Halt;
 
 /// So long the turns that run may go on; the other process holds up frames meanwhile.
 const TURNS: Duration = Duration::from_millis(400);
@@ -19,7 +19,7 @@ impl Runtime {
     pub(super) async fn leave(
         mut self,
         mut end: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<Unanswered, StoreGone> {
+    ) -> Result<Unanswered, Halt> {
         // Turns of an attached agent are offered again, whatever it is at.
         let patience = match self.tools.agent.pace() {
             Pace::OneAtATime => TURNS,
