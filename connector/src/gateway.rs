@@ -135,7 +135,7 @@ pub struct Gateway {
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
-pub const DRAIN: Duration = Duration::from_secs(10);
+pub const DRAIN: Duration = Duration::from_millis(8_500);
 /// How long it may take to leave everything to another process, whose connection brings frames that wait.
 pub const HAND_OVER: Duration = Duration::from_millis(2_500);
 /// How long keeping the time of the stop may take beyond it.
@@ -353,6 +353,10 @@ impl Gateway {
     async fn end_within(mut self, patience: Duration) -> usize {
         self.deadline.send_replace(Some(Instant::now() + patience));
         self.stream.stop();
+        if self.company.is_none() {
+            // Whoever waits for the end may not wait for long: what is open now is not cut off by a failure.
+            drop(self.store.end_in_order(&self.client_id));
+        }
         let ended = (&mut self.runtime).await;
         if let Err(e) = (&mut self.scheduling).await {
             error!(error = %e, "the robot's schedules failed");

@@ -49,7 +49,7 @@ pub struct Account {
 /// All robots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
-    /// At least one; no two of one app.
+    /// At least one, unless a running gateway [follows](Self::followed) them; no two of one app.
     pub accounts: Vec<Account>,
     /// Where health checks are answered, if anywhere.
     pub health_listen: Option<SocketAddr>,
@@ -67,12 +67,33 @@ impl Accounts {
     /// Reads them. When the environment has a whole credential, a file is read only if
     /// `OPENCLAW_CONFIG_PATH` names it.
     pub fn load(env: &dyn Environment, overrides: Overrides) -> Result<Self, ConfigError> {
+        let (accounts, why_none) = Self::read(env, overrides)?;
+        why_none.map_or(Ok(accounts), Err)
+    }
+
+    /// Reads them anew for a gateway that runs. A file that switches all of them off, or has taken them out, is
+    /// one that holds: there are none.
+    pub fn followed(env: &dyn Environment, overrides: Overrides) -> Result<Self, ConfigError> {
+        let (accounts, why_none) = Self::read(env, overrides)?;
+        if let Some(why) = &why_none {
+            let mut accounts = accounts;
+            accounts.warnings.push(format!("no robot is to run: {why}"));
+            return Ok(accounts);
+        }
+        Ok(accounts)
+    }
+
+    /// Where there are none, why.
+    fn read(
+        env: &dyn Environment,
+        overrides: Overrides,
+    ) -> Result<(Self, Option<ConfigError>), ConfigError> {
         let named = is_set(env, file::OPENCLAW_CONFIG_PATH);
         let path = file::path(env).filter(|path| named || (!is_enough(env) && path.exists()));
-        let mut accounts = match path {
+        let (mut accounts, why_none) = match path {
             None => {
                 let warnings = unread_file(env).into_iter().collect();
-                Self { warnings, ..Self::from_environment(env)? }
+                (Self { warnings, ..Self::from_environment(env)? }, None)
             }
             Some(path) => Self::from_file(env, path)?,
         };
@@ -80,7 +101,7 @@ impl Accounts {
             account.access.dm = overrides.dm_policy.unwrap_or(account.access.dm);
             account.access.group = overrides.group_policy.unwrap_or(account.access.group);
         }
-        Ok(accounts)
+        Ok((accounts, why_none))
     }
 
     fn from_environment(env: &dyn Environment) -> Result<Self, ConfigError> {
@@ -95,17 +116,24 @@ impl Accounts {
         Ok(Self { accounts: vec![account], ..Self::default() })
     }
 
-    fn from_file(env: &dyn Environment, path: PathBuf) -> Result<Self, ConfigError> {
+    fn from_file(
+        env: &dyn Environment,
+        path: PathBuf,
+    ) -> Result<(Self, Option<ConfigError>), ConfigError> {
         let file::Whole { mut value, mut warnings, files } = file::read(&path)?;
         let section = value.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
         let Some(section) = section else {
-            let alone = Self::from_environment(env).map_err(|_| ConfigError::File {
+            let why_none = ConfigError::File {
                 path: path.clone(),
                 problem: format!(
                     "has no {SECTION} for a robot, and {CLIENT_ID} and {CLIENT_SECRET} are not both set"
                 ),
-            })?;
-            return Ok(Self { file: Some(path), files, warnings, ..alone });
+            };
+            let (alone, why_none) = match Self::from_environment(env) {
+                Ok(alone) => (alone, None),
+                Err(_) => (Self::default(), Some(why_none)),
+            };
+            return Ok((Self { file: Some(path), files, warnings, ..alone }, why_none));
         };
         let mut variables = file::Variables::default();
         file::substitute(section, env, &mut variables);
@@ -126,9 +154,9 @@ impl Accounts {
                 allowed: "an object { … }".to_owned(),
             });
         };
-        let mut read = read(env, &source, map)?;
-        read.warnings = source.warnings.into_inner();
-        Ok(Self { file: Some(path), files, ..read })
+        let (read, why_none) = read(env, &source, map)?;
+        let warnings = source.warnings.into_inner();
+        Ok((Self { file: Some(path), files, warnings, ..read }, why_none))
     }
 }
 
@@ -174,12 +202,12 @@ fn read(
     env: &dyn Environment,
     source: &Source<'_>,
     map: &Map<String, Value>,
-) -> Result<Accounts, ConfigError> {
+) -> Result<(Accounts, Option<ConfigError>), ConfigError> {
     let top = Section { source, path: SECTION.to_owned(), map, inherited: None };
     top.expect_keys(keys::SECTION);
     let disabled = |key: &str| top.refuse(key, "false".to_owned(), "true for a robot to run");
     if top.flag("enabled")? == Some(false) {
-        return Err(disabled("enabled"));
+        return Ok((Accounts::default(), Some(disabled("enabled"))));
     }
     let named = top.sections("accounts")?;
     let health_listen = top.parsed("healthListen", &keys::ADDRESS)?;
@@ -187,7 +215,24 @@ fn read(
     let (mut accounts, mut off) = (Vec::new(), Vec::new());
     // The environment's app is the default account, and so is the one at the top.
     let in_env = env.var(CLIENT_ID).is_some_and(|id| !id.trim().is_empty());
-    let at_top = has("clientId") || has("clientSecret") || in_env || named.is_empty();
+    let at_top = has("clientId") || has("clientSecret") || in_env;
+    if !at_top && named.is_empty() {
+        let why_none = top.missing("clientId");
+        let is_misspelled = |key: &String| {
+            keys::find(keys::SECTION, key).is_none() && keys::nearest(keys::SECTION, key).is_some()
+        };
+        if map.keys().any(is_misspelled) {
+            return Err(why_none);
+        }
+        let nobody = Credential {
+            client_id: ClientId::new(String::new()),
+            client_secret: Secret::new(String::new()),
+            place: String::new(),
+        };
+        // What else stands there has to hold.
+        account(DEFAULT, &top, nobody)?;
+        return Ok((Accounts::default(), Some(why_none)));
+    }
     if at_top && named.iter().all(|(name, _)| *name != DEFAULT) {
         accounts.push(account(DEFAULT, &top, credential(&top, Some(env))?)?);
     }
@@ -219,11 +264,9 @@ fn read(
         let env = (*name == DEFAULT).then_some(env);
         accounts.push(account(name, &section, credential(&section, env)?)?);
     }
-    if accounts.is_empty() {
-        return Err(disabled("accounts.*.enabled"));
-    }
+    let why_none = accounts.is_empty().then(|| disabled("accounts.*.enabled"));
     no_app_twice(source.file, &accounts)?;
-    Ok(Accounts { accounts, health_listen, disabled: off, ..Accounts::default() })
+    Ok((Accounts { accounts, health_listen, disabled: off, ..Accounts::default() }, why_none))
 }
 
 fn no_app_twice(file: &Path, accounts: &[Account]) -> Result<(), ConfigError> {
@@ -251,10 +294,7 @@ fn credential(
             return Ok((value, variable.to_owned()));
         }
         let path = section.path_of(key);
-        let value = section.text(key)?.ok_or_else(|| ConfigError::MissingSetting {
-            path: path.clone(),
-            file: section.source.file.to_owned(),
-        })?;
+        let value = section.text(key)?.ok_or_else(|| section.missing(key))?;
         let is_in_it = |name: &&String| value.contains(&format!("${{{name}}}"));
         if let Some(name) = section.source.missing.iter().find(is_in_it) {
             let allowed = format!("made of variables that are set, which {name} is not; export it");
@@ -307,12 +347,7 @@ fn account(
     }
     if let Some(rate) = section.section("rateLimit")? {
         rate.expect_keys(keys::RATE);
-        let needed = |key: &str| {
-            rate.count(key)?.ok_or_else(|| ConfigError::MissingSetting {
-                path: rate.path_of(key),
-                file: rate.source.file.to_owned(),
-            })
-        };
+        let needed = |key: &str| rate.count(key)?.ok_or_else(|| rate.missing(key));
         let per = Duration::from_secs(needed("seconds")?.into());
         access.rate = Some(Rate { messages: needed("messages")?, per });
     }

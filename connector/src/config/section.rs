@@ -77,6 +77,11 @@ impl<'a> Section<'a> {
         self.refuse(key, kind(value).to_owned(), allowed)
     }
 
+    /// A value that is needed.
+    pub(super) fn missing(&self, key: &str) -> ConfigError {
+        ConfigError::MissingSetting { path: self.path_of(key), file: self.source.file.to_owned() }
+    }
+
     pub(super) fn refuse(&self, key: &str, value: String, allowed: &str) -> ConfigError {
         ConfigError::Setting {
             path: self.path_of(key),

@@ -131,7 +131,8 @@ impl Ground {
         }
         let linked = Arc::clone(&life.linked);
         let mut alone = pin!(left_alone(&linked, self.args.agent.linger()));
-        let mut follower = Follower::new(&accounts, self.args.access);
+        let access = self.args.access;
+        let mut follower = Follower::new(&accounts, move || access.followed());
         let health_listen = accounts.health_listen;
         let ends = loop {
             tokio::select! {
@@ -154,7 +155,7 @@ impl Ground {
                     }
                     accounts.clone_from(&settings);
                     life.health.expect(named(&settings));
-                    life.fleet.follow(settings.accounts).await;
+                    life.fleet.follow(settings.accounts);
                 }
                 failure = life.fleet.failed() => return Err(failure),
                 () = &mut alone => {
@@ -365,7 +366,7 @@ impl Ground {
 impl Life {
     async fn stop(self, signals: &mut Signals) {
         let Self { lock: _lock, store, fleet, link, probes, watchdog, traces, .. } = self;
-        info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
+        info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs_f32());
         let unfinished = signals.or_die(fleet.end(Ending::Stop)).await;
         // Until here agents could finish their answers.
         drop((link, probes));

@@ -41,6 +41,17 @@ pub(super) struct Shared {
     pub(super) lines: Mutex<HashMap<ClientId, Line>>,
 }
 
+impl Shared {
+    /// Whether an account's robot can go on with other settings.
+    fn is_same(&self, old: &Account, new: &Account) -> bool {
+        let kind = |account: &Account| self.args.agent.kind(account.agent);
+        old.credential == new.credential
+            && old.alert == new.alert
+            && old.allow_hosts == new.allow_hosts
+            && kind(old) == kind(new)
+    }
+}
+
 /// All robots, and what each was started with.
 pub(super) struct Fleet {
     shared: Arc<Shared>,
@@ -98,29 +109,32 @@ impl Fleet {
 
     /// Makes the robots those of `accounts`: access rules change under a running robot, another credential,
     /// agent or alert takes a new one, and the others are not touched.
-    pub(super) async fn follow(&mut self, accounts: Vec<Account>) {
+    pub(super) fn follow(&mut self, accounts: Vec<Account>) {
         let mut gone: Vec<String> = self.known.keys().cloned().collect();
         gone.retain(|name| accounts.iter().all(|account| account.name != *name));
         for name in gone {
             info!(account = name, "the account is gone from the settings; its robot stops");
             self.dismiss(&name);
         }
+        // All that end are told so before any begins: they may have exchanged their apps.
+        for account in &accounts {
+            let known = self.known.get(&account.name);
+            if known.is_some_and(|known| !self.shared.is_same(&known.account, account)) {
+                self.robots.end(&account.name);
+            }
+        }
         for account in accounts {
-            self.follow_one(account).await;
+            self.follow_one(account);
         }
     }
 
-    async fn follow_one(&mut self, account: Account) {
+    fn follow_one(&mut self, account: Account) {
         let name = account.name.clone();
         let Some(known) = self.known.get_mut(&name) else {
             info!(account = name, "the account is new in the settings; its robot starts");
             let span = Robots::span(&name, false);
             let maker = self.enlist(account);
-            let first = maker.start().instrument(span.clone()).await;
-            let first = first.inspect_err(|e| {
-                span.in_scope(|| error!("the robot cannot start, and is tried again: {e}"));
-            });
-            return self.robots.keep(&name, span, maker, first.ok());
+            return self.robots.replace(&name, span, maker);
         };
         if known.policy.send_if_modified(|policy| {
             let changes = *policy != account.access;
@@ -129,12 +143,7 @@ impl Fleet {
         }) {
             info!(account = name, "who may talk to the robot changes with the settings");
         }
-        let kind = |account: &Account| self.shared.args.agent.kind(account.agent);
-        let is_same = known.account.credential == account.credential
-            && known.account.alert == account.alert
-            && known.account.allow_hosts == account.allow_hosts
-            && kind(&known.account) == kind(&account);
-        if is_same {
+        if self.shared.is_same(&known.account, &account) {
             known.account = account;
             return;
         }
@@ -194,6 +203,10 @@ impl Maker for OneRobot {
             self.shared.linked.miss(self.missing(e.to_string()));
         }
         started
+    }
+
+    fn app(&self) -> &str {
+        self.account.credential.client_id.as_str()
     }
 
     fn failed(&self, why: &str) {
