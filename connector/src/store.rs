@@ -18,6 +18,7 @@ pub mod pushes;
 pub mod replicas;
 pub mod schedules;
 pub mod sessions;
+mod sql;
 pub mod sqlite;
 
 use std::fmt;

@@ -29,8 +29,8 @@ pub(super) fn run(Args { msg_id, common }: Args) -> Result<(), Failure> {
     }
     if traces.is_empty() {
         let problem = format!(
-            "no message has the msgId or messageId {msg_id:?}; messages are kept for 7 days, and those that \
-             nobody may write are not: see the audit lines of the log"
+            "no message has the msgId or messageId {msg_id:?}; `ddingtalk inbox list --all` names those of the last 7 \
+             days, and `ddingtalk logs` says by an audit line why one was not kept"
         );
         return Err(Failure::new(ExitCode::Failed, problem));
     }

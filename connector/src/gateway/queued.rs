@@ -13,7 +13,7 @@ use tracing::{debug, info};
 use super::conversations::Conversations;
 use super::reply::{Question, Replier};
 use super::work::{Task, Work};
-use crate::agent::{Agent, Pace, Say, Turn};
+use crate::agent::{Agent, Pace, Say};
 use crate::protocol::{BotMessage, ConversationId, ConversationType, RobotMessage, SenderId};
 use crate::store::InboxId;
 
@@ -160,7 +160,7 @@ fn words(before: usize) -> String {
 mod tests {
     use super::super::conversations::Limits;
     use super::*;
-    use crate::agent::{Answer, Attempt, Echo, Silent, Speaker};
+    use crate::agent::{Answer, Attempt, Echo, Silent, Speaker, Turn};
 
     /// An agent that may take its time.
     #[derive(Debug)]

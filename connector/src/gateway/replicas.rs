@@ -314,6 +314,8 @@ async fn at(moment: Option<Instant>) {
 pub(super) struct Found {
     /// What it is dealt with by.
     pub(super) look: Look,
+    /// When it was asked for.
+    pub(super) begun: Instant,
     pub(super) buckets: Vec<Bucket>,
     /// Whether others worked on these before.
     pub(super) taken_over: bool,
@@ -331,7 +333,7 @@ pub(super) struct Left {
 pub(super) fn look(
     store: &Arc<dyn Store>,
     client_id: &ClientId,
-    look: Look,
+    (look, begun): (Look, Instant),
     buckets: &BTreeSet<Bucket>,
     taken_over: bool,
 ) -> impl Future<Output = Found> + Send + 'static {
@@ -347,6 +349,6 @@ pub(super) fn look(
             };
             Ok(Left { cards, unfinished: unfinished.await? })
         };
-        Found { look, buckets, taken_over, outcome: outcome.await }
+        Found { look, begun, buckets, taken_over, outcome: outcome.await }
     }
 }

@@ -392,17 +392,20 @@ async fn a_probe_tells_whether_the_credential_works() {
     world.configure(&section(world.app.client_secret()));
     let good = probe(&["--json"]);
     assert!(good.starts_with("exit code: 0\n"), "{good}");
-    assert!(good.contains(r#"{"ok":true,"problem":null,"what":"access token"}"#), "{good}");
+    for check in ["credentials", "websocket", "download"] {
+        assert!(good.contains(&format!(r#"{{"check":"{check}","#)), "{check}: {good}");
+    }
+    assert!(!good.contains(r#""status":"fail""#), "{good}");
     world.configure(&section("wrong"));
     let bad = probe(&[]);
     assert!(bad.starts_with("exit code: 1\n"), "{bad}");
-    assert!(bad.contains("failed  Stream connection: "), "{bad}");
-    assert!(bad.contains("check channels.ddingtalk.clientId in DIR/openclaw.json"), "{bad}");
-    assert!(!bad.contains("wrong;"), "{bad}");
+    assert!(bad.contains("  FAIL  credentials  default: "), "{bad}");
+    assert!(bad.contains("into channels.ddingtalk.clientId in DIR/openclaw.json"), "{bad}");
+    assert!(!bad.contains("wrong"), "{bad}");
     // With a gateway that runs.
     let running = world.start_configured(&section(world.app.client_secret()));
     running.wait_log("connected to the gateway", 1).await;
-    assert!(probe(&[]).contains("default (dingA): connected\n  ok      access token"));
+    assert!(probe(&[]).contains("default (dingA): connected\n  pass  credentials  default: "));
 }
 
 #[test]

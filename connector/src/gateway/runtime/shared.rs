@@ -1,6 +1,7 @@
 //! What the loop does because other processes work at the same robot.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tracing::{debug, info};
@@ -11,6 +12,9 @@ use crate::gateway::work::Work;
 use crate::protocol::{BotMessage, ConversationId};
 use crate::store::replicas::Bucket;
 use crate::store::{InboxId, Place, Unfinished};
+
+/// Looks that may be under way at the same time; what is told meanwhile waits for one of them.
+const LOOKS: usize = 4;
 
 impl Runtime {
     /// Whether a message that is kept is queued here.
@@ -56,11 +60,11 @@ impl Runtime {
         }
     }
 
-    /// Queues a message that has to wait for its turn only. Of several processes one may bring an older message
-    /// late: it stands before newer ones all the same.
+    /// Queues a message that has to wait for its turn only. Of several processes, or of one and the one whose place
+    /// it takes, one may bring an older message late: it stands before newer ones all the same.
     pub(super) fn line_up(&mut self, conversation: ConversationId, work: Work) {
         self.notices.watch(&*self.tools.agent, &work, Instant::now());
-        if self.replicas.is_none() {
+        if self.replicas.is_none() && !self.handing.is_settling() {
             return self.conversations.push(conversation, work);
         }
         let order = written(&work);
@@ -71,7 +75,7 @@ impl Runtime {
     pub(super) fn share(&mut self) {
         let Some(others) = self.replicas.clone() else { return };
         // What is told while a look is under way waits for the next one.
-        let todo = others.shares().todo(self.looks.is_empty());
+        let todo = others.shares().todo(self.looks.len() < LOOKS);
         if !todo.lost.is_empty() {
             info!(buckets = todo.lost.len(), "other processes work on some conversations now");
             self.lose(&todo.lost);
@@ -93,7 +97,28 @@ impl Runtime {
         }
         let asked = others.shares().look();
         let app = self.tools.replier.client_id();
-        self.looks.push(Box::pin(look(&self.tools.store, app, asked, buckets, taken_over)));
+        let begun = Instant::now();
+        self.looking.push(begun);
+        let found = look(&self.tools.store, app, (asked, begun), buckets, taken_over);
+        self.looks.push(Box::pin(found));
+    }
+
+    /// When the next message need not wait for older ones any more. One that others told of in time may be about
+    /// to be found.
+    pub(super) fn next_held(&self) -> Option<Instant> {
+        let next = self.held.next()?;
+        self.looking.iter().all(|begun| *begun > next).then_some(next)
+    }
+
+    /// Queues what need not wait for older messages any more.
+    pub(super) fn let_go(&mut self) {
+        let oldest_look = self.looking.iter().min().copied();
+        let now = Instant::now();
+        // What had to wait until a look began, or longer, waits for its end.
+        let until = oldest_look.map_or(now, |begun| now.min(begun - Duration::from_nanos(1)));
+        for (conversation, _, work) in self.held.due(until) {
+            self.line_up(conversation, work);
+        }
     }
 
     /// Drops what waits of some buckets, and ends what runs, without a word.
@@ -118,9 +143,15 @@ impl Runtime {
     }
 
     /// Takes what others left, or took in.
-    pub(super) fn found(&mut self, Found { look, buckets, taken_over, outcome }: Found) {
+    pub(super) fn found(&mut self, found: Found) {
+        let Found { look, begun, buckets, taken_over, outcome } = found;
+        if let Some(at) = self.looking.iter().position(|looking| *looking == begun) {
+            self.looking.swap_remove(at);
+        }
         let Some(others) = self.replicas.clone() else { return };
         let Left { unfinished, cards } = match outcome {
+            // Whoever has the buckets next finds it, too.
+            Ok(_) if self.stopping => return others.shares().looked(look),
             Ok(left) => left,
             Err(e) => {
                 debug!("what other processes left is not known yet: {e}");

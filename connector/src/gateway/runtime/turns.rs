@@ -25,10 +25,10 @@ impl Runtime {
     }
 
     pub(super) fn start_turns(&mut self) {
-        for (conversation, _, work) in self.held.due(Instant::now()) {
-            self.line_up(conversation, work);
-        }
-        while let Some((ticket, work)) = self.conversations.start() {
+        self.let_go();
+        while !self.handing.forbids()
+            && let Some((ticket, work)) = self.conversations.start()
+        {
             let (message, bucket) = (work.id, Bucket::of(&work.message.conversation_id));
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();

@@ -1,17 +1,18 @@
 //! One process has the file for itself: every bucket is its own, and nobody else tells it anything.
 
+use std::collections::HashMap;
 use std::future::ready;
 
-use rusqlite::named_params;
 use tokio::sync::mpsc;
 
-use super::{SqliteStore, queries};
+use super::Sqlite;
 use crate::credential::ClientId;
 use crate::protocol::ConversationId;
 use crate::store::replicas::{Bucket, ReplicaStore, Share, SharedToken, Wake};
-use crate::store::{Pending, Unfinished};
+use crate::store::sql::{SqlStore, count_cut_off, params, unfinished};
+use crate::store::{InboxId, Pending, Unfinished};
 
-impl ReplicaStore for SqliteStore {
+impl ReplicaStore for SqlStore<Sqlite> {
     fn beat(&self, _: &ClientId, _: Vec<Bucket>) -> Pending<Share> {
         Box::pin(ready(Ok(Share::alone())))
     }
@@ -28,21 +29,27 @@ impl ReplicaStore for SqliteStore {
     ) -> Pending<Vec<Unfinished>> {
         let client_id = client_id.clone();
         self.work(move |db| {
+            let of_app = params! { ":client_id": client_id.as_str() };
             if taken_over {
-                queries::count_cut_off(db, &client_id)?;
+                count_cut_off(db, "client_id = :client_id", of_app)?;
             }
-            let params = named_params! { ":client_id": client_id.as_str() };
-            let mut unfinished = queries::unfinished(db, "client_id = :client_id", params)?;
-            let mut chat = db.prepare_cached("SELECT conversation_id FROM inbox WHERE id = :id")?;
-            let mut of_buckets = Vec::new();
-            for message in unfinished.drain(..) {
-                let chat: String =
-                    chat.query_row(named_params! { ":id": message.id.0 }, |row| row.get(0))?;
-                if buckets.contains(&Bucket::of(&ConversationId::new(chat))) {
-                    of_buckets.push(message);
-                }
-            }
-            Ok(of_buckets)
+            let chats: HashMap<InboxId, Bucket> = db
+                .all(
+                    "SELECT id, conversation_id FROM inbox
+                     WHERE finished_at IS NULL AND client_id = :client_id",
+                    of_app,
+                    |row| {
+                        let chat = ConversationId::new(row.get::<String>(1)?);
+                        Ok((InboxId::of(row.get(0)?), Bucket::of(&chat)))
+                    },
+                )?
+                .into_iter()
+                .collect();
+            let mut messages = unfinished(db, "client_id = :client_id", of_app)?;
+            messages.retain(|message| {
+                chats.get(&message.id).is_some_and(|bucket| buckets.contains(bucket))
+            });
+            Ok(messages)
         })
     }
 
