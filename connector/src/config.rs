@@ -78,6 +78,12 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// A config file is named, or meant, and is not there.
+    #[error(
+        "there is no config file {}; write one with `ddingtalk onboard`, or name another one in OPENCLAW_CONFIG_PATH",
+        .0.display()
+    )]
+    NoFile(PathBuf),
     /// A setting in the config file cannot be used.
     #[error("{path} in {} is {value}, and must be {allowed}", .file.display())]
     Setting {
@@ -112,8 +118,7 @@ pub enum ConfigError {
     },
     /// The config file cannot be replaced; it is as it was.
     #[error(
-        "the config file {} cannot be written: {problem}; make it and its folder writable for this user, \
-         or name another one in OPENCLAW_CONFIG_PATH",
+        "the config file {} cannot be written: {problem}; {fix}, or name another one in OPENCLAW_CONFIG_PATH",
         .path.display()
     )]
     NotWritten {
@@ -121,6 +126,8 @@ pub enum ConfigError {
         path: PathBuf,
         /// What is wrong.
         problem: String,
+        /// What to do.
+        fix: &'static str,
     },
     /// Two accounts have one app, whose messages would go to either of them.
     #[error(

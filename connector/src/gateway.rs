@@ -11,8 +11,10 @@ mod conversations;
 pub mod deafness;
 mod dedupe;
 mod deliver;
+mod handing;
 pub mod inbox;
 mod intake;
+pub mod line;
 mod listen;
 mod media;
 mod media_dir;
@@ -20,7 +22,9 @@ mod parts;
 mod peers;
 mod persist;
 pub mod push;
+mod queued;
 mod quotes;
+pub mod replicas;
 mod reply;
 mod runtime;
 pub mod schedules;
@@ -45,25 +49,27 @@ use self::access::{Access, AccessPolicy};
 use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
 use self::deafness::AlertConfig;
+use self::handing::Handing;
 use self::inbox::Inbox;
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
+use self::line::{Line, Plan};
 use self::media::MediaStore;
 use self::peers::Peers;
 use self::push::Pusher;
+pub use self::queued::QUEUED_AFTER;
+use self::replicas::{Company, Keeper, Replicas, Shelf, Teller};
 use self::reply::Replier;
 use self::runtime::Runtime;
 use self::schedules::Schedules;
 use self::vitals::Vitals;
-use self::work::{StoreGone, Tools};
+use self::work::{Halt, Tools};
 use crate::agent::Agent;
 use crate::credential::ClientId;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
-use crate::protocol::{Subscription, topic};
 use crate::state_dir::StateDirError;
-use crate::store::{Store, StoreError};
-use crate::stream::driver::{self, StreamConfig};
-use crate::stream::proxy::Proxies;
-use crate::stream::{StreamHandle, StreamState, TransportConfig};
+use crate::store::{Recovered, Store, StoreError};
+use crate::stream::{Hearing, StreamHandle, StreamState};
+use crate::traces;
 use crate::unix_time::now_ms;
 
 /// What a robot needs to work.
@@ -83,19 +89,18 @@ pub struct GatewayConfig {
     pub access: watch::Receiver<AccessPolicy>,
     /// Whether messages are marked as "🤔思考中" while they are answered.
     pub show_thinking: bool,
+    /// After which time in a chat's queue people hear that their message waits; `None`: they never do.
+    pub queued_after: Option<Duration>,
     /// Whether messages to people for whom the robot answers are taken, too.
     pub delegate: bool,
     /// How answers that the agent streams are shown.
     pub cards: CardConfig,
     /// Who is told of outages.
     pub alert: AlertConfig,
-}
-
-/// What is asked of the gateway.
-fn subscriptions(delegate: bool) -> Vec<Subscription> {
-    let delegate = delegate.then_some(topic::DELEGATE_MESSAGE);
-    let topics = [topic::BOT_MESSAGE, topic::CARD_CALLBACK].into_iter().chain(delegate);
-    topics.map(|topic| Subscription { kind: "CALLBACK", topic }).collect()
+    /// While it is true messages are kept and acked, and no turn begins.
+    pub held: watch::Receiver<bool>,
+    /// Where messages that are over are told, if traces are exported.
+    pub traces: Option<traces::Over>,
 }
 
 /// A robot cannot start.
@@ -115,7 +120,7 @@ pub struct Gateway {
     stream: Arc<StreamHandle>,
     driver: JoinHandle<()>,
     deadline: watch::Sender<Option<Instant>>,
-    runtime: JoinHandle<Result<runtime::Unanswered, StoreGone>>,
+    runtime: JoinHandle<Result<runtime::Unanswered, Halt>>,
     pusher: Arc<Pusher>,
     vitals: Arc<Vitals>,
     inbox: Arc<Inbox>,
@@ -123,12 +128,16 @@ pub struct Gateway {
     scheduling: JoinHandle<()>,
     calls: CallCount,
     deafness: JoinHandle<()>,
+    /// Keeps it among the other processes of the robot, where there may be some.
+    company: Option<Company>,
     store: Arc<dyn Store>,
     client_id: ClientId,
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long it may take to leave everything to another process, whose connection brings frames that wait.
+pub const HAND_OVER: Duration = Duration::from_millis(2_500);
 /// How long keeping the time of the stop may take beyond it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -136,37 +145,65 @@ impl Gateway {
     /// Starts, with what an earlier process left in the store; the connection is made in the
     /// background and kept from then on. Fails when the store cannot be read.
     pub async fn start(config: GatewayConfig, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        Self::begin(config, None, store).await
+    }
+
+    /// Starts with a connection that was made before. It brought frames while another process had the store,
+    /// and so did that one's.
+    pub async fn start_on(
+        config: GatewayConfig,
+        line: Line,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, StartError> {
+        let stream = Arc::clone(&line.stream);
+        let started = Self::begin(config, Some(line), store).await;
+        if started.is_err() {
+            stream.stop();
+        }
+        started
+    }
+
+    async fn begin(
+        config: GatewayConfig,
+        line: Option<Line>,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, StartError> {
         let client_id = config.openapi.credential.client_id.clone();
         let now = now_ms();
+        let wakes = store.wakes(&client_id);
+        let others = wakes.is_some().then(|| Arc::new(Replicas::default()));
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
-        let recovered =
-            store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
+        let recovered = match others {
+            // What is unfinished belongs to whoever has its bucket, and the store itself knows repeats.
+            Some(_) => Recovered::default(),
+            None => store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?,
+        };
         let heard_until = store.heard_until(&client_id).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
         let policy = config.access.clone();
         let access = Access::new(config.access, pairing.people());
-        let transport = TransportConfig {
-            handshake_timeout: config.handshake_timeout,
-            tls: Arc::clone(&config.openapi.tls),
-            proxies: if config.openapi.system_proxy { Proxies::system() } else { Proxies::none() },
+        let handing = Handing::new(config.held, line.is_some());
+        let plan =
+            Plan::new(&config.openapi, config.session, config.handshake_timeout, config.delegate);
+        let client = match &line {
+            Some(line) => Arc::clone(&line.client),
+            None => Arc::new(OpenApiClient::new(config.openapi)),
         };
-        let client = Arc::new(OpenApiClient::new(config.openapi));
         let calls = CallCount::start(Arc::clone(&client), Arc::clone(&store)).await?;
         let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
             .map_err(|e| StateDirError::not_writable(&config.state_dir, e))?;
-        let stream_config = StreamConfig {
-            session: config.session,
-            transport,
-            subscriptions: subscriptions(config.delegate),
-            seed: rand::random(),
-        };
-        let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
-        let stream = Arc::new(stream);
+        let line = line.unwrap_or_else(|| Line::make(Arc::clone(&client), plan, None));
+        let Line { stream, frames, driver, .. } = line;
         let (deadline, until) = watch::channel(None);
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
-        let cards = Cards::new((caller, kept), config.cards, until.clone(), kept_cards);
+        let cards = Cards::new((caller, kept), config.cards, until.clone());
         let cards = Arc::new(cards);
+        if others.is_some() {
+            cards.learn(&kept_cards);
+        } else {
+            cards.take_over(kept_cards);
+        }
         let seen = (Instant::now(), now);
         let (app, own) = (client_id.clone(), client_id.clone());
         let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
@@ -178,27 +215,57 @@ impl Gateway {
         let known = Arc::clone(&peers);
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);
-        pairing.keep_fresh(Arc::clone(&pusher), policy);
+        pairing.keep_fresh(Arc::clone(&pusher), policy, others.clone());
         let watch = deafness::Watch {
             client_id: app.clone(),
             store: Arc::clone(&store),
             pusher: Arc::clone(&pusher),
-            config: config.alert,
-            until: heard_until,
+            config: config.alert.clone(),
+            // A connection that stood before another one ended brings what that one would have.
+            until: heard_until.filter(|_| *stream.hearing().borrow() != Hearing::Hears),
+            shared: others.is_some(),
         };
         let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
-        let agent = config.agent;
+        let (agent, traces, queued_after) = (config.agent, config.traces, config.queued_after);
         let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
-        let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker));
+        let leads = others.as_ref().map(|others| others.leads());
+        let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker, leads));
         let scheduling = Arc::clone(&schedules).keep(until.clone());
         let scheduling = tokio::spawn(scheduling.in_current_span());
+        let company = others.clone().zip(wakes).map(|(replicas, wakes)| {
+            client.share_token(Arc::new(Shelf::new(app.clone(), Arc::clone(&store))));
+            let teller = Teller { pusher: Arc::clone(&pusher), config: config.alert };
+            let database = replicas.database();
+            let keeper = Keeper {
+                client_id: app.clone(),
+                store: Arc::clone(&store),
+                replicas,
+                client: Arc::clone(&client),
+                schedules: Arc::clone(&schedules),
+            };
+            Company::start(keeper, wakes, teller.run(database))
+        });
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let shelf = Arc::clone(&store);
-        let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
+        let tools = Tools {
+            agent,
+            replier,
+            media,
+            store,
+            thinker,
+            cards,
+            pairing,
+            peers,
+            gate: Arc::default(),
+            traces,
+            queued_after,
+        };
+        let (unfinished, company_of) = (recovered.unfinished, others.clone());
+        let wants = (orders, handing);
         let runtime =
-            Runtime::new(Arc::clone(&stream), tools, intake, orders, recovered.unfinished);
-        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream);
+            Runtime::new(Arc::clone(&stream), tools, intake, wants, unfinished, company_of);
+        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream, others);
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
         let (store, client_id) = (shelf, own);
         Ok(Self {
@@ -213,6 +280,7 @@ impl Gateway {
             scheduling,
             calls,
             deafness,
+            company,
             store,
             client_id,
         })
@@ -263,20 +331,37 @@ impl Gateway {
         self.runtime.abort();
         self.scheduling.abort();
         self.deafness.abort();
+        if let Some(company) = self.company {
+            company.abort();
+        }
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
     /// could not be finished; the next start goes on with them.
-    pub async fn stop(mut self) -> usize {
-        self.deadline.send_replace(Some(Instant::now() + DRAIN));
+    pub async fn stop(self) -> usize {
+        self.end_within(DRAIN).await
+    }
+
+    /// Ends within [`HAND_OVER`], after turns were [held](GatewayConfig::held): last acks, Close frame, what is
+    /// being sent. Returns how many answers are left to whoever goes on.
+    pub async fn hand_over(self) -> usize {
+        self.end_within(HAND_OVER).await
+    }
+
+    async fn end_within(mut self, patience: Duration) -> usize {
+        self.deadline.send_replace(Some(Instant::now() + patience));
         self.stream.stop();
         let ended = (&mut self.runtime).await;
         if let Err(e) = (&mut self.scheduling).await {
             error!(error = %e, "the robot's schedules failed");
         }
         self.calls.end().await;
-        // What is left was not cut off by a failure; a store that fails says so elsewhere.
-        drop(self.store.end_in_order(&self.client_id));
+        match self.company {
+            // What is left others take over at once.
+            Some(company) => company.leave().await,
+            // What is left was not cut off by a failure; a store that fails says so elsewhere.
+            None => drop(self.store.end_in_order(&self.client_id)),
+        }
         // The stream has ended, and that is kept; one that has not is not waited for.
         if tokio::time::timeout(LAST_WORDS, &mut self.deafness).await.is_err() {
             self.deafness.abort();

@@ -15,8 +15,10 @@ pub mod inbox;
 pub mod pairing;
 pub mod peers;
 pub mod pushes;
+pub mod replicas;
 pub mod schedules;
 pub mod sessions;
+mod sql;
 pub mod sqlite;
 
 use std::fmt;
@@ -28,6 +30,7 @@ use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey};
 
 pub use cards::{CardId, CardState, CardStore, KeptCard, NewCard};
+pub use replicas::{Place, TakenIn};
 
 /// Work that is queued; ready when it is durable.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -43,6 +46,7 @@ pub trait Store:
     + pushes::PushStore
     + inbox::InboxStore
     + schedules::ScheduleStore
+    + replicas::ReplicaStore
     + fmt::Debug
     + Send
     + Sync
@@ -62,8 +66,8 @@ pub trait Store:
         seen_at_most: usize,
     ) -> Pending<Recovered>;
 
-    /// Keeps a message. Whoever has the result may ack it.
-    fn take_in(&self, message: NewMessage) -> Pending<InboxId>;
+    /// Keeps a message. Whoever has the result may ack it; who works on it, the result says.
+    fn take_in(&self, message: NewMessage) -> Pending<TakenIn>;
 
     /// Keeps how often a message's turn was cut off.
     fn keep_cut_off(&self, message: InboxId, times: u32) -> Pending<()>;
@@ -296,6 +300,15 @@ pub enum StoreError {
     /// The disk has no room, or a quota is reached.
     #[error("the disk that holds the database is full; nothing is acked until there is room")]
     Full,
+    /// Another process works on the conversation, or may: this one has to leave it alone.
+    #[error("the conversation belongs to another process")]
+    NotMine,
+    /// The database is away. Nothing was stored, and the same can be asked again.
+    #[error("the database cannot be reached: {reason}; it is tried again")]
+    Unreachable {
+        /// What went wrong.
+        reason: String,
+    },
     /// Reading or writing failed.
     #[error("the database failed: {0}")]
     Failed(String),

@@ -19,7 +19,7 @@ mod lab;
 mod model;
 #[path = "openclaw/pushes.rs"]
 mod pushes;
-#[path = "openclaw/screen.rs"]
+#[path = "it/screen.rs"]
 mod screen;
 #[path = "openclaw/setup.rs"]
 mod setup;

@@ -9,6 +9,7 @@ use crate::link::{ListenerError, ProbesError};
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
+use crate::traces::CollectorError;
 
 /// Documented in `--help` and the README. 2 is the argument parser's, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,15 +32,17 @@ pub enum ExitCode {
     NoGateway,
     /// 15: a gateway runs, and not all of its robots are connected, or it does not answer.
     NotConnected,
+    /// 16: the database on another machine cannot be reached.
+    DatabaseAway,
     /// 20: a check of `doctor` failed.
     Unsound,
     /// 130: interrupted by the person at the terminal.
     Interrupted,
 }
 
-impl From<ExitCode> for std::process::ExitCode {
+impl From<ExitCode> for u8 {
     fn from(code: ExitCode) -> Self {
-        Self::from(match code {
+        match code {
             ExitCode::Done => 0,
             ExitCode::Failed => 1,
             ExitCode::Usage => 2,
@@ -49,9 +52,32 @@ impl From<ExitCode> for std::process::ExitCode {
             ExitCode::NoAnswer => 13,
             ExitCode::NoGateway => 14,
             ExitCode::NotConnected => 15,
+            ExitCode::DatabaseAway => 16,
             ExitCode::Unsound => 20,
             ExitCode::Interrupted => 130,
-        })
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(u8::from(code))
+    }
+}
+
+impl ExitCode {
+    /// What another process exits with, or would; what means nothing here is a failure.
+    pub(super) fn of(number: u8) -> Self {
+        let all = [
+            Self::Usage,
+            Self::Configuration,
+            Self::StateDirectory,
+            Self::Address,
+            Self::NoAnswer,
+            Self::NoGateway,
+            Self::NotConnected,
+        ];
+        all.into_iter().find(|code| u8::from(*code) == number).unwrap_or(Self::Failed)
     }
 }
 
@@ -94,13 +120,20 @@ impl From<StateDirError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
-        Self::new(ExitCode::StateDirectory, e.to_string())
+        let exit_code = match e {
+            StoreError::Unreachable { .. } => ExitCode::DatabaseAway,
+            _ => ExitCode::StateDirectory,
+        };
+        Self::new(exit_code, e.to_string())
     }
 }
 
 impl From<StartError> for Failure {
     fn from(e: StartError) -> Self {
-        Self::new(ExitCode::StateDirectory, e.to_string())
+        match e {
+            StartError::Store(e) => e.into(),
+            StartError::StateDir(e) => e.into(),
+        }
     }
 }
 
@@ -132,6 +165,12 @@ impl From<ProbesError> for Failure {
             ProbesError::Bind { .. } => ExitCode::Address,
         };
         Self::new(exit_code, e.to_string())
+    }
+}
+
+impl From<CollectorError> for Failure {
+    fn from(e: CollectorError) -> Self {
+        Self::new(ExitCode::Configuration, e.to_string())
     }
 }
 

@@ -5,7 +5,7 @@ use tracing::{debug, error};
 
 use super::card::{Card, Shown, Words};
 use super::reply::{Question, Receipt, ReplyError};
-use super::work::{StoreGone, Tools, keep_trying};
+use super::work::{Halt, Tools, keep_trying};
 use crate::agent::Say;
 use crate::protocol::MsgId;
 use crate::store::inbox::{Step, Via};
@@ -35,7 +35,7 @@ pub(super) async fn deliver_all(
     question: &Question<'_>,
     id: InboxId,
     parts: Vec<Part>,
-) -> Result<(), StoreGone> {
+) -> Result<(), Halt> {
     let (_, nothing) = mpsc::channel(1);
     let (_, no_words) = watch::channel(Shown::Nothing);
     deliver(tools, question, id, parts, (nothing, no_words)).await
@@ -50,7 +50,7 @@ pub(super) async fn deliver(
     id: InboxId,
     first: Vec<Part>,
     (mut kept, mut words): (mpsc::Receiver<Part>, Words),
-) -> Result<(), StoreGone> {
+) -> Result<(), Halt> {
     let mut card = Card::new((&tools.cards, &tools.replier), question, id);
     let msg_id = question.message.msg_id.as_ref().map(MsgId::as_str);
     let mut first = first.into_iter();
@@ -63,6 +63,7 @@ pub(super) async fn deliver(
             card.end(&words);
             return Ok(());
         };
+        let sending = tools.gate.pass().await;
         if part.begun == Begun::No {
             keep_trying(|| tools.store.begin(part.id)).await?;
         }
@@ -93,13 +94,16 @@ pub(super) async fn deliver(
                     drop(tools.store.remember_sent(sent));
                 }
                 next = first.next().or_else(|| kept.try_recv().ok());
-                keep_trying(|| tools.store.sent(part.id, next.as_ref().map(|next| next.id)))
-                    .await?;
+                // Where another process goes on, it begins to send what is left.
+                let begins = next.as_mut().filter(|_| !tools.gate.closes());
+                let begins = begins.map(|next| {
+                    next.begun = Begun::Now;
+                    next.id
+                });
+                keep_trying(|| tools.store.sent(part.id, begins)).await?;
+                drop(sending);
                 if in_card {
                     card.answered();
-                }
-                if let Some(next) = &mut next {
-                    next.begun = Begun::Now;
                 }
             }
             Err(e) => {

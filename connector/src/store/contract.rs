@@ -64,7 +64,7 @@ pub(super) async fn holds<S: Store>(mut open: impl FnMut() -> Result<S, StoreErr
     store.barrier().await.unwrap();
     let mut ids = Vec::new();
     for id in kept {
-        ids.push(id.await.unwrap());
+        ids.push(id.await.unwrap().id);
     }
     assert!(ids.is_sorted());
     other.await.unwrap();
@@ -195,7 +195,7 @@ async fn unsaid_answers_are_forgotten<S: Store>(store: &S) {
     let limits = HistoryLimits { exchanges: 9, bytes: 900 };
     let mut said = Vec::new();
     for arrives in [true, false] {
-        let id = store.take_in(message("unsaid", 20)).await.unwrap();
+        let id = store.take_in(message("unsaid", 20)).await.unwrap().id;
         let (question, answer) = ("q".to_owned(), "a".to_owned());
         let exchange = Exchange { turn: id.number(), question, answer };
         store.exchanged(&key, exchange, Tokens::default(), limits).await.unwrap();
@@ -216,7 +216,7 @@ async fn cards_are_kept_until_they_are_final<S: Store>(
 ) {
     let app = ClientId::new("cards");
     let store = open().unwrap();
-    let message = store.take_in(message("cards", 9)).await.unwrap();
+    let message = store.take_in(message("cards", 9)).await.unwrap().id;
     let mut ids = Vec::new();
     for n in 0..5 {
         let card = NewCard {
@@ -259,7 +259,7 @@ async fn cards_are_kept_until_they_are_final<S: Store>(
 async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result<S, StoreError>) {
     let app = ClientId::new("pieces");
     let store = open().unwrap();
-    let id = store.take_in(message("pieces", 7)).await.unwrap();
+    let id = store.take_in(message("pieces", 7)).await.unwrap().id;
     let piece = |parts, seq, ended| Said { parts: whole(parts), seq, begun: false, ended };
     let first = store.said(id, piece(vec![text("a")], Some(3), false)).await.unwrap();
     store.begin(first[0]).await.unwrap();
@@ -282,7 +282,7 @@ async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result
     assert!(store.recover(&app, 0, 9).await.unwrap().unfinished.is_empty());
 
     // What is too long for one message is one thing said.
-    let id = store.take_in(message("pieces", 9)).await.unwrap();
+    let id = store.take_in(message("pieces", 9)).await.unwrap().id;
     let mut parts = whole(vec![text("e"), text("f"), text("g")]);
     parts[1].continues = true;
     store.said(id, Said { parts, seq: None, begun: true, ended: false }).await.unwrap();
@@ -291,7 +291,7 @@ async fn what_is_said_piece_by_piece<S: Store>(open: &mut impl FnMut() -> Result
     store.failed(id, "enough".to_owned()).await.unwrap();
 
     // The end may come after all has arrived.
-    let id = store.take_in(message("pieces", 8)).await.unwrap();
+    let id = store.take_in(message("pieces", 8)).await.unwrap().id;
     let parts = whole(vec![text("d")]);
     let part = store.said(id, Said { parts, seq: None, begun: true, ended: false });
     store.sent(part.await.unwrap()[0], None).await.unwrap();

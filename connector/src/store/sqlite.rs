@@ -1,49 +1,22 @@
-//! The store in one SQLite file of the state directory.
-//!
-//! One thread owns the connection. It takes whatever has queued, does it in one transaction, syncs
-//! once, and then answers all: a commit costs its `fsync` however many messages share it, and nothing
-//! waits for company.
+//! The store in one SQLite file of the state directory, which one process has for itself.
 
-mod calls;
-mod cards;
-mod heard;
-mod inbox;
-mod pairing;
-mod peers;
-mod pushes;
-mod queries;
-mod schedules;
+pub(in crate::store) mod engine;
+mod reader;
+mod replicas;
 mod schema;
-mod sent_messages;
-mod sessions;
-mod writer;
 
-use std::fmt;
 use std::path::Path;
-use std::sync::mpsc;
-use std::thread::JoinHandle;
 
-use rusqlite::Transaction;
-use tokio::sync::oneshot;
-
-pub use self::inbox::SqliteReader;
-use self::writer::{Barrier, Job, Work};
-use super::pairing::{Asked, PairedPerson, PairingRequest, PairingStore, Waiting};
-use super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
-use super::{
-    InboxId, NewMessage, Newest, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
-};
-use crate::agent::SessionSettings;
-use crate::credential::ClientId;
-use crate::protocol::ProcessQueryKey;
+pub use self::reader::SqliteReader;
+use super::StoreError;
+use super::sql::SqlStore;
 
 /// An open file. Dropping it waits until everything queued is durable.
-pub struct SqliteStore {
-    /// `None` only while it is dropped. What waits in it is bounded by its callers, who wait for
-    /// the results.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
-    writer: Option<JoinHandle<()>>,
-}
+pub type SqliteStore = SqlStore<Sqlite>;
+
+/// Marks a store as one in an SQLite file.
+#[derive(Debug)]
+pub struct Sqlite(());
 
 /// Name of the file in the state directory.
 pub const FILE: &str = "ddingtalk.sqlite3";
@@ -54,202 +27,13 @@ pub fn size(file: &Path) -> u64 {
     [file, &log].iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
 }
 
-impl SqliteStore {
+impl SqlStore<Sqlite> {
     /// Opens the file, or makes it, readable by its owner only, and brings its schema up to date.
     ///
     /// A file that is damaged or of a newer release is left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = schema::open(path)?;
-        let (jobs, queue) = mpsc::channel();
-        let writer = std::thread::Builder::new()
-            .name("store".to_owned())
-            .spawn(move || writer::run(connection, &queue))
-            .map_err(|e| StoreError::Failed(format!("no thread for it: {e}")))?;
-        Ok(Self { jobs: Some(jobs), writer: Some(writer) })
-    }
-
-    fn work<T, F>(&self, work: F) -> Pending<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
-    {
-        self.queue(|reply| Box::new(Work::new(work, reply)))
-    }
-
-    fn queue<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Box<dyn Job>,
-    ) -> Pending<T> {
-        let (reply, outcome) = oneshot::channel();
-        self.post(job(reply));
-        Box::pin(async { outcome.await.unwrap_or(Err(StoreError::Closed)) })
-    }
-}
-
-impl SqliteStore {
-    fn post(&self, job: Box<dyn Job>) {
-        if let Some(jobs) = &self.jobs {
-            // Without its thread the reply is dropped, and that says so.
-            let _ = jobs.send(job);
-        }
-    }
-}
-
-impl fmt::Debug for SqliteStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SqliteStore").finish_non_exhaustive()
-    }
-}
-
-impl Drop for SqliteStore {
-    fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take() {
-            // It fails only if the thread panicked, which was reported then.
-            let _ = writer.join();
-        }
-    }
-}
-
-impl Store for SqliteStore {
-    fn recover(
-        &self,
-        client_id: &ClientId,
-        seen_since: i64,
-        seen_at_most: usize,
-    ) -> Pending<Recovered> {
-        let client_id = client_id.clone();
-        let seen_at_most = i64::try_from(seen_at_most).unwrap_or(i64::MAX);
-        self.work(move |db| queries::recover(db, &client_id, seen_since, seen_at_most))
-    }
-
-    fn take_in(&self, message: NewMessage) -> Pending<InboxId> {
-        self.work(move |db| queries::take_in(db, &message))
-    }
-
-    fn keep_cut_off(&self, message: InboxId, times: u32) -> Pending<()> {
-        self.work(move |db| queries::keep_cut_off(db, message, times))
-    }
-
-    fn end_in_order(&self, client_id: &ClientId) -> Pending<()> {
-        let client_id = client_id.clone();
-        self.work(move |db| queries::end_in_order(db, &client_id))
-    }
-
-    fn barrier(&self) -> Pending<()> {
-        self.queue(|reply| Box::new(Barrier(reply)))
-    }
-
-    fn probe(&self) -> Pending<()> {
-        self.work(queries::probe)
-    }
-
-    fn said(&self, message: InboxId, said: Said) -> Pending<Vec<OutboxId>> {
-        self.work(move |db| queries::said(db, message, &said))
-    }
-
-    fn begin(&self, part: OutboxId) -> Pending<()> {
-        self.work(move |db| queries::begin(db, part))
-    }
-
-    fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()> {
-        self.work(move |db| queries::sent(db, part, next))
-    }
-
-    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>> {
-        let client_id = client_id.clone();
-        self.work(move |db| queries::newest(db, &client_id))
-    }
-
-    fn failed(&self, message: InboxId, reason: String) -> Pending<()> {
-        self.work(move |db| queries::failed(db, message, &reason))
-    }
-
-    fn remember_sent(&self, message: SentMessage) -> Pending<()> {
-        self.work(move |db| sent_messages::remember(db, &message))
-    }
-
-    fn sent_message(
-        &self,
-        client_id: &ClientId,
-        key: &ProcessQueryKey,
-    ) -> Pending<Option<SentMessage>> {
-        let (client_id, key) = (client_id.clone(), key.clone());
-        self.work(move |db| sent_messages::find(db, &client_id, &key))
-    }
-}
-
-impl SessionStore for SqliteStore {
-    fn session(&self, key: &SessionKey) -> Pending<Session> {
-        let key = key.clone();
-        self.work(move |db| sessions::session(db, &key))
-    }
-
-    fn exchanged(
-        &self,
-        key: &SessionKey,
-        exchange: Exchange,
-        tokens: Tokens,
-        limits: HistoryLimits,
-    ) -> Pending<()> {
-        let key = key.clone();
-        self.work(move |db| sessions::exchanged(db, &key, &exchange, tokens, limits))
-    }
-
-    fn summarised(&self, key: &SessionKey, up_to: i64, summary: String) -> Pending<()> {
-        let key = key.clone();
-        self.work(move |db| sessions::summarised(db, &key, up_to, &summary))
-    }
-
-    fn used(&self, key: &SessionKey, tokens: Tokens) -> Pending<()> {
-        let key = key.clone();
-        self.work(move |db| sessions::used(db, &key, tokens))
-    }
-
-    fn forget(&self, key: &SessionKey) -> Pending<()> {
-        let key = key.clone();
-        self.work(move |db| sessions::forget(db, &key))
-    }
-
-    fn set(&self, key: &SessionKey, settings: SessionSettings) -> Pending<()> {
-        let key = key.clone();
-        self.work(move |db| sessions::set(db, &key, &settings))
-    }
-}
-
-impl PairingStore for SqliteStore {
-    fn paired(&self, client_id: &ClientId) -> Pending<Vec<PairedPerson>> {
-        let client_id = client_id.clone();
-        self.work(move |db| pairing::paired(db, &client_id))
-    }
-
-    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>> {
-        self.work(pairing::everybody)
-    }
-
-    fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool> {
-        let client_id = client_id.clone();
-        self.work(move |db| pairing::take_telling(db, &client_id, &sender))
-    }
-
-    fn revoke_pairing(
-        &self,
-        sender: String,
-        client_id: Option<ClientId>,
-    ) -> Pending<Vec<PairedPerson>> {
-        self.work(move |db| pairing::revoke(db, &sender, client_id.as_ref()))
-    }
-
-    fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
-        self.work(move |db| pairing::ask(db, &request, now))
-    }
-
-    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>> {
-        self.work(move |db| pairing::requests(db, now))
-    }
-
-    fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {
-        self.work(move |db| pairing::decide(db, &code, approved, now))
+        let path = path.to_owned();
+        Self::start(Sqlite(()), move || schema::open(&path).map(engine::File))
     }
 }
 
@@ -257,6 +41,9 @@ impl PairingStore for SqliteStore {
 mod tests {
     use super::*;
     use crate::agent::Say;
+    use crate::credential::ClientId;
+    use crate::store::Said;
+    use crate::store::Store;
     use crate::store::contract;
     use crate::store::inbox::{InboxReader, InboxStore, Step};
 
@@ -292,7 +79,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
         let store = SqliteStore::open(&path).unwrap();
-        let message = store.take_in(contract::message("app", 1)).await.unwrap();
+        let message = store.take_in(contract::message("app", 1)).await.unwrap().id;
         let reader = SqliteReader::open(&path).unwrap();
         store.note(Step::Acked { message, at: 7 });
         let acked = || reader.by_id(message).unwrap().unwrap().acked_at;
@@ -342,7 +129,7 @@ mod tests {
         let app = ClientId::new("app");
         let store = SqliteStore::open(&path).unwrap();
         for n in 1..=2 {
-            let id = store.take_in(contract::message("app", n)).await.unwrap();
+            let id = store.take_in(contract::message("app", n)).await.unwrap().id;
             let parts = vec![Say::text("a").into(), Say::text("b").into()];
             store.said(id, Said { parts, seq: None, begun: true, ended: true }).await.unwrap();
         }

@@ -35,6 +35,8 @@ pub struct StreamConfig {
     pub subscriptions: Vec<Subscription>,
     /// Seed of all jitter.
     pub seed: u64,
+    /// Before it is true no WebSocket is connected; endpoint and ticket are asked for all the same.
+    pub clearance: Option<watch::Receiver<bool>>,
 }
 
 /// A frame to be handled. Its ack goes back with [`StreamHandle::ack`].
@@ -106,6 +108,7 @@ pub fn start(
         client,
         transport: config.transport,
         subscriptions: config.subscriptions.into(),
+        clearance: config.clearance,
         outputs: Vec::new(),
         attempts: HashMap::new(),
         sockets: HashMap::new(),
@@ -171,6 +174,7 @@ struct Driver {
     client: Arc<OpenApiClient>,
     transport: TransportConfig,
     subscriptions: Arc<[Subscription]>,
+    clearance: Option<watch::Receiver<bool>>,
     outputs: Vec<Output>,
     attempts: HashMap<Generation, AbortHandle>,
     sockets: HashMap<Generation, SocketHandle>,
@@ -180,6 +184,7 @@ struct Driver {
     progress: mpsc::Sender<Progress>,
     publisher: watch::Sender<StreamState>,
     life: Arc<Life>,
+    /// Ends with the stream.
     ears: watch::Sender<Hearing>,
     counters: Counters,
     malformed: BTreeMap<Malformed, u64>,
@@ -310,7 +315,12 @@ impl Driver {
             }
             Output::ConnectSocket { generation, endpoint } => {
                 let config = self.transport.clone();
+                let clearance = self.clearance.clone();
                 self.attempt(generation, async move {
+                    if let Some(mut clearance) = clearance {
+                        // Whoever could give it is gone: nothing is in the way.
+                        let _ = clearance.wait_for(|given| *given).await;
+                    }
                     Progress::Connected(generation, transport::connect(&endpoint, &config).await)
                 });
             }
@@ -364,7 +374,6 @@ impl Driver {
         match &state {
             StreamState::Waiting { attempt, delay, outage } => {
                 let delay_ms = delay.as_millis();
-                self.life.outage(outage);
                 match outage {
                     Outage::NoConnection(OpenFailure::Refused { .. }) => {
                         error!(attempt, delay_ms, "no connection: {outage}");
@@ -383,7 +392,7 @@ impl Driver {
             StreamState::Connected { generation } => info!(%generation, "connected to the gateway"),
             StreamState::Stopped => info!("the stream stops"),
         }
-        self.ears.send_modify(|hearing| *hearing = hearing.next(&state, now_ms()));
+        self.ears.send_replace(self.life.enters(&state, now_ms()));
         self.publisher.send_replace(state);
     }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Stdio;
 
+use pty_process::blocking::Command as AtTerminal;
+
 use super::checks::{Ended, say};
 use super::lab::{Lab, TOKEN};
 use super::screen::Screen;
@@ -39,6 +41,15 @@ pub(super) fn over_http(lab: &mut Lab) {
     gateway.0.kill().unwrap();
 }
 
+/// `openclaw ARGUMENTS` at a terminal, with its state in `home`.
+fn at_a_terminal(lab: &Lab, home: &Path, arguments: &[&str]) -> Screen {
+    let mut command = AtTerminal::new("openclaw").args(arguments).env_clear();
+    for (name, value) in lab.command("openclaw").get_envs() {
+        command = command.env(name, value.unwrap_or_default());
+    }
+    Screen::start(command.env("OPENCLAW_STATE_DIR", home).env("TERM", "xterm"))
+}
+
 /// A person at a terminal types both credentials, and what is written then.
 fn credentials(screen: &mut Screen) {
     for (question, keys) in
@@ -61,7 +72,7 @@ fn are_written(home: &Path) {
 pub(super) fn guided_add(lab: &mut Lab) {
     const DOWN: &str = "\u{1b}[B";
     let home = lab.fresh("add");
-    let mut screen = Screen::start(lab, &home, &["channels", "add"]);
+    let mut screen = at_a_terminal(lab, &home, &["channels", "add"]);
     screen.wait("Set up a chat channel");
     screen.answer("\r");
     screen.wait("● A2A");
@@ -94,7 +105,7 @@ pub(super) fn onboard(lab: &mut Lab) {
     let arguments = "onboard --flow quickstart --accept-risk --auth-choice skip --agent-name main \
                      --skip-daemon --skip-health --skip-skills --skip-hooks --skip-search --skip-ui";
     let arguments: Vec<_> = arguments.split_whitespace().collect();
-    let mut screen = Screen::start(lab, &home, &arguments);
+    let mut screen = at_a_terminal(lab, &home, &arguments);
     screen.wait("Yes, share feature stats");
     screen.answer("\r");
     screen.wait("Type: to search");

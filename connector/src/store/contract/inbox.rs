@@ -18,7 +18,7 @@ pub(in crate::store) async fn messages_are_followed_retried_and_ended<S: Store, 
     for n in 1..=5 {
         let received_at = crate::unix_time::now_ms();
         let message = NewMessage { received_at, ..message("app", n) };
-        ids.push(store.take_in(message).await.unwrap());
+        ids.push(store.take_in(message).await.unwrap().id);
     }
     store.note(Step::Acked { message: ids[0], at: 2 });
     store.note(Step::Begun { message: ids[0], at: 3 });

@@ -183,6 +183,9 @@ const MIGRATIONS: &[&str] = &[
      ALTER TABLE inbox ADD COLUMN cut_off INTEGER NOT NULL DEFAULT 0;",
 ];
 
+/// Statements that are kept prepared: all of them.
+const PREPARED: usize = 128;
+
 /// Opens or makes the file.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     make_private(path).map_err(|e| StoreError::Open {
@@ -191,6 +194,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
         fix: "make it readable and writable for this user, or name another directory with --state-dir",
     })?;
     let mut connection = Connection::open(path).map_err(|e| complain(path, &e))?;
+    connection.set_prepared_statement_cache_capacity(PREPARED);
     let found = look(&connection).map_err(|e| complain(path, &e))?;
     let known = known();
     if found > known {

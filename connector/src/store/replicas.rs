@@ -1,0 +1,215 @@
+//! Several processes at one robot: who works on which conversations, and what one tells the others.
+//!
+//! Conversations belong to [`BUCKETS`] buckets, and each bucket to one process at a time. A process *beats*: that
+//! renews its lease and shares the buckets out. Who does not beat loses its buckets to the others. A store that
+//! one process has for itself needs nothing of this, and every bucket is its own.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{InboxId, Pending, Unfinished};
+use crate::credential::ClientId;
+use crate::protocol::ConversationId;
+use crate::redact::Secret;
+
+/// How often a process has to beat.
+pub const BEAT_EVERY: Duration = Duration::from_millis(800);
+/// How long a beat holds: so long a process may write what comes before a send.
+pub const LEASE: Duration = Duration::from_millis(2_500);
+/// How long after the end of a lease others take the buckets.
+pub const GRACE: Duration = Duration::from_millis(500);
+
+/// One process at a robot among others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ReplicaId(String);
+
+impl ReplicaId {
+    /// One that no other process has.
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().simple().to_string())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ReplicaId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How many buckets an app's conversations are shared out in.
+pub const BUCKETS: u16 = 64;
+
+/// What a process owns of an app: the conversations of one bucket. Less than [`BUCKETS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bucket(u16);
+
+impl Bucket {
+    /// The bucket whose owner does what must be done once: schedules.
+    pub const LEADER: Self = Self(0);
+
+    /// The bucket of a conversation: the same in every process and release (FNV-1a, folded).
+    pub fn of(conversation: &ConversationId) -> Self {
+        let hash = conversation.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let folded = (hash ^ (hash >> 32)) % u64::from(BUCKETS);
+        Self(u16::try_from(folded).expect("it is less than BUCKETS"))
+    }
+
+    /// The bucket of a number, if there is one.
+    pub fn numbered(number: u16) -> Option<Self> {
+        (number < BUCKETS).then_some(Self(number))
+    }
+
+    /// Its number.
+    pub fn number(self) -> u16 {
+        self.0
+    }
+
+    /// All of them.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..BUCKETS).map(Self)
+    }
+}
+
+/// What a process has to do after a beat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Share {
+    /// How many processes are alive at the app, this one included.
+    pub live: u32,
+    /// The buckets that are this process's now.
+    pub mine: BTreeSet<Bucket>,
+    /// Those that it did not have after the beat before, or lost and has again.
+    pub gained: Vec<Bucket>,
+    /// Those that it had after the beat before, and has no more.
+    pub lost: Vec<Bucket>,
+    /// It does what must be done once.
+    pub leads: bool,
+}
+
+impl Share {
+    /// Of a process that shares with nobody, and so gains and loses nothing.
+    pub fn alone() -> Self {
+        Self {
+            live: 1,
+            mine: Bucket::all().collect(),
+            gained: Vec::new(),
+            lost: Vec::new(),
+            leads: true,
+        }
+    }
+}
+
+/// What another process of an app tells. It is told once it is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// Messages of a bucket were taken in by a process that does not own it.
+    Messages(Bucket),
+    /// Somebody was paired, denied, or revoked.
+    Pairing,
+    /// Schedules were changed.
+    Schedules,
+    /// The link to the database was away, or there was too much to tell: anything may have changed. What was
+    /// asked meanwhile and failed may be stored all the same.
+    Everything,
+}
+
+/// A message that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TakenIn {
+    /// Names it. For a repeat, what names the message that it repeats.
+    pub id: InboxId,
+    /// Who works on it.
+    pub place: Place,
+}
+
+/// Who works on a message that is kept. It may be acked in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// This process.
+    Here,
+    /// The process that owns its bucket, or will; it is told.
+    Elsewhere,
+    /// Nobody, since it was kept already; whoever has the first one works on that.
+    Repeat,
+}
+
+/// The access token that the processes of an app share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedToken {
+    /// The token.
+    pub token: Secret,
+    /// When it expires, in milliseconds since 1970 UTC.
+    pub expires_at: i64,
+}
+
+/// The part of a store that several processes share.
+pub trait ReplicaStore {
+    /// Renews this process's lease, which joins it at the first time, and shares the buckets out; `idle` are own
+    /// buckets without work in this process, which it may lose if it has more than its share.
+    ///
+    /// From the first beat on, what comes before a send fails with
+    /// [`NotMine`](super::StoreError::NotMine) if the bucket is another's or the lease is over.
+    fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share>;
+
+    /// Leaves in order: its buckets are free at once, and the others know.
+    fn leave(&self, client_id: &ClientId) -> Pending<()>;
+
+    /// Unfinished messages of buckets, in the order they were kept. With `taken_over` the buckets were just gained:
+    /// cut-off turns are counted as [`recover`](super::Store::recover) does, which a process that beats need not
+    /// call.
+    fn unfinished_of(
+        &self,
+        client_id: &ClientId,
+        buckets: Vec<Bucket>,
+        taken_over: bool,
+    ) -> Pending<Vec<Unfinished>>;
+
+    /// What other processes tell of an app from now on; each call gives one more that hears all. `None` for a store
+    /// that one process has for itself.
+    fn wakes(&self, client_id: &ClientId) -> Option<mpsc::Receiver<Wake>>;
+
+    /// The token that a process of the app shared last, expired or not. `None` also from a store that one process
+    /// has for itself, which keeps none.
+    fn shared_token(&self, client_id: &ClientId) -> Pending<Option<SharedToken>>;
+
+    /// Shares a token with the other processes of the app.
+    fn share_token(&self, client_id: &ClientId, token: SharedToken) -> Pending<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Processes of different releases must agree.
+    #[test]
+    fn the_bucket_of_a_conversation_never_changes() {
+        let of = |id: &str| Bucket::of(&ConversationId::new(id)).number();
+        assert_eq!([of(""), of("cid"), of("cidAbc=="), of("会话")], [1, 38, 19, 20]);
+    }
+
+    #[test]
+    fn conversations_spread_over_the_buckets() {
+        let mut counts = [0_u32; BUCKETS as usize];
+        for n in 0..6_400 {
+            let bucket = Bucket::of(&ConversationId::new(format!("cid{n:x}==")));
+            counts[usize::from(bucket.number())] += 1;
+        }
+        assert!(counts.iter().all(|count| (50..200).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_bucket_has_a_number_below_their_count() {
+        assert_eq!(Bucket::numbered(0), Some(Bucket::LEADER));
+        assert_eq!(Bucket::numbered(BUCKETS), None);
+        assert!(Bucket::all().all(|bucket| Bucket::numbered(bucket.number()) == Some(bucket)));
+    }
+}

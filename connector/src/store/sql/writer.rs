@@ -1,0 +1,343 @@
+//! The thread that owns the connection.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+use tracing::error;
+
+use super::super::StoreError;
+use super::{Db, Done};
+use crate::unix_time::now_ms;
+
+/// A connection that writes.
+pub(in crate::store) trait Engine {
+    /// Does work in one transaction: all of it holds, or nothing.
+    fn transaction(&mut self, work: &mut dyn FnMut(&dyn Db) -> Done<()>) -> Result<(), Failure>;
+
+    /// What became of the transaction of which that was [unknown](Failure::Unknown).
+    fn settle(&mut self) -> Settled;
+
+    /// Removes some old rows; whether there are more.
+    fn prune(&mut self, now: i64) -> Done<bool>;
+}
+
+/// Why a transaction failed.
+#[derive(Debug)]
+pub(in crate::store) enum Failure {
+    /// Its work could not be done.
+    Job(StoreError),
+    /// It could not begin or be committed, which no other would do any better. Nothing of it holds.
+    Transaction(StoreError),
+    /// The link broke while it was committed: all of it holds, or nothing.
+    Unknown,
+}
+
+/// What became of a transaction whose commit was not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Settled {
+    /// It holds.
+    Committed,
+    /// Nothing of it holds.
+    Lost,
+    /// That cannot be asked yet.
+    NotYet,
+}
+
+/// Something to do. If a transaction fails it is done again in another one.
+pub(super) trait Job: Send {
+    /// Whether it needs a transaction at all.
+    fn needs_transaction(&self) -> bool;
+    /// Whether it can wait until something else is written.
+    fn can_wait(&self) -> bool {
+        false
+    }
+    /// Does it; nothing of it holds before the commit.
+    fn perform(&mut self, db: &dyn Db) -> Done<()>;
+    /// Tells whoever asked how it ended. They may have left.
+    fn reply(self: Box<Self>, outcome: Done<()>);
+}
+
+/// A job whose work is a function.
+pub(super) struct Work<T, F> {
+    perform: F,
+    done: Option<Done<T>>,
+    reply: oneshot::Sender<Done<T>>,
+}
+
+impl<T, F> Work<T, F> {
+    pub(super) fn new(work: F, reply: oneshot::Sender<Done<T>>) -> Self {
+        Self { perform: work, done: None, reply }
+    }
+}
+
+impl<T, F> Job for Work<T, F>
+where
+    T: Send,
+    F: FnMut(&dyn Db) -> Done<T> + Send,
+{
+    fn needs_transaction(&self) -> bool {
+        true
+    }
+
+    fn perform(&mut self, db: &dyn Db) -> Done<()> {
+        let done = (self.perform)(db);
+        match done {
+            // An answer like any other: nothing has failed in the database.
+            Ok(_) | Err(StoreError::NotMine) => {
+                self.done = Some(done);
+                Ok(())
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn reply(self: Box<Self>, outcome: Done<()>) {
+        let Self { done, reply, .. } = *self;
+        let _ = reply.send(outcome.and_then(|()| done.unwrap_or(Err(StoreError::Closed))));
+    }
+}
+
+/// A job that only waits for those before it.
+pub(super) struct Barrier(pub(super) oneshot::Sender<Done<()>>);
+
+impl Job for Barrier {
+    fn needs_transaction(&self) -> bool {
+        false
+    }
+
+    fn perform(&mut self, _: &dyn Db) -> Done<()> {
+        Ok(())
+    }
+
+    fn reply(self: Box<Self>, outcome: Done<()>) {
+        let _ = self.0.send(outcome);
+    }
+}
+
+/// A job that nobody waits for.
+pub(super) struct Note<F>(pub(super) F);
+
+impl<F> Job for Note<F>
+where
+    F: FnMut(&dyn Db) -> Done<()> + Send,
+{
+    fn needs_transaction(&self) -> bool {
+        true
+    }
+
+    fn can_wait(&self) -> bool {
+        true
+    }
+
+    fn perform(&mut self, db: &dyn Db) -> Done<()> {
+        (self.0)(db)
+    }
+
+    fn reply(self: Box<Self>, _: Done<()>) {}
+}
+
+/// Jobs of one transaction, so that the first of them does not wait for long.
+const BATCH: usize = 1_024;
+/// What can wait does so until nothing came for this long.
+const QUIET: Duration = Duration::from_secs(1);
+/// How often old rows are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// How often it is asked what became of a transaction.
+const SETTLE_EVERY: Duration = Duration::from_millis(200);
+
+type Batch = Vec<Box<dyn Job>>;
+
+/// Works until nobody can ask any more.
+pub(super) fn run(mut engine: impl Engine, queue: &Receiver<Box<dyn Job>>) {
+    let mut pruned: Option<Instant> = None;
+    // Jobs that are done or not, which is not known.
+    let mut limbo: Batch = Vec::new();
+    loop {
+        let batch =
+            match next_batch(queue, if limbo.is_empty() { None } else { Some(SETTLE_EVERY) }) {
+                Ok(batch) => batch,
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+        if !limbo.is_empty() {
+            limbo = settle(&mut engine, limbo);
+        }
+        if !batch.is_empty() {
+            limbo.extend(commit(&mut engine, batch));
+        }
+        if pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) && limbo.is_empty() {
+            pruned = match engine.prune(now_ms()) {
+                // The rest after the next batch.
+                Ok(true) => None,
+                // It cannot be reached, and others say so.
+                Err(StoreError::Unreachable { .. }) => None,
+                Ok(false) => Some(Instant::now()),
+                Err(e) => {
+                    error!("old rows could not be removed from the database: {e}");
+                    Some(Instant::now())
+                }
+            };
+        }
+    }
+    for job in settle(&mut engine, limbo) {
+        job.reply(Err(StoreError::Closed));
+    }
+}
+
+/// Answers those of whose jobs it is known by now what became of them; returns the others.
+fn settle(engine: &mut impl Engine, limbo: Batch) -> Batch {
+    let outcome = match engine.settle() {
+        Settled::Committed => Ok(()),
+        Settled::Lost => Err(StoreError::Unreachable { reason: "the link to it broke".to_owned() }),
+        Settled::NotYet => return limbo,
+    };
+    for job in limbo {
+        job.reply(outcome.clone());
+    }
+    Vec::new()
+}
+
+/// What is done in the next transaction. Waits for something that cannot wait itself, but not for ever, and for
+/// anything at all at most for a time.
+fn next_batch(
+    queue: &Receiver<Box<dyn Job>>,
+    at_most: Option<Duration>,
+) -> Result<Batch, RecvTimeoutError> {
+    let first = match at_most {
+        None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        Some(at_most) => queue.recv_timeout(at_most),
+    };
+    let mut batch = vec![first?];
+    loop {
+        while batch.len() < BATCH
+            && let Ok(next) = queue.try_recv()
+        {
+            batch.push(next);
+        }
+        if batch.len() >= BATCH || !batch.iter().all(|job| job.can_wait()) {
+            return Ok(batch);
+        }
+        match queue.recv_timeout(QUIET) {
+            Ok(next) => batch.push(next),
+            Err(_) => return Ok(batch),
+        }
+    }
+}
+
+/// Does a batch in one transaction. If a job fails in it each has one of its own, so that a single bad
+/// one does not fail its neighbours, until one cannot begin or be committed. Returns the jobs of which it is not
+/// known whether they are done.
+fn commit(engine: &mut impl Engine, mut batch: Batch) -> Batch {
+    let mut all = match together(engine, &mut batch) {
+        Ok(()) => Some(Ok(())),
+        Err(Failure::Job(e)) if batch.len() == 1 => Some(Err(e)),
+        Err(Failure::Job(_)) => None,
+        Err(Failure::Transaction(e)) => Some(Err(e)),
+        Err(Failure::Unknown) => return batch,
+    };
+    let mut unknown = Vec::new();
+    for mut job in batch {
+        let outcome = match &all {
+            Some(outcome) => outcome.clone(),
+            None => match together(engine, std::slice::from_mut(&mut job)) {
+                Ok(()) => Ok(()),
+                Err(Failure::Job(e)) => Err(e),
+                Err(Failure::Transaction(e)) => {
+                    all = Some(Err(e.clone()));
+                    Err(e)
+                }
+                Err(Failure::Unknown) => {
+                    let reason = "the link to it broke".to_owned();
+                    all = Some(Err(StoreError::Unreachable { reason }));
+                    unknown.push(job);
+                    continue;
+                }
+            },
+        };
+        job.reply(outcome);
+    }
+    unknown
+}
+
+fn together(engine: &mut impl Engine, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+    if !jobs.iter().any(|job| job.needs_transaction()) {
+        return Ok(());
+    }
+    engine.transaction(&mut |db| jobs.iter_mut().try_for_each(|job| job.perform(db)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use rusqlite::Connection;
+
+    use super::super::super::sqlite::engine::File;
+    use super::*;
+
+    type Reply = oneshot::Receiver<Result<(), StoreError>>;
+
+    fn insert(value: &'static str) -> (Box<dyn Job>, Reply) {
+        let (reply, outcome) = oneshot::channel();
+        let work = move |db: &dyn Db| db.execute(value, &[]).map(drop);
+        (Box::new(Work::new(work, reply)), outcome)
+    }
+
+    fn outcomes(replies: Vec<Reply>) -> Vec<bool> {
+        replies.into_iter().map(|mut reply| reply.try_recv().unwrap().is_ok()).collect()
+    }
+
+    #[test]
+    fn a_job_that_fails_fails_alone() {
+        let mut db = File(Connection::open_in_memory().unwrap());
+        db.0.execute_batch("CREATE TABLE t (a INTEGER NOT NULL) STRICT").unwrap();
+        let insert_all =
+            ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (NULL)", "DELETE FROM t"];
+        let (batch, replies) = insert_all.into_iter().map(insert).unzip();
+        commit(&mut db, batch);
+        assert_eq!(outcomes(replies), [true, false, true]);
+    }
+
+    #[test]
+    fn a_full_disk_is_named_and_passes() {
+        let mut db = File(Connection::open_in_memory().unwrap());
+        db.0.execute_batch("CREATE TABLE t (a)").unwrap();
+        db.0.pragma_update_and_check(None, "max_page_count", 2, |_| Ok(())).unwrap();
+        let big = || insert("INSERT INTO t VALUES (zeroblob(100000))");
+        let (batch, replies): (Vec<_>, Vec<_>) = (0..2).map(|_| big()).unzip();
+        commit(&mut db, batch);
+        for mut reply in replies {
+            assert_eq!(reply.try_recv().unwrap(), Err(StoreError::Full));
+        }
+        db.0.pragma_update_and_check(None, "max_page_count", 1_000, |_| Ok(())).unwrap();
+        let (batch, replies) = (0..2).map(|_| big()).unzip();
+        commit(&mut db, batch);
+        assert_eq!(outcomes(replies), [true; 2]);
+    }
+
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+
+    #[test]
+    fn a_transaction_that_cannot_begin_is_tried_once_for_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("db");
+        let mut db = File(Connection::open(&path).unwrap());
+        db.0.execute_batch("CREATE TABLE t (a)").unwrap();
+        db.0.busy_handler(Some(|_| {
+            ASKED.fetch_add(1, Ordering::Relaxed);
+            false
+        }))
+        .unwrap();
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (batch, replies) = (0..3).map(|_| insert("INSERT INTO t VALUES (1)")).unzip();
+        commit(&mut db, batch);
+        assert_eq!(outcomes(replies), [false; 3]);
+        assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+        drop(other);
+        let (batch, replies) = (0..3).map(|_| insert("INSERT INTO t VALUES (1)")).unzip();
+        commit(&mut db, batch);
+        assert_eq!(outcomes(replies), [true; 3]);
+    }
+}
