@@ -1,6 +1,6 @@
 //! Words, files and commands, from people and groups.
 
-use mock_dingtalk::{Content, ConversationKind, Media, Sample, SayConversation, Speech};
+use mock_dingtalk::{Content, ConversationKind, Media, Quote, Sample, SayConversation, Speech};
 use serde_json::json;
 
 use super::checks::{answered_slowly, say};
@@ -53,6 +53,9 @@ pub(super) fn files(lab: &mut Lab) {
     let sent = lab.ask(&say(&format!("SEND {}", file.display())), 2);
     let media = sent[1].media.as_ref().unwrap();
     assert_eq!((sent[1].msgtype.as_str(), &media["size"]), ("file", &17.into()));
+    let id = media["mediaId"].as_str().unwrap();
+    let arrived = lab.app.inbound_media(id).unwrap().unwrap().bytes;
+    assert_eq!(arrived, b"%PDF-1.4 a report".as_slice(), "it came back changed");
 }
 
 /// What is answered, and what of it is not the same each time, behind these words.
@@ -66,7 +69,7 @@ const VARIES: [&str; 10] = [
     "Cache: ",
     "Context: ",
     "duration ",
-    "⚙️ Compact",
+    "⚙️ Compaction finished",
 ];
 
 fn steady(answer: &str) -> String {
@@ -85,9 +88,6 @@ pub(super) fn commands(lab: &mut Lab) {
             command == "/compact" || lab.model.asked().len() == asked,
             "{command} is no question"
         );
-        if command == "/compact" {
-            println!("/compact: {}", sent.text);
-        }
         format!("# {command}\n\n{}\n", steady(&sent.text))
     };
     let commands = [
@@ -197,6 +197,10 @@ pub(super) fn more_kinds(lab: &mut Lab) {
     assert!(sent.text.contains("look at"), "{}", sent.text);
     let pictures = lab.model.asked().pop().unwrap().pictures;
     assert!(pictures > 0, "the model has not seen the picture");
+    let quoting = say("what of this?").quote(Quote::of(Content::text("the quoted words")));
+    assert!(lab.ask(&quoting, 1)[0].text.contains("what of this?"));
+    let context = lab.model.asked().pop().unwrap().context;
+    assert!(context.contains("the quoted words"), "{context}");
     let sent = lab.ask(&Speech::new("user0001", Content::video(Sample::Mp4.media())), 1).remove(0);
     assert!(sent.text.contains("You said"), "{}", sent.text);
 }

@@ -32,7 +32,7 @@ pub(super) const LONG: &[(&str, Check)] = &[
     ("b07_an_agent_that_sends_for_ever_is_held", pushes::looping),
     ("b08_a_send_that_is_cut_off_is_made_up_for_once", kills::cut_off_sends),
     ("b09_a_question_during_an_answer_posts_nothing_empty", chat::steering),
-    ("b10_rich_text_and_video", chat::more_kinds),
+    ("b10_rich_text_a_quote_and_video", chat::more_kinds),
     ("b11_status_and_logs_show_a_message_passing", setup::watched),
     ("b12_channels_add_asks_for_id_and_secret", setup::guided_add),
     ("b13_onboard_asks_for_id_and_secret", setup::onboard),

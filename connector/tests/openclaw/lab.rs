@@ -204,6 +204,15 @@ impl Lab {
         self.until("the gateway attaches again", || self.robot()["attached"] == true);
     }
 
+    /// Ends the gateway in order.
+    pub(crate) fn stop(&mut self) {
+        let mut gateway = self.gateway.take().expect("no gateway runs");
+        let ended = Command::new("kill").args(["-TERM", &gateway.id().to_string()]).status();
+        assert!(ended.unwrap().success(), "it has ended by itself");
+        gateway.wait().unwrap();
+        self.until("the agent is gone", || self.robot()["attached"] != true);
+    }
+
     /// Kills the gateway at once.
     pub(crate) fn kill(&mut self) {
         let Some(mut gateway) = self.gateway.take() else { return };

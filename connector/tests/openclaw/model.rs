@@ -26,6 +26,8 @@ pub(crate) const PIECES: usize = 60;
 pub(crate) struct Asked {
     /// The last thing that the person said.
     pub(crate) text: String,
+    /// All that the gateway has put into the person's messages, and behind them.
+    pub(crate) context: String,
     /// Pictures in all of it.
     pub(crate) pictures: usize,
     /// Messages of the person.
@@ -90,7 +92,8 @@ fn read(messages: &[Value]) -> Asked {
     let parts = users.iter().flat_map(|m| m["content"].as_array().into_iter().flatten());
     let pictures = parts.filter(|part| part["type"] == "image_url").count();
     let text = if text.is_empty() { said } else { text };
-    Asked { text, pictures, turns: users.len(), at: Instant::now() }
+    let context = users.iter().map(|m| words(&m["content"])).collect::<Vec<_>>().join("\n");
+    Asked { text, context, pictures, turns: users.len(), at: Instant::now() }
 }
 
 /// What the tools have said since the person's last message.

@@ -5,20 +5,15 @@ use std::time::{Duration, Instant};
 use super::checks::say;
 use super::lab::Lab;
 
+/// `openclaw message send` to the channel.
+fn message(lab: &Lab, more: &[&str]) -> (i32, String) {
+    lab.openclaw(&[&["message", "send", "--channel", "ddingtalk"], more].concat())
+}
+
 pub(super) fn send(lab: &mut Lab) {
     let before = lab.sent().len();
     let begin = Instant::now();
-    let (code, text) = lab.openclaw(&[
-        "message",
-        "send",
-        "--channel",
-        "ddingtalk",
-        "--target",
-        "user0001",
-        "--message",
-        "**pushed**",
-        "--json",
-    ]);
+    let (code, text) = message(lab, &["--target", "user0001", "--message", "**pushed**", "--json"]);
     println!("message send: {:?}", begin.elapsed());
     assert_eq!(code, 0, "{text}");
     let sent = lab.wait(before, 1).remove(0);
@@ -28,33 +23,23 @@ pub(super) fn send(lab: &mut Lab) {
 }
 
 pub(super) fn send_more(lab: &mut Lab) {
-    let (code, text) = lab.openclaw(&[
-        "message",
-        "send",
-        "--channel",
-        "ddingtalk",
-        "--target",
-        "user:nobody99",
-        "--message",
-        "x",
-    ]);
+    let (code, text) = message(lab, &["--target", "user:nobody99", "--message", "x"]);
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("DingTalk does not know this recipient"), "{text}");
     let before = lab.sent().len();
     let file = lab.workspace().join("red.png");
-    let (code, text) = lab.openclaw(&[
-        "message",
-        "send",
-        "--channel",
-        "ddingtalk",
-        "--target",
-        "user:user0001",
-        "--message",
-        "its caption",
-        "--media",
-        file.to_str().unwrap(),
-        "--json",
-    ]);
+    let (code, text) = message(
+        lab,
+        &[
+            "--target",
+            "user:user0001",
+            "--message",
+            "its caption",
+            "--media",
+            file.to_str().unwrap(),
+            "--json",
+        ],
+    );
     assert_eq!(code, 0, "{text}");
     let sent = lab.wait(before, 2);
     assert_eq!((sent[0].text.as_str(), sent[1].msgtype.as_str()), ("its caption", "image"));

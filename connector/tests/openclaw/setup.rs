@@ -153,7 +153,7 @@ pub(super) fn package(lab: &mut Lab) {
     let (code, text) = lab.run("npm", &["pack", "--silent", folder.to_str().unwrap()]);
     assert_eq!(code, 0, "{text}");
     let spec = format!("npm-pack:{}", lab.state().join(text.trim()).display());
-    lab.kill();
+    lab.stop();
     let (code, text) =
         lab.openclaw(&["plugins", "install", &spec, "--force", "--accept-capabilities"]);
     assert_eq!(code, 0, "{text}");
