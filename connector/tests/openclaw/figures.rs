@@ -8,6 +8,7 @@ use super::lab::Lab;
 /// How long answers take beyond the model, which answers at once; what each part takes of memory, and to start.
 pub(super) fn figures(lab: &mut Lab) {
     const TEXTS: usize = 100;
+    lab.ask(&say("/new"), 1);
     let (mut whole, mut inward, mut outward) = (Vec::new(), Vec::new(), Vec::new());
     for n in 0..TEXTS {
         let text = format!("text {n}.");

@@ -50,7 +50,7 @@ pub(super) fn killed_both(lab: &mut Lab) {
 /// OpenClaw keeps what it sends, and asks the plugin what became of it when the sender has ended.
 pub(super) fn cut_off_sends(lab: &mut Lab) {
     let send = |words: &'static str| {
-        ["message", "send", "--channel", "ddingtalk", "--target", "user0001", "--message", words]
+        ["message", "send", "--channel", "ddingtalk", "--target", "user0002", "--message", words]
     };
     // DingTalk has it, and the sender never hears of it.
     let path = "/v1.0/robot/oToMessages/batchSend";
