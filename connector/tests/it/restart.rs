@@ -122,9 +122,10 @@ async fn under_load(name: &str, profile: Profile) {
     let figures = loop {
         let open = ledger.open(&world.app, profile);
         let figures = ledger.check(0, None).and_then(|figures| {
-            let waits = open > 0 || (comes_again && figures.unacked > 0);
-            let kept = all_answered(&world, &ledger).map(|()| figures);
-            if waits { Err(format!("{open} are open, {figures:?}")) } else { kept }
+            if open > 0 || (comes_again && figures.unacked > 0) {
+                return Err(format!("{open} are open, {figures:?}"));
+            }
+            all_answered(&world, &ledger).map(|()| figures)
         });
         match figures {
             Ok(figures) => break figures,
