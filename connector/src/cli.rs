@@ -5,6 +5,7 @@ mod agent;
 mod build;
 mod cards;
 mod channels;
+mod checkup;
 mod completion;
 mod config;
 mod cron;
@@ -22,7 +23,6 @@ mod onboard;
 mod output;
 mod pairing;
 mod policy;
-mod probe;
 mod robots;
 mod setup;
 mod signals;
@@ -98,7 +98,8 @@ Environment of `ddingtalk gateway`:
 Exit codes:
   0 done   1 failed   2 wrong usage   10 configuration   11 state directory
   12 address not available   13 no answer in time   14 no gateway runs
-  15 a robot is not connected   20 doctor: a check failed
+  15 a robot is not connected   16 the database is away
+  20 doctor: a check failed
   130, 143 interrupted";
 
 /// Runs a parsed command line; returns what the process exits with.

@@ -20,7 +20,9 @@ mod parts;
 mod peers;
 mod persist;
 pub mod push;
+mod queued;
 mod quotes;
+pub mod replicas;
 mod reply;
 mod runtime;
 pub mod schedules;
@@ -50,20 +52,23 @@ use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::peers::Peers;
 use self::push::Pusher;
+pub use self::queued::QUEUED_AFTER;
+use self::replicas::{Company, Keeper, Replicas, Shelf, Teller};
 use self::reply::Replier;
 use self::runtime::Runtime;
 use self::schedules::Schedules;
 use self::vitals::Vitals;
-use self::work::{StoreGone, Tools};
+use self::work::{Halt, Tools};
 use crate::agent::Agent;
 use crate::credential::ClientId;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
 use crate::protocol::{Subscription, topic};
 use crate::state_dir::StateDirError;
-use crate::store::{Store, StoreError};
+use crate::store::{Recovered, Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
 use crate::stream::proxy::Proxies;
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
+use crate::traces;
 use crate::unix_time::now_ms;
 
 /// What a robot needs to work.
@@ -83,12 +88,16 @@ pub struct GatewayConfig {
     pub access: watch::Receiver<AccessPolicy>,
     /// Whether messages are marked as "🤔思考中" while they are answered.
     pub show_thinking: bool,
+    /// After which time in a chat's queue people hear that their message waits; `None`: they never do.
+    pub queued_after: Option<Duration>,
     /// Whether messages to people for whom the robot answers are taken, too.
     pub delegate: bool,
     /// How answers that the agent streams are shown.
     pub cards: CardConfig,
     /// Who is told of outages.
     pub alert: AlertConfig,
+    /// Where messages that are over are told, if traces are exported.
+    pub traces: Option<traces::Over>,
 }
 
 /// What is asked of the gateway.
@@ -115,7 +124,7 @@ pub struct Gateway {
     stream: Arc<StreamHandle>,
     driver: JoinHandle<()>,
     deadline: watch::Sender<Option<Instant>>,
-    runtime: JoinHandle<Result<runtime::Unanswered, StoreGone>>,
+    runtime: JoinHandle<Result<runtime::Unanswered, Halt>>,
     pusher: Arc<Pusher>,
     vitals: Arc<Vitals>,
     inbox: Arc<Inbox>,
@@ -123,6 +132,8 @@ pub struct Gateway {
     scheduling: JoinHandle<()>,
     calls: CallCount,
     deafness: JoinHandle<()>,
+    /// Keeps it among the other processes of the robot, where there may be some.
+    company: Option<Company>,
     store: Arc<dyn Store>,
     client_id: ClientId,
 }
@@ -138,9 +149,14 @@ impl Gateway {
     pub async fn start(config: GatewayConfig, store: Arc<dyn Store>) -> Result<Self, StartError> {
         let client_id = config.openapi.credential.client_id.clone();
         let now = now_ms();
+        let wakes = store.wakes(&client_id);
+        let others = wakes.is_some().then(|| Arc::new(Replicas::default()));
         let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
-        let recovered =
-            store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?;
+        let recovered = match others {
+            // What is unfinished belongs to whoever has its bucket, and the store itself knows repeats.
+            Some(_) => Recovered::default(),
+            None => store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?,
+        };
         let heard_until = store.heard_until(&client_id).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
@@ -165,8 +181,13 @@ impl Gateway {
         let stream = Arc::new(stream);
         let (deadline, until) = watch::channel(None);
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
-        let cards = Cards::new((caller, kept), config.cards, until.clone(), kept_cards);
+        let cards = Cards::new((caller, kept), config.cards, until.clone());
         let cards = Arc::new(cards);
+        if others.is_some() {
+            cards.learn(&kept_cards);
+        } else {
+            cards.take_over(kept_cards);
+        }
         let seen = (Instant::now(), now);
         let (app, own) = (client_id.clone(), client_id.clone());
         let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
@@ -178,27 +199,54 @@ impl Gateway {
         let known = Arc::clone(&peers);
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);
-        pairing.keep_fresh(Arc::clone(&pusher), policy);
+        pairing.keep_fresh(Arc::clone(&pusher), policy, others.clone());
         let watch = deafness::Watch {
             client_id: app.clone(),
             store: Arc::clone(&store),
             pusher: Arc::clone(&pusher),
-            config: config.alert,
+            config: config.alert.clone(),
             until: heard_until,
+            shared: others.is_some(),
         };
         let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
-        let agent = config.agent;
+        let (agent, traces, queued_after) = (config.agent, config.traces, config.queued_after);
         let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
-        let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker));
+        let leads = others.as_ref().map(|others| others.leads());
+        let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker, leads));
         let scheduling = Arc::clone(&schedules).keep(until.clone());
         let scheduling = tokio::spawn(scheduling.in_current_span());
+        let company = others.clone().zip(wakes).map(|(replicas, wakes)| {
+            client.share_token(Arc::new(Shelf::new(app.clone(), Arc::clone(&store))));
+            let teller = Teller { pusher: Arc::clone(&pusher), config: config.alert };
+            let database = replicas.database();
+            let keeper = Keeper {
+                client_id: app.clone(),
+                store: Arc::clone(&store),
+                replicas,
+                client: Arc::clone(&client),
+                schedules: Arc::clone(&schedules),
+            };
+            Company::start(keeper, wakes, teller.run(database))
+        });
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let shelf = Arc::clone(&store);
-        let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
+        let tools = Tools {
+            agent,
+            replier,
+            media,
+            store,
+            thinker,
+            cards,
+            pairing,
+            peers,
+            traces,
+            queued_after,
+        };
+        let (unfinished, company_of) = (recovered.unfinished, others.clone());
         let runtime =
-            Runtime::new(Arc::clone(&stream), tools, intake, orders, recovered.unfinished);
-        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream);
+            Runtime::new(Arc::clone(&stream), tools, intake, orders, unfinished, company_of);
+        let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream, others);
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
         let (store, client_id) = (shelf, own);
         Ok(Self {
@@ -213,6 +261,7 @@ impl Gateway {
             scheduling,
             calls,
             deafness,
+            company,
             store,
             client_id,
         })
@@ -263,6 +312,9 @@ impl Gateway {
         self.runtime.abort();
         self.scheduling.abort();
         self.deafness.abort();
+        if let Some(company) = self.company {
+            company.abort();
+        }
     }
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
@@ -275,8 +327,12 @@ impl Gateway {
             error!(error = %e, "the robot's schedules failed");
         }
         self.calls.end().await;
-        // What is left was not cut off by a failure; a store that fails says so elsewhere.
-        drop(self.store.end_in_order(&self.client_id));
+        match self.company {
+            // What is left others take over at once.
+            Some(company) => company.leave().await,
+            // What is left was not cut off by a failure; a store that fails says so elsewhere.
+            None => drop(self.store.end_in_order(&self.client_id)),
+        }
         // The stream has ended, and that is kept; one that has not is not waited for.
         if tokio::time::timeout(LAST_WORDS, &mut self.deafness).await.is_err() {
             self.deafness.abort();

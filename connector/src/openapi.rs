@@ -19,9 +19,10 @@ pub mod reach;
 pub mod robot;
 pub mod robot_sent;
 pub mod session_webhook;
+pub mod shared_token;
 pub mod trust;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -33,6 +34,7 @@ pub use error::OpenApiError;
 pub use governor::CallBudget;
 pub use reach::Reached;
 pub use robot::BatchSendResult;
+pub use shared_token::TokenShelf;
 pub use trust::TrustedHosts;
 
 use crate::credential::Credential;
@@ -56,6 +58,8 @@ pub struct OpenApiClient {
     credential: Credential,
     trusted: TrustedHosts,
     token: TokenCache,
+    /// What the processes of an app share.
+    shelf: OnceLock<Arc<dyn TokenShelf>>,
     governor: Governor,
 }
 
@@ -100,6 +104,7 @@ impl OpenApiClient {
             credential: config.credential,
             trusted: config.trusted,
             token: TokenCache::default(),
+            shelf: OnceLock::new(),
             governor: Governor::new(config.calls_per_second),
         }
     }
@@ -147,8 +152,9 @@ impl OpenApiClient {
     {
         let attempt = async || {
             let token = self.token_for(call).await?;
-            self.governor.admit().await;
+            let admitted = self.governor.admit().await;
             let outcome = send(token.clone()).await;
+            self.governor.ended(admitted);
             if outcome.as_ref().is_err_and(OpenApiError::is_bad_token) {
                 self.token.forget(&token).await;
             }
@@ -220,12 +226,12 @@ impl OpenApiClient {
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
         let send = async || {
-            if !self.governor.admit_spare() {
-                return Err(OpenApiError::NotSpared { call });
-            }
+            let admitted = self.governor.admit_spare();
+            let admitted = admitted.ok_or(OpenApiError::NotSpared { call })?;
             let token = self.token_for(call).await?;
             let url = self.openapi(path);
             let outcome = self.send(method.clone(), call, url, token.header(), body).await;
+            self.governor.ended(admitted);
             if outcome.as_ref().is_err_and(OpenApiError::is_bad_token) {
                 self.token.forget(&token).await;
             }
@@ -244,6 +250,11 @@ impl OpenApiClient {
         self.governor.report()
     }
 
+    /// So many processes share the app's calls, this one among them: each makes that part of them in a second.
+    pub fn share_calls(&self, live: u32) {
+        self.governor.share(live);
+    }
+
     /// Counts calls that earlier processes made in a [month](CallBudget::month).
     pub fn add_calls(&self, month: i64, calls: u64) {
         self.governor.add(month, calls);
@@ -255,9 +266,19 @@ impl OpenApiClient {
         self.access_token().await.map_err(no_token)
     }
 
-    /// A valid access token, from the cache or fresh. Callers that come together wait for one request.
+    /// A valid access token, from the cache, from another process, or fresh. Callers that come together wait for
+    /// one request.
     pub async fn access_token(&self) -> Result<AccessToken, OpenApiError> {
-        self.token.current(|| access_token::request(self)).await
+        let fresh = async |refused: Option<AccessToken>| match self.shelf.get() {
+            Some(shelf) => shared_token::fetch(&**shelf, self, refused.as_ref()).await,
+            None => access_token::request(self).await,
+        };
+        self.token.current(fresh).await
+    }
+
+    /// Shares the access token with other processes of the app from now on. The first shelf stays.
+    pub fn share_token(&self, shelf: Arc<dyn TokenShelf>) {
+        let _ = self.shelf.set(shelf);
     }
 
     /// A path on the OpenAPI host.

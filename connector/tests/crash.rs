@@ -14,8 +14,9 @@
 
 #[path = "it/chats.rs"]
 mod chats;
+#[path = "it/ledger.rs"]
+mod ledger;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -26,12 +27,12 @@ use dingtalk_connector::store::Store;
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mock_dingtalk::{
-    App, AppOptions, ConnectionState, DeliveryRules, DeliveryState, MockDingtalk, Profile,
-    SaidState,
+    App, AppOptions, ConnectionState, DeliveryRules, MockDingtalk, Profile, SaidState,
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use self::chats::numbered;
+use self::ledger::{Figures, Ledger};
 
 /// Chats that people write in; even numbers are direct ones, odd ones groups.
 const CHATS: usize = 50;
@@ -41,8 +42,6 @@ const SHORT: usize = 12;
 const COUNTED: &str = "a send that may have arrived is repeated";
 /// How it says that it gives a message up.
 const PARKED: &str = "parked:";
-/// When a message comes again that was not acked, in milliseconds after it came.
-const AGAIN_MS: i64 = 60_000;
 /// How long anything may take that should happen soon, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -67,21 +66,10 @@ struct Run {
     mock: MockDingtalk,
     app: App,
     dir: tempfile::TempDir,
-    /// `msgId`, chat and words of each message that reached the program's connection.
-    said: Vec<(String, usize, String)>,
     ledger: Ledger,
     /// Repeated sends that the killed processes counted.
     counted: usize,
     starts: usize,
-}
-
-/// What the mock has seen. It forgets the oldest rows, so that they are written down as they come.
-#[derive(Default)]
-struct Ledger {
-    /// Whether each message was acked, and how often it was pushed.
-    pushed: HashMap<String, (bool, usize)>,
-    /// What the robot said, by its position.
-    answers: BTreeMap<u64, String>,
 }
 
 /// A running program; killed when dropped.
@@ -127,12 +115,8 @@ impl Run {
 
     /// One more numbered message; what reaches nobody was never said.
     async fn say(&mut self, chat: usize) -> SaidState {
-        let say = numbered(chat, self.said.len());
-        let said = self.app.say_with(&say).await.unwrap();
-        if said.state == SaidState::Pushed {
-            self.said.push((said.msg_id, chat, say.text));
-        }
-        said.state
+        let say = numbered(chat, self.ledger.said.len());
+        self.ledger.say(&self.app, chat, &say).await
     }
 
     /// Waits until the mock has noticed that a killed program is gone.
@@ -145,46 +129,16 @@ impl Run {
         }
     }
 
-    /// Writes down what the mock has seen.
-    fn note(&mut self) {
-        for row in self.app.deliveries().unwrap() {
-            if let Some(msg_id) = row.msg_id {
-                self.ledger.pushed.insert(msg_id, (row.ack.is_some(), row.attempts.len()));
-            }
-        }
-        let sent = self.app.sent().unwrap().into_iter();
-        self.ledger.answers.extend(sent.map(|row| (row.seq, row.text)));
-    }
-
     /// Kills it, and counts what it said of itself.
     async fn kill(&mut self, running: &mut Running) -> Result<(), String> {
         let log = running.kill();
         self.counted += log.matches(COUNTED).count();
         self.wait_disconnected().await;
-        self.note();
+        self.ledger.note(&self.app);
         if log.contains(PARKED) || log.contains("panicked") {
             return Err(format!("a message was given up, or something panicked:\n{log}"));
         }
         Ok(())
-    }
-
-    /// What is acked and not answered, or pushed and not acked though it can come again.
-    fn open(&mut self, profile: Profile) -> usize {
-        self.note();
-        let now = self.app.clock().unix_ms();
-        let answered: HashSet<&str> = self.ledger.answers.values().map(String::as_str).collect();
-        let acked = |id: &String| self.ledger.pushed.get(id).is_some_and(|(acked, _)| *acked);
-        let owed =
-            self.said.iter().filter(|(id, _, text)| acked(id) && !answered.contains(&**text));
-        let rows = self.app.deliveries().unwrap();
-        let comes_again = |row: &&mock_dingtalk::DeliveryRow| {
-            let waits = matches!(row.state, DeliveryState::Queued | DeliveryState::Sent);
-            // The gateway tries twice at most, and the second time only if somebody is connected then; what
-            // neither try brought was never taken.
-            let due = row.attempts.first().map_or(i64::MAX, |first| first.at + AGAIN_MS);
-            profile != Profile::Documented && row.ack.is_none() && waits && due >= now
-        };
-        owed.count() + rows.iter().filter(comes_again).count()
     }
 }
 
@@ -196,19 +150,18 @@ async fn play(name: &str, profile: Profile) -> Result<(), String> {
     let mock = MockDingtalk::start().await.unwrap();
     let app = mock.app_with(AppOptions::default().delivery(rules)).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let mut run =
-        Run { mock, app, dir, said: Vec::new(), ledger: Ledger::default(), counted: 0, starts: 0 };
+    let mut run = Run { mock, app, dir, ledger: Ledger::default(), counted: 0, starts: 0 };
     let begin = Instant::now();
     let mut unconnected = 0;
     for _ in 0..kills {
         let mut running = run.start();
         // From before it can be connected to well into its work.
         let end = Instant::now() + Duration::from_millis(random.random_range(5..400));
-        let before = run.said.len();
+        let before = run.ledger.said.len();
         // The mock remembers more than one process brings.
         let most = before + 40;
-        while Instant::now() < end && run.said.len() < most {
-            let first = run.said.len() == before;
+        while Instant::now() < end && run.ledger.said.len() < most {
+            let first = run.ledger.said.len() == before;
             match run.say(random.random_range(0..CHATS)).await {
                 SaidState::Lost => tokio::time::sleep(Duration::from_millis(1)).await,
                 // It is connected: what the last process left unacked comes again.
@@ -220,15 +173,18 @@ async fn play(name: &str, profile: Profile) -> Result<(), String> {
             }
         }
         tokio::time::sleep_until(end.into()).await;
-        unconnected += usize::from(run.said.len() == before);
+        unconnected += usize::from(run.ledger.said.len() == before);
         run.kill(&mut running).await.map_err(|e| format!("seed {seed}: {e}"))?;
     }
     settle(&mut run, profile, seed).await?;
-    run.note();
-    let figures = check(&run, seed)?;
+    run.ledger.note(&run.app);
+    let found = run.ledger.check(run.counted, None).map_err(|e| format!("seed {seed}: {e}"))?;
+    let figures = words(&found, run.counted);
     println!(
-        "{name}: {kills} kills ({unconnected} before a message) in {} s, {figures}, seed {seed}",
-        begin.elapsed().as_secs()
+        "{name}: {kills} kills ({unconnected} before a message) in {} s, {figures}, half of the answers within {} ms, \
+         seed {seed}",
+        begin.elapsed().as_secs(),
+        run.ledger.median_ms(),
     );
     Ok(())
 }
@@ -240,7 +196,7 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
     let (mut progress, mut fewest) = (Instant::now(), usize::MAX);
     let mut advanced = Instant::now();
     loop {
-        let open = run.open(profile);
+        let open = run.ledger.open(&run.app, profile);
         if open == 0 {
             break;
         }
@@ -264,8 +220,10 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
         }
     }
     let start = Instant::now();
-    let last: Vec<String> =
-        run.said[run.said.len() - CHATS..].iter().map(|(.., t)| t.clone()).collect();
+    let last: Vec<String> = run.ledger.said[run.ledger.said.len() - CHATS..]
+        .iter()
+        .map(|said| said.text.clone())
+        .collect();
     let answered = |run: &Run| {
         let sent = run.app.sent().unwrap();
         last.iter().all(|text| sent.iter().any(|row| row.text == *text))
@@ -290,46 +248,10 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
     if left.is_empty() { Ok(()) } else { Err(format!("seed {seed}: the store has {left:?}")) }
 }
 
-/// Every promise, from the mock's ledger.
-fn check(run: &Run, seed: u64) -> Result<String, String> {
-    let mut answers: HashMap<&str, Vec<u64>> = HashMap::new();
-    for (at, text) in &run.ledger.answers {
-        answers.entry(text.as_str()).or_default().push(*at);
-    }
-    let twice: usize = answers.values().map(|at| at.len() - 1).sum();
-    if twice > run.counted {
-        let counted = run.counted;
-        return Err(format!("seed {seed}: {twice} second answers, and {counted} counted"));
-    }
-    let (mut acked, mut unacked) = (0, 0);
-    let mut last_of: HashMap<usize, u64> = HashMap::new();
-    for (msg_id, chat, text) in &run.said {
-        let Some(&(was_acked, pushes)) = run.ledger.pushed.get(msg_id) else {
-            return Err(format!(
-                "seed {seed}: the mock has forgotten a delivery before it was seen"
-            ));
-        };
-        if !was_acked {
-            unacked += 1;
-            continue;
-        }
-        acked += 1;
-        let Some(first) = answers.get(text.as_str()).and_then(|at| at.first()) else {
-            return Err(format!("seed {seed}: acked and not answered: {text}"));
-        };
-        // What was acked when it first came is answered in the order it came.
-        if pushes == 1 {
-            let last = last_of.insert(*chat, *first).unwrap_or(0);
-            if last > *first {
-                return Err(format!("seed {seed}: out of order: {text}"));
-            }
-        }
-    }
-    Ok(format!(
-        "{} messages said, {acked} acked and answered, {unacked} never acked, {twice} answered twice, {} repeats \
-         counted, {} chats in order",
-        run.said.len(),
-        run.counted,
-        last_of.len()
-    ))
+fn words(found: &Figures, counted: usize) -> String {
+    let Figures { said, acked, unacked, twice, chats, late: _ } = found;
+    format!(
+        "{said} messages said, {acked} acked and answered, {unacked} never acked, {twice} answered twice, {counted} \
+         repeats counted, {chats} chats in order"
+    )
 }

@@ -9,6 +9,7 @@ use crate::link::{ListenerError, ProbesError};
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
+use crate::traces::CollectorError;
 
 /// Documented in `--help` and the README. 2 is the argument parser's, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub enum ExitCode {
     NoGateway,
     /// 15: a gateway runs, and not all of its robots are connected, or it does not answer.
     NotConnected,
+    /// 16: the database on another machine cannot be reached.
+    DatabaseAway,
     /// 20: a check of `doctor` failed.
     Unsound,
     /// 130: interrupted by the person at the terminal.
@@ -49,6 +52,7 @@ impl From<ExitCode> for std::process::ExitCode {
             ExitCode::NoAnswer => 13,
             ExitCode::NoGateway => 14,
             ExitCode::NotConnected => 15,
+            ExitCode::DatabaseAway => 16,
             ExitCode::Unsound => 20,
             ExitCode::Interrupted => 130,
         })
@@ -94,13 +98,20 @@ impl From<StateDirError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
-        Self::new(ExitCode::StateDirectory, e.to_string())
+        let exit_code = match e {
+            StoreError::Unreachable { .. } => ExitCode::DatabaseAway,
+            _ => ExitCode::StateDirectory,
+        };
+        Self::new(exit_code, e.to_string())
     }
 }
 
 impl From<StartError> for Failure {
     fn from(e: StartError) -> Self {
-        Self::new(ExitCode::StateDirectory, e.to_string())
+        match e {
+            StartError::Store(e) => e.into(),
+            StartError::StateDir(e) => e.into(),
+        }
     }
 }
 
@@ -132,6 +143,12 @@ impl From<ProbesError> for Failure {
             ProbesError::Bind { .. } => ExitCode::Address,
         };
         Self::new(exit_code, e.to_string())
+    }
+}
+
+impl From<CollectorError> for Failure {
+    fn from(e: CollectorError) -> Self {
+        Self::new(ExitCode::Configuration, e.to_string())
     }
 }
 

@@ -15,6 +15,8 @@ use crate::gateway::Gateway;
 
 /// Pauses before a robot is started again.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+/// How often a robot is started again that waits for the database on another machine.
+const DATABASE: Duration = Duration::from_secs(1);
 /// A robot that worked for so long has the shortest pause again.
 const STABLE: Duration = Duration::from_secs(60);
 
@@ -171,7 +173,7 @@ async fn keep<M: Maker>(
     pauses: Backoff,
     mut stop: watch::Receiver<bool>,
 ) -> Result<usize, Failure> {
-    let mut failures = 0_u32;
+    let (mut failures, mut waits) = (0_u32, false);
     let mut at_work = first;
     loop {
         let failure = match at_work.take() {
@@ -195,7 +197,7 @@ async fn keep<M: Maker>(
             let failure = failure.unwrap_or_else(|| "the robot cannot start".to_owned());
             return Err(Failure::new(ExitCode::Failed, failure));
         }
-        let pause = pauses.delay(failures, rand::random());
+        let pause = if waits { DATABASE } else { pauses.delay(failures, rand::random()) };
         failures = failures.saturating_add(1);
         if let Some(failure) = failure {
             error!(delay_ms = pause.as_millis(), "{failure}; the robot is started again");
@@ -204,12 +206,21 @@ async fn keep<M: Maker>(
             () = tokio::time::sleep(pause) => {}
             () = stopped(&mut stop) => return Ok(0),
         }
-        match maker.start().await {
+        let started = tokio::select! {
+            started = maker.start() => started,
+            () = stopped(&mut stop) => return Ok(0),
+        };
+        match started {
             Ok(robot) => {
                 info!("the robot was started again");
-                at_work = Some(robot);
+                (at_work, waits) = (Some(robot), false);
             }
-            Err(e) => error!("the robot cannot start, and is tried again: {e}"),
+            // That was said.
+            Err(e) if waits && e.exit_code() == ExitCode::DatabaseAway => {}
+            Err(e) => {
+                waits = e.exit_code() == ExitCode::DatabaseAway;
+                error!("the robot cannot start, and is tried again: {e}");
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 use tracing::warn;
 
@@ -11,12 +12,19 @@ use crate::store::{Store, StoreError};
 
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Keeps the count of one app.
+/// Keeps the count of one app, which several processes may make calls of.
 #[derive(Debug)]
 pub(super) struct CallCount {
+    keeper: Arc<Keeper>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Keeper {
     client: Arc<OpenApiClient>,
     store: Arc<dyn Store>,
-    task: JoinHandle<()>,
+    /// Month and calls that are kept already, of this process as it counts.
+    kept: Mutex<(i64, u64)>,
 }
 
 impl CallCount {
@@ -28,24 +36,22 @@ impl CallCount {
         let month = client.call_budget().month;
         let before = store.calls(&client.credential().client_id, month).await?;
         client.add_calls(month, before);
-        let (caller, keeper) = (Arc::clone(&client), Arc::clone(&store));
+        let kept = Mutex::new((month, before));
+        let keeper = Arc::new(Keeper { client, store, kept });
+        let keeps = Arc::clone(&keeper);
         let task = tokio::spawn(async move {
-            let mut kept = before;
             loop {
                 tokio::time::sleep(PAUSE).await;
-                let calls = caller.call_budget().calls_this_month;
-                if calls != kept && keep(&caller, &*keeper).await {
-                    kept = calls;
-                }
+                keeps.keep().await;
             }
         });
-        Ok(Self { client, store, task })
+        Ok(Self { keeper, task })
     }
 
     /// Keeps the last ones.
     pub(super) async fn end(self) {
         self.task.abort();
-        keep(&self.client, &*self.store).await;
+        self.keeper.keep().await;
     }
 }
 
@@ -55,12 +61,30 @@ impl Drop for CallCount {
     }
 }
 
-async fn keep(client: &OpenApiClient, store: &dyn Store) -> bool {
-    let budget = client.call_budget();
-    let client_id = &client.credential().client_id;
-    let kept = store.keep_calls(client_id, budget.month, budget.calls_this_month).await;
-    if let Err(e) = &kept {
-        warn!("the month's calls cannot be kept: {e}");
+impl Keeper {
+    /// Adds the calls since the last time to what all processes made, and learns what those are. Of two that do
+    /// so in the same instant one may be lost, until the month's end.
+    async fn keep(&self) {
+        let mut kept = self.kept.lock().await;
+        let budget = self.client.call_budget();
+        let (month, ours) = (budget.month, budget.calls_this_month);
+        let before = if kept.0 == month { kept.1 } else { 0 };
+        if ours == before {
+            return;
+        }
+        let app = &self.client.credential().client_id;
+        let outcome = async {
+            let all =
+                self.store.calls(app, month).await?.saturating_add(ours.saturating_sub(before));
+            self.store.keep_calls(app, month, all).await?;
+            Ok::<_, StoreError>(all)
+        };
+        match outcome.await {
+            Ok(all) => {
+                self.client.add_calls(month, all.saturating_sub(ours));
+                *kept = (month, all.max(ours));
+            }
+            Err(e) => warn!("the month's calls cannot be kept: {e}"),
+        }
     }
-    kept.is_ok()
 }

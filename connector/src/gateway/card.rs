@@ -15,7 +15,7 @@ use super::cards::{Cards, Ending, lock};
 use super::deliver::Part;
 use super::persist::persist;
 use super::reply::{Question, Replier};
-use super::work::{StoreGone, keep_trying};
+use super::work::{Halt, keep_trying};
 use crate::agent::Say;
 use crate::openapi::OpenApiError;
 use crate::openapi::card::{CardFrame, CardSpace, CardStage, CreateCard};
@@ -118,7 +118,7 @@ impl<'a> Card<'a> {
         &mut self,
         words: &mut Words,
         event: impl Future<Output = T>,
-    ) -> Result<T, StoreGone> {
+    ) -> Result<T, Halt> {
         let happened = Notify::new();
         let event = async {
             let event = event.await;
@@ -130,7 +130,7 @@ impl<'a> Card<'a> {
         shown.map(|()| event)
     }
 
-    async fn show(&mut self, words: &mut Words, happened: &Notify) -> Result<(), StoreGone> {
+    async fn show(&mut self, words: &mut Words, happened: &Notify) -> Result<(), Halt> {
         let cards = self.cards;
         let mut more = true;
         loop {
@@ -176,7 +176,7 @@ impl<'a> Card<'a> {
     }
 
     /// Does what is due: a card is begun, made, or changed.
-    async fn step(&mut self) -> Result<(), StoreGone> {
+    async fn step(&mut self) -> Result<(), Halt> {
         self.state = match std::mem::replace(&mut self.state, State::Never) {
             // What held a moment ago may not hold any more.
             State::Waiting(_) if !self.cards.may_open(Instant::now()) => State::None,
@@ -244,7 +244,7 @@ impl<'a> Card<'a> {
     }
 
     /// Keeps a card that is about to be made.
-    async fn begin(&self) -> Result<KeptCard, StoreGone> {
+    async fn begin(&self) -> Result<KeptCard, Halt> {
         let message = self.question.message;
         let card = NewCard {
             client_id: self.cards.client.credential().client_id.clone(),
@@ -262,7 +262,7 @@ impl<'a> Card<'a> {
 
     /// Makes a part of the answer, which is kept, the card's last words. Returns whether it arrived so;
     /// if not it is to be sent as a message, and the card will not hold it.
-    pub(super) async fn take(&mut self, part: &Part) -> Result<bool, StoreGone> {
+    pub(super) async fn take(&mut self, part: &Part) -> Result<bool, Halt> {
         let words = match &part.say {
             Say::Message(
                 RobotMessage::Text(words) | RobotMessage::Markdown { text: words, .. },

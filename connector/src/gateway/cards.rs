@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::card_pace::Pace;
 use super::persist::persist;
-use super::work::{StoreGone, keep_trying};
+use super::work::{Halt, keep_trying};
 use crate::openapi::card::{CardFrame, CardStage};
 use crate::openapi::{OpenApiClient, OpenApiError};
 use crate::protocol::ConversationId;
@@ -79,7 +79,7 @@ pub(super) struct Cards {
     open: Mutex<HashMap<InboxId, KeptCard>>,
     known: Mutex<Known>,
     /// Calls that make cards final whose turn has left them.
-    closing: Mutex<JoinSet<Result<(), StoreGone>>>,
+    closing: Mutex<JoinSet<Result<(), Halt>>>,
 }
 
 /// Whether cards may be used.
@@ -166,14 +166,13 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Cards {
-    /// `kept` is what an earlier process left.
+    /// None yet.
     pub(super) fn new(
         (client, store): (Arc<OpenApiClient>, Arc<dyn Store>),
         config: CardConfig,
         stopping: watch::Receiver<Option<Instant>>,
-        kept: Vec<KeptCard>,
     ) -> Self {
-        let cards = Self {
+        Self {
             client,
             store,
             stopping,
@@ -183,24 +182,33 @@ impl Cards {
             open: Mutex::default(),
             known: Mutex::default(),
             closing: Mutex::default(),
-        };
+        }
+    }
+
+    /// Where cards are that any process of the robot made, so that a press on them can be answered here.
+    pub(super) fn learn(&self, kept: &[KeptCard]) {
+        let mut known = lock(&self.known);
+        kept.iter().for_each(|card| known.add(&card.card));
+    }
+
+    /// Takes what a process left that is gone.
+    pub(super) fn take_over(&self, kept: Vec<KeptCard>) {
+        self.learn(&kept);
         for card in kept {
-            lock(&cards.known).add(&card.card);
             match card.state {
                 CardState::Closed => {}
                 // Whatever its answer was, it came, or comes, as a message.
-                CardState::Abandoned => cards.close(card, Ending::SeeBelow),
+                CardState::Abandoned => self.close(card, Ending::SeeBelow),
                 CardState::Open => {
                     info!(out_track_id = card.card.out_track_id, "a card is taken over");
                     // A message has one open card at most.
-                    let other = lock(&cards.open).insert(card.card.message, card);
+                    let other = lock(&self.open).insert(card.card.message, card);
                     if let Some(other) = other {
-                        cards.close(other, Ending::Lost);
+                        self.close(other, Ending::Lost);
                     }
                 }
             }
         }
-        cards
     }
 
     /// Those without a turn get no answer any more.
@@ -210,6 +218,11 @@ impl Cards {
         for (_, card) in lost {
             self.close(card, Ending::Lost);
         }
+    }
+
+    /// Another process works on a message, and on its card.
+    pub(super) fn is_elsewhere(&self, message: InboxId) {
+        lock(&self.open).remove(&message);
     }
 
     /// The turn of a message is over, and leaves no card behind that is not final.

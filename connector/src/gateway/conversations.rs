@@ -82,6 +82,22 @@ impl<T> Conversations<T> {
         }
     }
 
+    /// Queues an item where it belongs: behind those of its conversation that wait, but for the last ones that
+    /// come `after` it.
+    pub(super) fn push_before(
+        &mut self,
+        conversation: ConversationId,
+        item: T,
+        after: impl Fn(&T) -> bool,
+    ) {
+        let Some(queue) = self.waiting.get_mut(&conversation) else {
+            return self.push(conversation, item);
+        };
+        let place = queue.iter().rposition(|waits| !after(waits)).map_or(0, |at| at + 1);
+        queue.insert(place, item);
+        self.waiting_total += 1;
+    }
+
     /// Queues an item before all others of its conversation.
     pub(super) fn push_first(&mut self, conversation: ConversationId, item: T) {
         let may_start = self.may_start(&conversation);
@@ -108,6 +124,17 @@ impl<T> Conversations<T> {
             self.waiting.insert(conversation.clone(), stay.into());
         }
         out
+    }
+
+    /// Takes what waits and is `unwanted` out of all queues.
+    pub(super) fn take_out_all(&mut self, unwanted: impl Fn(&T) -> bool) -> Vec<T> {
+        let holds = |queue: &VecDeque<T>| queue.iter().any(&unwanted);
+        let waiting = self.waiting.iter().filter(|(_, queue)| holds(queue));
+        let conversations: Vec<_> = waiting.map(|(conversation, _)| conversation.clone()).collect();
+        conversations
+            .iter()
+            .flat_map(|conversation| self.take_out(conversation, &unwanted))
+            .collect()
     }
 
     /// Takes one item out of its queue, wherever it waits.
@@ -174,6 +201,23 @@ impl<T> Conversations<T> {
             .is_none_or(|running| running.count < self.limits.of_one && running.opening.is_none())
     }
 
+    /// An item that waits in a conversation, and how many of that come before it, those that run included.
+    pub(super) fn find(
+        &self,
+        conversation: &ConversationId,
+        is_it: impl Fn(&T) -> bool,
+    ) -> Option<(usize, &T)> {
+        let queue = self.waiting.get(conversation)?;
+        let index = queue.iter().position(is_it)?;
+        let running = self.running.get(conversation).map_or(0, |running| running.count);
+        Some((running + index, &queue[index]))
+    }
+
+    /// Whether nothing of a conversation waits or runs.
+    pub(super) fn is_over(&self, conversation: &ConversationId) -> bool {
+        !self.waiting.contains_key(conversation) && !self.running.contains_key(conversation)
+    }
+
     /// How many items wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting_total
@@ -228,6 +272,26 @@ mod tests {
         }
         conversations.finished(&of_a);
         assert_eq!((conversations.waiting(), conversations.unfinished()), (0, 1));
+    }
+
+    #[test]
+    fn an_item_is_queued_where_it_belongs_and_unwanted_ones_leave_all_queues() {
+        let mut conversations = Conversations::new(Limits { in_all: 9, of_one: 1 });
+        let (a, b) = (ConversationId::new("a"), ConversationId::new("b"));
+        for n in [3, 1, 4, 2] {
+            conversations.push_before(a.clone(), n, |waits| *waits > n);
+        }
+        conversations.push(b.clone(), 9);
+        assert_eq!(conversations.waiting(), 5);
+        let (ticket, first) = conversations.start().unwrap();
+        assert_eq!((ticket.conversation(), first), (&a, 1));
+        conversations.push_before(a.clone(), 0, |waits| *waits > 0);
+        let mut out = conversations.take_out_all(|n| n % 3 == 0);
+        out.sort_unstable();
+        assert_eq!(out, [0, 3, 9]);
+        assert_eq!(conversations.waiting(), 2);
+        conversations.finished(&ticket);
+        assert_eq!(conversations.start().unwrap().1, 2);
     }
 
     #[derive(Debug, Clone, Copy)]

@@ -45,6 +45,8 @@ pub(super) struct Watch {
     /// Until when messages could arrive, in milliseconds since 1970 UTC; `None` before the first connection
     /// ever.
     pub(super) until: Option<i64>,
+    /// Whether other processes hear for the robot, too.
+    pub(super) shared: bool,
 }
 
 /// So often it is kept that the robot hears, unless short outages are to be told: after a crash so much may
@@ -85,17 +87,35 @@ impl Watch {
                 let gap = gap.filter(|gap| gap.length() >= self.config.after);
                 // Until its successor stood the old connection brought messages.
                 if let Some(gap) = gap.filter(|_| !before.is_well(to)) {
-                    self.tell(gap).await;
+                    let from = gap.from.max(self.heard_elsewhere().await.unwrap_or(gap.from));
+                    let gap = Gap { from, ..gap };
+                    if gap.length() >= self.config.after {
+                        self.tell(gap).await;
+                    }
                 }
                 to
             }
         };
+        // What others heard since is not undone.
+        if now != Hearing::Hears && self.heard_elsewhere().await.is_some_and(|heard| heard > until)
+        {
+            self.until = Some(until);
+            return;
+        }
         if self.until.replace(until) == Some(until) {
             return;
         }
         if let Err(e) = self.store.keep_heard(&self.client_id, until).await {
             debug!("until when messages could arrive is not kept: {e}");
         }
+    }
+
+    /// Until when any process of the robot has heard, as far as that is known.
+    async fn heard_elsewhere(&self) -> Option<i64> {
+        if !self.shared {
+            return None;
+        }
+        self.store.heard_until(&self.client_id).await.ok().flatten()
     }
 
     /// Says it in the log, and to whoever is to be told, by a key of its own, so that it is said once.

@@ -5,7 +5,7 @@ use tracing::{debug, error};
 
 use super::card::{Card, Shown, Words};
 use super::reply::{Question, Receipt, ReplyError};
-use super::work::{StoreGone, Tools, keep_trying};
+use super::work::{Halt, Tools, keep_trying};
 use crate::agent::Say;
 use crate::protocol::MsgId;
 use crate::store::inbox::{Step, Via};
@@ -35,7 +35,7 @@ pub(super) async fn deliver_all(
     question: &Question<'_>,
     id: InboxId,
     parts: Vec<Part>,
-) -> Result<(), StoreGone> {
+) -> Result<(), Halt> {
     let (_, nothing) = mpsc::channel(1);
     let (_, no_words) = watch::channel(Shown::Nothing);
     deliver(tools, question, id, parts, (nothing, no_words)).await
@@ -50,7 +50,7 @@ pub(super) async fn deliver(
     id: InboxId,
     first: Vec<Part>,
     (mut kept, mut words): (mpsc::Receiver<Part>, Words),
-) -> Result<(), StoreGone> {
+) -> Result<(), Halt> {
     let mut card = Card::new((&tools.cards, &tools.replier), question, id);
     let msg_id = question.message.msg_id.as_ref().map(MsgId::as_str);
     let mut first = first.into_iter();

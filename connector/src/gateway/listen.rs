@@ -15,7 +15,7 @@ use super::push::Target;
 use super::quotes;
 use super::reply::Replier;
 use super::send_limit::{Allowance, messages};
-use super::work::{Opened, Spoken, StoreGone, Tools, keep};
+use super::work::{Halt, Opened, Spoken, Tools, keep};
 use crate::agent::{Agent, AgentError, Attempt, Event, Receipt, Say, Speaker, Turn, Utterance};
 use crate::protocol::{BotMessage, ConversationType, MsgId};
 use crate::store::InboxId;
@@ -29,7 +29,7 @@ pub(super) async fn listen(
     (attempt, mut turn): (Attempt, Turn),
     (opened, kept): (Opened, mpsc::Sender<Part>),
     shown: watch::Sender<Shown>,
-) -> Result<(), StoreGone> {
+) -> Result<(), Halt> {
     tools.peers.met(message);
     let robot_code = tools.replier.robot_code(message);
     let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };

@@ -1,29 +1,36 @@
 //! The loop of one robot: frames are judged, kept and acked, messages queued, turns run.
 
+mod shared;
+mod turns;
+
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinSet};
 use tracing::{Instrument, error, info, warn};
 
+use self::shared::{changed, written};
 use super::DRAIN;
 use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
 use super::inbox::Order;
 use super::intake::{Ids, Intake, Verdict};
+use super::queued::Notices;
+use super::replicas::{Found, Hold, Keeping, Replicas};
 use super::suspects::{self, Suspects};
 use super::thinking::{Marked, Thinking};
 use super::vitals::Queue;
-use super::work::{Opened, StoreGone, Task, Tools, Work, keep_trying};
+use super::work::{Halt, Task, Tools, Work, keep_trying};
 use crate::agent::Pace;
 use crate::protocol::{BotMessage, ConversationId};
 use crate::store::inbox::{STOPPED, Step};
-use crate::store::{InboxId, NewMessage, StoreError, TakenIn, Unfinished};
+use crate::store::replicas::Bucket;
+use crate::store::{InboxId, NewMessage, Place, StoreError, TakenIn, Unfinished};
 use crate::stream::{Dispatched, FrameRef, StreamHandle};
 use crate::unix_time::now_ms;
 
@@ -41,7 +48,7 @@ pub(super) struct Runtime {
     conversations: Conversations<Work>,
     /// What is told of them.
     queue: Arc<Queue>,
-    turns: JoinSet<Result<(), StoreGone>>,
+    turns: JoinSet<Result<(), Halt>>,
     /// What goes on beside the turns and holds up none.
     chores: JoinSet<()>,
     /// What a running turn belongs to, so that one that panics frees its queue too.
@@ -51,12 +58,27 @@ pub(super) struct Runtime {
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
     suspects: Suspects,
+    /// Who is told that a message waits.
+    notices: Notices,
+    /// The other processes of the robot, where there may be some.
+    replicas: Option<Arc<Replicas>>,
+    /// Messages that may have to let older ones pass.
+    held: Hold<Work>,
+    /// What is asked of the database because of other processes.
+    looks: FuturesUnordered<Pin<Box<dyn Future<Output = Found> + Send>>>,
+    /// Since when each of these is under way.
+    looking: Vec<tokio::time::Instant>,
+    /// No new messages are taken: the stream has ended.
+    stopping: bool,
 }
 
 /// A running turn.
 struct Running {
     ticket: Ticket,
     message: InboxId,
+    bucket: Bucket,
+    /// Another process works on it.
+    is_elsewhere: bool,
     /// Stops it; used once.
     stop: Option<oneshot::Sender<()>>,
     /// Ends it where it stands.
@@ -74,8 +96,8 @@ struct Kept {
 }
 
 enum Outcome {
-    New(Box<Work>),
-    NotKept(StoreError, Box<NewMessage>),
+    New(Box<Work>, Place, Option<Keeping>),
+    NotKept(StoreError, Box<NewMessage>, Option<Keeping>),
     /// What was queued before a repeat is dealt with. It was judged when `failed_keeps` messages had
     /// failed: as long as no other has, what it repeats is durable.
     Repeat {
@@ -102,11 +124,13 @@ impl Runtime {
         intake: Intake,
         orders: mpsc::Receiver<Order>,
         unfinished: Vec<Unfinished>,
+        replicas: Option<Arc<Replicas>>,
     ) -> Self {
         let of_one = match tools.agent.pace() {
             Pace::OneAtATime => 1,
             Pace::Flowing => FLOWING,
         };
+        let notices = Notices::new(tools.queued_after, &*tools.agent);
         let mut runtime = Self {
             stream,
             tools,
@@ -122,6 +146,12 @@ impl Runtime {
             orders,
             opened: mpsc::channel(AT_ONCE),
             suspects: Suspects::default(),
+            notices,
+            replicas,
+            held: Hold::default(),
+            looks: FuturesUnordered::new(),
+            looking: Vec::new(),
+            stopping: false,
         };
         if !unfinished.is_empty() {
             info!(messages = unfinished.len(), "an earlier process left messages to be answered");
@@ -131,12 +161,7 @@ impl Runtime {
         for message in unfinished {
             runtime.resume(message);
         }
-        if runtime.suspects.are_there() {
-            warn!(
-                "turns run one after the other for now: some were under way when processes ended"
-            );
-            runtime.conversations.limit(1);
-        }
+        runtime.narrow();
         runtime
     }
 
@@ -151,11 +176,13 @@ impl Runtime {
         mut self,
         mut frames: mpsc::Receiver<Dispatched>,
         deadline: watch::Receiver<Option<Instant>>,
-    ) -> Result<Unanswered, StoreGone> {
+    ) -> Result<Unanswered, Halt> {
         let mut end = std::pin::pin!(passed(deadline.clone()));
         self.start_turns();
         loop {
-            let room = self.conversations.waiting() < WAITING && self.keeping.len() < KEEPING;
+            let waiting = self.conversations.waiting() + self.held.len();
+            let next_held = self.next_held();
+            let room = waiting < WAITING && self.keeping.len() < KEEPING;
             tokio::select! {
                 frame = frames.recv(), if room => match frame {
                     Some(dispatched) => self.take_in(dispatched).await,
@@ -167,17 +194,30 @@ impl Runtime {
                 Some(_) = self.chores.join_next() => {}
                 Some(order) = self.orders.recv() => self.obey(order),
                 () = at(self.suspects.clears_at()) => self.clear_suspect(),
+                () = at(self.notices.next()) => self.tell_who_waits(),
+                () = at(next_held) => {}
+                () = changed(self.replicas.as_deref()) => self.share(),
+                Some(found) = self.looks.next() => self.found(found),
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
         }
         // What comes now is left to the next start.
         self.orders.close();
+        self.stopping = true;
         // A stream that ended without being asked to leaves the usual time.
         let at_most = tokio::time::sleep(DRAIN);
         tokio::pin!(at_most);
-        while !(self.keeping.is_empty() && self.conversations.is_idle() && self.chores.is_empty()) {
+        while !(self.keeping.is_empty()
+            && self.conversations.is_idle()
+            && self.held.len() == 0
+            && self.chores.is_empty())
+        {
+            let next_held = self.next_held();
             tokio::select! {
+                () = at(next_held) => {}
+                () = changed(self.replicas.as_deref()) => self.share(),
+                Some(found) = self.looks.next() => self.found(found),
                 Some(kept) = self.keeping.next() => self.kept(kept).await?,
                 Some(ticket) = self.opened.1.recv() => self.conversations.opened(&ticket),
                 Some(ended) = self.turns.join_next_with_id() => self.turn_ended(ended)?,
@@ -196,7 +236,7 @@ impl Runtime {
     }
 
     fn unanswered(&self) -> Unanswered {
-        let unfinished = self.conversations.unfinished();
+        let unfinished = self.conversations.unfinished() + self.held.len();
         if unfinished > 0 {
             warn!(unfinished, "stopped with answers unfinished; the next start goes on with them");
         }
@@ -209,11 +249,14 @@ impl Runtime {
             error!(message = left.id.number(), "a message gets no answer: {reason}");
             return self.give_up(left.id, reason);
         }
-        let Unfinished { id, received_at, data, parts, said, seq, ended, cut_off: _ } = left;
+        let Unfinished { id, received_at, data, parts, said, seq, ended, cut_off } = left;
         let (message, task) = match BotMessage::parse(&data) {
             Ok(message) if ended => (message, Ok(Task::Send(parts))),
             Ok(message) => {
+                // What another process took in, and nobody has begun.
+                let is_new = self.replicas.is_some() && said == 0 && seq == 0 && cut_off == 0;
                 let task = match self.intake.resumed(&message) {
+                    Some(Task::Turn(turn)) if is_new => Ok(Task::Turn(turn)),
                     Some(Task::Turn(turn)) => Ok(Task::Resume { turn, parts, said, seq }),
                     Some(Task::Pair { .. }) if said > 0 => Err("its sender is not paired any more"),
                     task => task.ok_or("nobody may answer it any more"),
@@ -243,6 +286,7 @@ impl Runtime {
     /// A message gets no answer any more.
     fn give_up(&mut self, message: InboxId, reason: String) {
         self.suspects.ended(message);
+        self.ended(message);
         self.tools.cards.turn_lost(message);
         self.fail(message, reason);
     }
@@ -250,12 +294,14 @@ impl Runtime {
     /// Records it, before anything that is queued after this; a store that fails is asked again, since the
     /// next start would answer the message.
     fn fail(&mut self, message: InboxId, reason: String) {
-        let store = Arc::clone(&self.tools.store);
-        let mut first = Some(store.failed(message, reason.clone()));
+        let tools = self.tools.clone();
+        let mut first = Some(tools.store.failed(message, reason.clone()));
         self.chores.spawn(async move {
-            let ask = || first.take().unwrap_or_else(|| store.failed(message, reason.clone()));
+            let failed = || tools.store.failed(message, reason.clone());
             // Without a store everything ends.
-            let _ = keep_trying(ask).await;
+            if keep_trying(|| first.take().unwrap_or_else(failed)).await.is_ok() {
+                tools.trace(message);
+            }
         });
     }
 
@@ -273,15 +319,17 @@ impl Runtime {
             }
             Verdict::Keep(keep) => {
                 let (new, message, task) = *keep;
+                let bucket = Bucket::of(&new.conversation_id);
+                let keeping = self.replicas.as_ref().map(|others| others.shares().keep(bucket));
                 let done = self.tools.store.take_in(new.clone());
                 Box::pin(async move {
                     let received_at = new.received_at;
                     let outcome = match done.await {
-                        Ok(TakenIn { id, place: _ }) => {
+                        Ok(TakenIn { id, place }) => {
                             let work = Work { id, received_at, message, task, thinking: None };
-                            Outcome::New(Box::new(work))
+                            Outcome::New(Box::new(work), place, keeping)
                         }
-                        Err(e) => Outcome::NotKept(e, Box::new(new)),
+                        Err(e) => Outcome::NotKept(e, Box::new(new), keeping),
                     };
                     Kept { frame, outcome }
                 })
@@ -292,15 +340,19 @@ impl Runtime {
 
     /// A message is durable: it is acked and queued. One that is not is left to come again, and so is
     /// a repeat of it, even one that was judged when that was not known yet.
-    async fn kept(&mut self, Kept { frame, outcome }: Kept) -> Result<(), StoreGone> {
+    async fn kept(&mut self, Kept { frame, outcome }: Kept) -> Result<(), Halt> {
         match outcome {
-            Outcome::New(mut work) => {
+            Outcome::New(mut work, place, keeping) => {
                 self.complained = false;
-                work.thinking = self.think(&work.message, &work.task);
                 let message = work.id;
-                self.queue(*work);
+                if self.is_for_here(message, place, keeping) {
+                    work.thinking = self.think(&work.message, &work.task);
+                    self.queue(*work);
+                }
                 self.stream.ack(frame, Intake::accepted()).await;
-                self.tools.store.note(Step::Acked { message, at: now_ms() });
+                if place != Place::Repeat {
+                    self.tools.store.note(Step::Acked { message, at: now_ms() });
+                }
                 return Ok(());
             }
             Outcome::Repeat { ids, failed_keeps, passed: Ok(()) }
@@ -309,9 +361,12 @@ impl Runtime {
                 self.intake.remember(&ids, Instant::now());
             }
             Outcome::Repeat { passed: Err(StoreError::Closed), .. }
-            | Outcome::NotKept(StoreError::Closed, _) => return Err(StoreGone),
+            | Outcome::NotKept(StoreError::Closed, ..) => return Err(Halt::StoreGone),
             Outcome::Repeat { .. } => return Ok(()),
-            Outcome::NotKept(e, not_kept) => {
+            Outcome::NotKept(e, not_kept, keeping) => {
+                if let (Some(others), Some(keeping)) = (&self.replicas, keeping) {
+                    others.shares().kept(keeping);
+                }
                 self.failed_keeps += 1;
                 self.intake.forget(&not_kept);
                 if !std::mem::replace(&mut self.complained, true) {
@@ -355,8 +410,18 @@ impl Runtime {
             // A queue of its own, which no `/stop` empties: no conversation is named with a blank.
             let beside = ConversationId::new(format!("{conversation} asides"));
             self.conversations.push(beside, work);
+        } else if self.replicas.as_ref().is_some_and(|others| others.shares().has_company()) {
+            self.held.add(conversation, written(&work), tokio::time::Instant::now(), work);
         } else {
-            self.conversations.push(conversation, work);
+            self.line_up(conversation, work);
+        }
+    }
+
+    fn tell_who_waits(&mut self) {
+        for notice in self.notices.due(tokio::time::Instant::now(), &self.conversations) {
+            let replier = Arc::clone(&self.tools.replier);
+            let tell = async move { notice.tell(&replier).await };
+            self.chores.spawn(tell.in_current_span());
         }
     }
 
@@ -364,10 +429,16 @@ impl Runtime {
     /// many there were. That they are finished is queued before anything that `/stop` says.
     fn stop(&mut self, conversation: &ConversationId) -> usize {
         let agent = &*self.tools.agent;
-        let waiting = self.conversations.take_out(conversation, |work| work.can_be_stopped(agent));
+        let mut waiting =
+            self.conversations.take_out(conversation, |work| work.can_be_stopped(agent));
+        let held = self.held.take_out(|id| id == conversation, |work| work.can_be_stopped(agent));
+        waiting.extend(held);
         for work in &waiting {
             self.tools.cards.turn_stopped(work.id);
             self.suspects.ended(work.id);
+            if let Some(others) = &self.replicas {
+                others.shares().ended(work.id);
+            }
             self.fail(work.id, STOPPED.to_owned());
         }
         let running =
@@ -383,11 +454,19 @@ impl Runtime {
     /// Does what an operator wants. A turn that is ended is so where it stands, and finished by whoever asked.
     fn obey(&mut self, order: Order) {
         match order {
-            Order::Again(left) => self.resume(*left),
+            Order::Again(left) => {
+                if self.begins_again(&left) {
+                    self.resume(*left);
+                }
+            }
             Order::Leave { message, left } => {
-                if let Some(work) = self.conversations.take_one(|work| work.id == message) {
+                let waits = self.conversations.take_one(|work| work.id == message);
+                let waits =
+                    waits.or_else(|| self.held.take_out(|_| true, |work| work.id == message).pop());
+                if let Some(work) = waits {
                     self.tools.cards.turn_stopped(work.id);
                     self.suspects.ended(work.id);
+                    self.ended(work.id);
                     self.widen();
                 } else if let Some(turn) =
                     self.turn_of.values().find(|turn| turn.message == message)
@@ -398,72 +477,6 @@ impl Runtime {
                 let _ = left.send(());
             }
         }
-    }
-
-    fn start_turns(&mut self) {
-        while let Some((ticket, work)) = self.conversations.start() {
-            let message = work.id;
-            let opened = Opened::new(&self.opened.0, ticket.clone());
-            let (stop, stopped) = oneshot::channel();
-            let suspected = self.suspects.begins(message, tokio::time::Instant::now());
-            let tools = self.tools.clone();
-            let run = async move {
-                if let Some(times) = suspected {
-                    keep_trying(|| tools.store.keep_cut_off(message, times)).await?;
-                }
-                work.run(tools, opened, stopped).await
-            };
-            self.tools.store.note(Step::Begun { message, at: now_ms() });
-            let abort = self.turns.spawn(run.in_current_span());
-            self.turn_of.insert(abort.id(), Running { ticket, message, stop: Some(stop), abort });
-        }
-        let waiting = self.conversations.waiting();
-        self.queue.set(waiting, self.conversations.unfinished() - waiting);
-    }
-
-    fn turn_ended(
-        &mut self,
-        ended: Result<(Id, Result<(), StoreGone>), JoinError>,
-    ) -> Result<(), StoreGone> {
-        let (id, failure) = match ended {
-            Ok((id, outcome)) => {
-                outcome?;
-                (id, None)
-            }
-            Err(e) => (e.id(), Some(e)),
-        };
-        let Some(Running { ticket, message, .. }) = self.turn_of.remove(&id) else {
-            return Ok(());
-        };
-        // One that was ended from outside is finished there.
-        if let Some(e) = failure.filter(|e| !e.is_cancelled()) {
-            error!(error = %e, "a turn failed; its message gets no answer");
-            self.fail(message, format!("its turn failed: {e}"));
-        }
-        self.tools.cards.turn_lost(message);
-        self.conversations.finished(&ticket);
-        self.suspects.ended(message);
-        self.widen();
-        Ok(())
-    }
-
-    /// The suspect that runs has gone on for so long that it is none.
-    fn clear_suspect(&mut self) {
-        if let Some(message) = self.suspects.clear() {
-            // Without it the message is a suspect after the next start, and no more.
-            drop(self.tools.store.keep_cut_off(message, 0));
-        }
-        self.widen();
-    }
-
-    /// Lets turns run at the same time again when no suspect is left, else one more.
-    fn widen(&mut self) {
-        let in_all = match (self.suspects.are_there(), self.suspects.clears_at()) {
-            (false, _) => AT_ONCE,
-            (true, None) => self.conversations.running() + 1,
-            (true, Some(_)) => return,
-        };
-        self.conversations.limit(in_all);
     }
 }
 

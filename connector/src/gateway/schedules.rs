@@ -20,7 +20,7 @@ use tracing::{Instrument, error, info, warn};
 pub(super) use self::perform::Robot;
 
 use super::push::{Target, TargetError};
-use super::work::{StoreGone, keep_trying};
+use super::work::{Halt, keep_trying};
 use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::schedule::{Missed, Plan, Timing, TimingError, plan};
@@ -86,6 +86,12 @@ pub enum ScheduleError {
     /// It runs.
     #[error("schedule {0} is being run; try again when that is over")]
     Busy(i64),
+    /// Another process of the robot runs them.
+    #[error(
+        "schedules run in another process of this robot; give the command where `ddingtalk gateway status` says \
+         that schedules run"
+    )]
+    Elsewhere,
     /// It cannot be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,7 +108,11 @@ const RESUMED_MS: i64 = 24 * 3_600 * 1_000;
 
 /// The schedules of one robot.
 #[derive(Debug)]
-pub struct Schedules(Arc<Scheduler<Robot>>);
+pub struct Schedules {
+    scheduler: Arc<Scheduler<Robot>>,
+    /// Whether runs begin in this process, where several work at the robot.
+    leads: Option<watch::Receiver<bool>>,
+}
 
 /// Takes runs, and does them.
 #[derive(Debug)]
@@ -160,16 +170,46 @@ pub struct Wanted {
 }
 
 impl Schedules {
-    pub(super) fn new(client_id: ClientId, store: Arc<dyn Store>, robot: Robot) -> Self {
-        Self(Arc::new(Scheduler::new(client_id, store, Arc::new(WallClock), robot)))
+    /// Runs begin while this process `leads`, where several work at the robot.
+    pub(super) fn new(
+        client_id: ClientId,
+        store: Arc<dyn Store>,
+        robot: Robot,
+        leads: Option<watch::Receiver<bool>>,
+    ) -> Self {
+        let scheduler = Arc::new(Scheduler::new(client_id, store, Arc::new(WallClock), robot));
+        Self { scheduler, leads }
+    }
+
+    /// Other processes have changed them.
+    pub(super) fn look_again(&self) {
+        self.scheduler.changed.notify_one();
+    }
+
+    /// Whether any is being run.
+    pub(super) fn are_running(&self) -> bool {
+        !self.scheduler.busy.lock().is_empty()
+    }
+
+    fn lead(&self) -> bool {
+        self.leads.as_ref().is_none_or(|leads| *leads.borrow())
     }
 
     /// Runs what is due until the `deadline` is set; what is being sent then has until it has passed.
     pub(super) async fn keep(self: Arc<Self>, mut deadline: watch::Receiver<Option<Instant>>) {
-        let scheduler = &self.0;
-        let mut runs = JoinSet::new();
+        let scheduler = &self.scheduler;
+        let (mut runs, mut leads) = (JoinSet::new(), self.leads.clone());
         let mut resumed = false;
         loop {
+            if !self.lead() {
+                // Another process goes on with them.
+                runs.shutdown().await;
+                resumed = false;
+                tokio::select! {
+                    () = becomes(&mut leads, true) => continue,
+                    _ = deadline.wait_for(Option::is_some) => break,
+                }
+            }
             let done = async {
                 if !resumed {
                     scheduler.resume(&mut runs).await?;
@@ -189,6 +229,7 @@ impl Schedules {
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = scheduler.changed.notified() => {}
+                () = becomes(&mut leads, false) => {}
                 _ = deadline.wait_for(Option::is_some) => break,
             }
         }
@@ -200,17 +241,18 @@ impl Schedules {
 
     /// Makes one.
     pub async fn add(&self, wanted: Wanted) -> Result<Schedule, ScheduleError> {
-        self.0.add(wanted).await
+        self.scheduler.add(wanted).await
     }
 
     /// All of them.
     pub async fn list(&self) -> Result<Vec<Schedule>, ScheduleError> {
-        Ok(self.0.store.schedules(&self.0.client_id).await?)
+        Ok(self.scheduler.store.schedules(&self.scheduler.client_id).await?)
     }
 
     /// Forgets one. A run that goes on ends as it would have.
     pub async fn remove(&self, id: ScheduleId) -> Result<(), ScheduleError> {
-        if self.0.store.remove_schedule(&self.0.client_id, id).await? {
+        let Scheduler { store, client_id, .. } = &*self.scheduler;
+        if store.remove_schedule(client_id, id).await? {
             return Ok(());
         }
         Err(ScheduleError::Unknown(id.0))
@@ -218,24 +260,38 @@ impl Schedules {
 
     /// Switches one on or off. What it missed meanwhile is not made up.
     pub async fn switch(&self, id: ScheduleId, enabled: bool) -> Result<Schedule, ScheduleError> {
-        self.0.switch(id, enabled).await
+        self.scheduler.switch(id, enabled).await
     }
 
     /// Runs one now, whether it is due or not, to its end.
     pub async fn run(&self, id: ScheduleId) -> Result<Run, ScheduleError> {
-        self.0.run_now(id).await
+        // The process that leads would take an unfinished run for one that nobody does any more.
+        if !self.lead() {
+            return Err(ScheduleError::Elsewhere);
+        }
+        self.scheduler.run_now(id).await
     }
 
     /// The newest runs of one, newest first.
     pub async fn runs(&self, id: ScheduleId, at_most: usize) -> Result<Vec<Run>, ScheduleError> {
-        self.0.find(id).await?;
-        Ok(self.0.store.runs(&self.0.client_id, id, at_most).await?)
+        self.scheduler.find(id).await?;
+        Ok(self.scheduler.store.runs(&self.scheduler.client_id, id, at_most).await?)
     }
 
     /// The time that counts, in milliseconds since 1970 UTC.
     pub fn now(&self) -> i64 {
-        self.0.clock.now()
+        self.scheduler.clock.now()
     }
+}
+
+/// Waits until this process leads, or does not; nothing changes where it is alone.
+async fn becomes(leads: &mut Option<watch::Receiver<bool>>, leading: bool) {
+    if let Some(leads) = leads
+        && leads.wait_for(|leads| *leads == leading).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 impl<P: Perform> Scheduler<P> {
@@ -353,7 +409,7 @@ impl<P: Perform> Scheduler<P> {
         schedule: &Schedule,
         run: RunId,
         says: Option<Vec<Say>>,
-    ) -> Result<(), StoreGone> {
+    ) -> Result<(), Halt> {
         let outcome = self.send(schedule, run, says).await?;
         let (state, detail) = match outcome {
             Ok(detail) => (RunState::Done, detail),
@@ -375,7 +431,7 @@ impl<P: Perform> Scheduler<P> {
         schedule: &Schedule,
         run: RunId,
         says: Option<Vec<Say>>,
-    ) -> Result<Result<Option<String>, String>, StoreGone> {
+    ) -> Result<Result<Option<String>, String>, Halt> {
         let Ok(to) = schedule.to.parse::<Target>() else {
             return Ok(Err(ScheduleError::Target(schedule.to.clone()).to_string()));
         };
@@ -454,7 +510,7 @@ impl<P: Perform> Scheduler<P> {
         let Some(running) = self.busy.begin(id) else { return Err(ScheduleError::Busy(id.0)) };
         let begun = self.store.begin_run(&self.client_id, id, self.clock.now()).await?;
         let run = begun.ok_or(ScheduleError::Unknown(id.0))?;
-        self.perform(&schedule, run, None).await.map_err(|StoreGone| StoreError::Closed)?;
+        self.perform(&schedule, run, None).await.map_err(|_| StoreError::Closed)?;
         drop(running);
         let runs = self.store.runs(&self.client_id, id, usize::MAX).await?;
         runs.into_iter().find(|one| one.id == run).ok_or(ScheduleError::Unknown(id.0))

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-
 use super::cards::Cards;
+use super::replicas::{Away, ReplicaReport, Replicas};
 use super::reply::Replier;
 use crate::openapi::{CallBudget, OpenApiClient};
 use crate::stream::life::{Life, LifeReport};
@@ -21,7 +20,7 @@ pub struct Vitals {
     queue: Arc<Queue>,
     connection: Arc<Mutex<Connection>>,
     life: Arc<Life>,
-    hearing: watch::Receiver<Hearing>,
+    replicas: Option<Arc<Replicas>>,
 }
 
 /// A robot as it is now.
@@ -41,6 +40,8 @@ pub struct Report {
     pub possible_duplicates: u64,
     /// Cards that wait for their last words.
     pub open_cards: usize,
+    /// How it stands among the processes of its robot, where there may be several.
+    pub replicas: Option<ReplicaReport>,
 }
 
 /// A connection, or the lack of one.
@@ -96,8 +97,9 @@ impl Vitals {
         cards: Arc<Cards>,
         queue: Arc<Queue>,
         stream: &StreamHandle,
+        replicas: Option<Arc<Replicas>>,
     ) -> Arc<Self> {
-        let (life, hearing) = (stream.life(), stream.hearing());
+        let life = stream.life();
         let mut stream = stream.state();
         let first = Connection::of(&stream.borrow_and_update(), now_ms());
         let connection = Arc::new(Mutex::new(first));
@@ -108,12 +110,17 @@ impl Vitals {
                 *seen = seen.next(&stream.borrow_and_update(), now_ms());
             }
         });
-        Arc::new(Self { client, replier, cards, queue, connection, life, hearing })
+        Arc::new(Self { client, replier, cards, queue, connection, life, replicas })
     }
 
     /// Whether messages can arrive.
     pub fn hearing(&self) -> Hearing {
-        *self.hearing.borrow()
+        self.life.hearing()
+    }
+
+    /// Why nothing can be kept at the moment, where that is known.
+    pub fn away(&self) -> Option<Away> {
+        self.replicas.as_ref()?.report().away
     }
 
     /// The robot as it is now.
@@ -126,6 +133,7 @@ impl Vitals {
             calls: self.client.call_budget(),
             possible_duplicates: self.replier.possible_duplicates(),
             open_cards: self.cards.count_open(),
+            replicas: self.replicas.as_ref().map(|replicas| replicas.report()),
         }
     }
 }

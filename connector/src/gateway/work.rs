@@ -25,6 +25,7 @@ use crate::openapi::OpenApiClient;
 use crate::protocol::BotMessage;
 use crate::store::inbox::STOPPED;
 use crate::store::{InboxId, Pending, Said, SaidPart, Store, StoreError, UnsentPart};
+use crate::traces::Over;
 
 /// A kept message and what is to be done for it.
 #[derive(Debug)]
@@ -94,18 +95,37 @@ pub(super) struct Tools {
     pub(super) cards: Arc<Cards>,
     pub(super) pairing: Arc<Pairing>,
     pub(super) peers: Arc<Peers>,
+    /// Where messages that are over are told, if traces are exported.
+    pub(super) traces: Option<Over>,
+    /// After which time people hear that their message waits, if they do.
+    pub(super) queued_after: Option<Duration>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.
 const STORE_BACKOFF: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 
-/// The store has ended, which outside of a stop only a defect does to it: nothing can go on.
+/// Why something cannot go on, and nothing more is to be said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the store ended, so that nothing can be kept any more")]
-pub(super) struct StoreGone;
+pub(super) enum Halt {
+    /// The store has ended, which outside of a stop only a defect does to it: nothing can go on.
+    #[error("the store ended, so that nothing can be kept any more")]
+    StoreGone,
+    /// The conversation is another process's, or may be.
+    #[error("another process works on the conversation")]
+    NotMine,
+}
 
 /// Parts of an answer that are kept and wait to be sent, while the agent goes on.
 const AHEAD: usize = 64;
+
+impl Tools {
+    /// A message is over, and that is durable.
+    pub(super) fn trace(&self, message: InboxId) {
+        if let Some(traces) = &self.traces {
+            traces.tell(message);
+        }
+    }
+}
 
 impl Work {
     /// Whether it is a `/stop` that the connector answers.
@@ -137,7 +157,7 @@ impl Work {
         tools: Tools,
         opened: Opened,
         stop: oneshot::Receiver<()>,
-    ) -> Result<(), StoreGone> {
+    ) -> Result<(), Halt> {
         let Self { id, received_at, message, task, thinking: _until_the_end } = self;
         let question = Question { message: &message, received_at };
         let task = match task {
@@ -222,14 +242,14 @@ async fn say(
     question: &Question<'_>,
     id: InboxId,
     text: String,
-) -> Result<(), StoreGone> {
+) -> Result<(), Halt> {
     let says = vec![Say::text(text)];
     let parts = keep(tools, id, Spoken { says, seq: None, begun: true, ended: true }).await?;
     deliver_all(tools, question, id, parts).await
 }
 
 /// The turn was stopped.
-async fn fail(tools: &Tools, id: InboxId) -> Result<(), StoreGone> {
+async fn fail(tools: &Tools, id: InboxId) -> Result<(), Halt> {
     keep_trying(|| tools.store.failed(id, STOPPED.to_owned())).await
 }
 
@@ -270,7 +290,7 @@ pub(super) async fn keep(
     tools: &Tools,
     id: InboxId,
     Spoken { says, seq, begun, ended }: Spoken,
-) -> Result<Vec<Part>, StoreGone> {
+) -> Result<Vec<Part>, Halt> {
     let parts = says.into_iter().flat_map(|say| {
         let parts = parts(say).into_iter().enumerate();
         parts.map(|(index, say)| SaidPart { say, continues: index > 0 })
@@ -285,12 +305,13 @@ pub(super) async fn keep(
 }
 
 /// Asks the store until it succeeds: going on without it could lose a message, or answer one twice.
-pub(super) async fn keep_trying<T>(mut ask: impl FnMut() -> Pending<T>) -> Result<T, StoreGone> {
+pub(super) async fn keep_trying<T>(mut ask: impl FnMut() -> Pending<T>) -> Result<T, Halt> {
     let mut tries = 0;
     loop {
         match ask().await {
             Ok(done) => return Ok(done),
-            Err(StoreError::Closed) => return Err(StoreGone),
+            Err(StoreError::Closed) => return Err(Halt::StoreGone),
+            Err(StoreError::NotMine) => return Err(Halt::NotMine),
             Err(e) => {
                 if tries == 0 {
                     error!("an answer waits for the store: {e}");

@@ -1,7 +1,8 @@
 //! Whether the process is alive and ready, for whoever watches it.
 //!
 //! *Alive*: it answers, and its store takes what is written. *Ready*: alive, and messages can arrive at
-//! every robot. A connection that is being replaced in order is no reason against that.
+//! every robot. A connection that is being replaced in order is no reason against that. A database on another
+//! machine that is away is none against being alive: a restart would not bring it back.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use serde_json::json;
 use super::linked::Linked;
 use super::server::answer;
 use crate::credential::ClientId;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::stream::Hearing;
 use crate::unix_time::{now_ms, utc};
 
@@ -28,7 +29,16 @@ pub struct Health {
     /// The robots that there should be: account and app.
     expected: Mutex<Vec<(String, ClientId)>>,
     /// When the store was tried last, and how that ended.
-    tried: tokio::sync::Mutex<Option<(Instant, Result<(), String>)>>,
+    tried: tokio::sync::Mutex<Option<(Instant, Result<(), Trouble>)>>,
+}
+
+/// What is wrong with the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Trouble {
+    /// It takes nothing, and that is this process's own misfortune.
+    Broken(String),
+    /// It cannot be reached.
+    Away(String),
 }
 
 /// A process as it is now.
@@ -63,9 +73,21 @@ impl Health {
 
     /// Tries the store, looks at the robots.
     pub async fn judge(&self) -> Judgement {
-        let dead = self.try_store().await.err();
-        let mut not_ready: Vec<_> = dead.clone().into_iter().collect();
         let robots = self.linked.all();
+        let away = robots.iter().find_map(|robot| robot.vitals.away());
+        let trouble = match away {
+            Some(away) => Some(Trouble::Away(format!(
+                "the database is away since {}: {}",
+                utc(away.since),
+                away.reason
+            ))),
+            None => self.try_store().await.err(),
+        };
+        let (dead, mut not_ready) = match trouble {
+            Some(Trouble::Broken(reason)) => (Some(reason.clone()), vec![reason]),
+            Some(Trouble::Away(reason)) => (None, vec![reason]),
+            None => (None, Vec::new()),
+        };
         let now = now_ms();
         let expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for (account, client_id) in expected {
@@ -83,7 +105,7 @@ impl Health {
         Judgement { dead, not_ready }
     }
 
-    async fn try_store(&self) -> Result<(), String> {
+    async fn try_store(&self) -> Result<(), Trouble> {
         let mut tried = self.tried.lock().await;
         if let Some((at, outcome)) = &*tried
             && at.elapsed() < BELIEVED
@@ -91,8 +113,14 @@ impl Health {
             return outcome.clone();
         }
         let outcome = match tokio::time::timeout(PATIENCE, self.store.probe()).await {
-            Ok(outcome) => outcome.map_err(|e| format!("the store takes nothing: {e}")),
-            Err(_) => Err(format!("the store has not answered for {} s", PATIENCE.as_secs())),
+            Ok(Err(e @ StoreError::Unreachable { .. })) => Err(Trouble::Away(e.to_string())),
+            Ok(outcome) => {
+                outcome.map_err(|e| Trouble::Broken(format!("the store takes nothing: {e}")))
+            }
+            Err(_) => {
+                let reason = format!("the store has not answered for {} s", PATIENCE.as_secs());
+                Err(Trouble::Broken(reason))
+            }
         };
         *tried = Some((Instant::now(), outcome.clone()));
         outcome

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::linked::Robot;
 use super::server::Robots;
 use crate::gateway::vitals::{CONNECTED, Report};
+use crate::store::replicas::BUCKETS;
 
 /// Name, kind, meaning, and the value for a robot.
 type Metric = (&'static str, &'static str, &'static str, fn(&Look) -> u64);
@@ -21,9 +22,15 @@ struct Look {
     report: Report,
 }
 
-const METRICS: [Metric; 12] = [
+const METRICS: [Metric; 18] = [
     ("ddingtalk_connected", "gauge", "Whether the robot is connected.", |look| {
         u64::from(look.report.connection.state == CONNECTED)
+    }),
+    ("ddingtalk_outages_total", "counter", "Times in which no message could arrive.", |look| {
+        look.report.life.deaf.times
+    }),
+    ("ddingtalk_deaf_seconds_total", "counter", "How long those were together.", |look| {
+        look.report.life.deaf.time.as_secs()
     }),
     ("ddingtalk_agent_attached", "gauge", "Whether an agent is attached.", |look| {
         u64::from(look.attached)
@@ -54,6 +61,27 @@ const METRICS: [Metric; 12] = [
     }),
     ("ddingtalk_calls_spared_total", "counter", "Calls left out, for answers.", |look| {
         look.report.calls.spared
+    }),
+    (
+        "ddingtalk_replicas",
+        "gauge",
+        "Processes that work at the robot together; 1 where it has a store for itself.",
+        |look| look.report.replicas.as_ref().map_or(1, |replicas| u64::from(replicas.live)),
+    ),
+    (
+        "ddingtalk_buckets",
+        "gauge",
+        "Of 64 buckets of conversations, those that are worked on here.",
+        |look| {
+            let replicas = look.report.replicas.as_ref();
+            replicas.map_or(u64::from(BUCKETS), |replicas| count(replicas.buckets))
+        },
+    ),
+    ("ddingtalk_leads", "gauge", "Whether schedules run here.", |look| {
+        u64::from(look.report.replicas.as_ref().is_none_or(|replicas| replicas.leads))
+    }),
+    ("ddingtalk_database_away", "gauge", "Whether the database cannot be reached.", |look| {
+        u64::from(look.report.replicas.as_ref().is_some_and(|replicas| replicas.away.is_some()))
     }),
     (
         "ddingtalk_possible_duplicates_total",
@@ -99,12 +127,14 @@ fn label(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::replicas::ReplicaReport;
     use crate::gateway::vitals::Connection;
     use crate::openapi::CallBudget;
     use crate::stream::life::LifeReport;
 
     #[test]
     fn each_robot_has_a_line_of_each_metric() {
+        let replicas = ReplicaReport { live: 3, buckets: 21, leads: false, away: None };
         let look = |client_id: &str| Look {
             client_id: client_id.to_owned(),
             attached: true,
@@ -124,6 +154,7 @@ mod tests {
                 },
                 possible_duplicates: 8,
                 open_cards: 9,
+                replicas: (client_id == "ding1").then(|| replicas.clone()),
             },
         };
         insta::assert_snapshot!(render(&[look("ding1"), look("a\"b\\c")]));

@@ -34,7 +34,9 @@ impl From<ScheduleError> for Refusal {
                 StatusCode::BAD_REQUEST
             }
             ScheduleError::Unknown(_) => StatusCode::NOT_FOUND,
-            ScheduleError::TooMany | ScheduleError::Busy(_) => StatusCode::CONFLICT,
+            ScheduleError::TooMany | ScheduleError::Busy(_) | ScheduleError::Elsewhere => {
+                StatusCode::CONFLICT
+            }
             ScheduleError::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self(status, e.to_string())

@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 
 use super::linked::{About, Missing, Robot};
 use super::server::{Robots, answer};
+use crate::gateway::replicas::ReplicaReport;
 use crate::gateway::vitals::Report;
+use crate::store::replicas::BUCKETS;
 use crate::store::sqlite::size;
 
 pub(super) async fn status(State(linked): Robots) -> Response {
@@ -50,10 +52,28 @@ fn absent(missing: &Missing) -> Value {
     })
 }
 
+/// How it stands among the processes of its robot.
+fn among_others(replicas: &ReplicaReport) -> Value {
+    json!({
+        "live": replicas.live,
+        "buckets": replicas.buckets,
+        "bucketsInAll": BUCKETS,
+        "leads": replicas.leads,
+    })
+}
+
 fn one(robot: &Robot) -> Value {
     let (attached, open) = robot.desk.summary();
-    let Report { connection, life, waiting, running, calls, possible_duplicates, open_cards } =
-        robot.vitals.report();
+    let Report {
+        connection,
+        life,
+        waiting,
+        running,
+        calls,
+        possible_duplicates,
+        open_cards,
+        replicas,
+    } = robot.vitals.report();
     let ms =
         |ago: Option<Duration>| ago.map(|ago| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX));
     let outages = life.outages.iter().map(|past| json!({ "at": past.at, "reason": past.reason }));
@@ -70,6 +90,7 @@ fn one(robot: &Robot) -> Value {
         "frames": life.frames,
         "opens": life.opens,
         "reconnects": outages.collect::<Vec<_>>(),
+        "deaf": { "times": life.deaf.times, "ms": ms(Some(life.deaf.time)) },
         "attached": attached,
         "openTurns": open,
         "queue": { "waiting": waiting, "running": running },
@@ -80,6 +101,10 @@ fn one(robot: &Robot) -> Value {
             "refused": calls.refusals,
             "spared": calls.spared,
         },
+        "replicas": replicas.as_ref().map(among_others),
+        "databaseAway": replicas.and_then(|replicas| replicas.away).map(|away| {
+            json!({ "since": away.since, "reason": away.reason })
+        }),
         "possibleDuplicates": possible_duplicates,
         "openCards": open_cards,
     })

@@ -14,6 +14,16 @@ use crate::redact::Secret;
 pub struct AccessToken(Secret);
 
 impl AccessToken {
+    /// Of what the server gave.
+    pub(super) fn new(value: Secret) -> Self {
+        Self(value)
+    }
+
+    /// The value, for other processes of the app.
+    pub(super) fn secret(&self) -> &Secret {
+        &self.0
+    }
+
     /// The value, for the query of the old host.
     pub(super) fn reveal(&self) -> &str {
         self.0.expose()
@@ -40,6 +50,8 @@ pub(super) struct TokenCache {
 #[derive(Debug, Default)]
 struct Slot {
     current: Option<Cached>,
+    /// The server refused it.
+    refused: Option<AccessToken>,
     /// When the last request failed, and how: whoever waited for it shares its outcome.
     failed: Option<(Instant, OpenApiError)>,
 }
@@ -53,7 +65,7 @@ struct Cached {
 
 /// A token is renewed this long before it expires; the server hands out a new one only then, so
 /// asking earlier is pointless and asking later races the expiry.
-const RENEW_EARLY: Duration = Duration::from_secs(300);
+pub(super) const RENEW_EARLY: Duration = Duration::from_secs(300);
 
 /// No token is believed to live longer than this, whatever the server says.
 const LONGEST: Duration = Duration::from_secs(24 * 3_600);
@@ -62,12 +74,12 @@ const LONGEST: Duration = Duration::from_secs(24 * 3_600);
 const REFUSED: Duration = Duration::from_secs(30);
 
 impl TokenCache {
-    /// The cached token, or the one that `request` brings. The lock is held meanwhile, so that callers
+    /// The cached token, or the one that `request` brings, which is told the last one that the server refused. The lock is held meanwhile, so that callers
     /// that come together make one request, and share its failure too. A renewal that fails leaves the
     /// old token in use while it lasts.
     pub(super) async fn current<F>(
         &self,
-        request: impl FnOnce() -> F,
+        request: impl FnOnce(Option<AccessToken>) -> F,
     ) -> Result<AccessToken, OpenApiError>
     where
         F: Future<Output = Result<(AccessToken, Duration), OpenApiError>>,
@@ -84,7 +96,7 @@ impl TokenCache {
             Some((at, e)) if !e.is_retryable() && now.duration_since(*at) < REFUSED => {
                 Err(e.clone())
             }
-            _ => request().await,
+            _ => request(slot.refused.clone()).await,
         };
         match outcome {
             Ok((token, lifetime)) => {
@@ -112,6 +124,7 @@ impl TokenCache {
         if slot.current.as_ref().is_some_and(|c| c.token == *token) {
             slot.current = None;
         }
+        slot.refused = Some(token.clone());
     }
 }
 
@@ -173,7 +186,7 @@ mod tests {
         let cache = TokenCache::default();
         let requests = AtomicUsize::new(0);
         let ask = || {
-            cache.current(|| async {
+            cache.current(|_| async {
                 let n = requests.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
                 Ok((token(n), Duration::from_secs(7_200)))
@@ -190,13 +203,13 @@ mod tests {
     async fn a_forgotten_token_is_requested_again_once() {
         let cache = TokenCache::default();
         let first =
-            cache.current(|| async { Ok((token(1), Duration::from_secs(60))) }).await.unwrap();
+            cache.current(|_| async { Ok((token(1), Duration::from_secs(60))) }).await.unwrap();
         cache.forget(&first).await;
         let second =
-            cache.current(|| async { Ok((token(2), Duration::from_secs(60))) }).await.unwrap();
+            cache.current(|_| async { Ok((token(2), Duration::from_secs(60))) }).await.unwrap();
         // A slow caller that was refused with the first token must not throw the second one away.
         cache.forget(&first).await;
-        let third = cache.current(|| async { Err(unavailable()) }).await.unwrap();
+        let third = cache.current(|_| async { Err(unavailable()) }).await.unwrap();
         assert_eq!((second, third), (token(2), token(2)));
     }
 
@@ -205,7 +218,7 @@ mod tests {
         let cache = TokenCache::default();
         let requests = AtomicUsize::new(0);
         let ask = || {
-            cache.current(|| async {
+            cache.current(|_| async {
                 requests.fetch_add(1, Ordering::Relaxed);
                 tokio::task::yield_now().await;
                 Err(unavailable())
@@ -229,21 +242,21 @@ mod tests {
             message: String::new(),
             retry_after: None,
         };
-        assert!(cache.current(|| async { Err(refused) }).await.is_err());
-        let asked = || async { panic!("it is not asked again") };
+        assert!(cache.current(|_| async { Err(refused) }).await.is_err());
+        let asked = |_| async { panic!("it is not asked again") };
         assert!(cache.current(asked).await.is_err());
     }
 
     #[tokio::test]
     async fn an_absurd_lifetime_is_not_believed() {
         let cache = TokenCache::default();
-        let forever = || async { Ok((token(1), Duration::from_secs(u64::MAX))) };
+        let forever = |_| async { Ok((token(1), Duration::from_secs(u64::MAX))) };
         assert_eq!(cache.current(forever).await.unwrap(), token(1));
     }
 
     #[tokio::test]
     async fn a_failed_request_without_a_token_is_an_error() {
         let cache = TokenCache::default();
-        assert!(cache.current(|| async { Err(unavailable()) }).await.is_err());
+        assert!(cache.current(|_| async { Err(unavailable()) }).await.is_err());
     }
 }

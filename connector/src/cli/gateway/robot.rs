@@ -43,15 +43,16 @@ impl Fleet {
         let robots = Robots::new();
         let mut fleet = Self { shared: Arc::new(shared), robots, known: HashMap::new() };
         let alone = accounts.len() == 1;
-        let mut at_work = 0;
+        let (mut at_work, mut waits) = (0, false);
         for account in accounts {
             let account = fleet.admitting(account);
             let (name, span) = (account.name.clone(), Robots::span(&account.name, alone));
             let maker = fleet.enlist(account);
             let first = match maker.start().instrument(span.clone()).await {
                 Ok(gateway) => Some(gateway),
-                Err(e) if alone => return Err(e),
+                Err(e) if alone && e.exit_code() != ExitCode::DatabaseAway => return Err(e),
                 Err(e) => {
+                    waits |= e.exit_code() == ExitCode::DatabaseAway;
                     span.in_scope(|| {
                         error!("the robot cannot start, and is tried again: {e}");
                     });
@@ -61,7 +62,7 @@ impl Fleet {
             at_work += usize::from(first.is_some());
             fleet.robots.keep(&name, span, maker, first);
         }
-        if at_work == 0 {
+        if at_work == 0 && !waits {
             let message = "no account could start; the log says why";
             return Err(Failure::new(ExitCode::Failed, message));
         }
@@ -207,7 +208,7 @@ impl OneRobot {
     }
 
     async fn make(&self) -> Result<Gateway, Failure> {
-        let Shared { args, endpoints, tls, state_dir, store, linked } = &*self.shared;
+        let Shared { args, endpoints, tls, state_dir, store, linked, traces } = &*self.shared;
         let Account { name, credential, agent, alert, .. } = self.account.clone();
         let account = name.clone();
         let state_dir = match name.as_str() {
@@ -255,12 +256,14 @@ impl OneRobot {
             state_dir,
             access: self.policy.clone(),
             show_thinking: !args.no_thinking,
+            queued_after: args.queued_after.0,
             delegate: args.delegate,
             cards: args.cards.clone().into(),
             alert: AlertConfig {
                 to: args.alert_to.clone().or(alert.to),
                 after: args.alert_after.unwrap_or(alert.after),
             },
+            traces: traces.clone(),
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
         let lacks = AgentArgs::lacks(kind, &ProcessEnvironment);

@@ -41,16 +41,27 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     };
     status["running"] = true.into();
     output::data(&if args.json { status.to_string() } else { readable(&status, now_ms()) })?;
-    let down: Vec<_> = rows(&status).filter(|robot| robot["stream"] != "connected").collect();
-    if down.is_empty() {
+    let problems: Vec<_> = [
+        ("not connected", names(&status, |robot| robot["stream"] != "connected")),
+        ("without its database", names(&status, |robot| robot["databaseAway"].is_object())),
+    ]
+    .into_iter()
+    .filter(|(_, names)| !names.is_empty())
+    .map(|(problem, names)| format!("{problem}: {names}"))
+    .collect();
+    if problems.is_empty() {
         return Ok(());
     }
-    let names: Vec<_> = down.iter().map(|robot| text(robot, "account")).collect();
-    let message = format!(
-        "not connected: {}; `ddingtalk logs` says why, and it goes on trying",
-        names.join(", ")
-    );
+    let message =
+        format!("{}; `ddingtalk logs` says why, and it goes on trying", problems.join("; "));
     Err(Failure::new(ExitCode::NotConnected, message))
+}
+
+/// The accounts of robots of which something is true.
+fn names(status: &Value, is_so: impl Fn(&Value) -> bool) -> String {
+    let names: Vec<_> =
+        rows(status).filter(|robot| is_so(robot)).map(|robot| text(robot, "account")).collect();
+    names.join(", ")
 }
 
 async fn ask(dir: &Path, holder: Holder) -> Result<Value, Failure> {
@@ -140,6 +151,24 @@ fn one(robot: &Value, now: i64, since: &dyn Fn(&Value) -> String) -> String {
         robot["calls"]["refused"],
         if robot["calls"]["strained"] == true { ", strained" } else { "" },
     );
+    let replicas = &robot["replicas"];
+    if replicas.is_object() {
+        let here = if replicas["leads"] == true { "here" } else { "elsewhere" };
+        let _ = writeln!(
+            out,
+            "  replicas: {} live, {} of {} buckets here, schedules run {here}",
+            replicas["live"], replicas["buckets"], replicas["bucketsInAll"],
+        );
+    }
+    let away = &robot["databaseAway"];
+    if away.is_object() {
+        let _ = writeln!(
+            out,
+            "  the database is away for {}, so that nothing is acked: {}",
+            since(&away["since"]),
+            text(away, "reason"),
+        );
+    }
     if let Some(lacks) = robot["lacks"].as_str() {
         let _ = writeln!(out, "  {lacks}");
     }
@@ -177,6 +206,8 @@ mod tests {
                     "opens": 2, "queue": { "waiting": 1, "running": 2 },
                     "calls": { "perSecond": 20, "strained": false, "thisMonth": 5, "refused": 0 },
                     "reconnects": [{ "at": 60_000, "reason": "closed with 1006" }],
+                    "replicas": { "live": 3, "buckets": 21, "bucketsInAll": 64, "leads": true },
+                    "databaseAway": { "since": 90_059_000, "reason": "no route to host" },
                 },
                 { "account": "sales", "clientId": "dingB", "stream": "down", "problem": "no disk" },
             ],
@@ -188,6 +219,8 @@ mod tests {
         default (dingA, agent echo): connected, 1h 1m
           pong 1s ago, last frame never, frames 3, opens 2
           queue: 1 waiting, 2 running; calls: 20 a second, 5 this month, 0 refused
+          replicas: 3 live, 21 of 64 buckets here, schedules run here
+          the database is away for 2s, so that nothing is acked: no route to host
           1970-01-01T00:01:00Z closed with 1006
         sales (dingB): down: no disk
         ");

@@ -11,7 +11,8 @@ use super::{AccessPolicy, DmPolicy, audit, peer};
 use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::gateway::push::{Delivery, Outcome, Push, Pusher, Target, What};
-use crate::gateway::work::{StoreGone, keep_trying};
+use crate::gateway::replicas::Replicas;
+use crate::gateway::work::{Halt, keep_trying};
 use crate::protocol::{BotMessage, SenderStaffId};
 use crate::store::pairing::{Asked, PairingRequest};
 use crate::store::{Store, StoreError};
@@ -54,6 +55,8 @@ impl PairedPeople {
 
 /// How often other processes' doing is looked for.
 const REFRESH: Duration = Duration::from_secs(1);
+/// The same where they tell of it.
+const REFRESH_TOLD: Duration = Duration::from_secs(30);
 
 /// Asks the store about strangers.
 #[derive(Debug)]
@@ -84,23 +87,36 @@ impl Pairing {
         Ok(pairing)
     }
 
-    /// Keeps looking as long as this lives. `teller` tells those who were paired since, while the policy is
-    /// to pair.
+    /// Keeps looking as long as this lives, or when other processes tell. `teller` tells those who were paired
+    /// since, while the policy is to pair.
     pub(crate) fn keep_fresh(
         self: &Arc<Self>,
         teller: Arc<Pusher>,
         policy: watch::Receiver<AccessPolicy>,
+        replicas: Option<Arc<Replicas>>,
     ) {
-        tokio::spawn(Self::look(Arc::downgrade(self), teller, policy).in_current_span());
+        let look = Self::look(Arc::downgrade(self), teller, policy, replicas);
+        tokio::spawn(look.in_current_span());
     }
 
     pub(crate) fn people(&self) -> Arc<PairedPeople> {
         Arc::clone(&self.paired)
     }
 
-    async fn look(pairing: Weak<Self>, teller: Arc<Pusher>, policy: watch::Receiver<AccessPolicy>) {
+    async fn look(
+        pairing: Weak<Self>,
+        teller: Arc<Pusher>,
+        policy: watch::Receiver<AccessPolicy>,
+        replicas: Option<Arc<Replicas>>,
+    ) {
         loop {
-            tokio::time::sleep(REFRESH).await;
+            match &replicas {
+                None => tokio::time::sleep(REFRESH).await,
+                Some(replicas) => tokio::select! {
+                    () = tokio::time::sleep(REFRESH_TOLD) => {}
+                    () = replicas.pairing.notified() => {}
+                },
+            }
             let Some(pairing) = pairing.upgrade() else { return };
             let pairs = policy.borrow().dm == DmPolicy::Pairing;
             match (pairing.refresh().await, pairs) {
@@ -150,7 +166,7 @@ impl Pairing {
         &self,
         message: &BotMessage,
         stranger: &Stranger,
-    ) -> Result<Admission, StoreGone> {
+    ) -> Result<Admission, Halt> {
         const RULE: &str = "dmPolicy=pairing";
         let request = || PairingRequest {
             client_id: self.client_id.clone(),

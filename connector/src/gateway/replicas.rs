@@ -1,0 +1,354 @@
+//! Several processes at one robot: each works on the conversations of its own buckets.
+//!
+//! A task beats, which renews the lease and shares the buckets out, and hears what other processes tell. What
+//! the robot's loop has to do about it stands in [`Shares`]. A store that one process has for itself has none of
+//! this.
+
+mod hold;
+mod known;
+mod outage;
+mod shares;
+mod shelf;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tracing::{Instrument, debug, error, info, warn};
+
+pub(super) use self::hold::{Hold, Written};
+pub(super) use self::outage::Teller;
+pub(super) use self::shares::{Keeping, Look, Shares};
+pub(super) use self::shelf::Shelf;
+
+use super::schedules::Schedules;
+use crate::credential::ClientId;
+use crate::openapi::OpenApiClient;
+use crate::store::replicas::{BEAT_EVERY, Bucket, Share, Wake};
+use crate::store::{Pending, Store, StoreError};
+use crate::unix_time::now_ms;
+
+/// A beat that takes longer means that the database does not answer.
+const SLOW: Duration = Duration::from_secs(2);
+/// So often it is looked for messages that nobody told of: an operator's doing at another process, a message that
+/// was told to a process that died.
+const SWEEP: Duration = Duration::from_secs(5);
+/// After an outage others may need so long until what came to them meanwhile is stored.
+pub(super) const SETTLED: Duration = Duration::from_millis(1_200);
+/// How long leaving may take.
+const LEAVE: Duration = Duration::from_secs(1);
+
+/// One process among those of a robot, as its parts see it.
+#[derive(Debug, Default)]
+pub(super) struct Replicas {
+    shares: Mutex<Shares>,
+    /// There may be something to do for the loop.
+    changed: Notify,
+    leads: watch::Sender<bool>,
+    database: watch::Sender<Option<Away>>,
+    /// Somebody was paired, denied or revoked elsewhere.
+    pub(super) pairing: Notify,
+}
+
+/// The database does not answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Away {
+    /// Since when, in milliseconds since 1970 UTC.
+    pub since: i64,
+    /// What went wrong.
+    pub reason: String,
+}
+
+/// How one process stands among those of its robot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplicaReport {
+    /// Processes at the robot, this one included; 0 before the first beat.
+    pub live: u32,
+    /// How many of the [buckets](crate::store::replicas::BUCKETS) are this one's.
+    pub buckets: usize,
+    /// Whether schedules run here.
+    pub leads: bool,
+    /// The database does not answer.
+    pub away: Option<Away>,
+}
+
+impl Replicas {
+    /// What is owned, and what is to be done.
+    pub(super) fn shares(&self) -> MutexGuard<'_, Shares> {
+        // No panic can leave it half changed.
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ready when there may be something to do.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Whether schedules run here, now and later.
+    pub(super) fn leads(&self) -> watch::Receiver<bool> {
+        self.leads.subscribe()
+    }
+
+    /// Whether the database answers, now and later.
+    pub(super) fn database(&self) -> watch::Receiver<Option<Away>> {
+        self.database.subscribe()
+    }
+
+    /// How this process stands.
+    pub(super) fn report(&self) -> ReplicaReport {
+        let (live, buckets, leads) = self.shares().summary();
+        ReplicaReport { live, buckets, leads, away: self.database.borrow().clone() }
+    }
+
+    fn beaten(&self, share: &Share) {
+        self.shares().beaten(share);
+        self.changed.notify_one();
+        self.leads.send_if_modified(|leads| std::mem::replace(leads, share.leads) != share.leads);
+    }
+
+    /// The database does not answer; returns whether that is news.
+    fn is_away(&self, since: i64, reason: &str) -> bool {
+        self.database.send_if_modified(|away| {
+            let news = away.is_none();
+            if news {
+                *away = Some(Away { since, reason: reason.to_owned() });
+            }
+            news
+        })
+    }
+
+    /// The database answers; returns since when it had not.
+    fn is_there(&self) -> Option<Away> {
+        let mut before = None;
+        self.database.send_if_modified(|away| {
+            before = away.take();
+            before.is_some()
+        });
+        before
+    }
+}
+
+/// Keeps a process among those of its robot.
+pub(super) struct Keeper {
+    pub(super) client_id: ClientId,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) replicas: Arc<Replicas>,
+    /// Its calls are a share of the robot's.
+    pub(super) client: Arc<OpenApiClient>,
+    pub(super) schedules: Arc<Schedules>,
+}
+
+impl Keeper {
+    /// Beats and listens until `stop` says so, or whoever could say so is gone; then it leaves.
+    pub(super) async fn run(
+        self,
+        mut wakes: mpsc::Receiver<Wake>,
+        mut stop: oneshot::Receiver<()>,
+    ) {
+        let mut ticks = interval(BEAT_EVERY);
+        // A late beat is no reason for two.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut sweeps = interval(SWEEP);
+        sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat: Option<Beat> = None;
+        loop {
+            let slow_at = beat.as_ref().filter(|beat| !beat.is_slow).map(|beat| beat.begun + SLOW);
+            tokio::select! {
+                _ = ticks.tick(), if beat.is_none() => beat = Some(self.beat()),
+                outcome = ended(&mut beat), if beat.is_some() => {
+                    let begun_at = beat.take().map_or_else(now_ms, |beat| beat.begun_at);
+                    if self.beaten(outcome, begun_at) {
+                        return;
+                    }
+                }
+                () = at(slow_at) => if let Some(beat) = &mut beat {
+                    beat.is_slow = true;
+                    let reason = format!("it has not answered for {} s", SLOW.as_secs());
+                    self.is_away(beat.begun_at, &reason);
+                },
+                Some(wake) = wakes.recv() => self.hear(wake),
+                _ = sweeps.tick() => {
+                    self.replicas.shares().told_all();
+                    self.replicas.changed.notify_one();
+                }
+                _ = &mut stop => break,
+            }
+        }
+        let left = tokio::time::timeout(LEAVE, self.store.leave(&self.client_id));
+        if let Ok(Err(e)) = left.await {
+            warn!("the other processes of the robot notice later that this one has ended: {e}");
+        }
+    }
+
+    fn beat(&self) -> Beat {
+        let leading = self.schedules.are_running();
+        // Under the lock: what is queued after this is not idle.
+        let shares = self.replicas.shares();
+        let pending = self.store.beat(&self.client_id, shares.idle(leading));
+        drop(shares);
+        Beat { begun: Instant::now(), begun_at: now_ms(), is_slow: false, pending }
+    }
+
+    /// Takes what a beat brought. Returns whether there is no store any more.
+    fn beaten(&self, outcome: Result<Share, StoreError>, begun_at: i64) -> bool {
+        match outcome {
+            Ok(share) => {
+                if let Some(Away { since, .. }) = self.replicas.is_there() {
+                    let seconds = now_ms().saturating_sub(since) / 1_000;
+                    info!(seconds, "the database answers again");
+                    self.replicas.shares().link_is_back();
+                }
+                self.tell(&share);
+                self.client.share_calls(share.live);
+                self.replicas.beaten(&share);
+            }
+            Err(StoreError::Closed) => return true,
+            Err(e) => self.is_away(begun_at, &e.to_string()),
+        }
+        false
+    }
+
+    fn tell(&self, share: &Share) {
+        let (live, buckets, leads) = self.replicas.shares().summary();
+        let mine = share.mine.len();
+        if (live, leads) != (share.live, share.leads) {
+            let leads = share.leads;
+            info!(live = share.live, buckets = mine, leads, "processes work at the robot together");
+        } else if buckets != mine {
+            debug!(buckets = mine, "conversations were shared out anew");
+        }
+    }
+
+    fn is_away(&self, since: i64, reason: &str) {
+        if self.replicas.is_away(since, reason) {
+            error!(
+                "nothing can be kept, so that messages are not acked and answers wait until it can: {reason}"
+            );
+        }
+    }
+
+    fn hear(&self, wake: Wake) {
+        match wake {
+            Wake::Messages(bucket) => {
+                self.replicas.shares().told(bucket);
+                self.replicas.changed.notify_one();
+            }
+            Wake::Pairing => self.replicas.pairing.notify_one(),
+            Wake::Schedules => self.schedules.look_again(),
+            Wake::Everything => {
+                self.replicas.shares().link_is_back();
+                self.replicas.changed.notify_one();
+                self.replicas.pairing.notify_one();
+                self.schedules.look_again();
+            }
+        }
+    }
+}
+
+/// The tasks that keep a process among those of its robot.
+#[derive(Debug)]
+pub(super) struct Company {
+    stop: oneshot::Sender<()>,
+    keeper: JoinHandle<()>,
+    teller: JoinHandle<()>,
+}
+
+impl Company {
+    /// Joins the others.
+    pub(super) fn start(
+        keeper: Keeper,
+        wakes: mpsc::Receiver<Wake>,
+        teller: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        let (stop, stopped) = oneshot::channel();
+        Self {
+            stop,
+            keeper: tokio::spawn(keeper.run(wakes, stopped).in_current_span()),
+            teller: tokio::spawn(teller.in_current_span()),
+        }
+    }
+
+    /// Leaves them in order.
+    pub(super) async fn leave(mut self) {
+        self.teller.abort();
+        // It may have ended with its store.
+        let _ = self.stop.send(());
+        let _ = (&mut self.keeper).await;
+    }
+
+    /// Leaves them without a word.
+    pub(super) fn abort(self) {
+        self.keeper.abort();
+        self.teller.abort();
+    }
+}
+
+/// A beat that is under way.
+struct Beat {
+    begun: Instant,
+    /// The same, in milliseconds since 1970 UTC.
+    begun_at: i64,
+    /// That it takes long was said.
+    is_slow: bool,
+    pending: Pending<Share>,
+}
+
+async fn ended(beat: &mut Option<Beat>) -> Result<Share, StoreError> {
+    match beat {
+        Some(beat) => beat.pending.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What was found in the database for the loop.
+pub(super) struct Found {
+    /// What it is dealt with by.
+    pub(super) look: Look,
+    /// When it was asked for.
+    pub(super) begun: Instant,
+    pub(super) buckets: Vec<Bucket>,
+    /// Whether others worked on these before.
+    pub(super) taken_over: bool,
+    pub(super) outcome: Result<Left, StoreError>,
+}
+
+/// What others left.
+pub(super) struct Left {
+    pub(super) unfinished: Vec<crate::store::Unfinished>,
+    /// All cards that are kept, where buckets are taken over.
+    pub(super) cards: Vec<crate::store::KeptCard>,
+}
+
+/// Asks for what is unfinished of some buckets.
+pub(super) fn look(
+    store: &Arc<dyn Store>,
+    client_id: &ClientId,
+    (look, begun): (Look, Instant),
+    buckets: &BTreeSet<Bucket>,
+    taken_over: bool,
+) -> impl Future<Output = Found> + Send + 'static {
+    let buckets: Vec<_> = buckets.iter().copied().collect();
+    // Both are asked at once: what this process writes later comes after it.
+    let cards = taken_over.then(|| store.cards(client_id, super::cards::KNOWN));
+    let unfinished = store.unfinished_of(client_id, buckets.clone(), taken_over);
+    async move {
+        let outcome = async {
+            let cards = match cards {
+                Some(cards) => cards.await?,
+                None => Vec::new(),
+            };
+            Ok(Left { cards, unfinished: unfinished.await? })
+        };
+        Found { look, begun, buckets, taken_over, outcome: outcome.await }
+    }
+}

@@ -1,0 +1,335 @@
+//! What this process owns of a robot's conversations, and what its loop has to do about that.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::known::{Asked, Known};
+use crate::store::InboxId;
+use crate::store::replicas::{Bucket, Share};
+
+/// The shares. Pure: it is told what happens, and says what is to be done.
+#[derive(Debug, Default)]
+pub(in crate::gateway) struct Shares {
+    /// Whether there was a beat.
+    begun: bool,
+    live: u32,
+    leads: bool,
+    /// Own buckets, each with the moment from which on it is.
+    mine: BTreeMap<Bucket, u64>,
+    known: Known,
+    /// Messages on their way to the database.
+    keeping: HashMap<Bucket, usize>,
+    todo: Todo,
+}
+
+/// What the loop has to do, in this order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::gateway) struct Todo {
+    /// Others work on these: what waits is dropped, what runs ends without a word.
+    pub(in crate::gateway) lost: BTreeSet<Bucket>,
+    /// Others worked on these: what is unfinished is taken over.
+    pub(in crate::gateway) gained: BTreeSet<Bucket>,
+    /// Messages may have come to these.
+    pub(in crate::gateway) told: BTreeSet<Bucket>,
+    /// The link to the database was away: others are about to tell what came to them.
+    pub(in crate::gateway) after_outage: bool,
+}
+
+/// A message on its way to the database.
+#[derive(Debug)]
+pub(in crate::gateway) struct Keeping(Bucket, Asked);
+
+/// Unfinished messages on their way from the database.
+#[derive(Debug)]
+pub(in crate::gateway) struct Look(Asked);
+
+impl Shares {
+    /// Takes what a beat brought.
+    pub(super) fn beaten(&mut self, share: &Share) {
+        (self.live, self.leads) = (share.live, share.leads);
+        let before: BTreeSet<Bucket> = self.mine.keys().copied().collect();
+        // What was lost and gained since the last beat was somebody else's meanwhile.
+        let other: Vec<_> =
+            before.iter().copied().filter(|bucket| share.gained.contains(bucket)).collect();
+        for bucket in before.difference(&share.mine).copied().chain(other) {
+            self.disown(bucket);
+            self.todo.lost.insert(bucket);
+            self.todo.gained.remove(&bucket);
+            self.todo.told.remove(&bucket);
+        }
+        for bucket in &share.mine {
+            if self.mine.contains_key(bucket) {
+                continue;
+            }
+            let moment = self.known.tick();
+            self.mine.insert(*bucket, moment);
+            // What an earlier robot of this process had was lost with it.
+            let taken_over = !self.begun || share.gained.contains(bucket);
+            let todo = if taken_over { &mut self.todo.gained } else { &mut self.todo.told };
+            todo.insert(*bucket);
+        }
+        self.begun = true;
+    }
+
+    /// A bucket counts as not owned until the next beat says whose it is.
+    pub(in crate::gateway) fn disown(&mut self, bucket: Bucket) {
+        self.mine.remove(&bucket);
+    }
+
+    /// Others say that messages came to a bucket.
+    pub(super) fn told(&mut self, bucket: Bucket) {
+        if self.mine.contains_key(&bucket) && !self.todo.gained.contains(&bucket) {
+            self.todo.told.insert(bucket);
+        }
+    }
+
+    /// Messages may have come to any bucket.
+    pub(super) fn told_all(&mut self) {
+        let mine: Vec<_> = self.mine.keys().copied().collect();
+        mine.into_iter().for_each(|bucket| self.told(bucket));
+    }
+
+    /// The link to the database is there again.
+    pub(super) fn link_is_back(&mut self) {
+        self.told_all();
+        self.todo.after_outage = true;
+    }
+
+    /// What the loop has to do; what it was only `told` may wait.
+    pub(in crate::gateway) fn todo(&mut self, told: bool) -> Todo {
+        let mut todo = std::mem::take(&mut self.todo);
+        if !told {
+            self.todo.told = std::mem::take(&mut todo.told);
+        }
+        todo
+    }
+
+    /// Own buckets without work; `leading` tells whether something is being done that only the leader does.
+    pub(super) fn idle(&self, leading: bool) -> Vec<Bucket> {
+        let works = |bucket: &Bucket| {
+            self.known.has_any_of(*bucket)
+                || self.keeping.contains_key(bucket)
+                || (leading && *bucket == Bucket::LEADER)
+                || self.todo.gained.contains(bucket)
+                || self.todo.told.contains(bucket)
+        };
+        self.mine.keys().copied().filter(|bucket| !works(bucket)).collect()
+    }
+
+    /// A message is about to go to the database.
+    pub(in crate::gateway) fn keep(&mut self, bucket: Bucket) -> Keeping {
+        *self.keeping.entry(bucket).or_default() += 1;
+        Keeping(bucket, self.known.ask())
+    }
+
+    /// It was kept, for this process to work on. Returns whether that is so: else the loop hears of it otherwise,
+    /// or did.
+    pub(in crate::gateway) fn kept_here(&mut self, keeping: Keeping, id: InboxId) -> bool {
+        let Keeping(bucket, asked) = &keeping;
+        let (bucket, asked_at) = (*bucket, asked.moment());
+        let admitted = self.owned_since(bucket, asked_at) && self.known.admit(id, bucket);
+        self.kept(keeping);
+        admitted
+    }
+
+    /// It is dealt with in another way, or was not kept.
+    pub(in crate::gateway) fn kept(&mut self, Keeping(bucket, asked): Keeping) {
+        self.known.answered(asked);
+        if let Some(count) = self.keeping.get_mut(&bucket) {
+            *count -= 1;
+            if *count == 0 {
+                self.keeping.remove(&bucket);
+            }
+        }
+    }
+
+    /// The database is about to be asked for unfinished messages.
+    pub(in crate::gateway) fn look(&mut self) -> Look {
+        Look(self.known.ask())
+    }
+
+    /// An unfinished message was found. Returns whether it is to be worked on: it is known already, or has become
+    /// somebody else's, if not.
+    pub(in crate::gateway) fn found(&mut self, look: &Look, id: InboxId, bucket: Bucket) -> bool {
+        self.owned_since(bucket, look.0.moment()) && self.known.admit(id, bucket)
+    }
+
+    /// All that was found has been dealt with, or nothing could be.
+    pub(in crate::gateway) fn looked(&mut self, Look(asked): Look) {
+        self.known.answered(asked);
+    }
+
+    /// Those looks are to be made once more: they failed.
+    pub(in crate::gateway) fn look_again(&mut self, buckets: &[Bucket], taken_over: bool) {
+        for bucket in buckets.iter().filter(|bucket| self.mine.contains_key(bucket)) {
+            let todo = if taken_over { &mut self.todo.gained } else { &mut self.todo.told };
+            todo.insert(*bucket);
+        }
+    }
+
+    /// An operator wants a message to be worked on once more. Returns whether this process does so.
+    pub(in crate::gateway) fn again(&mut self, id: InboxId, bucket: Bucket) -> bool {
+        self.mine.contains_key(&bucket) && self.known.admit_again(id, bucket)
+    }
+
+    /// A message needs no more work.
+    pub(in crate::gateway) fn ended(&mut self, id: InboxId) {
+        self.known.ended(id);
+    }
+
+    /// A message is others' to work on.
+    pub(in crate::gateway) fn forget(&mut self, id: InboxId) {
+        self.known.forget(id);
+    }
+
+    /// Whether a message waits, or is worked on, here.
+    pub(in crate::gateway) fn knows(&self, id: InboxId) -> bool {
+        self.known.contains(id)
+    }
+
+    /// Whether others are there, whose messages may be on their way.
+    pub(in crate::gateway) fn has_company(&self) -> bool {
+        self.live > 1
+    }
+
+    /// Whether a bucket is this process's.
+    pub(in crate::gateway) fn owns(&self, bucket: Bucket) -> bool {
+        self.mine.contains_key(&bucket)
+    }
+
+    /// How many processes are there, how many buckets are this one's, and whether it leads.
+    pub(super) fn summary(&self) -> (u32, usize, bool) {
+        (self.live, self.mine.len(), self.leads)
+    }
+
+    /// Whether a bucket was already owned at a moment.
+    fn owned_since(&self, bucket: Bucket, moment: u64) -> bool {
+        self.mine.get(&bucket).is_some_and(|since| *since < moment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn buckets(numbers: &[u16]) -> BTreeSet<Bucket> {
+        numbers.iter().map(|number| Bucket::numbered(*number).unwrap()).collect()
+    }
+
+    fn share(mine: &[u16], gained: &[u16], lost: &[u16]) -> Share {
+        Share {
+            live: 2,
+            mine: buckets(mine),
+            gained: buckets(gained).into_iter().collect(),
+            lost: buckets(lost).into_iter().collect(),
+            leads: mine.contains(&0),
+        }
+    }
+
+    fn bucket(number: u16) -> Bucket {
+        Bucket::numbered(number).unwrap()
+    }
+
+    #[test]
+    fn what_a_beat_changes_is_to_be_done_once() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[0, 1, 2], &[0, 1, 2], &[]));
+        assert_eq!(shares.todo(true).gained, buckets(&[0, 1, 2]));
+        assert_eq!(shares.summary(), (2, 3, true));
+        shares.beaten(&share(&[0, 1, 2], &[], &[]));
+        assert_eq!(shares.todo(true), Todo::default());
+        shares.beaten(&share(&[1, 2, 3], &[3], &[0]));
+        let todo = shares.todo(true);
+        assert_eq!((todo.lost, todo.gained), (buckets(&[0]), buckets(&[3])));
+        assert!(!shares.summary().2);
+    }
+
+    #[test]
+    fn a_bucket_that_was_others_between_two_beats_is_lost_and_gained() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[1], &[1], &[]));
+        shares.todo(true);
+        shares.beaten(&share(&[1], &[1], &[]));
+        let todo = shares.todo(true);
+        assert_eq!((todo.lost, todo.gained), (buckets(&[1]), buckets(&[1])));
+    }
+
+    #[test]
+    fn a_bucket_that_goes_before_the_loop_looked_is_not_taken_over() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[1, 2], &[1, 2], &[]));
+        shares.told(bucket(1));
+        shares.beaten(&share(&[2], &[], &[1]));
+        let todo = shares.todo(true);
+        assert_eq!((todo.gained, todo.told), (buckets(&[2]), buckets(&[])));
+        shares.told(bucket(1));
+        assert_eq!(shares.todo(true), Todo::default(), "it is not ours");
+    }
+
+    #[test]
+    fn a_bucket_with_work_is_not_idle() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[0, 1, 2, 3], &[0, 1, 2, 3], &[]));
+        assert_eq!(shares.idle(false), [], "nobody has looked into them yet");
+        shares.todo(true);
+        assert_eq!(shares.idle(false).len(), 4);
+        let keeping = shares.keep(bucket(1));
+        assert_eq!(shares.idle(true), [bucket(2), bucket(3)]);
+        assert!(shares.kept_here(keeping, InboxId::of(7)));
+        assert_eq!(shares.idle(false), [bucket(0), bucket(2), bucket(3)]);
+        shares.ended(InboxId::of(7));
+        shares.told(bucket(2));
+        assert_eq!(shares.idle(false), [bucket(0), bucket(1), bucket(3)]);
+    }
+
+    #[test]
+    fn what_was_read_before_a_bucket_was_others_is_not_worked_on() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[1], &[1], &[]));
+        let (look, keeping) = (shares.look(), shares.keep(bucket(1)));
+        shares.beaten(&share(&[], &[], &[1]));
+        assert!(!shares.found(&look, InboxId::of(1), bucket(1)), "it is others' now");
+        shares.beaten(&share(&[1], &[1], &[]));
+        assert!(!shares.found(&look, InboxId::of(1), bucket(1)), "it may be done by now");
+        assert!(!shares.kept_here(keeping, InboxId::of(2)), "so may be this");
+        let newer = shares.look();
+        assert!(shares.found(&newer, InboxId::of(1), bucket(1)));
+        assert!(!shares.found(&newer, InboxId::of(1), bucket(1)));
+        shares.looked(look);
+        shares.looked(newer);
+    }
+
+    #[test]
+    fn after_a_write_that_was_refused_the_bucket_is_looked_at_again_if_it_is_still_ours() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[1], &[1], &[]));
+        shares.todo(true);
+        let keeping = shares.keep(bucket(1));
+        assert!(shares.kept_here(keeping, InboxId::of(1)));
+        shares.disown(bucket(1));
+        shares.forget(InboxId::of(1));
+        assert!(!shares.owns(bucket(1)));
+        shares.beaten(&share(&[1], &[], &[]));
+        let todo = shares.todo(true);
+        assert_eq!(
+            (todo.told, todo.gained, todo.lost),
+            (buckets(&[1]), buckets(&[]), buckets(&[]))
+        );
+        let look = shares.look();
+        assert!(shares.found(&look, InboxId::of(1), bucket(1)));
+        shares.looked(look);
+        shares.link_is_back();
+        let todo = shares.todo(true);
+        assert_eq!((todo.told, todo.after_outage), (buckets(&[1]), true));
+        shares.look_again(&[bucket(1), bucket(2)], true);
+        assert_eq!(shares.todo(true).gained, buckets(&[1]));
+    }
+
+    #[test]
+    fn an_operator_begins_a_message_again_where_it_belongs() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[1], &[1], &[]));
+        assert!(shares.again(InboxId::of(1), bucket(1)));
+        assert!(!shares.again(InboxId::of(1), bucket(1)), "it is here");
+        assert!(!shares.again(InboxId::of(2), bucket(2)), "others do it");
+    }
+}
