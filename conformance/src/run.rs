@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mock_dingtalk::{
-    ControlClient, Evidence, MockDingtalk, MockError, Model, RemoteApp, ScenarioFailure, Stage,
+    ControlClient, ControlError, Evidence, MockDingtalk, MockError, Model, RemoteApp,
+    ScenarioFailure, Stage,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -34,6 +35,11 @@ use self::subject::Process;
 pub use self::timeline::Happening;
 pub use self::verdict::{Outcome, Verdict};
 use crate::suite::{Case, Level, Suite};
+
+/// The answer of a mock that has an app with these ids already.
+const EXISTS: u16 = 409;
+/// The same case may be played so many times at once with the same seed, in one mock.
+const PLACES: u32 = 100;
 
 /// How bots are run.
 #[derive(Debug, Clone, Default)]
@@ -122,19 +128,30 @@ impl Setup {
         }
     }
 
-    /// The seed, and another one for each case.
-    fn seed_of(&self, case: &Case) -> u64 {
+    /// The seed, and another one for each case and place.
+    fn seed_of(&self, case: &Case, place: u32) -> u64 {
         let mut hasher = DefaultHasher::new();
-        (self.seed, case.id()).hash(&mut hasher);
+        (self.seed, case.id(), place).hash(&mut hasher);
         hasher.finish()
+    }
+
+    /// An app in a mock that runs elsewhere. Whoever plays the same case there with the same seed has the first
+    /// place, whose ids and tickets no other app can have.
+    async fn mint(&self, client: &ControlClient, case: &Case) -> Result<RemoteApp, ControlError> {
+        let mut options = case.scenario().app_body();
+        let mut place = 0;
+        loop {
+            options.insert("seed".to_owned(), self.seed_of(case, place).into());
+            match RemoteApp::mint(client.clone(), &options.clone().into()).await {
+                Err(ControlError::Refused { status: EXISTS, .. }) if place < PLACES => place += 1,
+                minted => return minted,
+            }
+        }
     }
 
     async fn place(&self, case: &Case) -> Result<Place, MockError> {
         if let Some(client) = &self.mock {
-            let mut options = case.scenario().app_body();
-            // Apps of one mock need ids and tickets of their own.
-            options.insert("seed".to_owned(), self.seed_of(case).into());
-            let app = RemoteApp::mint(client.clone(), &options.into()).await?;
+            let app = self.mint(client, case).await?;
             return Ok(Place { stage: Stage::There(app), _mock: None });
         }
         let mock = MockDingtalk::builder().seed(self.seed).start().await?;

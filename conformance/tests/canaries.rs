@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 const BOT: &str = env!("CARGO_BIN_EXE_dingtalk-raw-bot");
-const CAPABILITIES: [&str; 4] = ["events", "fallback", "groups", "retry"];
+const CAPABILITIES: [&str; 5] = ["events", "events-later", "fallback", "groups", "retry"];
 /// The part of its patience that a case has which a bot cannot but fail, since it does nothing more.
 const HURRY: f64 = 0.2;
 /// Cases of one canary that are played at the same time.

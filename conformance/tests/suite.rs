@@ -1,6 +1,7 @@
 //! The suite itself: traced both ways, and written as its published schema says.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use dingtalk_conformance::run::{CAPABILITIES, capabilities};
@@ -43,6 +44,44 @@ fn what_cases_need_is_a_capability_and_the_readme_lists_all_of_them() {
         let line = format!("| `{name}` | {meaning} |");
         assert!(readme.contains(&line), "the README lacks {line}");
     }
+}
+
+/// A case that is gone, asks for less than before or needs more is seen here: `INSTA_UPDATE=always` takes the new
+/// list, which belongs into the same change.
+#[test]
+fn what_the_cases_ask_is_what_they_asked() {
+    let suite = suite();
+    let mut shown = String::new();
+    for case in suite.cases() {
+        let (id, level) = (case.id(), suite.level(case).as_str());
+        let (checks, needs) = (&case.scenario().checks, &case.scenario().needs);
+        write!(shown, "{id}: {level} {}", checks.join(" ")).unwrap();
+        if !needs.is_empty() {
+            write!(shown, " (needs {})", needs.join(" ")).unwrap();
+        }
+        let file: Value = serde_json::from_str(case.text()).unwrap();
+        let steps = file["steps"].as_array().unwrap();
+        let kinds = steps.iter().flat_map(|step| step.as_object().unwrap().keys());
+        let kinds: Vec<_> = kinds.filter(|kind| *kind != "as" && *kind != "within").collect();
+        assert_eq!(kinds.len(), steps.len(), "{id}");
+        let runs = kinds.chunk_by(|one, other| one == other);
+        let runs = runs.map(|run| match run.len() {
+            1 => run[0].clone(),
+            times => format!("{}*{times}", run[0]),
+        });
+        writeln!(shown, "\n    {}", runs.collect::<Vec<_>>().join(" ")).unwrap();
+    }
+    // One that is not read would not be missed.
+    let files = files_below(&folder().join("scenarios"));
+    let read = suite.cases().filter(|case| case.path().starts_with(folder().join("scenarios")));
+    assert_eq!((read.count(), shown.lines().count()), (files, 2 * suite.cases().count()));
+    println!("{files} scenario files, {} cases", suite.cases().count());
+    insta::assert_snapshot!(shown);
+}
+
+fn files_below(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
 }
 
 /// Each wire shape of a message is played.

@@ -1,13 +1,18 @@
-//! Acked messages a second with full durability, and what an `fsync` costs here.
+//! Acked messages a second with full durability, how long an ack takes, and what an `fsync` costs here.
 //!
 //! ```sh
-//! cargo bench -p dingtalk-connector --bench durable              # the table
+//! cargo bench -p dingtalk-connector --bench durable              # the tables
 //! BENCH_MEMORY=1000000 cargo bench -p dingtalk-connector --bench durable   # memory, after so many messages
 //! ```
 //!
-//! The load is this process: it answers `connections/open`, takes the WebSocket, and keeps so many messages in
-//! flight. The program has the agent `none`: it keeps each message on disk, acks it, and says nothing. Each
-//! figure stands beside how many times a second 4 KiB can be written and synced in the same directory.
+//! The load is this process: it answers `connections/open` and takes the WebSocket. The program has the agent
+//! `none`: it keeps each message on disk, acks it, and says nothing. Each figure stands beside how many times a
+//! second 4 KiB can be written and synced in the same directory.
+//!
+//! The first table keeps so many messages in flight, which shows how many a second the program takes at most: its
+//! times follow from that (1,024 in flight at 8,000 a second are 128 ms each, by Little's law), and say nothing
+//! of how long people wait. The second one sends so many a second, whatever is acked, as people do, and measures
+//! each from the moment it was due, so that a stall is felt by all that fall into it.
 #![expect(clippy::print_stdout, reason = "a table for people is what this program is for")]
 
 use std::error::Error;
@@ -30,6 +35,8 @@ type Fallible<T> = Result<T, Box<dyn Error + Send + Sync>>;
 const SPAN: Duration = Duration::from_secs(5);
 /// Messages that are not measured: files are made, caches filled.
 const WARM_UP: usize = 2_000;
+/// Acks should take no longer.
+const BOUND: Duration = Duration::from_millis(50);
 /// Chats that the messages belong to.
 const CHATS: usize = 50;
 
@@ -38,6 +45,13 @@ async fn main() -> Fallible<()> {
     if let Ok(count) = std::env::var("BENCH_MEMORY") {
         return memory(count.parse()?).await;
     }
+    flat_out().await?;
+    println!();
+    offered().await
+}
+
+/// So many in flight: how many are acked.
+async fn flat_out() -> Fallible<()> {
     println!(
         "{:>9} {:>10} {:>10} {:>12} {:>9} {:>9} {:>9}",
         "in flight", "fsyncs/s", "acked/s", "per fsync", "p50 ms", "p99 ms", "max ms"
@@ -48,16 +62,49 @@ async fn main() -> Fallible<()> {
         let mut load = Load::start(dir.path()).await?;
         load.run(in_flight, Until::Count(WARM_UP.min(in_flight * 50))).await?;
         let row = load.run(in_flight, Until::Passed(SPAN)).await?;
-        let mut times = row.times;
-        times.sort_unstable();
-        let at = |share: usize| millis(times[(times.len() - 1) * share / 100]);
-        let acked = per_second(times.len(), row.took);
+        let acked = per_second(row.times.len(), row.took);
+        let times = Sorted::new(row.times);
         println!(
-            "{in_flight:>9} {syncs:>10.0} {acked:>10.0} {:>12.1} {:>9.2} {:>9.2} {:>9.2}",
-            acked / syncs,
-            at(50),
-            at(99),
-            at(100)
+            "{in_flight:>9} {:>10.0} {acked:>10.0} {:>12.1} {:>9.2} {:>9.2} {:>9.2}",
+            syncs.per_second,
+            acked / syncs.per_second,
+            times.at(50),
+            times.at(99),
+            times.at(100)
+        );
+    }
+    Ok(())
+}
+
+/// So many offered a second: how long each waits for its ack.
+async fn offered() -> Fallible<()> {
+    println!(
+        "{:>9} {:>10} {:>12} {:>12} {:>9} {:>9} {:>9} {:>12}",
+        "offered/s",
+        "acked/s",
+        "fsync p50 ms",
+        "fsync p99 ms",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "over 50 ms"
+    );
+    for rate in [500, 1_000, 2_000, 4_000] {
+        let dir = tempfile::tempdir()?;
+        let syncs = syncs_per_second(dir.path())?;
+        let mut load = Load::start(dir.path()).await?;
+        load.run(64, Until::Count(WARM_UP)).await?;
+        let row = load.offer(rate, SPAN).await?;
+        let acked = per_second(row.times.len(), row.took);
+        let late = row.times.iter().filter(|time| **time > BOUND).count();
+        let times = Sorted::new(row.times);
+        println!(
+            "{rate:>9} {acked:>10.0} {:>12.2} {:>12.2} {:>9.2} {:>9.2} {:>9.2} {late:>12}",
+            syncs.times.at(50),
+            syncs.times.at(99),
+            times.at(50),
+            times.at(99),
+            times.at(100)
         );
     }
     Ok(())
@@ -79,20 +126,42 @@ async fn memory(count: usize) -> Fallible<()> {
     Ok(())
 }
 
-/// How often 4 KiB can be written and synced here.
-fn syncs_per_second(dir: &Path) -> Fallible<f64> {
+/// How often 4 KiB can be written and synced here, and how long each takes.
+struct Syncs {
+    per_second: f64,
+    times: Sorted,
+}
+
+fn syncs_per_second(dir: &Path) -> Fallible<Syncs> {
     let mut file = File::create(dir.join("baseline"))?;
     let (begin, page) = (Instant::now(), [7_u8; 4_096]);
-    let mut count = 0;
+    let mut times = Vec::new();
     while begin.elapsed() < Duration::from_secs(1) {
-        file.seek(SeekFrom::Start((count % 256) * 4_096))?;
+        let from = Instant::now();
+        file.seek(SeekFrom::Start((times.len() as u64 % 256) * 4_096))?;
         file.write_all(&page)?;
         file.sync_data()?;
-        count += 1;
+        times.push(from.elapsed());
     }
-    let took = begin.elapsed();
+    let per_second = per_second(times.len(), begin.elapsed());
     fs::remove_file(dir.join("baseline"))?;
-    Ok(per_second(usize::try_from(count)?, took))
+    Ok(Syncs { per_second, times: Sorted::new(times) })
+}
+
+/// Times, shortest first.
+struct Sorted(Vec<Duration>);
+
+impl Sorted {
+    fn new(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self(times)
+    }
+
+    /// So many of a hundred are at most so long, in milliseconds.
+    fn at(&self, share: usize) -> f64 {
+        let last = self.0.len().saturating_sub(1);
+        self.0.get(last * share / 100).copied().map_or(f64::NAN, millis)
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
@@ -124,6 +193,16 @@ enum Until {
 struct Row {
     times: Vec<Duration>,
     took: Duration,
+}
+
+/// Which message was acked, if one was.
+fn acked(heard: &Message) -> Fallible<Option<usize>> {
+    let Message::Text(text) = heard else { return Ok(None) };
+    let ack: Value = serde_json::from_str(text)?;
+    if ack["code"] != 200 {
+        return Err(format!("not acked: {ack}").into());
+    }
+    Ok(Some(ack["headers"]["messageId"].as_str().ok_or("no id")?.parse()?))
 }
 
 /// The program, and its connection.
@@ -220,15 +299,37 @@ impl Load {
                 self.socket.flush().await?;
             }
             let heard = self.socket.next().await.ok_or("the program hung up")??;
-            if let Message::Text(text) = heard {
-                let ack: Value = serde_json::from_str(&text)?;
-                let n: usize = ack["headers"]["messageId"].as_str().ok_or("no id")?.parse()?;
-                if ack["code"] != 200 {
-                    return Err(format!("not acked: {ack}").into());
-                }
+            if let Some(n) = acked(&heard)? {
                 times.push(sent_at[n - first].elapsed());
             }
         }
+    }
+
+    /// Sends so many a second for a while, whatever is acked, and waits for the last ack; measures from when a
+    /// message was due.
+    async fn offer(&mut self, rate: u32, span: Duration) -> Fallible<Row> {
+        let (begin, first) = (tokio::time::Instant::now(), self.sent);
+        let due =
+            |n: usize| begin + Duration::from_secs(1) * u32::try_from(n).unwrap_or(u32::MAX) / rate;
+        let count = usize::try_from(rate)? * usize::try_from(span.as_secs())?;
+        let mut times = Vec::with_capacity(count);
+        while times.len() < count {
+            let sent = self.sent - first;
+            tokio::select! {
+                heard = self.socket.next() => {
+                    let heard = heard.ok_or("the program hung up")??;
+                    times.extend(acked(&heard)?.map(|n| due(n - first).elapsed()));
+                }
+                () = tokio::time::sleep_until(due(sent)), if sent < count => {
+                    while self.sent - first < count && due(self.sent - first).elapsed() > Duration::ZERO {
+                        let message = self.next();
+                        self.socket.feed(message).await?;
+                    }
+                    self.socket.flush().await?;
+                }
+            }
+        }
+        Ok(Row { times, took: begin.elapsed() })
     }
 
     /// Resident memory of the program, in megabytes.

@@ -112,8 +112,7 @@ pub enum ConfigError {
     },
     /// The config file cannot be replaced; it is as it was.
     #[error(
-        "the config file {} cannot be written: {problem}; make it and its folder writable for this user, \
-         or name another one in OPENCLAW_CONFIG_PATH",
+        "the config file {} cannot be written: {problem}; {fix}, or name another one in OPENCLAW_CONFIG_PATH",
         .path.display()
     )]
     NotWritten {
@@ -121,6 +120,8 @@ pub enum ConfigError {
         path: PathBuf,
         /// What is wrong.
         problem: String,
+        /// What to do.
+        fix: &'static str,
     },
     /// Two accounts have one app, whose messages would go to either of them.
     #[error(

@@ -20,6 +20,7 @@ mod parts;
 mod peers;
 mod persist;
 pub mod push;
+mod queued;
 mod quotes;
 pub mod replicas;
 mod reply;
@@ -51,6 +52,7 @@ use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
 use self::media::MediaStore;
 use self::peers::Peers;
 use self::push::Pusher;
+pub use self::queued::QUEUED_AFTER;
 use self::replicas::{Company, Keeper, Replicas, Shelf, Teller};
 use self::reply::Replier;
 use self::runtime::Runtime;
@@ -66,6 +68,7 @@ use crate::store::{Recovered, Store, StoreError};
 use crate::stream::driver::{self, StreamConfig};
 use crate::stream::proxy::Proxies;
 use crate::stream::{StreamHandle, StreamState, TransportConfig};
+use crate::traces;
 use crate::unix_time::now_ms;
 
 /// What a robot needs to work.
@@ -85,12 +88,16 @@ pub struct GatewayConfig {
     pub access: watch::Receiver<AccessPolicy>,
     /// Whether messages are marked as "🤔思考中" while they are answered.
     pub show_thinking: bool,
+    /// After which time in a chat's queue people hear that their message waits; `None`: they never do.
+    pub queued_after: Option<Duration>,
     /// Whether messages to people for whom the robot answers are taken, too.
     pub delegate: bool,
     /// How answers that the agent streams are shown.
     pub cards: CardConfig,
     /// Who is told of outages.
     pub alert: AlertConfig,
+    /// Where messages that are over are told, if traces are exported.
+    pub traces: Option<traces::Over>,
 }
 
 /// What is asked of the gateway.
@@ -203,7 +210,7 @@ impl Gateway {
         };
         let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
         let (answering, shown) = (Arc::clone(&replier), Arc::clone(&cards));
-        let agent = config.agent;
+        let (agent, traces, queued_after) = (config.agent, config.traces, config.queued_after);
         let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
         let leads = others.as_ref().map(|others| others.leads());
         let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker, leads));
@@ -224,7 +231,18 @@ impl Gateway {
         });
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let shelf = Arc::clone(&store);
-        let tools = Tools { agent, replier, media, store, thinker, cards, pairing, peers };
+        let tools = Tools {
+            agent,
+            replier,
+            media,
+            store,
+            thinker,
+            cards,
+            pairing,
+            peers,
+            traces,
+            queued_after,
+        };
         let (unfinished, company_of) = (recovered.unfinished, others.clone());
         let runtime =
             Runtime::new(Arc::clone(&stream), tools, intake, orders, unfinished, company_of);

@@ -152,8 +152,9 @@ impl OpenApiClient {
     {
         let attempt = async || {
             let token = self.token_for(call).await?;
-            self.governor.admit().await;
+            let admitted = self.governor.admit().await;
             let outcome = send(token.clone()).await;
+            self.governor.ended(admitted);
             if outcome.as_ref().is_err_and(OpenApiError::is_bad_token) {
                 self.token.forget(&token).await;
             }
@@ -225,12 +226,12 @@ impl OpenApiClient {
         body: &(impl serde::Serialize + Sync),
     ) -> Result<Value, OpenApiError> {
         let send = async || {
-            if !self.governor.admit_spare() {
-                return Err(OpenApiError::NotSpared { call });
-            }
+            let admitted = self.governor.admit_spare();
+            let admitted = admitted.ok_or(OpenApiError::NotSpared { call })?;
             let token = self.token_for(call).await?;
             let url = self.openapi(path);
             let outcome = self.send(method.clone(), call, url, token.header(), body).await;
+            self.governor.ended(admitted);
             if outcome.as_ref().is_err_and(OpenApiError::is_bad_token) {
                 self.token.forget(&token).await;
             }

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::remedy;
 use crate::unix_time::now_ms;
 
 /// The state directory cannot be used.
@@ -13,9 +14,8 @@ use crate::unix_time::now_ms;
 pub enum StateDirError {
     /// Files cannot be made in it.
     #[error(
-        "cannot write to the state directory {}: {source}; make it writable for this user, or name \
-         another one with --state-dir",
-        .path.display()
+        "cannot write to the state directory {}: {source}; {}, or name another one with --state-dir",
+        .path.display(), remedy::of(source, "make it writable for this user")
     )]
     NotWritable {
         /// The directory.

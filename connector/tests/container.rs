@@ -4,6 +4,9 @@
 //! and named with the reason; with `REQUIRE_EXTERNAL=1` it fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
+#[path = "conformance/subject.rs"]
+mod subject;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -20,10 +23,6 @@ use mock_dingtalk::container::{MockContainer, MockDingtalkImage};
 
 /// The images' tag, as `.ci/image` chooses it.
 const TAG: &str = "test";
-/// What the program can do beside echoing texts, as in `conformance.rs`.
-const CAPABILITIES: [&str; 4] = ["durable", "fallback", "groups", "retry"];
-/// Cases mostly wait.
-const JOBS: usize = 16;
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -105,28 +104,21 @@ fn told(error: impl std::error::Error) -> String {
     sentence
 }
 
-/// The suite against the connector of this build, with the mock in a container.
+/// The suite against the connector of this build, with each agent and the mock in a container.
 async fn suite() -> Result<(), String> {
     let mock = MockContainer::start(mock()).await.map_err(told)?;
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../conformance");
     let suite = Suite::open(dir).map_err(told)?;
-    let setup = Setup {
-        subject: format!(
-            "env RUST_LOG=info '{}' gateway --agent echo --dm-policy open --group-policy open \
-             --state-dir '{{state}}'",
-            env!("CARGO_BIN_EXE_ddingtalk")
-        ),
-        capabilities: CAPABILITIES.map(str::to_owned).into(),
-        seed: 1,
-        mock: Some(mock.control().clone()),
-        ..Setup::default()
-    };
     // The reconnect product is about the bot and not about ports; it has its run beside this one.
     let cases: Vec<_> = suite.cases().filter(|case| !case.id().contains('+')).cloned().collect();
-    let outcomes = setup.run_all(&suite, cases, JOBS, |_| ()).await;
+    let mut outcomes = Vec::new();
+    for (_, setup) in subject::setups(1) {
+        let setup = Setup { mock: Some(mock.control().clone()), ..setup };
+        outcomes.extend(setup.run_all(&suite, cases.clone(), subject::JOBS, |_| ()).await);
+    }
     let is = |verdict| outcomes.iter().filter(move |outcome| outcome.verdict == verdict);
     let passed = is(Verdict::Pass).count();
-    check(passed > 50, &format!("only {passed} cases passed"))?;
+    check(passed > 300, &format!("only {passed} cases passed"))?;
     let good = [Verdict::Pass, Verdict::Info, Verdict::NotApplicable];
     let failed = outcomes.iter().filter(|outcome| !good.contains(&outcome.verdict));
     let failed: Vec<String> = failed.map(Outcome::explain).collect();

@@ -1,13 +1,16 @@
-//! The program against what is not everywhere: the example agent in Python, and a disk that is full.
+//! The program against what is not everywhere: the example agent in Python, and disks that are full or may not be
+//! written to.
 //!
 //! Without Python, or without the right to mount a small tmpfs, a test is skipped, counted and named with the
 //! reason; with `REQUIRE_EXTERNAL=1` it fails.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use libtest_mimic::{Arguments, Failed, Trial};
 use mock_dingtalk::{
     AppOptions, Content, ConversationKind, DeliveryRules, MockDingtalk, Profile, Sample,
@@ -16,6 +19,8 @@ use mock_dingtalk::{
 
 const PYTHON: &str = "the_python_example_answers_words_and_pictures";
 const FULL_DISK: &str = "nothing_is_acked_on_a_full_disk_and_all_is_well_when_there_is_room_again";
+const NO_ROOM: &str = "a_start_on_a_full_disk_is_refused_with_what_to_do";
+const READ_ONLY: &str = "a_state_directory_that_is_read_only_is_refused_with_what_to_do";
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -38,6 +43,8 @@ fn main() {
     let trials = vec![
         trial(PYTHON, python(), || Box::pin(play())),
         trial(FULL_DISK, mounts(), || Box::pin(full_disk())),
+        trial(NO_ROOM, mounts(), || Box::pin(no_room())),
+        trial(READ_ONLY, mounts(), || Box::pin(read_only())),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -60,6 +67,39 @@ impl Disk {
         Err(format!("a tmpfs cannot be mounted: {why}"))
     }
 
+    /// From now on nobody writes to it, whatever permissions say.
+    fn seal(&self) -> Result<(), String> {
+        let mut mount = Command::new("mount");
+        let status = mount.args(["-o", "remount,ro"]).arg(self.0.path()).status();
+        let sealed = status.map_err(|e| e.to_string())?.success();
+        check(sealed, "the tmpfs cannot be made read-only")
+    }
+
+    /// What a command says whose state directory and config file are here, without the folder's name.
+    fn told(&self, args: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ddingtalk"));
+        command.args(args).env_clear().env("OPENCLAW_STATE_DIR", self.0.path());
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let text = format!(
+            "exit code: {}\n--- stdout\n{}--- stderr\n{}",
+            output.status.code().unwrap(),
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        text.replace(&self.0.path().display().to_string(), "DIR")
+    }
+
+    /// A config file of a robot that is nowhere, and the database that its gateway would have.
+    fn furnish(&self) {
+        let text = "{ channels: { ddingtalk: { clientId: 'dingA', clientSecret: 's' } } }";
+        let file = self.0.path().join("openclaw.json");
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+        let dir = self.0.path().join("ddingtalk");
+        std::fs::create_dir(&dir).unwrap();
+        drop(SqliteStore::open(&dir.join(FILE)).unwrap());
+    }
+
     /// Fills what is left.
     fn fill(&self) -> PathBuf {
         let path = self.0.path().join("filler");
@@ -78,6 +118,77 @@ impl Drop for Disk {
 /// Whether a small disk can be had.
 fn mounts() -> Result<(), String> {
     Disk::mount().map(drop)
+}
+
+/// What a start on a full disk, and a change of settings there, are answered with.
+async fn no_room() -> Result<(), String> {
+    let disk = Disk::mount()?;
+    disk.furnish();
+    let filler = disk.fill();
+    insta::assert_snapshot!(disk.told(&["gateway"]), @r"
+    exit code: 11
+    --- stdout
+    --- stderr
+    error: cannot write to the state directory DIR/ddingtalk: No space left on device (os error 28); make room on its disk, or name another one with --state-dir
+    ");
+    insta::assert_snapshot!(disk.told(&["config", "set", "dmPolicy", "open"]), @r"
+    exit code: 10
+    --- stdout
+    --- stderr
+    error: the config file DIR/openclaw.json cannot be written: No space left on device (os error 28); make room on its disk, or name another one in OPENCLAW_CONFIG_PATH
+    ");
+    std::fs::remove_file(filler).unwrap();
+    insta::assert_snapshot!(disk.told(&["config", "set", "dmPolicy", "open"]), @r"
+    exit code: 0
+    --- stdout
+    set: channels.ddingtalk.dmPolicy in DIR/openclaw.json
+    --- stderr
+    ");
+    Ok(())
+}
+
+/// The same where nothing may be written; what only looks works, or says why not.
+async fn read_only() -> Result<(), String> {
+    let disk = Disk::mount()?;
+    disk.furnish();
+    disk.seal()?;
+    insta::assert_snapshot!(disk.told(&["gateway"]), @r"
+    exit code: 11
+    --- stdout
+    --- stderr
+    error: cannot write to the state directory DIR/ddingtalk: Read-only file system (os error 30); mount its file system for writing, or name another one with --state-dir
+    ");
+    insta::assert_snapshot!(disk.told(&["config", "set", "dmPolicy", "open"]), @r"
+    exit code: 10
+    --- stdout
+    --- stderr
+    error: the config file DIR/openclaw.json cannot be written: Read-only file system (os error 30); mount its file system for writing, or name another one in OPENCLAW_CONFIG_PATH
+    ");
+    insta::assert_snapshot!(disk.told(&["config", "validate"]), @r"
+    exit code: 0
+    --- stdout
+    valid: DIR/openclaw.json (accounts: default)
+    --- stderr
+    ");
+    insta::assert_snapshot!(disk.told(&["inbox", "list"]), @r"
+    exit code: 11
+    --- stdout
+    --- stderr
+    error: cannot open the database DIR/ddingtalk/ddingtalk.sqlite3: unable to open database file; make it readable and writable for this user, or name another directory with --state-dir
+    ");
+    insta::assert_snapshot!(disk.told(&["pairing", "list"]), @r"
+    exit code: 11
+    --- stdout
+    --- stderr
+    error: cannot open the database DIR/ddingtalk/ddingtalk.sqlite3: Read-only file system (os error 30); make it readable and writable for this user, or name another directory with --state-dir
+    ");
+    insta::assert_snapshot!(disk.told(&["gateway", "status"]), @r"
+    exit code: 14
+    --- stdout
+    --- stderr
+    error: no gateway runs with the state directory DIR/ddingtalk; start one with `ddingtalk gateway`, or name its directory with --state-dir
+    ");
+    Ok(())
 }
 
 async fn full_disk() -> Result<(), String> {

@@ -11,7 +11,7 @@ mod checks;
 mod lab;
 #[path = "openclaw/model.rs"]
 mod model;
-#[path = "openclaw/screen.rs"]
+#[path = "it/screen.rs"]
 mod screen;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -27,6 +27,7 @@ mod fault_check;
 mod findings;
 mod fixture;
 mod fleet;
+mod foreign;
 mod frame;
 mod frame_faults;
 mod group_file;

@@ -1,5 +1,6 @@
 //! The HTTP side: hands calls to the core and writes its answers.
 
+mod large_body;
 mod slow_body;
 
 use std::sync::Arc;
@@ -82,7 +83,7 @@ async fn read(body: Body, most: usize) -> Result<Option<Bytes>, axum::Error> {
 /// Writes an answer the way its plan says.
 pub(crate) async fn respond(hub: &Arc<Hub>, arrival: &Arrival, answer: HttpAnswer) -> Response {
     match answer.plan {
-        Plan::Now | Plan::SlowBody(_) | Plan::HeadOnly | Plan::HalfBody => {}
+        Plan::Now | Plan::SlowBody(_) | Plan::HeadOnly | Plan::HalfBody | Plan::Large { .. } => {}
         Plan::Dribble { bytes, every } => arrival.wire.dribble(hub, answer.owner, bytes, every),
         Plan::At(at) => hub.sleep_until(answer.owner, at).await,
         Plan::Never => std::future::pending().await,
@@ -92,11 +93,15 @@ pub(crate) async fn respond(hub: &Arc<Hub>, arrival: &Arrival, answer: HttpAnswe
         }
     }
     let body = answer.file.unwrap_or_else(|| answer.body.as_bytes().to_vec().into());
-    let length = body.len();
+    let mut length = Some(body.len() as u64);
     let body = match answer.plan {
         Plan::SlowBody(over) => slow_body::in_pieces(Arc::clone(hub), answer.owner, body, over),
         Plan::HeadOnly => slow_body::never(),
         Plan::HalfBody => slow_body::half(body, arrival.wire.clone()),
+        Plan::Large { bytes, announced } => {
+            length = announced.then_some(bytes.max(body.len() as u64));
+            large_body::padded(body, bytes)
+        }
         _ => Body::from(body),
     };
     let mut response = Response::new(body);
@@ -104,7 +109,12 @@ pub(crate) async fn respond(hub: &Arc<Hub>, arrival: &Arrival, answer: HttpAnswe
         StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let Some(to) = answer.location.and_then(|to| HeaderValue::try_from(to).ok()) {
+        headers.insert(header::LOCATION, to);
+    }
     if let Plan::Dribble { .. } = answer.plan {
         // The connection is slow to its end, so no other call may come on it.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

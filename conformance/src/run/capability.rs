@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Each capability with what it means.
-pub const CAPABILITIES: [(&str, &str); 13] = [
+pub const CAPABILITIES: [(&str, &str); 14] = [
     ("cards", "it shows streamed answers on AI cards, and takes presses on them"),
     ("commands", "it answers commands such as /help by itself"),
     ("delegate", "it answers what is written to the person that it stands in for"),
@@ -13,6 +13,10 @@ pub const CAPABILITIES: [(&str, &str); 13] = [
         "it answers every type of message by the words in it, or says what it cannot read",
     ),
     ("events", "it subscribes to EVENT"),
+    (
+        "events-later",
+        "it answers an EVENT whose data has the member later with LATER at first, and with SUCCESS when that comes again",
+    ),
     ("fallback", "where a sessionWebhook is over, it answers by the robot API"),
     ("groups", "it answers in groups"),
     (

@@ -34,4 +34,13 @@ client.registerCallbackListener(sdk.TOPIC_ROBOT, (frame) => {
   echo(frame).catch((error) => console.error(`no answer: ${error.message}`));
 });
 
+// An EVENT that asks for it is put off once: the capability `events-later` of the suite.
+const putOff = new Set();
+client.registerAllEventListener((frame) => {
+  const { eventId } = frame.headers;
+  const asked = 'later' in JSON.parse(frame.data) && !putOff.has(eventId);
+  putOff.add(eventId);
+  return { status: asked ? sdk.EventAck.LATER : sdk.EventAck.SUCCESS };
+});
+
 await client.connect();

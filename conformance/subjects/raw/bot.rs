@@ -30,6 +30,8 @@ pub(crate) struct Bot {
     replies: Replies,
     /// What was answered: `msgId`s.
     known: HashSet<String>,
+    /// EVENTs that were put off: `eventId`s.
+    put_off: HashSet<String>,
     /// What a broken one keeps back.
     owed: Owed,
 }
@@ -53,7 +55,7 @@ enum Leave {
 impl Bot {
     pub(crate) fn new(cli: Cli) -> Self {
         let replies = Replies::new(cli.clone());
-        Self { cli, replies, known: HashSet::new(), owed: Owed::default() }
+        Self { cli, replies, known: HashSet::new(), put_off: HashSet::new(), owed: Owed::default() }
     }
 
     /// Connects again and again.
@@ -162,12 +164,23 @@ impl Bot {
                 (Some("SYSTEM"), "ping") => {
                     ack(socket, &frame, frame["data"].as_str().unwrap_or("{}"));
                 }
-                (Some("EVENT"), _) => ack(socket, &frame, r#"{"status":"SUCCESS"}"#),
+                (Some("EVENT"), _) => ack(socket, &frame, self.event(&frame)),
                 (Some("CALLBACK"), ROBOT) => self.robot_message(socket, &frame),
                 (Some("CALLBACK"), _) => ack(socket, &frame, r#"{"response":null}"#),
                 _ => {}
             }
         }
+    }
+
+    /// One that asks for it is put off once: it has `later` in its data.
+    fn event(&mut self, frame: &Value) -> &'static str {
+        let data = frame["data"].as_str().unwrap_or_default();
+        let data: Value = serde_json::from_str(data).unwrap_or_default();
+        let id = frame["headers"]["eventId"].as_str().unwrap_or_default();
+        if data.get("later").is_some() && self.put_off.insert(id.to_owned()) {
+            return r#"{"status":"LATER"}"#;
+        }
+        r#"{"status":"SUCCESS"}"#
     }
 
     fn robot_message(&mut self, socket: &mut Socket, frame: &Value) {

@@ -1,9 +1,9 @@
 //! What it says: by the `sessionWebhook`, and by the robot API where that is over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -15,6 +15,9 @@ use crate::way::Way;
 /// than the second that a limit of calls is about.
 const TRIES: u32 = 8;
 const PAUSE: Duration = Duration::from_millis(200);
+/// Calls of the robot API within a second: DingTalk refuses more.
+const CALLS: usize = 20;
+const SECOND: Duration = Duration::from_secs(1);
 /// `errcode` of a `sessionWebhook` that is over.
 const SESSION_OVER: i64 = 300_001;
 
@@ -28,6 +31,8 @@ pub(crate) struct Replies {
     token: Option<String>,
     /// The latest question of each chat, by what tells chats apart.
     chats: HashMap<String, Question>,
+    /// When the last calls of the robot API were answered.
+    answered: VecDeque<Instant>,
 }
 
 /// What became of one try.
@@ -41,7 +46,7 @@ enum Tried {
 
 impl Replies {
     pub(crate) fn new(cli: Cli) -> Self {
-        Self { cli, token: None, chats: HashMap::new() }
+        Self { cli, token: None, chats: HashMap::new(), answered: VecDeque::new() }
     }
 
     /// Says the words of a question in its chat.
@@ -124,7 +129,14 @@ impl Replies {
             String::new()
         };
         let url = format!("{}/v1.0/robot/{path}{leak}", self.cli.endpoint);
-        match http::call(&url, Some(&token), &body) {
+        if self.answered.len() == CALLS
+            && let Some(first) = self.answered.pop_front()
+        {
+            thread::sleep(SECOND.saturating_sub(first.elapsed()));
+        }
+        let told = http::call(&url, Some(&token), &body);
+        self.answered.push_back(Instant::now());
+        match told {
             Ok((200, _)) => Tried::Said,
             Ok((_, told)) if told.contains("InvalidAuthentication") => {
                 self.token = None;

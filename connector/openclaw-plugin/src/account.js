@@ -21,18 +21,16 @@ export function resolveAccount(cfg, id) {
   return { accountId, name: config.name, enabled, configured: Boolean(trimmed && config.clientSecret), clientId: trimmed, config };
 }
 
+const inspected = ({ enabled, configured }) => ({ enabled, configured, tokenStatus: configured ? "available" : "missing" });
+
 /** How OpenClaw reads and writes accounts. */
 export const accounts = {
   ...createHybridChannelConfigBase({
     sectionKey: CHANNEL, listAccountIds, resolveAccount, defaultAccountId,
-    inspectAccount: (cfg, id) => {
-      const { enabled, configured } = resolveAccount(cfg, id);
-      return { enabled, configured, tokenStatus: configured ? "available" : "missing" };
-    },
+    inspectAccount: (cfg, id) => inspected(resolveAccount(cfg, id)),
     clearBaseFields: ["clientId", "clientSecret", "name"],
   }),
-  isEnabled: (account) => account.enabled,
-  isConfigured: (account) => account.configured,
+  isEnabled: (account) => account.enabled, isConfigured: (account) => account.configured,
   unconfiguredReason: () => "clientId and clientSecret are not both set",
   describeAccount: ({ accountId, name, enabled, configured }) => ({ accountId, name, enabled, configured }),
   resolveAllowFrom: ({ cfg, accountId }) => resolveAccount(cfg, accountId).config.allowFrom ?? [],

@@ -1,6 +1,7 @@
 // The channel as OpenClaw sees it: setup, status, pairing, sending.
 
 import { buildChannelOutboundSessionRoute, createChatChannelPlugin } from "openclaw/plugin-sdk/channel-core";
+import { createChannelMessageAdapterFromOutbound, createMessageReceiptFromOutboundResults } from "openclaw/plugin-sdk/channel-outbound";
 import { defineChannelSetupContract } from "openclaw/plugin-sdk/channel-setup";
 import { createPatchedAccountSetupAdapter, patchScopedAccountConfig } from "openclaw/plugin-sdk/setup";
 
@@ -67,54 +68,66 @@ async function startAccount({ accountId, account, cfg, log, abortSignal, setStat
 }
 
 /** What the connector says of an account's robot. */
-const probeAccount = ({ account: { clientId } }) =>
-  robot(clientId).then(
-    (found) => ({ ok: found?.stream === "connected", ...(found ?? { error: `ddingtalk has no robot for ${clientId}; see ddingtalk logs` }) }),
-    ({ message }) => ({ ok: false, error: `ddingtalk does not run: ${message}` }),
-  );
+async function probeAccount({ account: { clientId } }) {
+  const found = await robot(clientId).catch(({ message }) => ({ error: message }));
+  return { ok: found?.stream === "connected", ...(found ?? { error: `ddingtalk has no robot for ${clientId}; see ddingtalk logs` }) };
+}
 
-async function send({ cfg, to, text, mediaUrl, accountId, deliveryQueueId, deliveryPartIndex = 0 }) {
-  const key = (what) => deliveryQueueId && `${deliveryQueueId}/${deliveryPartIndex}/${what}`;
+/** Sends words and a file, and gives DingTalk's ids of all that it became. */
+async function deliver({ cfg, to, text, mediaUrl, accountId, deliveryQueueId, deliveryPartIndex = 0, onPlatformSendDispatch }) {
   const base = { to: normalizeTarget(to), clientId: resolveAccount(cfg, accountId).clientId };
-  let result;
-  if (text?.trim()) result = await push({ ...base, markdown: text, key: key("text") });
-  if (mediaUrl) {
-    const media = await file(mediaUrl, runtime?.channel);
-    const kind = /\.(png|jpe?g|gif|bmp)$/i.test(media.path) ? "image" : "file";
-    result = await push({ ...base, [kind]: media, key: key("media") });
+  const key = (what) => deliveryQueueId && `${deliveryQueueId}/${deliveryPartIndex}/${what}`;
+  // From now on it may have arrived.
+  await onPlatformSendDispatch?.();
+  const ids = text?.trim() ? await push({ ...base, markdown: text, key: key("text") }) : [];
+  if (!mediaUrl) return ids;
+  const media = await file(mediaUrl, runtime?.channel);
+  const kind = /\.(png|jpe?g|gif|bmp)$/i.test(media.path) ? "image" : "file";
+  return [...ids, ...(await push({ ...base, [kind]: media, key: key("media") }))];
+}
+
+const receipt = (ids) => createMessageReceiptFromOutboundResults({ results: ids.map((messageId) => ({ channel: CHANNEL, messageId })) });
+
+async function send(context) {
+  const ids = await deliver(context);
+  return { messageId: ids[0] ?? "", to: context.to, receipt: receipt(ids) };
+}
+
+// Keys of sends are remembered for 7 days.
+const REMEMBERED_MS = 6 * 24 * 3_600_000;
+
+/** A send that was cut off is asked for again by its keys: what was sent tells its ids, what was not is sent now. */
+async function reconcileUnknownSend({ queueId, enqueuedAt, payloads: [{ text, mediaUrl, mediaUrls }], ...context }) {
+  if (Date.now() > enqueuedAt + REMEMBERED_MS) return { status: "unresolved", error: "it is too old to be known" };
+  const ids = [];
+  try {
+    for (const [part, url] of (mediaUrls?.length ? mediaUrls : [mediaUrl]).entries())
+      ids.push(...(await deliver({ ...context, deliveryQueueId: queueId, deliveryPartIndex: part, mediaUrl: url, text: part === 0 ? text : "" })));
+    return { status: "sent", receipt: receipt(ids) };
+  } catch ({ message, retryable = true }) {
+    return { status: "unresolved", error: message, retryable };
   }
-  return { messageId: result?.processQueryKey ?? result?.outTrackId ?? "", to };
 }
 
 const asked = (key, name, word) => ({
-  inputKey: key,
-  message: `${name} (${word})`,
-  required: true,
-  sensitive: key === "clientSecret",
-  helpTitle: "DingTalk developer console",
-  helpLines: [`凭证与基础信息 → ${name}`, "https://open-dev.dingtalk.com"],
+  inputKey: key, message: `${name} (${word})`, required: true, sensitive: key === "clientSecret",
+  helpTitle: "DingTalk developer console", helpLines: [`凭证与基础信息 → ${name}`, "https://open-dev.dingtalk.com"],
   currentValue: ({ cfg, accountId }) => resolveAccount(cfg, accountId).config[key],
-  applySet: ({ cfg, accountId, value }) =>
-    patchScopedAccountConfig({ cfg, channelKey: CHANNEL, accountId, patch: { [key]: value } }),
+  applySet: ({ cfg, accountId, value }) => patchScopedAccountConfig({ cfg, channelKey: CHANNEL, accountId, patch: { [key]: value } }),
 });
 
 const setupWizard = {
-  channel: CHANNEL,
-  status: {
+  channel: CHANNEL, status: {
     configuredLabel: "configured", unconfiguredLabel: "needs Client ID and Client Secret",
     resolveConfigured: ({ cfg, accountId }) => resolveAccount(cfg, accountId).configured,
   },
   introNote: {
-    title: "DingTalk robot",
-    lines: [
-      "1. 企业内部应用 (app of your organisation): create one",
-      "2. 机器人 (robot): add it, message mode Stream",
-      "3. 版本管理与发布 (versions): publish",
-      "4. 凭证与基础信息 (credentials): copy Client ID and Client Secret",
+    title: "DingTalk robot", lines: [
+      "1. 企业内部应用 (app of your organisation): create one", "2. 机器人 (robot): add it, message mode Stream",
+      "3. 版本管理与发布 (versions): publish", "4. 凭证与基础信息 (credentials): copy Client ID and Client Secret",
     ],
   },
-  credentials: [],
-  textInputs: [asked("clientId", "Client ID", "AppKey"), asked("clientSecret", "Client Secret", "AppSecret")],
+  credentials: [], textInputs: [asked("clientId", "Client ID", "AppKey"), asked("clientSecret", "Client Secret", "AppSecret")],
   completionNote: { title: "Next", lines: ["Write to the robot. A stranger gets a code: openclaw pairing approve ddingtalk CODE"] },
 };
 
@@ -134,8 +147,7 @@ const setupContract = defineChannelSetupContract({
 export const plugin = createChatChannelPlugin({
   base: {
     id: CHANNEL, meta, setupContract, setupWizard, config: accounts,
-    capabilities: { chatTypes: ["direct", "group"], media: true, blockStreaming: true },
-    reload: { configPrefixes: [`channels.${CHANNEL}`] },
+    capabilities: { chatTypes: ["direct", "group"], media: true, blockStreaming: true }, reload: { configPrefixes: [`channels.${CHANNEL}`] },
     messaging: {
       targetPrefixes: [CHANNEL, "dingtalk"], targetIdComparison: "case-sensitive", normalizeTarget,
       inferTargetChatType: ({ to }) => chatType(normalizeTarget(to)),
@@ -150,29 +162,28 @@ export const plugin = createChatChannelPlugin({
       },
     },
     status: {
-      probeAccount,
-      buildAccountSnapshot: ({ account: { accountId, name, enabled, configured }, runtime: state, probe }) =>
+      probeAccount, buildAccountSnapshot: ({ account: { accountId, name, enabled, configured }, runtime: state, probe }) =>
         ({ ...state, accountId, name, enabled, configured, running: state?.running ?? false, probe }),
     },
     gateway: { startAccount },
+    message: {
+      ...createChannelMessageAdapterFromOutbound({ id: CHANNEL, outbound: { sendText: send, sendMedia: send } }),
+      durableFinal: {
+        capabilities: { text: true, media: true, messageSendingHooks: true, reconcileUnknownSend: true },
+        // So that each send has a key.
+        automaticUnknownSendReconciliation: true, reconcileUnknownSendKinds: { text: true, media: true }, reconcileUnknownSend,
+      },
+    },
   },
   security: {
-    dm: {
-      channelKey: CHANNEL, defaultPolicy: "pairing",
-      resolvePolicy: ({ config }) => config.dmPolicy,
-      resolveAllowFrom: ({ config }) => config.allowFrom,
-    },
+    dm: { channelKey: CHANNEL, defaultPolicy: "pairing", resolvePolicy: (it) => it.config.dmPolicy, resolveAllowFrom: (it) => it.config.allowFrom },
     collectWarnings: ({ cfg }) => (sharesSessions(cfg) ? [DM_SCOPE] : []),
   },
   pairing: {
     text: {
-      idLabel: "DingTalk userId",
-      message: "You may talk to me now. 现在可以和我聊天了。",
+      idLabel: "DingTalk userId", message: "You may talk to me now. 现在可以和我聊天了。",
       notify: ({ cfg, id, message, accountId }) => send({ cfg, accountId, to: `user:${id}`, text: message }),
     },
   },
-  outbound: {
-    base: { deliveryMode: "direct", textChunkLimit: 1_000_000 },
-    attachedResults: { channel: CHANNEL, sendText: send, sendMedia: send },
-  },
+  outbound: { base: { deliveryMode: "direct", textChunkLimit: 1_000_000 }, attachedResults: { channel: CHANNEL, sendText: send, sendMedia: send } },
 });

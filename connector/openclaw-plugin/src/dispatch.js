@@ -33,12 +33,15 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
   const { line } = turn;
   const { conversation, sender } = line;
   const direct = conversation.type === "direct";
-  const senderId = sender.staffId ?? sender.id ?? "";
+  // A run of the operator's `ddingtalk cron --agent`: nobody wrote it, and it has a session of its own.
+  const scheduled = line.id >= 2 ** 52;
+  const senderId = scheduled ? conversation.id : (sender.staffId ?? sender.id ?? "");
   const peer = direct ? { kind: "direct", id: senderId } : { kind: "group", id: conversation.id };
   const { route, buildEnvelope } = resolveChannelInboundRouteEnvelope({ cfg, channel: CHANNEL, accountId, peer });
   const { agentId, dmScope, sessionKey } = route;
   const mentions = direct ? undefined : { canDetectMention: true, wasMentioned: line.mentioned };
-  const admitted = await admission({ cfg, channel, accountId, config, line, senderId, route, mentions });
+  const rules = scheduled ? { ...config, dmPolicy: "open", allowFrom: ["*"] } : config;
+  const admitted = await admission({ cfg, channel, accountId, config: rules, line, senderId, route, mentions });
   const { admission: verdict, reasonCode } = admitted.ingress;
   if (verdict === "pairing-required") return pair(turn, channel, accountId, senderId);
   if (verdict !== "dispatch") return log?.info?.(`not for the agent (${reasonCode}): message ${line.msgId} of ${senderId}`);
@@ -50,16 +53,14 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
   // What could not be fetched stands beside the words.
   const missing = line.attachments.filter((one) => one.missing).map((one) => `[${one.kind}: ${one.missing}]`);
   const ctxPayload = channel.inbound.buildContext({
-    channel: CHANNEL,
-    accountId: route.accountId ?? accountId,
+    channel: CHANNEL, accountId: route.accountId ?? accountId,
     messageId: line.msgId, messageIdFull: line.msgId, timestamp,
-    from: `${CHANNEL}:${peer.id}`,
-    sender: { id: senderId, name: sender.nick },
+    from: `${CHANNEL}:${peer.id}`, sender: { id: senderId, name: sender.nick },
     conversation: { kind: peer.kind, id: conversation.id, label, routePeer: peer },
     route: { agentId, dmScope, accountId: route.accountId, routeSessionKey: sessionKey, dispatchSessionKey: sessionKey },
     reply: { to, originatingTo: to },
     message: { body, bodyForAgent: [line.text, ...missing].filter(Boolean).join("\n"), rawBody: line.text, commandBody: line.text },
-    access: { commands: { authorized: admitted.commandAccess.authorized }, mentions },
+    access: { commands: { authorized: !scheduled && admitted.commandAccess.authorized }, mentions },
     media: await media(line, channel),
     supplemental: quote && { quote },
     channelIngress: admitted,
@@ -69,6 +70,7 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
     if (event) await turn.say({ type: kind === "final" ? "final" : "block", ...event });
     return event ? { visibleReplySent: true, content: payload.text } : { visibleReplySent: false };
   };
+  log?.info?.(`message ${line.msgId ?? conversation.id} of ${senderId} goes to ${sessionKey}`);
   await channel.inbound.dispatch({
     cfg, channel: CHANNEL, accountId, ctxPayload,
     route: { agentId, dmScope, sessionKey },
@@ -76,13 +78,14 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
     replyOptions: {
       sourceReplyDeliveryMode: "automatic",
       abortSignal: turn.signal,
-      // From here on the gateway itself goes on with it after a restart.
-      turnAdoptionLifecycle: { onAdopted: () => turn.say({ type: "adopted" }) },
+      // From here on the gateway itself goes on with it after a restart. A schedule's run is asked for again.
+      turnAdoptionLifecycle: { onAdopted: () => scheduled || turn.say({ type: "adopted" }) },
       onReplyStart: () => void turn.say({ type: "typing" }),
       onPartialReply: ({ text }) => turn.partial(text ?? ""),
     },
     replyPipeline: {},
   });
+  log?.info?.(`message ${line.msgId ?? conversation.id} has been answered`);
 }
 
 /** What OpenClaw's own rules say of whoever wrote. */
@@ -112,8 +115,7 @@ function admission({ cfg, channel, accountId, config, line, senderId, route: { a
 
 /** A stranger gets a code, once. */
 async function pair(turn, { pairing }, accountId, id) {
-  const meta = { name: turn.line.sender.nick ?? id };
-  const { code, created } = await pairing.upsertPairingRequest({ channel: CHANNEL, accountId, id, meta });
+  const { code, created } = await pairing.upsertPairingRequest({ channel: CHANNEL, accountId, id, meta: { name: turn.line.sender.nick ?? id } });
   if (!created) return;
   const text = pairing.buildPairingReply({ channel: CHANNEL, idLine: `Your DingTalk user id: ${id}`, code });
   await turn.say({ type: "final", text });

@@ -7,6 +7,8 @@ import os from "node:os";
 import path from "node:path";
 import { json } from "node:stream/consumers";
 
+import { PlatformMessageNotDispatchedError } from "openclaw/plugin-sdk/error-runtime";
+
 /** Where the connector keeps its state; the same place for every process of this user. */
 export const stateDir = () =>
   path.join(process.env.OPENCLAW_STATE_DIR || path.join(os.homedir(), ".openclaw"), "ddingtalk");
@@ -15,7 +17,10 @@ function target() {
   const dir = stateDir();
   const socketPath = path.join(dir, "agent.sock");
   if (fs.existsSync(socketPath)) return { socketPath };
-  const { url, token } = JSON.parse(fs.readFileSync(path.join(dir, "agent.json"), "utf8"));
+  const file = path.join(dir, "agent.json");
+  // With this code OpenClaw knows that nothing was sent.
+  if (!fs.existsSync(file)) throw Object.assign(new Error("ddingtalk does not run; it starts with: openclaw gateway"), { code: "ECONNREFUSED" });
+  const { url, token } = JSON.parse(fs.readFileSync(file, "utf8"));
   const { hostname: host, port } = new URL(url);
   return { host, port, headers: { authorization: `Bearer ${token}` } };
 }
@@ -32,10 +37,8 @@ function open(method, to, { body, signal, timeout = 30_000 } = {}) {
 }
 
 /** Makes a call, and gives `{ status, body }`. */
-export async function call(method, to, options) {
-  const response = await open(method, to, options);
-  return { status: response.statusCode, body: await json(response) };
-}
+export const call = (method, to, options) =>
+  open(method, to, options).then(async (response) => ({ status: response.statusCode, body: await json(response) }));
 
 /** Whether the connector answers, and answers for this app. */
 export async function robot(clientId) {
@@ -57,12 +60,14 @@ export async function* lines(clientId, signal) {
   }
 }
 
-/** Sends a message that answers nothing, and gives the recipient's result; what fails throws DingTalk's reason. */
+/** Sends a message that answers nothing, and gives DingTalk's ids of it; what fails throws DingTalk's reason. */
 export async function push(message) {
   // Uploads of 20 MB and four tries may take their time.
   const { status, body } = await call("POST", "/v1/messages", { body: message, timeout: 600_000 });
-  if (status !== 200) throw new Error(body.error);
-  const result = body.results[0];
-  if (result.status !== "delivered") throw new Error(`${result.to}: ${result.reason}`);
-  return result;
+  const result = body.results?.[0];
+  if (result?.status === "delivered") return result.parts?.processQueryKeys ?? [result.processQueryKey ?? result.outTrackId];
+  const unclear = result ? result.mayHaveArrived || result.processQueryKey : status !== 400;
+  const error = result ? `${result.to}: ${result.reason}` : body.error;
+  // Nothing arrived: OpenClaw asks no more, since the key has its outcome.
+  throw unclear ? new Error(error) : new PlatformMessageNotDispatchedError(error, { retryable: false });
 }

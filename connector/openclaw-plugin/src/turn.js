@@ -85,10 +85,7 @@ export class Turn {
     const body = { v: 1, ...event, seq: this.seq + 1, attempt: this.attempt };
     const to = `/v1/agent/turns/${id}/events?clientId=${encodeURIComponent(clientId)}`;
     const answer = await call("POST", to, { body, timeout: 120_000 }).catch(() => undefined);
-    if (answer?.status === 429) {
-      await pause(answer.body.retryAfterMs);
-      return this.#post(event);
-    }
+    if (answer?.status === 429) return pause(answer.body.retryAfterMs).then(() => this.#post(event));
     if (answer?.status === 200) this.seq = body.seq;
     // A newer offer is on its way, or the turn is over.
     else if (!answer || answer.status === 409) return false;

@@ -7,15 +7,15 @@ use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::access::{AccessArgs, state_dir};
+use super::checkup::{Checkup, Consent, Known};
 use super::exit_code::{ExitCode, Failure};
-use super::probe::{Prober, Tried};
 use super::setup::{self, NewAccount, place_of};
 use super::terminal::Terminal;
 use super::{logs, onboard, output};
 use crate::agent::AgentKind;
 use crate::config::accounts::{Account, DEFAULT};
 use crate::config::document::Document;
-use crate::link::client::LinkClient;
+use crate::doctor::{Report, Row, Status as Found};
 use crate::redact::Secret;
 use crate::state_dir as directory;
 
@@ -67,7 +67,7 @@ struct List {
 
 #[derive(Debug, clap::Args)]
 struct Status {
-    /// Try each credential: access token and connections/open.
+    /// Try each credential and what its app may do, as `ddingtalk doctor` does.
     #[arg(long)]
     probe: bool,
     /// Print JSON.
@@ -214,34 +214,34 @@ fn list(args: &List) -> Result<(), Failure> {
 async fn status(args: Status) -> Result<(), Failure> {
     let accounts = AccessArgs::default().noted()?.accounts;
     let dir = state_dir(args.state_dir)?;
-    let running = match directory::holder(&dir)? {
-        None => None,
-        Some(_) => match LinkClient::open(&dir)?.get(&["v1", "status"]).await {
-            Ok((_, status)) => Some(status),
-            Err(e) => {
-                output::note(&format!("warning: {e}"));
-                None
-            }
-        },
-    };
-    let prober = if args.probe { Some(Prober::new()?) } else { None };
+    let known = Known::of(Some(&dir)).await;
+    // One that runs and does not answer is worth a word.
+    if directory::holder(&dir)?.is_some()
+        && let Some(e) = known.unasked()
+    {
+        output::note(&format!("warning: {e}"));
+    }
+    let checkup = if args.probe { Some(Checkup::new()?) } else { None };
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     for account in &accounts {
-        let tried = match &prober {
-            Some(prober) => prober.connection(&account.credential).await,
-            None => Vec::new(),
-        };
-        if tried.iter().any(|one| one.problem.is_some()) {
+        let mut report = Report::default();
+        if let Some(checkup) = &checkup {
+            let app = (account.name.as_str(), &account.credential);
+            checkup.app(&mut report, app, &known, Consent::default()).await;
+        }
+        if !report.failed().is_empty() {
             failed.push(account.name.as_str());
         }
         let mut row = row(account);
-        row["stream"] = stream_of(running.as_ref(), account);
+        row["stream"] = known.stream(&account.credential.client_id);
         if args.probe {
-            row["probe"] = tried.iter().map(probed).collect();
+            row["probe"] = report.rows().iter().map(Row::json).collect();
         }
         if !args.json {
             output::data(&readable(&row))?;
-            tried.iter().try_for_each(|one| output::data(&one.to_string()))?;
+            let seen = report.rows().iter().filter(|row| row.status() != Found::Skip);
+            let mut lines = seen.flat_map(Row::lines);
+            lines.try_for_each(|line| output::data(&format!("  {line}")))?;
         }
         rows.push(row);
     }
@@ -253,17 +253,6 @@ async fn status(args: Status) -> Result<(), Failure> {
     }
     let message = format!("does not work: {}", failed.join(", "));
     Err(Failure::new(ExitCode::Failed, message))
-}
-
-/// The connection's state; `null` where no gateway runs, or not with this robot.
-fn stream_of(running: Option<&Value>, account: &Account) -> Value {
-    let mut robots = running.and_then(|status| status["robots"].as_array()).into_iter().flatten();
-    let id = account.credential.client_id.as_str();
-    robots.find(|robot| robot["clientId"] == id).map(|robot| robot["stream"].clone()).into()
-}
-
-fn probed(tried: &Tried) -> Value {
-    json!({ "what": tried.what, "ok": tried.problem.is_none(), "problem": tried.problem })
 }
 
 fn readable(row: &Value) -> String {

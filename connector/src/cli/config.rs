@@ -12,7 +12,6 @@ use crate::config::accounts::SECTION;
 use crate::config::document::Document;
 use crate::config::keys::{self, Kind, Place, schema};
 use crate::config::{ProcessEnvironment, file};
-use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -157,8 +156,7 @@ fn unset(path: &str) -> Result<(), Failure> {
 }
 
 fn validate(access: AccessArgs) -> Result<(), Failure> {
-    telemetry::start(false);
-    let accounts = access.accounts()?;
+    let accounts = access.noted()?;
     crate::config::endpoints(&ProcessEnvironment)?;
     let from = accounts.file.map_or("the environment".to_owned(), |f| f.display().to_string());
     let names: Vec<_> = accounts.accounts.iter().map(|a| a.name.as_str()).collect();

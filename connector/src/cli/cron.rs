@@ -8,7 +8,7 @@ use super::exit_code::{ExitCode, Failure};
 use super::link::LinkArgs;
 use super::message::words;
 use super::output::{self, printable, time};
-use crate::schedule::Missed;
+use crate::schedule::{Missed, Timing, TimingError, Zone};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -68,6 +68,22 @@ struct When {
     /// Once: 2026-12-01T09:00, 2026-12-01T09:00+08:00, or from now on, such as 20m.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+}
+
+impl When {
+    /// A time that is none is named before anybody is asked. Whether it is past the gateway knows, by its own
+    /// clock and zone.
+    fn check(&self, tz: Option<&str>) -> Result<(), Failure> {
+        let Self { every, cron, at } = self;
+        let read = || -> Result<(), TimingError> {
+            let zone = Zone::named(tz)?;
+            every.as_deref().map(|text| Timing::every(text, 0)).transpose()?;
+            cron.as_deref().map(|text| Timing::cron(text, &zone)).transpose()?;
+            at.as_deref().map(|text| Timing::at(text, &zone, 0)).transpose()?;
+            Ok(())
+        };
+        read().map_err(|e| Failure::new(ExitCode::Usage, format!("--{e}")))
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -132,6 +148,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 
 async fn add(args: Add) -> Result<(), Failure> {
     let Add { when, tz, to, what, name, missed, common } = args;
+    when.check(tz.as_deref())?;
     let text = what.text.map(|given| words(given, "--text")).transpose()?;
     let (link, client_id) = common.link.robot().await?;
     let missed = serde_json::to_value(missed).unwrap_or_default();

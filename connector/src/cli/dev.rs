@@ -21,7 +21,7 @@ use crate::credential::{ClientId, Credential};
 use crate::gateway::access::AccessPolicy;
 use crate::gateway::cards::CardConfig;
 use crate::gateway::deafness::AlertConfig;
-use crate::gateway::{Gateway, GatewayConfig};
+use crate::gateway::{Gateway, GatewayConfig, QUEUED_AFTER};
 use crate::link::{About, Desk, Health, Linked, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
@@ -135,9 +135,11 @@ fn config(
         state_dir: state_dir.to_owned(),
         access: watch::Sender::new(AccessPolicy::open()).subscribe(),
         show_thinking: true,
+        queued_after: Some(QUEUED_AFTER),
         delegate: true,
         cards: CardConfig::default(),
         alert: AlertConfig::default(),
+        traces: None,
     }
 }
 

@@ -3,21 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::access::{AccessArgs, existing_store, state_dir};
+use super::access::{AccessArgs, state_dir};
+use super::checkup::{Checkup, Consent, Known};
 use super::exit_code::{ExitCode, Failure};
 use super::output;
 use super::times::duration;
-use crate::config::accounts::{Account, Accounts};
+use crate::config::accounts::Accounts;
 use crate::config::{self, ProcessEnvironment};
-use crate::doctor::{Advice, Probe, Problem, Report, Witness, examine, reach};
+use crate::doctor::{Advice, Problem, Report, reach};
 use crate::gateway::push::Target;
-use crate::link::client::LinkClient;
-use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiClient, OpenApiConfig, TrustedHosts};
-use crate::store::{Newest, Store};
-use crate::stream::TransportConfig;
-use crate::stream::proxy::Proxies;
+use crate::openapi::Endpoints;
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -91,28 +86,14 @@ async fn look(args: &Args, accounts: Accounts, endpoints: &Endpoints) -> Result<
             return Ok(Report::of_broken_settings(Problem { what: e.to_string(), advice }));
         }
     };
-    let transport = TransportConfig {
-        handshake_timeout: args.timeout,
-        tls: tls.clone(),
-        proxies: Proxies::system(),
-    };
-    let client = |account: &Account| {
-        OpenApiClient::new(OpenApiConfig {
-            endpoints: endpoints.clone(),
-            credential: account.credential.clone(),
-            trusted: TrustedHosts::new(endpoints, []),
-            tls: tls.clone(),
-            system_proxy: true,
-            timeout: args.timeout,
-            calls_per_second: CALLS_PER_SECOND,
-        })
-    };
+    let checkup = Checkup::at(endpoints.clone(), tls, args.timeout);
+    let transport = checkup.transport();
     let names: Vec<_> = accounts.accounts.iter().map(|account| account.name.as_str()).collect();
     let from =
         accounts.file.as_ref().map_or("the environment".to_owned(), |f| f.display().to_string());
     let mut report =
         Report::of_settings(format!("{from} (accounts: {})", names.join(", ")), &accounts.warnings);
-    let any = accounts.accounts.first().map(client);
+    let any = accounts.accounts.first().map(|account| checkup.client(&account.credential));
     if let Some(any) = &any {
         reach(&mut report, &endpoints.openapi, any, &transport).await;
         if endpoints.oapi.host_str() != endpoints.openapi.host_str()
@@ -121,57 +102,12 @@ async fn look(args: &Args, accounts: Accounts, endpoints: &Endpoints) -> Result<
             reach(&mut report, &endpoints.oapi, any, &transport).await;
         }
     }
-    let known = Known::of(args).await?;
+    // Without a home there is no state directory, and nothing is known.
+    let known = Known::of(state_dir(args.state_dir.clone()).ok().as_deref()).await;
+    let consent = Consent { no_connect: args.no_connect, send_to: args.send_to.as_ref() };
     for account in &accounts.accounts {
-        let probe = Probe {
-            account: &account.name,
-            client: &client(account),
-            base: &endpoints.openapi,
-            transport: &transport,
-            witness: known.of_account(account).await,
-            connects: !args.no_connect,
-            send_to: args.send_to.as_ref(),
-        };
-        examine(&mut report, &probe).await;
+        let app = (account.name.as_str(), &account.credential);
+        checkup.app(&mut report, app, &known, consent).await;
     }
     Ok(report)
-}
-
-/// What the gateway of the state directory knows, if there is one.
-struct Known {
-    status: Value,
-    store: Option<crate::store::sqlite::SqliteStore>,
-}
-
-impl Known {
-    async fn of(args: &Args) -> Result<Self, Failure> {
-        // Without a home there is no state directory, and nothing is known.
-        let Ok(dir) = state_dir(args.state_dir.clone()) else {
-            return Ok(Self { status: Value::Null, store: None });
-        };
-        let status = match LinkClient::open(&dir) {
-            Ok(link) => link.get(&["v1", "status"]).await.ok().map(|(_, status)| status),
-            Err(_) => None,
-        };
-        // One that cannot be opened is the gateway's to complain about.
-        let store = existing_store(&dir).unwrap_or_default();
-        Ok(Self { status: status.unwrap_or_default(), store })
-    }
-
-    async fn of_account(&self, account: &Account) -> Witness {
-        let client_id = &account.credential.client_id;
-        let robots = self.status["robots"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let connected = robots.iter().find(|robot| {
-            robot["clientId"].as_str() == Some(client_id.as_str())
-                && robot["stream"].as_str() == Some("connected")
-        });
-        Witness {
-            connected_since: connected.and_then(|robot| robot["streamSince"].as_i64()),
-            newest: self.newest(account).await,
-        }
-    }
-
-    async fn newest(&self, account: &Account) -> Option<Newest> {
-        self.store.as_ref()?.newest(&account.credential.client_id).await.ok().flatten()
-    }
 }

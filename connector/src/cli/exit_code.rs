@@ -9,6 +9,7 @@ use crate::link::{ListenerError, ProbesError};
 use crate::state_dir::StateDirError;
 use crate::store::StoreError;
 use crate::tls::TlsError;
+use crate::traces::CollectorError;
 
 /// Documented in `--help` and the README. 2 is the argument parser's, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +143,12 @@ impl From<ProbesError> for Failure {
             ProbesError::Bind { .. } => ExitCode::Address,
         };
         Self::new(exit_code, e.to_string())
+    }
+}
+
+impl From<CollectorError> for Failure {
+    fn from(e: CollectorError) -> Self {
+        Self::new(ExitCode::Configuration, e.to_string())
     }
 }
 

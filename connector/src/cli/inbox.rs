@@ -89,9 +89,10 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// What is looked for without `--all`.
-const OPEN: &[MessageState] =
+pub(super) const OPEN: &[MessageState] =
     &[MessageState::Waiting, MessageState::Working, MessageState::Failed, MessageState::Parked];
-const CLOSED: &[MessageState] = &[MessageState::Stopped, MessageState::Dropped, MessageState::Done];
+pub(super) const CLOSED: &[MessageState] =
+    &[MessageState::Stopped, MessageState::Dropped, MessageState::Done];
 
 fn list(List { all, limit, common }: &List) -> Result<(), Failure> {
     let reader = reader(&state_dir(common.state_dir.clone())?)?;

@@ -3,14 +3,16 @@
 
 use serde_json::Value;
 
+use super::access::state_dir;
 use super::channels;
+use super::checkup::{Checkup, Consent, Known};
 use super::exit_code::Failure;
 use super::output;
-use super::probe::Prober;
 use super::setup::{self, NewAccount, place_of};
 use super::terminal::{Choice, Terminal};
 use crate::config::accounts::DEFAULT;
 use crate::config::document::Document;
+use crate::doctor::{Report, Status};
 use crate::redact::Secret;
 
 /// Which questions are asked.
@@ -81,7 +83,7 @@ pub(super) async fn run(
     wizard: Wizard,
     given: Given,
 ) -> Result<(), Failure> {
-    let prober = Prober::new()?;
+    let checkup = Checkup::new()?;
     let path = setup::path()?;
     // A file that cannot be edited is named before anything is asked.
     let section = Document::open(&path)?.section();
@@ -99,7 +101,7 @@ pub(super) async fn run(
         };
         let account = account.clone();
         let new = NewAccount { account, client_id, client_secret, others: Vec::new() };
-        if works(&prober, &new).await
+        if works(&checkup, &new).await
             || terminal.choice("凭证不可用，怎么办？ / It does not work. What now?", &AGAIN).await?
                 == 1
         {
@@ -115,10 +117,14 @@ pub(super) async fn run(
         new.others.push(("agent", AGENTS[agent].name.into()));
     }
     new.put(&path)?;
-    output::note(NEXT);
+    // Nobody gets a code under another policy.
+    let pairs = new.others.iter().all(|(key, value)| *key != "dmPolicy" || value == "pairing");
+    let next = NEXT.lines().filter(|line| pairs || !line.contains(PAIRING));
+    next.for_each(output::note);
     Ok(())
 }
 
+const PAIRING: &str = "pairing approve";
 const NEXT: &str = "
 下一步 / next:
   ddingtalk gateway            连接，保持运行 / connects, and stays
@@ -154,17 +160,16 @@ async fn account(
     }
 }
 
-/// Tries the credential, and says how that went.
-async fn works(prober: &Prober, new: &NewAccount) -> bool {
+/// Tries the credential and what its app may do, and says how that went. What the app lacks besides a
+/// connection can be mended later, as it is told.
+async fn works(checkup: &Checkup, new: &NewAccount) -> bool {
     output::note("检查 / checking …");
-    let credential = new.credential();
-    let mut tried = prober.connection(&credential).await;
-    let works = tried.iter().all(|one| one.problem.is_none());
-    if works {
-        tried.push(prober.sending(&credential).await);
+    let known = Known::of(state_dir(None).ok().as_deref()).await;
+    let mut report = Report::default();
+    let (app, credential) = (new.account.as_str(), new.credential());
+    checkup.app(&mut report, (app, &credential), &known, Consent::default()).await;
+    for row in report.rows().iter().filter(|row| row.status() != Status::Skip) {
+        row.lines().iter().for_each(|line| output::note(&format!("  {line}")));
     }
-    for one in &tried {
-        output::note(&one.to_string());
-    }
-    works
+    report.connects()
 }

@@ -45,7 +45,7 @@ impl NewAccount {
         Credential {
             client_id: ClientId::new(self.client_id.as_str()),
             client_secret: self.client_secret.clone(),
-            place: "Client ID and Client Secret".to_owned(),
+            place: "以上两项 / the two lines above".to_owned(),
         }
     }
 

@@ -8,6 +8,7 @@ use super::access::{StoreArgs, reader, state_dir};
 use super::exit_code::{ExitCode, Failure};
 use super::output::{self, moment, printable};
 use crate::store::inbox::{InboxReader, Kept, KeptPart};
+use crate::traces::trace_id;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -28,8 +29,8 @@ pub(super) fn run(Args { msg_id, common }: Args) -> Result<(), Failure> {
     }
     if traces.is_empty() {
         let problem = format!(
-            "no message has the msgId or messageId {msg_id:?}; messages are kept for 7 days, and those that \
-             nobody may write are not: see the audit lines of the log"
+            "no message has the msgId or messageId {msg_id:?}; `ddingtalk inbox list --all` names those of the last 7 \
+             days, and `ddingtalk logs` says by an audit line why one was not kept"
         );
         return Err(Failure::new(ExitCode::Failed, problem));
     }
@@ -125,6 +126,7 @@ impl Trace {
             "msgId": kept.msg_id,
             "messageId": kept.message_id,
             "conversationId": kept.conversation_id,
+            "traceId": trace_id(kept).to_string(),
             "parts": parts.len(),
             "steps": steps,
         })
@@ -144,6 +146,7 @@ impl Trace {
             ("messageId", kept.message_id.as_deref()),
             ("clientId", Some(kept.client_id.as_str())),
             ("chat", Some(kept.conversation_id.as_str())),
+            ("trace", Some(trace_id(kept).to_string().as_str())),
         ] {
             output::data(&format!("  {name:<9}  {}", output::shown(value)))?;
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::edit::{self, EditError};
 use super::{ConfigError, file};
+use crate::remedy;
 
 /// Where the section stands.
 const SECTION: [&str; 2] = ["channels", "ddingtalk"];
@@ -139,7 +140,11 @@ impl Document {
         let value: Value = json5::from_str(self.text.trim_start_matches(MARK))
             .map_err(|e| file_error(&self.path, format!("would not be JSON5 any more: {e}")))?;
         let written = self.write(file::holds_secret(&value));
-        written.map_err(|e| ConfigError::NotWritten { path: self.path, problem: e.to_string() })
+        written.map_err(|e| ConfigError::NotWritten {
+            path: self.path,
+            fix: remedy::of(&e, "make it and its folder writable for this user"),
+            problem: e.to_string(),
+        })
     }
 
     fn write(&self, secret: bool) -> io::Result<()> {

@@ -201,7 +201,23 @@ impl Row {
         }
     }
 
-    pub(super) fn json(&self) -> Value {
+    /// Lines for people: the check, and below it what to do.
+    pub fn lines(&self) -> Vec<String> {
+        let (status, check) = (self.status().name(), self.check.name());
+        let status = if status == "fail" { "FAIL" } else { status };
+        let subject = match self.subject.as_str() {
+            "" => String::new(),
+            subject => format!("{subject}: "),
+        };
+        let mut lines = vec![format!("{status}  {check:11}  {subject}{}", self.detail())];
+        if let Some(advice) = self.advice() {
+            lines.extend(advice.lines().map(|line| format!("      {line}")));
+        }
+        lines
+    }
+
+    /// One object.
+    pub fn json(&self) -> Value {
         let mut row = json!({
             "check": self.check.name(),
             "subject": self.subject,

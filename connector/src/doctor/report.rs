@@ -30,6 +30,15 @@ impl Report {
         Check::ALL.iter().filter(failed).map(|check| check.name()).collect()
     }
 
+    /// Whether the app may connect, and can: nothing of that failed.
+    pub fn connects(&self) -> bool {
+        let failed = |row: &Row| {
+            row.status() == Status::Fail
+                && [Check::Credentials, Check::Open, Check::WebSocket].contains(&row.check)
+        };
+        !self.rows.iter().any(failed)
+    }
+
     /// Which failed check makes this one pointless: of the same subject, of the `host` that is called, or of
     /// everything.
     pub(super) fn blocker(&self, check: Check, subject: &str, host: &str) -> Option<Check> {
@@ -86,18 +95,7 @@ impl Report {
     /// Lines for people: each check, and below it what to do.
     pub fn text(&self) -> String {
         let mut lines = Vec::new();
-        for row in &self.rows {
-            let (status, check) = (row.status().name(), row.check.name());
-            let status = if status == "fail" { "FAIL" } else { status };
-            let subject = match row.subject.as_str() {
-                "" => String::new(),
-                subject => format!("{subject}: "),
-            };
-            lines.push(format!("{status}  {check:11}  {subject}{}", row.detail()));
-            if let Some(advice) = row.advice() {
-                lines.extend(advice.lines().map(|line| format!("      {line}")));
-            }
-        }
+        lines.extend(self.rows.iter().flat_map(Row::lines));
         let count = |status| self.count(status);
         lines.push(format!(
             "{} passed, {} to be mended, {} failed, {} skipped",

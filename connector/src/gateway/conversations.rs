@@ -210,6 +210,23 @@ impl<T> Conversations<T> {
             .is_none_or(|running| running.count < self.limits.of_one && running.opening.is_none())
     }
 
+    /// An item that waits in a conversation, and how many of that come before it, those that run included.
+    pub(super) fn find(
+        &self,
+        conversation: &ConversationId,
+        is_it: impl Fn(&T) -> bool,
+    ) -> Option<(usize, &T)> {
+        let queue = self.waiting.get(conversation)?;
+        let index = queue.iter().position(is_it)?;
+        let running = self.running.get(conversation).map_or(0, |running| running.count);
+        Some((running + index, &queue[index]))
+    }
+
+    /// Whether nothing of a conversation waits or runs.
+    pub(super) fn is_over(&self, conversation: &ConversationId) -> bool {
+        !self.waiting.contains_key(conversation) && !self.running.contains_key(conversation)
+    }
+
     /// How many items wait.
     pub(super) fn waiting(&self) -> usize {
         self.waiting_total

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
-use tracing::{error, info, warn};
+use tracing::{Instrument, error, info, warn};
 
 use self::shared::{changed, written};
 use super::DRAIN;
@@ -20,6 +20,7 @@ use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
 use super::inbox::Order;
 use super::intake::{Ids, Intake, Verdict};
+use super::queued::Notices;
 use super::replicas::{Found, Hold, Keeping, Replicas};
 use super::suspects::{self, Suspects};
 use super::thinking::{Marked, Thinking};
@@ -57,6 +58,8 @@ pub(super) struct Runtime {
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
     suspects: Suspects,
+    /// Who is told that a message waits.
+    notices: Notices,
     /// The other processes of the robot, where there may be some.
     replicas: Option<Arc<Replicas>>,
     /// Messages that may have to let older ones pass.
@@ -127,6 +130,7 @@ impl Runtime {
             Pace::OneAtATime => 1,
             Pace::Flowing => FLOWING,
         };
+        let notices = Notices::new(tools.queued_after, &*tools.agent);
         let mut runtime = Self {
             stream,
             tools,
@@ -142,6 +146,7 @@ impl Runtime {
             orders,
             opened: mpsc::channel(AT_ONCE),
             suspects: Suspects::default(),
+            notices,
             replicas,
             held: Hold::default(),
             looks: FuturesUnordered::new(),
@@ -189,6 +194,7 @@ impl Runtime {
                 Some(_) = self.chores.join_next() => {}
                 Some(order) = self.orders.recv() => self.obey(order),
                 () = at(self.suspects.clears_at()) => self.clear_suspect(),
+                () = at(self.notices.next()) => self.tell_who_waits(),
                 () = at(next_held) => {}
                 () = changed(self.replicas.as_deref()) => self.share(),
                 Some(found) = self.looks.next() => self.found(found),
@@ -288,12 +294,14 @@ impl Runtime {
     /// Records it, before anything that is queued after this; a store that fails is asked again, since the
     /// next start would answer the message.
     fn fail(&mut self, message: InboxId, reason: String) {
-        let store = Arc::clone(&self.tools.store);
-        let mut first = Some(store.failed(message, reason.clone()));
+        let tools = self.tools.clone();
+        let mut first = Some(tools.store.failed(message, reason.clone()));
         self.chores.spawn(async move {
-            let ask = || first.take().unwrap_or_else(|| store.failed(message, reason.clone()));
+            let failed = || tools.store.failed(message, reason.clone());
             // Without a store everything ends.
-            let _ = keep_trying(ask).await;
+            if keep_trying(|| first.take().unwrap_or_else(failed)).await.is_ok() {
+                tools.trace(message);
+            }
         });
     }
 
@@ -406,6 +414,14 @@ impl Runtime {
             self.held.add(conversation, written(&work), tokio::time::Instant::now(), work);
         } else {
             self.line_up(conversation, work);
+        }
+    }
+
+    fn tell_who_waits(&mut self) {
+        for notice in self.notices.due(tokio::time::Instant::now(), &self.conversations) {
+            let replier = Arc::clone(&self.tools.replier);
+            let tell = async move { notice.tell(&replier).await };
+            self.chores.spawn(tell.in_current_span());
         }
     }
 

@@ -3,8 +3,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
-
 use super::cards::Cards;
 use super::replicas::{Away, ReplicaReport, Replicas};
 use super::reply::Replier;
@@ -22,7 +20,6 @@ pub struct Vitals {
     queue: Arc<Queue>,
     connection: Arc<Mutex<Connection>>,
     life: Arc<Life>,
-    hearing: watch::Receiver<Hearing>,
     replicas: Option<Arc<Replicas>>,
 }
 
@@ -102,7 +99,7 @@ impl Vitals {
         stream: &StreamHandle,
         replicas: Option<Arc<Replicas>>,
     ) -> Arc<Self> {
-        let (life, hearing) = (stream.life(), stream.hearing());
+        let life = stream.life();
         let mut stream = stream.state();
         let first = Connection::of(&stream.borrow_and_update(), now_ms());
         let connection = Arc::new(Mutex::new(first));
@@ -113,12 +110,12 @@ impl Vitals {
                 *seen = seen.next(&stream.borrow_and_update(), now_ms());
             }
         });
-        Arc::new(Self { client, replier, cards, queue, connection, life, hearing, replicas })
+        Arc::new(Self { client, replier, cards, queue, connection, life, replicas })
     }
 
     /// Whether messages can arrive.
     pub fn hearing(&self) -> Hearing {
-        *self.hearing.borrow()
+        self.life.hearing()
     }
 
     /// Why nothing can be kept at the moment, where that is known.

@@ -25,6 +25,7 @@ use crate::openapi::OpenApiClient;
 use crate::protocol::BotMessage;
 use crate::store::inbox::STOPPED;
 use crate::store::{InboxId, Pending, Said, SaidPart, Store, StoreError, UnsentPart};
+use crate::traces::Over;
 
 /// A kept message and what is to be done for it.
 #[derive(Debug)]
@@ -94,6 +95,10 @@ pub(super) struct Tools {
     pub(super) cards: Arc<Cards>,
     pub(super) pairing: Arc<Pairing>,
     pub(super) peers: Arc<Peers>,
+    /// Where messages that are over are told, if traces are exported.
+    pub(super) traces: Option<Over>,
+    /// After which time people hear that their message waits, if they do.
+    pub(super) queued_after: Option<Duration>,
 }
 
 /// Pauses between tries of a store that fails: a full disk, most likely.
@@ -112,6 +117,15 @@ pub(super) enum Halt {
 
 /// Parts of an answer that are kept and wait to be sent, while the agent goes on.
 const AHEAD: usize = 64;
+
+impl Tools {
+    /// A message is over, and that is durable.
+    pub(super) fn trace(&self, message: InboxId) {
+        if let Some(traces) = &self.traces {
+            traces.tell(message);
+        }
+    }
+}
 
 impl Work {
     /// Whether it is a `/stop` that the connector answers.

@@ -22,9 +22,15 @@ struct Look {
     report: Report,
 }
 
-const METRICS: [Metric; 16] = [
+const METRICS: [Metric; 18] = [
     ("ddingtalk_connected", "gauge", "Whether the robot is connected.", |look| {
         u64::from(look.report.connection.state == CONNECTED)
+    }),
+    ("ddingtalk_outages_total", "counter", "Times in which no message could arrive.", |look| {
+        look.report.life.deaf.times
+    }),
+    ("ddingtalk_deaf_seconds_total", "counter", "How long those were together.", |look| {
+        look.report.life.deaf.time.as_secs()
     }),
     ("ddingtalk_agent_attached", "gauge", "Whether an agent is attached.", |look| {
         u64::from(look.attached)

@@ -90,6 +90,7 @@ fn one(robot: &Robot) -> Value {
         "frames": life.frames,
         "opens": life.opens,
         "reconnects": outages.collect::<Vec<_>>(),
+        "deaf": { "times": life.deaf.times, "ms": ms(Some(life.deaf.time)) },
         "attached": attached,
         "openTurns": open,
         "queue": { "waiting": waiting, "running": running },

@@ -3,9 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tracing::{error, warn};
 
-use super::budget::Budget;
+use super::budget::{Budget, CallNumber};
 use super::error::OpenApiError;
 use crate::unix_time::now_ms;
 
@@ -15,6 +16,8 @@ pub(super) struct Governor {
     state: Mutex<State>,
     /// Held by the one that waits first.
     queue: tokio::sync::Mutex<()>,
+    /// A call was answered: whoever waits first may wait for less.
+    answered: Notify,
 }
 
 #[derive(Debug)]
@@ -61,7 +64,11 @@ impl Governor {
             month: month(now_ms()),
             quota_told: false,
         };
-        Self { state: Mutex::new(state), queue: tokio::sync::Mutex::new(()) }
+        Self {
+            state: Mutex::new(state),
+            queue: tokio::sync::Mutex::new(()),
+            answered: Notify::new(),
+        }
     }
 
     /// So many processes share the calls, this one among them.
@@ -72,29 +79,42 @@ impl Governor {
     }
 
     /// Waits until a call may be made.
-    pub(super) async fn admit(&self) {
+    pub(super) async fn admit(&self) -> CallNumber {
         let _first = self.queue.lock().await;
         loop {
             let taken = self.state().budget.take(Instant::now());
             match taken {
-                Ok(()) => return self.state().count(),
+                Ok(number) => {
+                    self.state().count();
+                    return number;
+                }
                 // A timer may be early by less than its grain.
-                Err(wait) => tokio::time::sleep(wait.max(Duration::from_millis(1))).await,
+                Err(wait) => {
+                    let wait = wait.max(Duration::from_millis(1));
+                    // Early or not, the budget is asked again.
+                    let _ = tokio::time::timeout(wait, self.answered.notified()).await;
+                }
             }
         }
     }
 
-    /// Whether a call that can be left out may be made now.
-    pub(super) fn admit_spare(&self) -> bool {
+    /// A call that can be left out, if it may be made now.
+    pub(super) fn admit_spare(&self) -> Option<CallNumber> {
         let nobody_waits = self.queue.try_lock().is_ok();
         let mut state = self.state();
-        let admitted = nobody_waits && state.budget.take_spare(Instant::now());
-        if admitted {
+        let admitted = if nobody_waits { state.budget.take_spare(Instant::now()) } else { None };
+        if admitted.is_some() {
             state.count();
         } else {
             state.spared += 1;
         }
         admitted
+    }
+
+    /// A call that was let through is over, whatever came of it.
+    pub(super) fn ended(&self, number: CallNumber) {
+        self.state().budget.answered(number, Instant::now());
+        self.answered.notify_one();
     }
 
     /// Learns from how a call ended.
@@ -184,8 +204,8 @@ mod tests {
     #[tokio::test]
     async fn what_can_be_left_out_waits_for_nobody_and_is_counted() {
         let governor = Governor::new(2);
-        assert!(governor.admit_spare());
-        assert!(!governor.admit_spare());
+        assert!(governor.admit_spare().is_some());
+        assert!(governor.admit_spare().is_none());
         governor.admit().await;
         let refused: Result<(), _> = Err(OpenApiError::Status {
             call: "c",

@@ -80,11 +80,18 @@ impl OpenApiClient {
                     retry_after: None,
                 });
             }
+            let too_large =
+                |host: &str| OpenApiError::TooLarge { call: FETCH, host: host.to_owned(), limit };
+            // Nothing of it is read where it says so itself.
+            let told = response.content_length().and_then(|told| usize::try_from(told).ok());
+            if told.is_some_and(|told| told > limit) {
+                return Err(too_large(&host));
+            }
             let mut length = 0;
             while let Some(chunk) = response.chunk().await.map_err(transport)? {
                 length += chunk.len();
                 if length > limit {
-                    return Err(OpenApiError::TooLarge { call: FETCH, host, limit });
+                    return Err(too_large(&host));
                 }
                 if pieces.send(chunk).await.is_err() {
                     break;

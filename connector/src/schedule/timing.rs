@@ -242,63 +242,33 @@ mod tests {
     fn patterns_follow_the_clocks_of_their_zone_over_gaps_and_repeated_hours() {
         // Berlin: 2026-03-29 02:00 -> 03:00, 2026-10-25 03:00 -> 02:00. New York: 2026-03-08, 2026-11-01.
         // Lord Howe moves by half an hour: 2026-10-04 02:00 -> 02:30, 2026-04-05 02:00 -> 01:30.
-        for (pattern, tz, from, expected) in [
-            (
-                "0 9 * * 1-5",
-                "Asia/Shanghai",
-                "2026-11-27T00:00:00Z",
-                vec!["2026-11-27T01:00:00Z", "2026-11-30T01:00:00Z", "2026-12-01T01:00:00Z"],
-            ),
-            // Swallowed by the gap: at its end, 03:00 there.
-            (
-                "30 2 * * *",
-                "Europe/Berlin",
-                "2026-03-28T00:00:00Z",
-                vec!["2026-03-28T01:30:00Z", "2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"],
-            ),
-            // Shown twice: the first time only.
-            (
-                "30 2 * * *",
-                "Europe/Berlin",
-                "2026-10-24T12:00:00Z",
-                vec!["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"],
-            ),
-            (
-                "30 1 * * *",
-                "America/New_York",
-                "2026-10-31T12:00:00Z",
-                vec!["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z"],
-            ),
-            // As long as the clock goes on: each half hour that is shown, and none that is not.
-            (
-                "*/30 * * * *",
-                "Europe/Berlin",
-                "2026-03-29T00:15:00Z",
-                vec!["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"],
-            ),
-            (
-                "*/30 * * * *",
-                "Europe/Berlin",
-                "2026-10-25T00:15:00Z",
-                vec!["2026-10-25T00:30:00Z", "2026-10-25T01:00:00Z", "2026-10-25T01:30:00Z"],
-            ),
-            (
-                "15 2 * * *",
-                "Australia/Lord_Howe",
-                "2026-10-03T00:00:00Z",
-                vec!["2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"],
-            ),
-            (
-                "45 1 * * *",
-                "Australia/Lord_Howe",
-                "2026-04-04T00:00:00Z",
-                vec!["2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"],
-            ),
-            ("0 0 29 2 *", "UTC", "2026-01-01T00:00:00Z", vec!["2028-02-29T00:00:00Z"]),
-            ("@weekly", "UTC", "2026-11-27T00:00:00Z", vec!["2026-11-29T00:00:00Z"]),
-        ] {
+        const ROWS: &str = "
+            0 9 * * 1-5  | Asia/Shanghai       | 2026-11-27T00:00 | 2026-11-27T01:00 2026-11-30T01:00 2026-12-01T01:00
+            # Swallowed by the gap: at its end, 03:00 there.
+            30 2 * * *   | Europe/Berlin       | 2026-03-28T00:00 | 2026-03-28T01:30 2026-03-29T01:00 2026-03-30T00:30
+            # Shown twice: the first time only.
+            30 2 * * *   | Europe/Berlin       | 2026-10-24T12:00 | 2026-10-25T00:30 2026-10-26T01:30
+            30 1 * * *   | America/New_York    | 2026-10-31T12:00 | 2026-11-01T05:30 2026-11-02T06:30
+            # As long as the clock goes on: each half hour that is shown, and none that is not.
+            */30 * * * * | Europe/Berlin       | 2026-03-29T00:15 | 2026-03-29T00:30 2026-03-29T01:00 2026-03-29T01:30
+            */30 * * * * | Europe/Berlin       | 2026-10-25T00:15 | 2026-10-25T00:30 2026-10-25T01:00 2026-10-25T01:30
+            15 2 * * *   | Australia/Lord_Howe | 2026-10-03T00:00 | 2026-10-03T15:30 2026-10-04T15:15
+            45 1 * * *   | Australia/Lord_Howe | 2026-04-04T00:00 | 2026-04-04T14:45 2026-04-05T15:15
+            0 0 29 2 *   | UTC                 | 2026-01-01T00:00 | 2028-02-29T00:00
+            @weekly      | UTC                 | 2026-11-27T00:00 | 2026-11-29T00:00
+        ";
+        let rows =
+            ROWS.lines().map(str::trim).filter(|row| !row.is_empty() && !row.starts_with('#'));
+        for row in rows {
+            let [pattern, tz, from, expected] =
+                row.split('|').map(str::trim).collect::<Vec<_>>()[..]
+            else {
+                panic!("{row}");
+            };
+            let utc = |time: &str| format!("{time}:00Z");
+            let expected: Vec<_> = expected.split(' ').map(utc).collect();
             let timing = Timing::cron(pattern, &zone(tz)).unwrap();
-            assert_eq!(times(&timing, from, expected.len()), expected, "{pattern} {tz}");
+            assert_eq!(times(&timing, &utc(from), expected.len()), expected, "{row}");
         }
         let never = Timing::cron("0 0 30 2 *", &zone("UTC")).unwrap();
         assert_eq!(never.after(0).unwrap(), None);

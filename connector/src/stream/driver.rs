@@ -180,6 +180,7 @@ struct Driver {
     progress: mpsc::Sender<Progress>,
     publisher: watch::Sender<StreamState>,
     life: Arc<Life>,
+    /// Ends with the stream.
     ears: watch::Sender<Hearing>,
     counters: Counters,
     malformed: BTreeMap<Malformed, u64>,
@@ -364,7 +365,6 @@ impl Driver {
         match &state {
             StreamState::Waiting { attempt, delay, outage } => {
                 let delay_ms = delay.as_millis();
-                self.life.outage(outage);
                 match outage {
                     Outage::NoConnection(OpenFailure::Refused { .. }) => {
                         error!(attempt, delay_ms, "no connection: {outage}");
@@ -383,7 +383,7 @@ impl Driver {
             StreamState::Connected { generation } => info!(%generation, "connected to the gateway"),
             StreamState::Stopped => info!("the stream stops"),
         }
-        self.ears.send_modify(|hearing| *hearing = hearing.next(&state, now_ms()));
+        self.ears.send_replace(self.life.enters(&state, now_ms()));
         self.publisher.send_replace(state);
     }
 

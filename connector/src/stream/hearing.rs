@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::session::{Outage, StreamState};
 
 /// What is known about a stream's ears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Hearing {
     /// No connection has stood since the start.
+    #[default]
     NotYet,
     /// One stands.
     Hears,
@@ -52,6 +53,14 @@ impl Hearing {
             Self::NotYet => false,
         }
     }
+
+    /// How long messages have not been able to arrive at `now`, in milliseconds since 1970 UTC; `None` while
+    /// they can, and before the first connection.
+    pub(super) fn deaf_for(self, now: i64) -> Option<Duration> {
+        let Self::Deaf { since, .. } = self else { return None };
+        let ms = u64::try_from(now.saturating_sub(since)).unwrap_or(0);
+        (!self.is_well(now)).then_some(Duration::from_millis(ms))
+    }
 }
 
 fn millis(time: Duration) -> i64 {
@@ -91,7 +100,10 @@ mod tests {
                 .next(&no_connection(), 92_000);
             assert_eq!(still, deaf, "{outage:?}");
             assert_eq!(still.is_well(99_999), handover, "{outage:?}");
+            assert_eq!(still.deaf_for(99_999).is_none(), handover, "{outage:?}");
             assert!(!still.is_well(100_000), "{outage:?}");
+            let ms = still.deaf_for(100_000).unwrap().as_millis();
+            assert_eq!(i64::try_from(ms).unwrap(), 100_000 - since, "{outage:?}");
             assert_eq!(still.next(&CONNECTED, 100_000), Hearing::Hears);
         }
     }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::session::Outage;
+use super::hearing::Hearing;
+use super::session::StreamState;
 use crate::unix_time::now_ms;
 
 /// Ends of connections, and failures to make one, that are remembered.
@@ -22,6 +23,17 @@ struct Seen {
     pong: Option<Instant>,
     frame: Option<Instant>,
     outages: VecDeque<PastOutage>,
+    hearing: Hearing,
+    deaf: Deafness,
+}
+
+/// Times in which messages could not arrive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deafness {
+    /// How many there were, the one that lasts included.
+    pub times: u64,
+    /// How long they were together.
+    pub time: Duration,
 }
 
 /// A stream's life until now. Ages are of the monotonic clock, which stands still while the computer
@@ -40,6 +52,8 @@ pub struct LifeReport {
     pub frame_ago: Option<Duration>,
     /// The last ten reasons for a new connection, oldest first.
     pub outages: Vec<PastOutage>,
+    /// How often and how long no message could arrive since the first connection.
+    pub deaf: Deafness,
 }
 
 /// Why a new connection was made, or tried to be.
@@ -72,17 +86,33 @@ impl Life {
         seen.frame = Some(Instant::now());
     }
 
-    pub(super) fn outage(&self, outage: &Outage) {
+    /// The stream's state is another one at `now`, in milliseconds since 1970 UTC. Returns whether messages can
+    /// arrive from then on.
+    pub(super) fn enters(&self, state: &StreamState, now: i64) -> Hearing {
         let mut seen = self.seen();
-        if seen.outages.len() == OUTAGES {
-            seen.outages.pop_front();
+        if let StreamState::Waiting { outage, .. } = state {
+            if seen.outages.len() == OUTAGES {
+                seen.outages.pop_front();
+            }
+            seen.outages.push_back(PastOutage { at: now, reason: outage.to_string() });
         }
-        seen.outages.push_back(PastOutage { at: now_ms(), reason: outage.to_string() });
+        let next = seen.hearing.next(state, now);
+        if next == Hearing::Hears {
+            seen.deaf = seen.deaf_until(now);
+        }
+        seen.hearing = next;
+        next
+    }
+
+    /// Whether messages can arrive.
+    pub fn hearing(&self) -> Hearing {
+        self.seen().hearing
     }
 
     /// The life until now.
     pub fn report(&self) -> LifeReport {
         let seen = self.seen();
+        let deaf = seen.deaf_until(now_ms());
         let ago = |then: Option<Instant>| then.map(|then| then.elapsed());
         LifeReport {
             opens: seen.opens,
@@ -91,6 +121,7 @@ impl Life {
             pong_ago: ago(seen.pong),
             frame_ago: ago(seen.frame),
             outages: seen.outages.iter().cloned().collect(),
+            deaf,
         }
     }
 
@@ -99,16 +130,55 @@ impl Life {
     }
 }
 
+impl Seen {
+    /// With the time that lasts, if one does.
+    fn deaf_until(&self, now: i64) -> Deafness {
+        let Deafness { times, time } = self.deaf;
+        match self.hearing.deaf_for(now) {
+            Some(more) => Deafness { times: times + 1, time: time + more },
+            None => self.deaf,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::session::{Generation, Outage};
     use super::*;
+
+    fn waiting(outage: Outage) -> StreamState {
+        StreamState::Waiting { attempt: 1, delay: Duration::ZERO, outage }
+    }
+
+    #[test]
+    fn times_without_a_connection_are_added_up() {
+        const CONNECTED: StreamState = StreamState::Connected { generation: Generation(1) };
+        let life = Life::default();
+        let deaf = |now| {
+            let Deafness { times, time } = life.seen().deaf_until(now);
+            (times, time.as_millis())
+        };
+        life.enters(&StreamState::Opening { attempt: 0 }, 0);
+        assert_eq!(deaf(5_000), (0, 0), "none has stood yet");
+        life.enters(&CONNECTED, 10_000);
+        life.enters(&waiting(Outage::Silent(Duration::from_secs(9))), 30_000);
+        assert_eq!(deaf(31_000), (1, 10_000), "it lasts");
+        life.enters(&StreamState::Opening { attempt: 1 }, 32_000);
+        life.enters(&CONNECTED, 33_000);
+        assert_eq!(deaf(60_000), (1, 12_000));
+        life.enters(&waiting(Outage::Renewal), 60_000);
+        life.enters(&CONNECTED, 61_000);
+        assert_eq!(deaf(62_000), (1, 12_000), "the old one brought messages meanwhile");
+        life.enters(&StreamState::Stopped, 70_000);
+        assert_eq!(deaf(71_000), (2, 13_000));
+    }
 
     #[test]
     fn the_last_ten_outages_are_remembered_oldest_first() {
         let life = Life::default();
         assert_eq!(life.report(), LifeReport::default());
         for n in 1..=12 {
-            life.outage(&Outage::Silent(Duration::from_secs(n)));
+            life.enters(&waiting(Outage::Silent(Duration::from_secs(n))), 0);
         }
         life.heard(false);
         let report = life.report();

@@ -204,10 +204,10 @@ async fn what_cannot_be_scheduled_is_told_with_what_can() {
     let text = ["--to", "user0001", "--text", "x"];
     let with = |when: [&'static str; 2]| [&when[..], &text].concat();
     insta::assert_snapshot!(add(&with(["--cron", "0 25 * * *"])).await, @r#"
-    exit code: 1
+    exit code: 2
     --- stdout
     --- stderr
-    error: cron is "0 25 * * *" (Component error: Number out of bounds); give five fields (minute, hour, day of month, month, day of week) such as 0 9 * * 1-5
+    error: --cron is "0 25 * * *" (Component error: Number out of bounds); give five fields (minute, hour, day of month, month, day of week) such as 0 9 * * 1-5
     "#);
     insta::assert_snapshot!(add(&[&with(["--cron", "0 0 30 2 *"])[..], &["--tz", "UTC"]].concat()).await, @r"
     exit code: 1
@@ -222,17 +222,17 @@ async fn what_cannot_be_scheduled_is_told_with_what_can() {
     error: at is "2020-01-01T09:00", which is past; give a time to come: 2026-12-01T09:00 (as the zone's clocks show it), 2026-12-01T09:00+08:00, or from now on, such as 20m
     "#);
     insta::assert_snapshot!(add(&with(["--every", "soon"])).await, @r#"
-    exit code: 1
+    exit code: 2
     --- stdout
     --- stderr
-    error: every is "soon"; give a time from 1s to 1 year, in whole seconds, such as 1h or 1h 30m
+    error: --every is "soon"; give a time from 1s to 1 year, in whole seconds, such as 1h or 1h 30m
     "#);
     let zone = [&with(["--cron", "0 9 * * *"])[..], &["--tz", "Shanghai"]].concat();
     insta::assert_snapshot!(add(&zone).await, @r#"
-    exit code: 1
+    exit code: 2
     --- stdout
     --- stderr
-    error: tz is "Shanghai"; give the IANA name of a time zone, such as Asia/Shanghai
+    error: --tz is "Shanghai"; give the IANA name of a time zone, such as Asia/Shanghai
     "#);
     insta::assert_snapshot!(add(&["--at", "1h", "--to", "team:1", "--text", "x"]).await, @r#"
     exit code: 1
@@ -252,6 +252,12 @@ async fn what_cannot_be_scheduled_is_told_with_what_can() {
     For more information, try '--help'.
     ");
     drop(running);
+    insta::assert_snapshot!(add(&with(["--every", "1x"])).await, @r#"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: --every is "1x"; give a time from 1s to 1 year, in whole seconds, such as 1h or 1h 30m
+    "#);
     let list = world.ask(&["cron", "list"]).await;
     assert!(list.starts_with("exit code: 14\n"), "{list}");
 }

@@ -29,6 +29,7 @@ async fn an_answered_message_is_traced_while_the_gateway_runs_and_afterwards() {
     messageId ID
     clientId APP
     chat ID
+    trace ID
     TIME +N ms received
     TIME +N ms stored
     TIME +N ms acked
@@ -56,7 +57,7 @@ async fn an_answered_message_is_traced_while_the_gateway_runs_and_afterwards() {
     exit code: 1
     --- stdout
     --- stderr
-    error: no message has the msgId or messageId "msgNobodySent"; messages are kept for 7 days, and those that nobody may write are not: see the audit lines of the log
+    error: no message has the msgId or messageId "msgNobodySent"; `ddingtalk inbox list --all` names those of the last 7 days, and `ddingtalk logs` says by an audit line why one was not kept
     "#);
 }
 
@@ -91,6 +92,7 @@ async fn an_answer_that_failed_is_listed_shown_and_sent_after_a_retry() {
     messageId ID
     clientId APP
     chat ID
+    trace ID
     TIME +N ms received
     TIME +N ms stored
     TIME +N ms acked

@@ -103,6 +103,24 @@ async fn a_running_gateway_and_what_came_are_witnesses_so_that_no_connection_is_
     assert!(row["fix"]["zh"].as_str().unwrap().contains("可见范围"), "{row}");
 }
 
+/// It reads what a gateway has kept, and leaves the database as it is.
+#[tokio::test]
+async fn nothing_is_written_where_no_gateway_runs() {
+    let world = World::new().await;
+    world.start_proven().await.kill();
+    world.wait_disconnected().await;
+    let kept = || {
+        let dir = world.dir.path().join("ddingtalk");
+        ["ddingtalk.sqlite3", "ddingtalk.sqlite3-wal"]
+            .map(|name| std::fs::read(dir.join(name)).unwrap())
+    };
+    let before = kept();
+    let (code, told) = told(doctor(&world, &[])).await;
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(rows(&told, "published")[0]["status"], "pass", "{told}");
+    assert!(kept() == before, "the database was changed");
+}
+
 /// Other connections get what is for them while the doctor's stands.
 #[tokio::test]
 async fn no_message_is_stolen_from_a_connection_that_stands() {

@@ -62,6 +62,11 @@ async fn an_outage_is_told_once_when_it_is_over() {
     let sent = eventually(|| "the answer".to_owned(), rows).await;
     assert_eq!(told(&sent).len(), 1);
     assert_eq!(running.lines("messages could not arrive for a while").len(), 1);
+    let status = world.ask(&["gateway", "status", "--json"]).await;
+    let status: serde_json::Value = serde_json::from_str(status.lines().nth(2).unwrap()).unwrap();
+    let deaf = &status["robots"][0]["deaf"];
+    assert_eq!(deaf["times"], 1, "{status}");
+    assert!((1_000..60_000).contains(&deaf["ms"].as_u64().unwrap()), "{deaf}");
 }
 
 #[tokio::test]

@@ -1,10 +1,13 @@
 //! Pushes over the link: each recipient gets the message, or an outcome that says why not.
 
+use std::time::Duration;
+
 use mock_dingtalk::{Action, ErrorBody, Fault, Quote, Sample, When};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::link_client::Link;
-use crate::support::{Running, World};
+use crate::support::{PATIENCE, Running, World, eventually};
 
 const CREATE_CARD: &str = "/v1.0/card/instances/createAndDeliver";
 const STREAM_CARD: &str = "/v1.0/card/streaming";
@@ -266,6 +269,76 @@ async fn a_key_is_known_after_a_kill() {
     let _running = world.start(&["--agent", "none", "--dm-policy", "open"]);
     world.app.wait_connections(1).await.unwrap();
     assert_eq!(push(&link, hello).await, first);
+    assert_eq!(world.app.sent().unwrap().len(), 1);
+}
+
+/// A caller that asks again while the first try goes on, or after a crash cut it off, does not send it twice.
+#[tokio::test]
+async fn a_key_whose_message_is_under_way_or_was_cut_off_is_not_sent_again() {
+    let (world, mut running, link) = start().await;
+    // On the mock's clock, which stands still.
+    world.mock.clock().pause();
+    let slowly = |key: &'static str, hits: usize| {
+        let path = When::Path(BATCH_SEND.to_owned());
+        world.app.fault(Fault::once(path, Action::Delay(Duration::from_secs(60)))).unwrap();
+        let message = json!({ "to": "user0001", "text": key, "key": key });
+        let (link, body) = (link.clone(), message.to_string());
+        let caller =
+            tokio::spawn(async move { link.post_raw("/v1/messages", body.as_bytes()).await });
+        let world = &world;
+        async move {
+            let hit = || {
+                let rows = world.app.faults().unwrap();
+                (rows.iter().filter(|row| row.hits == 1).count() == hits).then_some(())
+            };
+            eventually(|| format!("{hits} calls that take long"), hit).await;
+            (message, caller)
+        }
+    };
+    let (message, caller) = slowly("first", 1).await;
+    let again = link.post("/v1/messages", &message).await;
+    assert_eq!(again.0, 409, "{again:?}");
+    assert!(again.1["error"].as_str().unwrap().contains("is being sent"), "{again:?}");
+    // Whoever asked leaves, and the message goes on.
+    caller.abort();
+    world.mock.clock().advance(Duration::from_secs(61));
+    world.app.wait_sent(1).await.unwrap();
+    let known = async {
+        loop {
+            let (status, answer) = link.post("/v1/messages", &message).await;
+            if status != 409 {
+                return answer;
+            }
+        }
+    };
+    let answer = tokio::time::timeout(PATIENCE, known).await.expect("it is known in time");
+    assert_eq!(answer["results"][0]["status"], "delivered", "{answer}");
+    assert_eq!(world.app.sent().unwrap().len(), 1);
+
+    let (message, caller) = slowly("second", 2).await;
+    running.kill_now();
+    assert_eq!(caller.await.unwrap(), None, "nobody can say what became of it");
+    let _running = world.start(&["--agent", "none", "--dm-policy", "open"]);
+    let again = link.post("/v1/messages", &message).await;
+    assert_eq!(again.0, 409, "{again:?}");
+    assert!(again.1["error"].as_str().unwrap().contains("a restart interrupted"), "{again:?}");
+}
+
+#[tokio::test]
+async fn of_many_who_send_by_one_key_at_once_one_sends() {
+    let (world, _running, link) = start().await;
+    let message = json!({ "to": "user0001", "text": "once", "key": "k" }).to_string();
+    let mut callers = JoinSet::new();
+    for _ in 0..20 {
+        let (link, message) = (link.clone(), message.clone());
+        callers.spawn(async move { link.post_raw("/v1/messages", message.as_bytes()).await });
+    }
+    for answer in callers.join_all().await {
+        let (status, answer) = answer.expect("an answer");
+        assert!([200, 409].contains(&status), "{answer}");
+    }
+    let message = serde_json::from_str(&message).unwrap();
+    assert_eq!(push(&link, message).await[0]["status"], "delivered");
     assert_eq!(world.app.sent().unwrap().len(), 1);
 }
 

@@ -189,9 +189,13 @@ fn settings_that_do_not_hold_are_named_with_a_remedy() {
     error: the config file DIR/openclaw.json is no JSON5 in line 1, column 88: expected comma; correct it, or name another one in OPENCLAW_CONFIG_PATH
     ");
     // An unknown key.
-    let unknown = validate(&format!("{app} dmPolcy: 'open'"));
-    let (_, unknown) = unknown.split_once("WARN ").unwrap();
-    insta::assert_snapshot!(unknown, @"channels.ddingtalk.dmPolcy in DIR/openclaw.json is not known; did you mean dmPolicy?");
+    insta::assert_snapshot!(validate(&format!("{app} dmPolcy: 'open'")), @r"
+    exit code: 0
+    --- stdout
+    valid: DIR/openclaw.json (accounts: default)
+    --- stderr
+    warning: channels.ddingtalk.dmPolcy in DIR/openclaw.json is not known; did you mean dmPolicy?
+    ");
     // A wrong type.
     insta::assert_snapshot!(validate(&format!("{app} allowFrom: 'user01'")), @r#"
     exit code: 10
@@ -388,17 +392,20 @@ async fn a_probe_tells_whether_the_credential_works() {
     world.configure(&section(world.app.client_secret()));
     let good = probe(&["--json"]);
     assert!(good.starts_with("exit code: 0\n"), "{good}");
-    assert!(good.contains(r#"{"ok":true,"problem":null,"what":"access token"}"#), "{good}");
+    for check in ["credentials", "websocket", "download"] {
+        assert!(good.contains(&format!(r#"{{"check":"{check}","#)), "{check}: {good}");
+    }
+    assert!(!good.contains(r#""status":"fail""#), "{good}");
     world.configure(&section("wrong"));
     let bad = probe(&[]);
     assert!(bad.starts_with("exit code: 1\n"), "{bad}");
-    assert!(bad.contains("failed  Stream connection: "), "{bad}");
-    assert!(bad.contains("check channels.ddingtalk.clientId in DIR/openclaw.json"), "{bad}");
-    assert!(!bad.contains("wrong;"), "{bad}");
+    assert!(bad.contains("  FAIL  credentials  default: "), "{bad}");
+    assert!(bad.contains("into channels.ddingtalk.clientId in DIR/openclaw.json"), "{bad}");
+    assert!(!bad.contains("wrong"), "{bad}");
     // With a gateway that runs.
     let running = world.start_configured(&section(world.app.client_secret()));
     running.wait_log("connected to the gateway", 1).await;
-    assert!(probe(&[]).contains("default (dingA): connected\n  ok      access token"));
+    assert!(probe(&[]).contains("default (dingA): connected\n  pass  credentials  default: "));
 }
 
 #[test]

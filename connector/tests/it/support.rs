@@ -11,7 +11,7 @@ use dingtalk_connector::credential::{ClientId, Credential};
 use dingtalk_connector::gateway::access::AccessPolicy;
 use dingtalk_connector::gateway::cards::CardConfig;
 use dingtalk_connector::gateway::deafness::AlertConfig;
-use dingtalk_connector::gateway::{Gateway, GatewayConfig};
+use dingtalk_connector::gateway::{Gateway, GatewayConfig, QUEUED_AFTER};
 use dingtalk_connector::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use dingtalk_connector::redact::Secret;
 use dingtalk_connector::store::Store;
@@ -74,9 +74,11 @@ impl World {
             state_dir: self.dir.path().to_owned(),
             access: fixed(AccessPolicy::open()),
             show_thinking: true,
+            queued_after: Some(QUEUED_AFTER),
             delegate: true,
             cards: CardConfig::default(),
             alert: AlertConfig::default(),
+            traces: None,
         }
     }
 
@@ -216,7 +218,7 @@ pub(crate) fn steady(transcript: &str, words: &[(&str, &str)]) -> String {
         }
     };
     let line = |line: &str| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        [name @ ("messageId" | "chat"), _] => format!("{name} ID"),
+        [name @ ("messageId" | "chat" | "trace"), _] => format!("{name} ID"),
         ref words => words.iter().map(|word| steady(word)).collect::<Vec<_>>().join(" "),
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")

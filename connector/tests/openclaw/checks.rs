@@ -1,7 +1,10 @@
 //! What is tried, in this order.
 
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Instant;
+
+use pty_process::blocking::Command as AtTerminal;
 
 use mock_dingtalk::{Content, ConversationKind, Media, Sample, SayConversation, Speech};
 
@@ -398,6 +401,15 @@ fn over_http(lab: &mut Lab) {
     gateway.0.kill().unwrap();
 }
 
+/// `openclaw ARGUMENTS` at a terminal, with its state in `home`.
+fn at_a_terminal(lab: &Lab, home: &Path, arguments: &[&str]) -> Screen {
+    let mut command = AtTerminal::new("openclaw").args(arguments).env_clear();
+    for (name, value) in lab.command("openclaw").get_envs() {
+        command = command.env(name, value.unwrap_or_default());
+    }
+    Screen::start(command.env("OPENCLAW_STATE_DIR", home).env("TERM", "xterm"))
+}
+
 /// A person at a terminal chooses DingTalk and types both credentials.
 fn guided_add(lab: &mut Lab) {
     const DOWN: &str = "\u{1b}[B";
@@ -407,7 +419,7 @@ fn guided_add(lab: &mut Lab) {
     let mut command = lab.command("openclaw");
     let output = command.env("OPENCLAW_STATE_DIR", &home).args(install).arg(&plugin).output();
     assert!(output.as_ref().unwrap().status.success(), "{output:?}");
-    let mut screen = Screen::start(lab, &home, &["channels", "add"]);
+    let mut screen = at_a_terminal(lab, &home, &["channels", "add"]);
     screen.wait("Set up a chat channel");
     screen.answer("\r");
     screen.wait("● A2A");

@@ -11,7 +11,7 @@ use crate::core::{Action, BadFrame, Cut, Direction, ErrorBody, VerbError};
 pub(super) type Read = fn(&mut Fields) -> Result<Action, VerbError>;
 
 /// Every action by its name.
-pub(super) const ACTIONS: [(&str, Read); 31] = [
+pub(super) const ACTIONS: [(&str, Read); 34] = [
     ("status", |fields| {
         let status = read_status(fields)?.ok_or_else(|| fields.missing("status", STATUS))?;
         Ok(Action::Status(status, fields.word("body", &BODIES)?.unwrap_or(ErrorBody::Json)))
@@ -36,6 +36,13 @@ pub(super) const ACTIONS: [(&str, Read); 31] = [
         let bytes = read_size(fields, "bytes")?;
         Ok(Action::Dribble { bytes, every: read_time(fields, "every")? })
     }),
+    ("largeBody", |fields| {
+        let bytes = fields.number("bytes")?;
+        let bytes = bytes.ok_or_else(|| fields.missing("bytes", "a number of bytes"))?;
+        Ok(Action::LargeBody { bytes, announced: fields.bool("announced")?.unwrap_or(true) })
+    }),
+    ("redirect", |fields| Ok(Action::Redirect(fields.string("to")?))),
+    ("downloadUrl", |fields| Ok(Action::DownloadUrl(fields.string("url")?))),
     ("lose", |_| Ok(Action::Lose)),
     ("duplicate", |fields| {
         let copies = fields.number("copies")?.unwrap_or(1);
@@ -176,6 +183,11 @@ pub(super) fn write_action(action: &Action) -> Value {
         Action::Dribble { bytes, every } => {
             json!({ "type": "dribble", "bytes": bytes, "every": ms(every) })
         }
+        Action::LargeBody { bytes, announced } => {
+            json!({ "type": "largeBody", "bytes": bytes, "announced": announced })
+        }
+        Action::Redirect(to) => led("redirect", "to", to.as_deref()),
+        Action::DownloadUrl(url) => led("downloadUrl", "url", url.as_deref()),
         Action::Lose => json!({ "type": "lose" }),
         Action::Duplicate(copies) => json!({ "type": "duplicate", "copies": copies }),
         Action::Late(by) => json!({ "type": "late", "for": ms(by) }),
@@ -199,6 +211,14 @@ pub(super) fn write_action(action: &Action) -> Value {
         Action::RequireShape => json!({ "type": "requireShape" }),
         Action::Alert => json!({ "type": "alert" }),
     }
+}
+
+fn led(kind: &str, member: &str, to: Option<&str>) -> Value {
+    let mut action = json!({ "type": kind });
+    if let Some(to) = to {
+        action[member] = to.into();
+    }
+    action
 }
 
 fn write_cut(cut: &Cut) -> Value {

@@ -188,6 +188,11 @@ mod tests {
             r#"{"when":{"path":"/v1.0/card/*","method":"PUT"},"times":{"until":"sent"},"action":{"type":"slowBody","for":"9s"}}"#,
             r#"{"when":{"path":"/*"},"times":{"until":"opened"},"action":{"type":"hangAfterHead"}}"#,
             r#"{"when":"open","times":{"until":"connected"},"action":{"type":"cutBody"}}"#,
+            r#"{"when":{"path":"/robot-files/*"},"action":{"type":"largeBody","bytes":9,"announced":false}}"#,
+            r#"{"when":{"path":"/robot-files/*"},"action":{"type":"redirect"}}"#,
+            r#"{"when":{"path":"/robot-files/*"},"action":{"type":"redirect","to":"file:///etc/passwd"}}"#,
+            r#"{"when":{"path":"/v1.0/robot/messageFiles/download"},"action":{"type":"downloadUrl"}}"#,
+            r#"{"when":{"path":"/v1.0/robot/messageFiles/download"},"action":{"type":"downloadUrl","url":"http://x/"}}"#,
             r#"{"when":"connected","times":{"until":"acked"},"action":{"type":"dribble","bytes":3,"every":"1s"}}"#,
             r#"{"when":"connected","action":{"type":"noPong"}}"#,
             r#"{"when":"connected","action":{"type":"cut","how":{"type":"blackhole","direction":"toBot"}}}"#,
@@ -251,6 +256,7 @@ mod tests {
                 json!("1s"),
                 json!("always"),
                 json!("/v1.0/*"),
+                json!("http://169.254.169.254/latest"),
                 json!("PUT"),
                 json!("sent"),
                 json!("masked"),
@@ -271,6 +277,7 @@ mod tests {
             prop::sample::select(super::PLACES.map(|(word, _)| json!(word)).to_vec()),
             Just(json!({"frame": {"type": "CALLBACK"}})),
             Just(json!({"path": "/v1.0/*", "method": "PUT"})),
+            Just(json!({"path": "/v1.0/robot/messageFiles/download"})),
             any_value(),
         ];
         let times = prop_oneof![
@@ -295,6 +302,9 @@ mod tests {
             "text",
             "closes",
             "messageId",
+            "announced",
+            "to",
+            "url",
             "x",
         ];
         let names = prop::sample::select(ACTIONS.map(|(name, _)| name).to_vec());

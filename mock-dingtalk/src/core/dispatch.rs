@@ -291,7 +291,8 @@ impl App {
             return format!("answer number {} to one frame", delivery.acks);
         }
         let again = delivery.state == DeliveryState::Acked;
-        let later = delivery.is_retried() && ack.is_later();
+        let final_too = self.mutations.has(Mutation::LaterFinal);
+        let later = delivery.is_retried() && ack.is_later() && !final_too;
         let attempt = delivery
             .attempts
             .iter()

@@ -23,6 +23,12 @@ const TRICKLE_EVERY: std::ops::RangeInclusive<Duration> =
 /// How often a fault of the whole mock acts at most. It meets the control API too, so it has to
 /// end by itself.
 pub(crate) const MAX_TCP_TIMES: u32 = 10_000;
+/// The largest body that a fault makes.
+const MAX_LARGE_BODY: u64 = 1 << 30;
+/// Where files of people are given an address.
+const DOWNLOAD_PATH: &str = "/v1.0/robot/messageFiles/download";
+/// Of an address that a fault names, in bytes.
+const MAX_ADDRESS: usize = 2_048;
 /// Of a path or a pattern, in bytes.
 const MAX_PATH: usize = 1_024;
 /// What HTTP knows.
@@ -108,7 +114,16 @@ fn is_at_home(action: &Action, when: &When) -> bool {
         Action::Drop(_) => {
             call || matches!(when, When::Upgrade | When::Accept | When::TlsHandshake)
         }
-        Action::Truncate | Action::SlowBody(_) | Action::HangAfterHead | Action::CutBody => call,
+        Action::Truncate
+        | Action::SlowBody(_)
+        | Action::HangAfterHead
+        | Action::CutBody
+        | Action::LargeBody { .. }
+        | Action::Redirect(_) => call,
+        Action::DownloadUrl(_) => match when {
+            When::Path(path) | When::Call { path, .. } => path == DOWNLOAD_PATH,
+            _ => false,
+        },
         Action::Dribble { .. } => call || matches!(when, When::Connected | When::Accept),
         Action::AcceptThenCut(_) => *when == When::Upgrade,
         Action::Lose
@@ -137,8 +152,8 @@ fn is_at_home(action: &Action, when: &When) -> bool {
 fn actions_at(when: &When) -> &'static str {
     match when {
         When::Open | When::Path(_) | When::Call { .. } => {
-            "status, code, empty, hang, delay, drop, truncate, slowBody, hangAfterHead, cutBody or \
-             dribble"
+            "status, code, empty, hang, delay, drop, truncate, slowBody, hangAfterHead, cutBody, \
+             dribble, largeBody, redirect, or downloadUrl at /v1.0/robot/messageFiles/download"
         }
         When::Upgrade => "status, code, empty, hang, delay, drop or acceptThenCut",
         When::Frame(_) => {
@@ -150,6 +165,16 @@ fn actions_at(when: &When) -> &'static str {
         When::Accept => "drop or dribble",
         When::TlsHandshake => "alert or drop",
     }
+}
+
+const ADDRESS: &str = "an absolute URL of at most 2048 printable ASCII characters, such as http://169.254.169.254/latest";
+
+/// Whether it is a whole URL that can stand in a header. Where it leads is the point of the fault, so that
+/// any scheme will do.
+fn is_address(url: &str) -> bool {
+    url.len() <= MAX_ADDRESS
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+        && url::Url::parse(url).is_ok()
 }
 
 fn check_action(action: &Action, when: &When) -> Result<(), VerbError> {
@@ -169,6 +194,11 @@ fn check_action(action: &Action, when: &When) -> Result<(), VerbError> {
         Action::Dribble { bytes, .. } if !(1..=MAX_TRICKLE).contains(bytes) => {
             wrong("bytes", bytes.to_string(), &format!("from 1 to {MAX_TRICKLE}"))
         }
+        Action::LargeBody { bytes, .. } if !(1..=MAX_LARGE_BODY).contains(bytes) => {
+            wrong("bytes", bytes.to_string(), &format!("from 1 to {MAX_LARGE_BODY}"))
+        }
+        Action::Redirect(Some(url)) if !is_address(url) => wrong("to", quoted(url), ADDRESS),
+        Action::DownloadUrl(Some(url)) if !is_address(url) => wrong("url", quoted(url), ADDRESS),
         Action::Dribble { every, .. } if !TRICKLE_EVERY.contains(every) => {
             wrong("every", format!("{every:?}"), "from 1ms to 1d")
         }

@@ -85,6 +85,8 @@ pub(crate) struct HttpAnswer {
     pub(crate) body: Arc<str>,
     /// A file, whose place in the journal `body` takes.
     pub(crate) file: Option<Bytes>,
+    /// `Location`.
+    pub(crate) location: Option<String>,
     /// Upper-case UUID for the `x-acs-request-id` header; the same as `requestid` in an error.
     pub(crate) request_id: String,
     pub(crate) diagnosis: Option<Diagnosis>,
@@ -110,6 +112,13 @@ pub(crate) enum Plan {
     HeadOnly,
     /// The head and half the body now, and then the end of TCP.
     HalfBody,
+    /// Now, with blanks behind the body up to so many bytes.
+    Large {
+        /// Of the whole body.
+        bytes: u64,
+        /// Whether `Content-Length` says so.
+        announced: bool,
+    },
     /// Now, but so many bytes at a time only.
     Dribble {
         /// At a time.
@@ -129,6 +138,9 @@ impl Plan {
             Some(Action::SlowBody(over)) => Self::SlowBody(*over),
             Some(Action::HangAfterHead) => Self::HeadOnly,
             Some(Action::CutBody) => Self::HalfBody,
+            Some(Action::LargeBody { bytes, announced }) => {
+                Self::Large { bytes: *bytes, announced: *announced }
+            }
             Some(Action::Dribble { bytes, every }) => {
                 Self::Dribble { bytes: *bytes, every: *every }
             }
@@ -151,6 +163,7 @@ impl Plan {
             Self::SlowBody(_) => "body in pieces",
             Self::HeadOnly => "head without body",
             Self::HalfBody => "half the body, then cut",
+            Self::Large { .. } => "a large body",
             Self::Dribble { .. } => "answer trickles",
         })
     }

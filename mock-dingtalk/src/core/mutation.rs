@@ -41,6 +41,7 @@ pub(crate) enum Mutation {
     GraceEndless,
     SubscriptionIgnored,
     EventOnce,
+    LaterFinal,
     PushedTwice,
     PushedToOtherApp,
     PingMissing,
@@ -121,7 +122,7 @@ impl Mutations {
 /// Each with its name and what the mock does.
 #[cfg(feature = "mutations")]
 #[rustfmt::skip]
-pub(crate) const ROWS: [(Mutation, &str, &str); 30] = [
+pub(crate) const ROWS: [(Mutation, &str, &str); 31] = [
     (Mutation::TicketUsedTwice, "ticket-used-twice", "A ticket opens a second connection."),
     (Mutation::TicketEndless, "ticket-endless", "A ticket is good after 90 s."),
     (Mutation::WrongSecret, "wrong-secret", "Any client secret is taken."),
@@ -145,6 +146,7 @@ pub(crate) const ROWS: [(Mutation, &str, &str); 30] = [
     (Mutation::GraceEndless, "grace-endless", "TCP does not end 10 s after a disconnect."),
     (Mutation::SubscriptionIgnored, "subscription-ignored", "Pushes go to connections that did not subscribe."),
     (Mutation::EventOnce, "event-once", "An EVENT without an ack does not come again."),
+    (Mutation::LaterFinal, "later-final", "An EVENT that is answered with LATER does not come again."),
     (Mutation::PushedTwice, "pushed-twice", "A push goes to two connections."),
     (Mutation::PushedToOtherApp, "pushed-to-other-app", "A push goes to the connection of another app."),
     (Mutation::PingMissing, "ping-missing", "No SYSTEM ping is sent."),

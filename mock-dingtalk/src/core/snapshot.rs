@@ -254,7 +254,9 @@ impl App {
 
 fn bytes_of_faults(faults: &Faults) -> usize {
     let texts = faults.rows().iter().map(|row| match &row.fault.action {
-        Action::Raw(text) => text.len(),
+        Action::Raw(text) | Action::Redirect(Some(text)) | Action::DownloadUrl(Some(text)) => {
+            text.len()
+        }
         _ => 0,
     });
     faults.rows().len() * ROW + texts.sum::<usize>()

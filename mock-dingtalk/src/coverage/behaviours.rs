@@ -255,6 +255,8 @@ fn actions() -> impl Iterator<Item = Behaviour> {
             "code" => "openapi.md 0.1, 0.2",
             "fragment" | "badFrame" | "noPong" => "RFC 6455",
             "alert" => "RFC 8446",
+            "redirect" | "largeBody" => "RFC 9110",
+            "downloadUrl" => "openapi.md 4.7",
             _ => README,
         };
         Behaviour { area: "fault actions", name, fidelity: Exact, source: source.into(), note: "" }

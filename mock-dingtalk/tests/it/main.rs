@@ -27,6 +27,7 @@ mod innocence;
 mod isolation;
 mod journal;
 mod kept_back;
+mod led_away;
 mod limits;
 mod media_api;
 mod messages;

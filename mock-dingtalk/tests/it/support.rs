@@ -17,18 +17,17 @@ pub(crate) const BOT_TOPIC: &str = "/v1.0/im/bot/messages/get";
 
 /// A client that speaks plain HTTP and asks no proxy. Its TLS trusts nobody and is never used.
 pub(crate) fn http() -> reqwest::Client {
+    http_builder().build().unwrap()
+}
+
+pub(crate) fn http_builder() -> reqwest::ClientBuilder {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(rustls::RootCertStore::empty())
         .with_no_client_auth();
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .no_proxy()
-        .timeout(PATIENCE)
-        .build()
-        .unwrap()
+    reqwest::Client::builder().tls_backend_preconfigured(tls).no_proxy().timeout(PATIENCE)
 }
 
 /// The body of `connections/open` for robot messages and events.

@@ -171,10 +171,14 @@ impl Stage {
 impl Bot {
     /// Answers a frame.
     pub(crate) async fn ack(&mut self, frame: &Value) -> Result<(), String> {
+        self.answer(frame, r#"{"response":null}"#).await
+    }
+
+    /// The same with other data.
+    pub(crate) async fn answer(&mut self, frame: &Value, data: &str) -> Result<(), String> {
         let headers = json!({
             "messageId": frame["headers"]["messageId"], "contentType": "application/json",
         });
-        let data = r#"{"response":null}"#;
         let answer = json!({"code": 200, "headers": headers, "message": "OK", "data": data});
         self.socket.send(Message::text(answer.to_string())).await.map_err(text)
     }

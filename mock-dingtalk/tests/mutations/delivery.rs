@@ -19,6 +19,7 @@ probes! {
     what_was_acked_does_not_come_again: ["redelivers-acked"],
     what_comes_again_is_the_same_message: ["redelivers-anew"],
     an_event_without_an_ack_comes_again: ["event-once"],
+    an_event_that_is_answered_with_later_comes_again: ["later-final"],
 }
 
 fn redelivering() -> DeliveryRules {
@@ -129,5 +130,18 @@ async fn an_event_without_an_ack_comes_again(stage: Stage) -> Verdict {
     hold!(frames.len() == 1, "it came {} more times", frames.len());
     let id = |frame: &serde_json::Value| frame["headers"]["eventId"].clone();
     hold!(id(&first) == id(&frames[0]), "{} became {}", id(&first), id(&frames[0]));
+    Ok(())
+}
+
+async fn an_event_that_is_answered_with_later_comes_again(stage: Stage) -> Verdict {
+    let mut bot = stage.bot().await?;
+    let event = Event::new("user_add_org", serde_json::Map::new());
+    stage.app.event(&event).map_err(text)?;
+    let first = stage.frame(&mut bot, "EVENT").await?;
+    bot.answer(&first, r#"{"status":"LATER"}"#).await?;
+    stage.acked(1).await?;
+    stage.mock.clock().advance(Duration::from_secs(10));
+    let frames = stage.frames(&mut bot, "EVENT").await?;
+    hold!(frames.len() == 1, "it came {} more times", frames.len());
     Ok(())
 }

@@ -208,7 +208,7 @@ impl OneRobot {
     }
 
     async fn make(&self) -> Result<Gateway, Failure> {
-        let Shared { args, endpoints, tls, state_dir, store, linked } = &*self.shared;
+        let Shared { args, endpoints, tls, state_dir, store, linked, traces } = &*self.shared;
         let Account { name, credential, agent, alert, .. } = self.account.clone();
         let account = name.clone();
         let state_dir = match name.as_str() {
@@ -256,12 +256,14 @@ impl OneRobot {
             state_dir,
             access: self.policy.clone(),
             show_thinking: !args.no_thinking,
+            queued_after: args.queued_after.0,
             delegate: args.delegate,
             cards: args.cards.clone().into(),
             alert: AlertConfig {
                 to: args.alert_to.clone().or(alert.to),
                 after: args.alert_after.unwrap_or(alert.after),
             },
+            traces: traces.clone(),
         };
         let gateway = Gateway::start(config, Arc::clone(store)).await?;
         let lacks = AgentArgs::lacks(kind, &ProcessEnvironment);

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::cli::agent::AgentArgs;
 use crate::cli::cards::CardArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::signals::{Heard, Signals};
-use crate::cli::times::{alert_after, duration};
+use crate::cli::times::{QueuedAfter, alert_after, duration, queued_after};
 use crate::config::accounts::{Account, Accounts};
 use crate::config::{self, ProcessEnvironment};
 use crate::credential::ClientId;
@@ -28,11 +28,13 @@ use crate::gateway::push::Target;
 use crate::link::{About, Health, Linked, Listener, Probes, RestartRequest, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints};
 use crate::store::Store;
-use crate::store::sqlite::{FILE, SqliteStore};
+use crate::store::inbox::InboxReader;
+use crate::store::sqlite::{FILE, SqliteReader, SqliteStore};
 use crate::stream::proxy::odd_variables;
 use crate::telemetry::LogFormat;
 use crate::telemetry::log_file::{self, LogFile};
-use crate::{state_dir, telemetry, tls};
+use crate::traces::{Over, Traces};
+use crate::{state_dir, telemetry, tls, traces};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
@@ -82,6 +84,10 @@ pub(super) struct RunArgs {
     /// Do not mark messages as "🤔思考中" while they are answered.
     #[arg(long)]
     pub(super) no_thinking: bool,
+    /// Tell people that their message waits behind others of its chat, after this time, or after a sixth of it
+    /// behind three or more; off tells nobody. For agents that take one message after the other.
+    #[arg(long, value_name = "TIME|off", default_value = "30s", value_parser = queued_after)]
+    pub(super) queued_after: QueuedAfter,
     /// Answer for people, too, who let the robot answer in their place (托管); DingTalk documents it nowhere.
     #[arg(long)]
     pub(super) delegate: bool,
@@ -109,6 +115,7 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     }
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
     let tls = tls_for(&endpoints)?;
+    let traces = trace_export(&state_dir, &tls)?;
     let listener = Listener::bind(&state_dir, args.agent_listen).await?;
     let mut signals = Signals::catch()?;
     let supervisor = Arc::new(Supervisor::new(&ProcessEnvironment));
@@ -126,15 +133,12 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     let linked = Arc::new(Linked::new(about, Some(restarts)));
     let (access, linger) = (args.access, args.agent.linger());
     let health = Health::new(Arc::clone(&store), Arc::clone(&linked), named(&accounts));
-    let probes = match args.health_listen.or(accounts.health_listen) {
-        Some(address) => Some(Probes::start(address, Arc::clone(&linked), &health).await?),
-        None => None,
-    };
-    if let Some(probes) = &probes {
-        info!(address = %probes.address(), "health checks are answered");
-    }
+    let probes = probes(args.health_listen.or(accounts.health_listen), &linked, &health).await?;
     let health_listen = accounts.health_listen;
-    let shared = Shared { args, endpoints, tls, state_dir, store: Arc::clone(&store), linked };
+    let exported = traces.as_ref().map(Traces::over);
+    let store_too = Arc::clone(&store);
+    let shared =
+        Shared { args, endpoints, tls, state_dir, store: store_too, linked, traces: exported };
     let mut follower = Follower::new(&accounts, access);
     let mut fleet = Fleet::start(shared, accounts.accounts).await?;
     info!(link = listener.address(), "agents can attach, and pushes be made");
@@ -183,6 +187,9 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
         // It holds the store.
         let _ = watchdog.await;
     }
+    if let Some(traces) = traces {
+        signals.or_die(traces.finish()).await;
+    }
     info!(unfinished, "stopped");
     if let Ends::BeginsAgain(program) = ends {
         drop(store);
@@ -193,6 +200,32 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
         return Err(Failure::new(ExitCode::Failed, message));
     }
     Ok(())
+}
+
+/// The listener for health checks, where one is wanted.
+async fn probes(
+    address: Option<SocketAddr>,
+    linked: &Arc<Linked>,
+    health: &Arc<Health>,
+) -> Result<Option<Probes>, Failure> {
+    let Some(address) = address else { return Ok(None) };
+    let probes = Probes::start(address, Arc::clone(linked), health).await?;
+    info!(address = %probes.address(), "health checks are answered");
+    Ok(Some(probes))
+}
+
+/// The export of traces, where the environment names a collector.
+fn trace_export(
+    state_dir: &Path,
+    tls: &Arc<rustls::ClientConfig>,
+) -> Result<Option<Traces>, Failure> {
+    let Some(collector) = traces::collector(&ProcessEnvironment, tls)? else { return Ok(None) };
+    let file = state_dir.join(FILE);
+    let open = move || Ok(Box::new(SqliteReader::open(&file)?) as Box<dyn InboxReader>);
+    let traces = Traces::start(collector, Box::new(open))
+        .map_err(|e| Failure::new(ExitCode::Failed, format!("no thread for traces: {e}")))?;
+    info!("traces are exported");
+    Ok(Some(traces))
 }
 
 /// The robots that there should be: account and app.
@@ -255,6 +288,8 @@ pub(super) struct Shared {
     pub(super) state_dir: PathBuf,
     pub(super) store: Arc<dyn Store>,
     pub(super) linked: Arc<Linked>,
+    /// Where messages that are over are told, if traces are exported.
+    pub(super) traces: Option<Over>,
 }
 
 /// Trusts what the system trusts. Plain HTTP everywhere needs no CA certificates, which a small image may

@@ -75,6 +75,7 @@ impl Runtime {
     /// Queues a message that has to wait for its turn only. Of several processes one may bring an older message
     /// late: it stands before newer ones all the same.
     pub(super) fn line_up(&mut self, conversation: ConversationId, work: Work) {
+        self.notices.watch(&*self.tools.agent, &work, Instant::now());
         if self.replicas.is_none() {
             return self.conversations.push(conversation, work);
         }

@@ -76,19 +76,25 @@ impl Runtime {
             }
             self.lose(&BTreeSet::from([bucket]));
         }
+        self.conversations.finished(&ticket);
+        if self.conversations.is_over(ticket.conversation()) {
+            self.notices.quiet(ticket.conversation());
+        }
         if not_mine || is_elsewhere {
             self.leave_alone(message);
-            self.conversations.finished(&ticket);
             self.widen();
             return Ok(());
         }
-        // One that was ended from outside is finished there.
-        if let Some(e) = failure.filter(|e| !e.is_cancelled()) {
-            error!(error = %e, "a turn failed; its message gets no answer");
-            self.fail(message, format!("its turn failed: {e}"));
+        match failure {
+            // One that was ended from outside is finished there.
+            Some(e) if e.is_cancelled() => {}
+            Some(e) => {
+                error!(error = %e, "a turn failed; its message gets no answer");
+                self.fail(message, format!("its turn failed: {e}"));
+            }
+            None => self.tools.trace(message),
         }
         self.tools.cards.turn_lost(message);
-        self.conversations.finished(&ticket);
         self.suspects.ended(message);
         self.ended(message);
         self.widen();

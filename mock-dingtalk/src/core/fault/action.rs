@@ -49,6 +49,21 @@ pub enum Action {
         /// Between two of them, 1 ms to a day.
         every: Duration,
     },
+    /// The right answer, with blanks behind it up to so many bytes, 1 to 1 GiB. They are made as they
+    /// are sent. A file is longer by that; JSON is the same.
+    LargeBody {
+        /// Of the whole body.
+        bytes: u64,
+        /// Whether `Content-Length` says so beforehand.
+        announced: bool,
+    },
+    /// 302 to this address, without a body. `None` is the same address by a host that is not
+    /// `DingTalk`'s: the mock plays it under the other name of its own address (`localhost` or
+    /// `127.0.0.1`), serves what was asked for, and finds `foreign-host-asked`.
+    Redirect(Option<String>),
+    /// The right answer with this `downloadUrl`; `None` is the right one by such a foreign host. Only at
+    /// `/v1.0/robot/messageFiles/download`.
+    DownloadUrl(Option<String>),
     /// The frame is not sent. The push counts as sent.
     Lose,
     /// The frame is sent so many more times, with the same ids.

@@ -11,6 +11,7 @@ use super::{Findings, Rule, Seen, hint, recent};
 use crate::core::{
     Moment,
     app::{App, Cx},
+    foreign::is_foreign,
     http::{HttpAnswer, HttpCall},
     mutation::Mutation,
     openapi::Routed,
@@ -115,6 +116,13 @@ impl Findings {
                 entry,
                 Seen::new(Rule::SecretInUrl, place.as_str(), message, expected),
             );
+        }
+        if is_foreign(call) {
+            let host = call.host.as_deref().unwrap_or_default();
+            let message = format!("{place}: it was asked of {host}, to which an answer led");
+            let expected = "no call to a host that is neither DingTalk's nor configured";
+            let seen = Seen::new(Rule::ForeignHostAsked, place.as_str(), message, expected);
+            self.add(now.unix_ms, entry, seen);
         }
         let members = MEMBERS.iter().find(|(known, _)| Some(*known) == pattern);
         if let (Some((_, members)), Some(Value::Object(body))) = (members, routed.json()) {

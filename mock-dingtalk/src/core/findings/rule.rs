@@ -33,6 +33,7 @@ pub(crate) enum Rule {
     StrayMessage,
     CallRefused,
     CallRemarked,
+    ForeignHostAsked,
     ForeignHost,
     TurnedAway,
 }
@@ -293,6 +294,16 @@ pub(crate) static RULES: &[FindingRule] = &[
         see: "the page that the finding names",
     },
     FindingRule {
+        rule: Rule::ForeignHostAsked,
+        slug: "foreign-host-asked",
+        severity: Severity::Error,
+        what: "A call goes to the host that is not DingTalk's to which a fault led it, by `redirect` or \
+             `downloadUrl`.",
+        why: "Whoever can forge a message or an answer has the bot ask addresses of its own network, \
+             with what it knows.",
+        see: "openapi.md 4.7 (OWASP, server-side request forgery)",
+    },
+    FindingRule {
         rule: Rule::ForeignHost,
         slug: "foreign-host",
         severity: Severity::Warning,
@@ -334,7 +345,7 @@ mod tests {
                 row.see
             );
         }
-        assert_eq!(RULES.len(), 28);
+        assert_eq!(RULES.len(), 29);
         let page = include_str!("../../../docs/findings.md");
         let start = page.find("\n## ").unwrap();
         assert_eq!(&page[start..], sections);

@@ -9,6 +9,7 @@ use crate::core::{
     effect::Effect,
     fault::{Action, Point},
     findings::{Rule, Secrets, Seen},
+    foreign::foreign,
     http::{HttpAnswer, HttpCall, Plan},
     journal::{Diagnosis, Draft, EntryKind},
     openapi::{Owner, Reply, Routed},
@@ -68,7 +69,17 @@ impl Fleet {
             }
         };
         let mint = app.as_mut().map_or(&mut self.mint, |app| &mut app.mint);
+        let reply = match &fault {
+            Some(Action::DownloadUrl(url)) => {
+                reply.leading(|right| url.clone().unwrap_or_else(|| foreign(right)))
+            }
+            _ => reply,
+        };
         let mut answer = reply.finish(mint);
+        if let Some(Action::Redirect(to)) = &fault {
+            let here = || foreign(&format!("{}{}?{}", call.base.http(), call.path, call.query));
+            answer.location = Some(to.clone().unwrap_or_else(here));
+        }
         mutations.spoil(call, &mut answer);
         answer.plan = plan;
         answer.owner = number;

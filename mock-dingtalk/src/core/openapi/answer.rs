@@ -129,6 +129,16 @@ impl Reply {
         Self::ok(json!({ "errcode": errcode, "errmsg": errmsg }))
     }
 
+    /// The same with another `downloadUrl`, if it has one.
+    pub(crate) fn leading(mut self, elsewhere: impl FnOnce(&str) -> String) -> Self {
+        if let Content::Plain(body) = &mut self.content
+            && let Some(url) = body.get_mut("downloadUrl")
+        {
+            *url = elsewhere(url.as_str().unwrap_or_default()).into();
+        }
+        self
+    }
+
     /// Says what was wrong, beside the body that DingTalk would send.
     pub(crate) fn diagnosed(mut self, diagnosis: Diagnosis) -> Self {
         self.diagnosis = Some(Box::new(diagnosis));
@@ -171,6 +181,9 @@ impl Reply {
     pub(crate) fn of_fault(action: &Action, oapi: bool) -> Option<Self> {
         Some(match action {
             Action::EmptyObject => Self::ok(json!({})),
+            Action::Redirect(_) => {
+                Self { status: 302, content: Content::Empty, xml: false, diagnosis: None }
+            }
             Action::Status(status, ErrorBody::Html) => Self {
                 status: *status,
                 content: Content::Html(page(*status)),
@@ -248,6 +261,7 @@ impl Reply {
             content_type,
             body: body.into(),
             file,
+            location: None,
             request_id,
             diagnosis: self.diagnosis.map(|diagnosis| *diagnosis),
             plan: Plan::Now,

@@ -97,6 +97,9 @@ pub(crate) const ACTIONS: &[(&str, &[&str])] = &[
     ("hangAfterHead", &[]),
     ("cutBody", &[]),
     ("dribble", &["bytes", "every"]),
+    ("largeBody", &["bytes", "announced?"]),
+    ("redirect", &["to?"]),
+    ("downloadUrl", &["url?"]),
     ("lose", &[]),
     ("duplicate", &["copies?"]),
     ("late", &["for"]),
@@ -135,7 +138,7 @@ pub(super) fn action() -> Value {
                 "for" | "every" => reference("Duration"),
                 "how" => reference("Cut"),
                 "copies" | "bytes" | "pieces" => count(),
-                "closes" => flag(),
+                "closes" | "announced" => flag(),
                 _ => text(),
             };
         }

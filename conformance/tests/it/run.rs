@@ -1,24 +1,10 @@
 //! `dingtalk-conformance run` as a user meets it.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 
-const BOT: &str = env!("CARGO_BIN_EXE_dingtalk-raw-bot");
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dingtalk-conformance"))
-        .args(arguments)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .output()
-        .expect("the program starts")
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("the program writes UTF-8")
-}
+use crate::support::{BOT, out, run};
 
 #[test]
 fn a_failing_case_shows_how_to_see_it_again_and_what_happened() {
@@ -92,6 +78,12 @@ async fn a_mock_that_runs_elsewhere_is_driven_by_its_control_api() {
     let passed = play(BOT.to_owned(), "*", "dingmock-secret").await.unwrap();
     assert_eq!(passed.status.code(), Some(0), "{}", out(&passed));
     assert!(mock.apps().is_empty(), "what was played is gone");
+    // The same twice at once: neither is in the other's way.
+    let both = [(); 2].map(|()| play(BOT.to_owned(), "reconnect/half-open+*", "dingmock-secret"));
+    for passed in both {
+        let passed = passed.await.unwrap();
+        assert_eq!(passed.status.code(), Some(0), "{}", out(&passed));
+    }
     let failed =
         play(format!("{BOT} --broken double-ack"), "ack/once", "dingmock-secret").await.unwrap();
     assert_eq!(failed.status.code(), Some(1));
@@ -114,7 +106,7 @@ fn a_bot_that_a_signal_ends_and_a_push_that_fails_are_told() {
         let push = ["--push-cmd", "echo {target} {text}; exit 3", "--capabilities", capability];
         let output = run(&[&["run", "--subject", BOT, "--case", case][..], &push].concat());
         assert_eq!(output.status.code(), Some(code), "{}", out(&output));
-        out(&output)
+        out(&output).to_owned()
     };
     let stopped = play("durable", "shutdown/idle", 0);
     // SHOULD: a warning.

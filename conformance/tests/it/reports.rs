@@ -1,28 +1,15 @@
 //! What `run --report` writes, and what the other verbs make of it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use roxmltree::{Document, Node};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const BOT: &str = env!("CARGO_BIN_EXE_dingtalk-raw-bot");
-
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dingtalk-conformance"))
-        .args(arguments)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .output()
-        .expect("the program starts")
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("the program writes UTF-8")
-}
+use crate::support::{BOT, out, run};
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()

@@ -1,7 +1,6 @@
 //! A program at a terminal, and what it shows there.
 
 use std::io::{Read as _, Write as _};
-use std::path::Path;
 use std::process::Child;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -9,34 +8,29 @@ use std::time::{Duration, Instant};
 use pty_process::Size;
 use pty_process::blocking::{Command, Pty, open};
 
-use super::lab::Lab;
-
 /// How long a question may take to be shown.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The program is killed when this is dropped.
 pub(crate) struct Screen {
-    child: Child,
-    keyboard: Pty,
-    shown: Receiver<Vec<u8>>,
-    text: String,
+    pub(crate) child: Child,
+    pub(crate) keyboard: Pty,
+    pub(crate) shown: Receiver<Vec<u8>>,
+    /// What was shown behind whatever was waited for.
+    pub(crate) text: String,
 }
 
 impl Screen {
-    /// Starts `openclaw ARGUMENTS` with its state in `home`.
-    pub(crate) fn start(lab: &Lab, home: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
         let (keyboard, theirs) = open().unwrap();
         keyboard.resize(Size::new(50, 160)).unwrap();
-        let mut command = Command::new("openclaw").args(arguments).env_clear();
-        for (name, value) in lab.command("openclaw").get_envs() {
-            command = command.env(name, value.unwrap_or_default());
-        }
-        let command = command.env("OPENCLAW_STATE_DIR", home).env("TERM", "xterm");
         let child = command.spawn(theirs).unwrap();
         let fd = std::os::fd::AsFd::as_fd(&keyboard).try_clone_to_owned().unwrap();
         let mut screen = std::fs::File::from(fd);
         let (send, shown) = channel();
         std::thread::spawn(move || {
             let mut bytes = [0; 4_096];
+            // A terminal whose program has gone is an error to read.
             while let Ok(length @ 1..) = screen.read(&mut bytes) {
                 if send.send(bytes[..length].to_vec()).is_err() {
                     return;

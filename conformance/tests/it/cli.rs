@@ -1,20 +1,9 @@
 //! The program as a user meets it: answers on standard output, errors on standard error, exit codes.
 
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_dingtalk-conformance"))
-        .args(arguments)
-        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-        .output()
-        .expect("the program starts")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("the program writes UTF-8")
-}
+use crate::support::{err, out, run};
 
 fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).expect("standard output is JSON")
@@ -32,8 +21,8 @@ fn folder(record: &str) -> tempfile::TempDir {
 #[test]
 fn list_names_every_fixture_with_its_origin() {
     let output = run(&["fixtures", "list"]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
-    let lines: Vec<_> = text(&output.stdout).lines().collect();
+    assert_eq!((output.status.code(), err(&output)), (Some(0), ""));
+    let lines: Vec<_> = out(&output).lines().collect();
     println!("{} fixtures", lines.len());
     let ping = lines.iter().find(|line| line.starts_with("stream/system_ping ")).unwrap();
     assert!(ping.contains(" documented "), "{ping}");
@@ -49,8 +38,8 @@ fn list_names_every_fixture_with_its_origin() {
 #[test]
 fn check_says_so_when_nothing_is_wrong() {
     let output = run(&["fixtures", "check"]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
-    assert!(text(&output.stdout).ends_with(", 0 wrong\n"), "{}", text(&output.stdout));
+    assert_eq!((output.status.code(), err(&output)), (Some(0), ""));
+    assert!(out(&output).ends_with(", 0 wrong\n"), "{}", out(&output));
 
     let report = json(&run(&["fixtures", "check", "--json"]));
     assert!(report["files"].as_u64().unwrap() > 0);
@@ -63,8 +52,8 @@ fn check_prints_what_is_wrong_and_exits_with_one() {
     let folder = folder("");
     let dir = folder.path().to_str().unwrap();
     let output = run(&["fixtures", "check", "--dir", dir]);
-    assert_eq!((output.status.code(), text(&output.stderr)), (Some(1), ""));
-    assert!(text(&output.stdout).starts_with("one.json: no entry "), "{}", text(&output.stdout));
+    assert_eq!((output.status.code(), err(&output)), (Some(1), ""));
+    assert!(out(&output).starts_with("one.json: no entry "), "{}", out(&output));
 
     let output = run(&["fixtures", "check", "--dir", dir, "--json"]);
     assert_eq!(output.status.code(), Some(1));
@@ -96,8 +85,8 @@ fn errors_say_what_and_why_and_what_to_try() {
     for (code, dir, begins) in cases {
         for command in ["list", "check"] {
             let output = run(&["fixtures", command, "--dir", dir]);
-            let said = text(&output.stderr);
-            assert_eq!((output.status.code(), text(&output.stdout)), (Some(code), ""), "{dir}");
+            let said = err(&output);
+            assert_eq!((output.status.code(), out(&output)), (Some(code), ""), "{dir}");
             assert!(said.contains(begins), "{said}");
             assert!(said.lines().last().unwrap().starts_with("try: "), "{said}");
             assert!(!said.contains("backtrace") && !said.contains("panicked"), "{said}");
@@ -111,7 +100,7 @@ fn a_command_line_that_makes_no_sense_exits_with_two() {
         [&["fixtures"][..], &["fixtures", "mend"], &["fixtures", "check", "--fix"], &[]]
     {
         let output = run(arguments);
-        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""), "{arguments:?}");
+        assert_eq!((output.status.code(), out(&output)), (Some(2), ""), "{arguments:?}");
         assert!(!output.stderr.is_empty());
     }
 }
@@ -119,7 +108,7 @@ fn a_command_line_that_makes_no_sense_exits_with_two() {
 #[test]
 fn help_documents_every_exit_code() {
     let output = run(&["fixtures", "--help"]);
-    let help = text(&output.stdout);
+    let help = out(&output);
     for code in ["  0 ", "  1 ", "  2 ", "  65 ", "  66 ", "  74 "] {
         assert!(help.contains(code), "{code} is missing:\n{help}");
     }
