@@ -15,14 +15,14 @@
 #[path = "replicas/load.rs"]
 mod load;
 
-#[path = "../tests/replicas/cluster.rs"]
+#[path = "../tests/postgres/cluster.rs"]
 mod cluster;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use self::cluster::Cluster;
+use self::cluster::{Cluster, database_of};
 use self::load::{Load, Row};
 
 /// How long each row is measured.
@@ -36,18 +36,23 @@ const TOGETHER: Duration = Duration::from_secs(4);
 
 #[tokio::main]
 async fn main() {
-    if let Err(reason) = cluster::there() {
-        return println!("skipped: {reason}");
-    }
     match std::env::var("BENCH_ROWS") {
         Ok(rows) => growing(rows.parse().unwrap()).await,
         Err(_) => side_by_side().await,
     }
 }
 
+/// As where it matters: what tests do without.
+fn durable(cluster: &Cluster) {
+    cluster.sql("postgres", "ALTER SYSTEM SET fsync = on");
+    cluster.sql("postgres", "SELECT pg_reload_conf()");
+    println!("PostgreSQL on port {}, with fsync", cluster.port());
+}
+
 /// Throughput of one, two and three processes.
 async fn side_by_side() {
-    let cluster = Cluster::start().unwrap();
+    let Some(cluster) = Cluster::shared() else { return };
+    durable(cluster);
     println!(
         "{:>8} {:>11} {:>7} {:>9} {:>9} {:>12} {:>12}",
         "replicas", "answers/s", "ratio", "p50 ms", "p99 ms", "commits/s", "per commit"
@@ -55,7 +60,7 @@ async fn side_by_side() {
     let mut first = None;
     for replicas in 1..=3 {
         let app = format!("dingbench{replicas}");
-        let row = measure(&cluster, &app, replicas).await;
+        let row = measure(cluster, &cluster.database(), &app, replicas).await;
         let per_second = row.per_second();
         let first = *first.get_or_insert(per_second);
         println!(
@@ -71,19 +76,26 @@ async fn side_by_side() {
 
 /// Cost of a message as the tables grow.
 async fn growing(rows: u64) {
-    let cluster = Cluster::start().unwrap();
+    let Some(mut cluster) = Cluster::start() else { return };
+    durable(&cluster);
+    let database = cluster.database();
+    // The schema is made by whoever comes first.
+    measure(&cluster, &database, "dingbench", 1).await;
     println!(
         "{:>10} {:>11} {:>7} {:>9} {:>9} {:>9}",
         "rows", "answers/s", "ratio", "p50 ms", "p99 ms", "MB"
     );
     let (mut there, mut first) = (0, None);
     for step in [0, rows / 100, rows / 10, rows] {
-        fill(&cluster, there, step);
+        fill(&cluster, &database, there, step);
         there = step;
-        let row = measure(&cluster, &format!("dingbench{step}"), 1).await;
+        // Nothing of it is in the server's memory.
+        cluster.start_again();
+        let row = measure(&cluster, &database, &format!("dingbench{step}"), 1).await;
         let per_second = row.per_second();
         let first = *first.get_or_insert(per_second);
-        let size = cluster.sql("SELECT pg_database_size(current_database()) / 1000000").unwrap();
+        let size = "SELECT pg_database_size(current_database()) / 1000000";
+        let size = cluster.sql(database_of(&database), size).concat();
         println!(
             "{step:>10} {per_second:>11.0} {:>7.2} {:>9.1} {:>9.1} {size:>9}",
             per_second / first,
@@ -94,7 +106,7 @@ async fn growing(rows: u64) {
 }
 
 /// Finished messages of an app of their own, with one answer each, from the last six days.
-fn fill(cluster: &Cluster, from: u64, to: u64) {
+fn fill(cluster: &Cluster, database: &str, from: u64, to: u64) {
     const AT_ONCE: u64 = 500_000;
     let mut next = from;
     while next < to {
@@ -102,29 +114,28 @@ fn fill(cluster: &Cluster, from: u64, to: u64) {
         let statement = include_str!("replicas/fill.sql");
         let statement =
             statement.replace(":first", &first.to_string()).replace(":last", &last.to_string());
-        cluster.sql(&statement).unwrap();
+        cluster.sql(database_of(database), &statement);
         next = last;
     }
     if to > from {
-        cluster.sql("VACUUM ANALYZE").unwrap();
+        cluster.sql(database_of(database), "VACUUM ANALYZE");
     }
 }
 
 /// Answers in a while.
-async fn measure(cluster: &Cluster, app: &str, replicas: usize) -> Row {
+async fn measure(cluster: &Cluster, database: &str, app: &str, replicas: usize) -> Row {
     let dir = tempfile::tempdir().unwrap();
     let load = Load::start().await;
-    let url = cluster.url_with(&cluster.address().to_string());
     let mut running = Vec::new();
     for n in 0..replicas {
-        running.push(Running(start(&load, app, &url, &dir.path().join(n.to_string()))));
+        running.push(Running(start(&load, app, database, &dir.path().join(n.to_string()))));
     }
     load.wait_connections(replicas).await;
     tokio::time::sleep(TOGETHER).await;
     load.run(IN_FLIGHT, WARM_UP).await;
     let commits = || -> f64 {
         let count = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
-        cluster.sql(count).unwrap().parse().unwrap()
+        cluster.sql(database_of(database), count).concat().parse().unwrap()
     };
     let (before, begin) = (commits(), Instant::now());
     let mut row = load.run(IN_FLIGHT, SPAN).await;

@@ -144,8 +144,9 @@ impl<T> Conversations<T> {
         self.take_out(&conversation, is_it).pop()
     }
 
+    /// Takes the next item that may start.
     #[cfg(test)]
-    fn start(&mut self) -> Option<(Ticket, T)> {
+    pub(super) fn start(&mut self) -> Option<(Ticket, T)> {
         self.start_where(|_| true)
     }
 
