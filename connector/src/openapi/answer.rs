@@ -55,7 +55,8 @@ fn judge(
 ) -> Result<Value, OpenApiError> {
     let host = host.to_owned();
     let json = serde_json::from_slice::<Value>(body).ok().filter(Value::is_object);
-    if let Some(wait) = json.as_ref().and_then(blocked) {
+    if let Some(json) = json.as_ref().filter(|json| is_blocked(json)) {
+        let wait = json["wait"].as_u64().map(Duration::from_secs);
         return Err(OpenApiError::Blocked { call, host, wait });
     }
     let text =
@@ -83,10 +84,9 @@ fn judge(
     }
 }
 
-/// How long to wait, of an answer that is none since the caller's address is blocked.
-fn blocked(json: &Value) -> Option<Option<Duration>> {
-    let is_blocked = json["punish"].is_string() || json["status"].as_i64() == Some(1_111);
-    is_blocked.then(|| json["wait"].as_u64().map(Duration::from_secs))
+/// Whether an answer is none, since the caller's address is blocked.
+fn is_blocked(json: &Value) -> bool {
+    json["punish"].is_string() || json["status"].as_i64() == Some(1_111)
 }
 
 /// `accessdenieddetail.requiredScopes`, of an answer to an app that lacks permissions.
