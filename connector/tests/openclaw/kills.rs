@@ -58,9 +58,10 @@ pub(super) fn cut_off_sends(lab: &mut Lab) {
     lab.app.fault(Fault::once(When::Path(path.into()), late)).unwrap();
     let mut sender = lab.command("openclaw");
     sender.args(send("heard once")).stdout(Stdio::null()).stderr(Stdio::null());
-    let sender = Ended(sender.spawn().unwrap());
+    let sender = Ended::spawn(&mut sender);
     lab.until("it has arrived", || arrived(lab, "heard once") == 1);
     drop(sender);
+    // The claim of who sends lasts 60 s.
     lab.until("OpenClaw learns that it was sent", || {
         lab.log().contains("reconciled unknown_after_send as already sent")
     });
