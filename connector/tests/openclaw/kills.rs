@@ -55,11 +55,13 @@ pub(super) fn cut_off_sends(lab: &mut Lab) {
     // DingTalk has it, and the sender never hears of it.
     let path = "/v1.0/robot/oToMessages/batchSend";
     let late = Action::Delay(Duration::from_secs(5));
-    lab.app.fault(Fault::once(When::Path(path.into()), late)).unwrap();
+    let late = lab.app.fault(Fault::once(When::Path(path.into()), late)).unwrap().id;
     let mut sender = lab.command("openclaw");
     sender.args(send("heard once")).stdout(Stdio::null()).stderr(Stdio::null());
     let sender = Ended::spawn(&mut sender);
-    lab.until("it has arrived", || arrived(lab, "heard once") == 1);
+    lab.until("it is being sent", || {
+        lab.app.faults().unwrap().iter().all(|fault| fault.id != late || fault.hits > 0)
+    });
     drop(sender);
     // The claim of who sends lasts 60 s.
     lab.until("OpenClaw learns that it was sent", || {
