@@ -14,6 +14,7 @@ pub mod heard;
 pub mod inbox;
 pub mod pairing;
 pub mod peers;
+pub mod postgres;
 pub mod pushes;
 pub mod replicas;
 pub mod schedules;
@@ -22,7 +23,6 @@ mod sql;
 pub mod sqlite;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::pin::Pin;
 
 use crate::agent::Say;
@@ -259,39 +259,39 @@ pub struct Seen {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The file cannot be opened or made.
-    #[error("cannot open the database {}: {reason}; {fix}", .path.display())]
+    /// It cannot be opened or made.
+    #[error("cannot open the database {place}: {reason}; {fix}")]
     Open {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address without its password.
+        place: String,
         /// What went wrong.
         reason: String,
         /// What to do.
         fix: &'static str,
     },
-    /// A newer release has written the file.
+    /// A newer release has written it.
     #[error(
-        "the database {} has schema version {found}, and this release knows {known} and older; use \
-         the newer release again, or name another directory with --state-dir",
-        .path.display()
+        "the database {place} has schema version {found}, and this release knows {known} and older; use \
+         the newer release again, or {instead}"
     )]
     Newer {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address without its password.
+        place: String,
         /// Its version.
         found: i64,
         /// The newest known version.
         known: i64,
+        /// What else to do.
+        instead: &'static str,
     },
-    /// The file is to be read, and an older release has written it.
+    /// It is to be read, and an older release has written it.
     #[error(
-        "the database {} has schema version {found}, and this release reads {known}; start its gateway once, \
-         which brings the database up to date",
-        .path.display()
+        "the database {place} has schema version {found}, and this release reads {known}; start its gateway once, \
+         which brings the database up to date"
     )]
     Older {
-        /// The file.
-        path: PathBuf,
+        /// The file, or the address without its password.
+        place: String,
         /// Its version.
         found: i64,
         /// The version that is read.

@@ -194,8 +194,8 @@ async fn unsaid_answers_are_forgotten<S: Store>(store: &S) {
     let key = SessionKey { client_id: ClientId::new("unsaid"), name: "s".to_owned() };
     let limits = HistoryLimits { exchanges: 9, bytes: 900 };
     let mut said = Vec::new();
-    for arrives in [true, false] {
-        let id = store.take_in(message("unsaid", 20)).await.unwrap().id;
+    for (n, arrives) in [(20, true), (21, false)] {
+        let id = store.take_in(message("unsaid", n)).await.unwrap().id;
         let (question, answer) = ("q".to_owned(), "a".to_owned());
         let exchange = Exchange { turn: id.number(), question, answer };
         store.exchanged(&key, exchange, Tokens::default(), limits).await.unwrap();

@@ -130,7 +130,7 @@ pub(in crate::store) trait Reading {
     /// Does what reads, and nothing else.
     fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Db) -> Done<T> + Send + 'static,
+        work: impl FnMut(&dyn Db) -> Done<T> + Send + 'static,
     ) -> Done<T>;
 }
 

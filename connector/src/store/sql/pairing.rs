@@ -174,7 +174,7 @@ pub(super) fn decide(db: &dyn Db, code: &str, approved: bool, now: i64) -> Done<
     if approved {
         db.later(
             "INSERT INTO paired (client_id, sender, nick, approved_at, told)
-             SELECT client_id, sender, nick, :now, FALSE FROM pairing WHERE code = :code
+             SELECT client_id, sender, nick, CAST(:now AS bigint), FALSE FROM pairing WHERE code = :code
              ON CONFLICT (client_id, sender) DO UPDATE
              SET nick = excluded.nick, approved_at = excluded.approved_at, told = FALSE",
             params! { ":now": now, ":code": code },

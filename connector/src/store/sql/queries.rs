@@ -127,9 +127,10 @@ pub(super) fn recover(
     seen_at_most: i64,
 ) -> Done<Recovered> {
     let params = params! { ":client_id": client_id.as_str() };
-    count_cut_off(db, "client_id = :client_id", params)?;
+    let of_app = format!("client_id = :client_id AND {}", db.words().not_of_others);
+    count_cut_off(db, &of_app, params)?;
     Ok(Recovered {
-        unfinished: unfinished(db, "client_id = :client_id", params)?,
+        unfinished: unfinished(db, &of_app, params)?,
         seen: seen(db, client_id, seen_since, seen_at_most)?,
     })
 }
@@ -167,7 +168,11 @@ pub(super) fn keep_cut_off(db: &dyn Db, message: InboxId, times: u32) -> Done<()
 
 pub(super) fn end_in_order(db: &dyn Db, client_id: &ClientId) -> Done<()> {
     db.later(
-        "UPDATE inbox SET cut_off = 0 WHERE finished_at IS NULL AND client_id = :client_id",
+        &format!(
+            "UPDATE inbox SET cut_off = 0
+             WHERE finished_at IS NULL AND client_id = :client_id AND {}",
+            db.words().not_of_others
+        ),
         params! { ":client_id": client_id.as_str() },
     )
 }

@@ -80,6 +80,8 @@ pub(in crate::store) enum Changed {
 pub(in crate::store) struct Words {
     /// That column `id` equals parameter `:id`, whatever the case of their letters.
     pub(in crate::store) same_id_any_case: &'static str,
+    /// That a row of `inbox` does not belong to another process that lives.
+    pub(in crate::store) not_of_others: &'static str,
 }
 
 /// Whether more rows are wanted.

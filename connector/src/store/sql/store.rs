@@ -66,6 +66,28 @@ impl<D> SqlStore<D> {
         self.queue(|reply| Box::new(Work::new(work, reply)))
     }
 
+    /// Work in a transaction of its own, which no other job keeps open.
+    pub(in crate::store) fn work_alone<T, F>(&self, work: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&dyn Db) -> Done<T> + Send + 'static,
+    {
+        self.queue(|reply| Box::new(Work::alone(work, reply)))
+    }
+
+    /// Does work, and blocks until it is done.
+    pub(in crate::store) fn wait<T, F>(&self, work: F) -> Done<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&dyn Db) -> Done<T> + Send + 'static,
+    {
+        let (reply, outcome) = oneshot::channel();
+        self.post(Box::new(Work::new(work, reply)));
+        // A runtime lets none of its own threads block.
+        let waited = std::thread::scope(|s| s.spawn(|| outcome.blocking_recv()).join());
+        waited.ok().and_then(Result::ok).unwrap_or(Err(StoreError::Closed))
+    }
+
     fn queue<T: Send + 'static>(
         &self,
         job: impl FnOnce(oneshot::Sender<Done<T>>) -> Box<dyn Job>,

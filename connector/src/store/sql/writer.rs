@@ -52,6 +52,10 @@ pub(super) trait Job: Send {
     fn can_wait(&self) -> bool {
         false
     }
+    /// Whether no other may be in its transaction.
+    fn is_alone(&self) -> bool {
+        false
+    }
     /// Does it; nothing of it holds before the commit.
     fn perform(&mut self, db: &dyn Db) -> Done<()>;
     /// Tells whoever asked how it ended. They may have left.
@@ -61,13 +65,19 @@ pub(super) trait Job: Send {
 /// A job whose work is a function.
 pub(super) struct Work<T, F> {
     perform: F,
+    is_alone: bool,
     done: Option<Done<T>>,
     reply: oneshot::Sender<Done<T>>,
 }
 
 impl<T, F> Work<T, F> {
     pub(super) fn new(work: F, reply: oneshot::Sender<Done<T>>) -> Self {
-        Self { perform: work, done: None, reply }
+        Self { perform: work, is_alone: false, done: None, reply }
+    }
+
+    /// Such as no other may be in its transaction.
+    pub(super) fn alone(work: F, reply: oneshot::Sender<Done<T>>) -> Self {
+        Self { is_alone: true, ..Self::new(work, reply) }
     }
 }
 
@@ -78,6 +88,10 @@ where
 {
     fn needs_transaction(&self) -> bool {
         true
+    }
+
+    fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     fn perform(&mut self, db: &dyn Db) -> Done<()> {
@@ -149,17 +163,17 @@ const SETTLE_EVERY: Duration = Duration::from_millis(200);
 type Batch = Vec<Box<dyn Job>>;
 
 /// Works until nobody can ask any more.
-pub(super) fn run(mut engine: impl Engine, queue: &Receiver<Box<dyn Job>>) {
+pub(super) fn run(mut engine: impl Engine, jobs: &Receiver<Box<dyn Job>>) {
+    let mut queue = Queue { jobs, held: None };
     let mut pruned: Option<Instant> = None;
     // Jobs that are done or not, which is not known.
     let mut limbo: Batch = Vec::new();
     loop {
-        let batch =
-            match next_batch(queue, if limbo.is_empty() { None } else { Some(SETTLE_EVERY) }) {
-                Ok(batch) => batch,
-                Err(RecvTimeoutError::Timeout) => Vec::new(),
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
+        let batch = match queue.next_batch((!limbo.is_empty()).then_some(SETTLE_EVERY)) {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         if !limbo.is_empty() {
             limbo = settle(&mut engine, limbo);
         }
@@ -198,30 +212,47 @@ fn settle(engine: &mut impl Engine, limbo: Batch) -> Batch {
     Vec::new()
 }
 
-/// What is done in the next transaction. Waits for something that cannot wait itself, but not for ever, and for
-/// anything at all at most for a time.
-fn next_batch(
-    queue: &Receiver<Box<dyn Job>>,
-    at_most: Option<Duration>,
-) -> Result<Batch, RecvTimeoutError> {
-    let first = match at_most {
-        None => queue.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        Some(at_most) => queue.recv_timeout(at_most),
-    };
-    let mut batch = vec![first?];
-    loop {
-        while batch.len() < BATCH
-            && let Ok(next) = queue.try_recv()
-        {
-            batch.push(next);
+/// What waits to be done.
+struct Queue<'a> {
+    jobs: &'a Receiver<Box<dyn Job>>,
+    /// It came when a batch was ready, and is the next one by itself.
+    held: Option<Box<dyn Job>>,
+}
+
+impl Queue<'_> {
+    /// What is done in the next transaction. Waits for something that cannot wait itself, but not for ever, and for
+    /// anything at all at most for a time.
+    fn next_batch(&mut self, at_most: Option<Duration>) -> Result<Batch, RecvTimeoutError> {
+        let first = match (self.held.take(), at_most) {
+            (Some(held), _) => held,
+            (None, None) => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)?,
+            (None, Some(at_most)) => self.jobs.recv_timeout(at_most)?,
+        };
+        let is_alone = first.is_alone();
+        let mut batch = vec![first];
+        while !is_alone {
+            while batch.len() < BATCH
+                && let Ok(next) = self.jobs.try_recv()
+            {
+                if next.is_alone() {
+                    self.held = Some(next);
+                    return Ok(batch);
+                }
+                batch.push(next);
+            }
+            if batch.len() >= BATCH || !batch.iter().all(|job| job.can_wait()) {
+                break;
+            }
+            match self.jobs.recv_timeout(QUIET) {
+                Ok(next) if next.is_alone() => {
+                    self.held = Some(next);
+                    break;
+                }
+                Ok(next) => batch.push(next),
+                Err(_) => break,
+            }
         }
-        if batch.len() >= BATCH || !batch.iter().all(|job| job.can_wait()) {
-            return Ok(batch);
-        }
-        match queue.recv_timeout(QUIET) {
-            Ok(next) => batch.push(next),
-            Err(_) => return Ok(batch),
-        }
+        Ok(batch)
     }
 }
 

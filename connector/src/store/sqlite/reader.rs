@@ -35,7 +35,7 @@ impl fmt::Debug for SqliteReader {
 impl Reading for SqliteReader {
     fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&dyn Db) -> Done<T> + Send + 'static,
+        mut work: impl FnMut(&dyn Db) -> Done<T> + Send + 'static,
     ) -> Done<T> {
         let explain = |e: &rusqlite::Error| schema::complain(&self.path, e);
         work(&engine::Statements { db: &self.db, explain: &explain })

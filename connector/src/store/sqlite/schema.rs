@@ -189,16 +189,15 @@ const PREPARED: usize = 128;
 /// Opens or makes the file.
 pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
     make_private(path).map_err(|e| StoreError::Open {
-        path: path.to_owned(),
+        place: path.display().to_string(),
         reason: e.to_string(),
         fix: "make it readable and writable for this user, or name another directory with --state-dir",
     })?;
     let mut connection = Connection::open(path).map_err(|e| complain(path, &e))?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
     let found = look(&connection).map_err(|e| complain(path, &e))?;
-    let known = known();
-    if found > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    if found > known() {
+        return Err(newer(path, found));
     }
     migrate(&mut connection, found).map_err(|e| complain(path, &e))?;
     Ok(connection)
@@ -212,11 +211,22 @@ fn known() -> i64 {
 /// Whether a file can be read as it is.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let found = look(connection).map_err(|e| complain(path, &e))?;
-    let (path, known) = (path.to_owned(), known());
+    let known = known();
     match found.cmp(&known) {
         Ordering::Equal => Ok(()),
-        Ordering::Less => Err(StoreError::Older { path, found, known }),
-        Ordering::Greater => Err(StoreError::Newer { path, found, known }),
+        Ordering::Less => {
+            Err(StoreError::Older { place: path.display().to_string(), found, known })
+        }
+        Ordering::Greater => Err(newer(path, found)),
+    }
+}
+
+fn newer(path: &Path, found: i64) -> StoreError {
+    StoreError::Newer {
+        place: path.display().to_string(),
+        found,
+        known: known(),
+        instead: "name another directory with --state-dir",
     }
 }
 
@@ -278,7 +288,7 @@ pub(super) fn complain(path: &Path, error: &rusqlite::Error) -> StoreError {
             "make it readable and writable for this user, or name another directory with --state-dir"
         }
     };
-    StoreError::Open { path: path.to_owned(), reason: error.to_string(), fix }
+    StoreError::Open { place: path.display().to_string(), reason: error.to_string(), fix }
 }
 
 #[cfg(test)]

@@ -1,0 +1,275 @@
+//! One connection, driven from a thread that is nobody's runtime.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Connection, Error, Socket, Statement};
+
+use super::super::StoreError;
+use super::super::replicas::ReplicaId;
+use super::tls::{Stream, Tls};
+use super::{Me, PostgresAddress};
+use crate::tls::{no_trust, system_trust};
+
+/// So long an answer is waited for; then the link is given up. A server that is slower than that is as good as away.
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
+/// The same for making a connection, over all hosts of an address.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Makes connections.
+#[derive(Clone)]
+pub(super) struct Connector {
+    address: PostgresAddress,
+    tls: Tls,
+    me: Arc<Me>,
+}
+
+/// What went wrong with a connection.
+#[derive(Debug, Clone)]
+pub(super) enum Trouble {
+    /// It broke, or was never made, or nothing is answered on it. Another one may do.
+    Away(String),
+    /// The server refuses what was asked for, and would again.
+    Refused(StoreError),
+}
+
+impl Trouble {
+    pub(super) fn error(self) -> StoreError {
+        match self {
+            Self::Away(reason) => StoreError::Unreachable { reason },
+            Self::Refused(error) => error,
+        }
+    }
+}
+
+impl Connector {
+    pub(super) fn new(address: &PostgresAddress, me: &Arc<Me>) -> Result<Self, StoreError> {
+        let plain = address.config().get_ssl_mode() == SslMode::Disable;
+        let tls = if plain { Ok(no_trust()) } else { system_trust() };
+        let tls = tls.map_err(|e| StoreError::Open {
+            place: address.to_string(),
+            reason: e.to_string(),
+            fix: "or say sslmode=disable in its address where the way to it is safe",
+        })?;
+        Ok(Self { address: address.clone(), tls: Tls::new(&tls), me: Arc::clone(me) })
+    }
+
+    /// This process among those that share the database.
+    pub(super) fn replica(&self) -> &ReplicaId {
+        &self.me.id
+    }
+
+    pub(super) fn address(&self) -> &PostgresAddress {
+        &self.address
+    }
+
+    /// Connects, and says how the session is to be.
+    pub(super) async fn connect(
+        &self,
+    ) -> Result<(Client, Connection<Socket, Stream<Socket>>), Trouble> {
+        let connecting = self.address.config().connect(self.tls.clone());
+        match tokio::time::timeout(CONNECT, connecting).await {
+            Ok(Ok(connected)) => Ok(connected),
+            Ok(Err(e)) => Err(self.refusal(&e)),
+            Err(_) => Err(Trouble::Away(format!("no connection within {} s", CONNECT.as_secs()))),
+        }
+    }
+
+    /// How each session is to be. One that says nothing in the midst of a transaction has lost its process, and must
+    /// not keep the others waiting.
+    pub(super) fn session(&self) -> String {
+        format!(
+            "SET search_path = ddingtalk; SET idle_in_transaction_session_timeout = '2s';
+             SET client_min_messages = warning; SET ddingtalk.replica = '{}';
+             SELECT set_config('synchronous_commit', 'on', false)
+                 WHERE current_setting('synchronous_commit') = 'off'",
+            self.me.id
+        )
+    }
+
+    /// Why a connection was not made.
+    fn refusal(&self, error: &Error) -> Trouble {
+        let fix = match error.code() {
+            Some(code)
+                if *code == SqlState::INVALID_PASSWORD
+                    || *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION =>
+            {
+                "check user and password in its address, and who is let in (pg_hba.conf)"
+            }
+            Some(code) if *code == SqlState::INVALID_CATALOG_NAME => {
+                "make it (createdb), or name another one in its address"
+            }
+            Some(code) if *code == SqlState::INSUFFICIENT_PRIVILEGE => {
+                "let the user connect to it and create a schema in it"
+            }
+            Some(_) => return Trouble::Away(reason(error)),
+            None => match said(error) {
+                text if text.contains("TLS") => {
+                    "name the CA of its certificate in SSL_CERT_FILE, or say sslmode=disable in its address where \
+                     the way to it is safe"
+                }
+                text if text.contains("password missing")
+                    || text.contains("invalid configuration") =>
+                {
+                    "write its address as postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+                }
+                text => return Trouble::Away(text),
+            },
+        };
+        let (place, reason) = (self.address.to_string(), reason(error));
+        Trouble::Refused(StoreError::Open { place, reason, fix })
+    }
+}
+
+/// What an error says, with what it was caused by.
+fn said(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// What the server says, else what the driver does.
+fn reason(error: &Error) -> String {
+    error.as_db_error().map_or_else(|| said(error), |e| e.message().to_owned())
+}
+
+/// What a statement that failed says about the connection.
+pub(super) fn trouble(error: &Error) -> Trouble {
+    match error.code() {
+        Some(code) => {
+            let class = &code.code()[..2];
+            match class {
+                // The connection, an operator who ends it, a standby that takes nothing, room for connections.
+                "08" | "57" => Trouble::Away(reason(error)),
+                _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION
+                    || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+                    || *code == SqlState::TOO_MANY_CONNECTIONS =>
+                {
+                    Trouble::Away(reason(error))
+                }
+                _ if *code == SqlState::DISK_FULL => Trouble::Refused(StoreError::Full),
+                _ => Trouble::Refused(StoreError::Failed(reason(error))),
+            }
+        }
+        None if error.is_closed() => Trouble::Away("the link to it broke".to_owned()),
+        None => {
+            let text = said(error);
+            if text.contains("communicating with the server") {
+                Trouble::Away(text)
+            } else {
+                Trouble::Refused(StoreError::Failed(text))
+            }
+        }
+    }
+}
+
+/// A statement that the server knows, and the names of its parameters in order.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) statement: Statement,
+    pub(super) names: Rc<[String]>,
+}
+
+/// A connection that stands.
+pub(super) struct Link {
+    pub(super) client: Rc<Client>,
+    prepared: RefCell<HashMap<String, Prepared>>,
+    /// What the server calls it: process, and since when.
+    pub(super) backend: (i32, String),
+}
+
+impl Link {
+    /// Connects; the runtime drives the connection from then on, whenever it is waited on.
+    pub(super) fn connect(runtime: &Runtime, connector: &Connector) -> Result<Self, Trouble> {
+        runtime.block_on(async {
+            let (client, connection) = connector.connect().await?;
+            tokio::spawn(async move {
+                // How it ended shows where something is asked for.
+                let _ = connection.await;
+            });
+            let backend = answered(async {
+                client.batch_execute(&connector.session()).await?;
+                let row = client
+                    .query_one(
+                        "SELECT pid, CAST(backend_start AS text) FROM pg_stat_activity
+                         WHERE pid = pg_backend_pid()",
+                        &[],
+                    )
+                    .await?;
+                Ok((row.get(0), row.get(1)))
+            })
+            .await?;
+            Ok(Self { client: Rc::new(client), prepared: RefCell::default(), backend })
+        })
+    }
+
+    /// A statement with named parameters, prepared at most once.
+    pub(super) fn prepare(&self, runtime: &Runtime, sql: &str) -> Result<Prepared, Trouble> {
+        if let Some(prepared) = self.prepared.borrow().get(sql) {
+            return Ok(prepared.clone());
+        }
+        let (numbered, names) = numbered(sql);
+        let statement = runtime.block_on(answered(self.client.prepare(&numbered)))?;
+        let prepared = Prepared { statement, names: names.into() };
+        self.prepared.borrow_mut().insert(sql.to_owned(), prepared.clone());
+        Ok(prepared)
+    }
+}
+
+/// Waits for an answer, but not for ever.
+pub(super) async fn answered<T>(
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Trouble> {
+    match tokio::time::timeout(ANSWER, answer).await {
+        Ok(answer) => answer.map_err(|e| trouble(&e)),
+        Err(_) => Err(Trouble::Away(format!("no answer within {} s", ANSWER.as_secs()))),
+    }
+}
+
+/// `:name` becomes `$n`; returns the names in the order of their numbers.
+fn numbered(sql: &str) -> (String, Vec<String>) {
+    let mut names: Vec<String> = Vec::new();
+    let mut text = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some((before, after)) = rest.split_once(':') {
+        text.push_str(before);
+        let end = after
+            .find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .unwrap_or(after.len());
+        let name = &after[..end];
+        let number = names.iter().position(|known| known == name).unwrap_or_else(|| {
+            names.push(name.to_owned());
+            names.len() - 1
+        });
+        text.push_str(&format!("${}", number + 1));
+        rest = &after[end..];
+    }
+    text.push_str(rest);
+    (text, names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_parameters_become_numbers() {
+        let (text, names) = numbered("UPDATE t SET a = :a, b = :b_c WHERE a < :a LIMIT :n");
+        assert_eq!(text, "UPDATE t SET a = $1, b = $2 WHERE a < $1 LIMIT $3");
+        assert_eq!(names, ["a", "b_c", "n"]);
+        assert_eq!(numbered("SELECT 1"), ("SELECT 1".to_owned(), Vec::new()));
+    }
+}

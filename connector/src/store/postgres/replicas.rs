@@ -1,0 +1,238 @@
+//! Who works on what: leases and buckets.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::super::sql::{Db, Done, SqlStore, count_cut_off, params, unfinished};
+use super::{Me, Postgres};
+use crate::credential::ClientId;
+use crate::redact::Secret;
+use crate::store::replicas::{
+    BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake,
+};
+use crate::store::{Pending, StoreError, Unfinished};
+
+/// First key of the advisory lock under which an app's buckets are shared out.
+const SHARING: i64 = 0x4444_544b;
+
+impl ReplicaStore for SqlStore<Postgres> {
+    fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share> {
+        let me = Arc::clone(&self.dialect.me);
+        me.joined.store(true, Ordering::Release);
+        let (app, owned) = (client_id.clone(), Arc::clone(&self.dialect.owned));
+        let beaten = self.work_alone({
+            let app = app.clone();
+            move |db| beat(db, &me, &app, &idle)
+        });
+        Box::pin(async move {
+            let (live, mine) = beaten.await?;
+            // No panic can leave it half changed.
+            let mut owned = owned.lock().unwrap_or_else(PoisonError::into_inner);
+            let before = owned.insert(app, mine.clone()).unwrap_or_default();
+            Ok(share(live, &before, &mine))
+        })
+    }
+
+    fn leave(&self, client_id: &ClientId) -> Pending<()> {
+        let (me, client_id) = (Arc::clone(&self.dialect.me), client_id.clone());
+        self.work_alone(move |db| {
+            lock(db, &client_id)?;
+            db.later(
+                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND replica = :me",
+                params! { ":client_id": client_id.as_str(), ":me": me.id.as_str() },
+            )?;
+            db.later(
+                "DELETE FROM replica WHERE client_id = :client_id AND id = :me",
+                params! { ":client_id": client_id.as_str(), ":me": me.id.as_str() },
+            )
+        })
+    }
+
+    fn unfinished_of(
+        &self,
+        client_id: &ClientId,
+        buckets: Vec<Bucket>,
+        taken_over: bool,
+    ) -> Pending<Vec<Unfinished>> {
+        let client_id = client_id.clone();
+        if buckets.is_empty() {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        }
+        let numbers: Vec<_> = buckets.iter().map(|bucket| bucket.number().to_string()).collect();
+        let condition = format!("client_id = :client_id AND bucket IN ({})", numbers.join(", "));
+        self.work(move |db| {
+            let of_app = params! { ":client_id": client_id.as_str() };
+            if taken_over {
+                count_cut_off(db, &condition, of_app)?;
+            }
+            unfinished(db, &condition, of_app)
+        })
+    }
+
+    fn wakes(&self, client_id: &ClientId) -> Option<mpsc::Receiver<Wake>> {
+        Some(self.dialect.listener.hear(client_id))
+    }
+
+    fn shared_token(&self, client_id: &ClientId) -> Pending<Option<SharedToken>> {
+        let client_id = client_id.clone();
+        self.work(move |db| {
+            db.first(
+                "SELECT token, expires_at FROM access_token WHERE client_id = :client_id",
+                params! { ":client_id": client_id.as_str() },
+                |row| {
+                    let token = Secret::new(row.get::<String>(0)?);
+                    Ok(SharedToken { token, expires_at: row.get(1)? })
+                },
+            )
+        })
+    }
+
+    fn share_token(&self, client_id: &ClientId, token: SharedToken) -> Pending<()> {
+        let client_id = client_id.clone();
+        self.work(move |db| {
+            db.later(
+                "INSERT INTO access_token (client_id, token, expires_at)
+                 VALUES (:client_id, :token, :expires_at) ON CONFLICT (client_id) DO UPDATE
+                 SET token = excluded.token, expires_at = excluded.expires_at",
+                params! {
+                    ":client_id": client_id.as_str(),
+                    ":token": token.token.expose(),
+                    ":expires_at": token.expires_at,
+                },
+            )
+        })
+    }
+}
+
+/// One process of an app at a time.
+fn lock(db: &dyn Db, client_id: &ClientId) -> Done<()> {
+    // Two apps with the same key wait for each other, which does no harm.
+    db.later(
+        "SELECT pg_advisory_xact_lock(CAST(:sharing AS int), hashtext(:client_id))",
+        params! { ":sharing": SHARING, ":client_id": client_id.as_str() },
+    )
+}
+
+/// How many processes live, and which buckets are this one's now, each with how often it had changed its owner.
+fn beat(
+    db: &dyn Db,
+    me: &Me,
+    client_id: &ClientId,
+    idle: &[Bucket],
+) -> Done<(u32, BTreeMap<Bucket, i64>)> {
+    lock(db, client_id)?;
+    let (app, id) = (client_id.as_str(), me.id.as_str());
+    let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    db.later(
+        "INSERT INTO replica (client_id, id, host, alive_until)
+         VALUES (:client_id, :me, :host, clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond')
+         ON CONFLICT (client_id, id) DO UPDATE SET alive_until = excluded.alive_until",
+        params! { ":client_id": app, ":me": id, ":host": host(), ":lease": millis(LEASE) },
+    )?;
+    // Whose lease is over for long is dead; what it had is free.
+    db.later(
+        "DELETE FROM replica WHERE client_id = :client_id
+         AND alive_until < clock_timestamp() - CAST(:grace AS bigint) * INTERVAL '1 millisecond'",
+        params! { ":client_id": app, ":grace": millis(GRACE) },
+    )?;
+    db.later(
+        "INSERT INTO bucket (client_id, number)
+         SELECT :client_id, number FROM generate_series(0, :buckets - 1) AS number
+         WHERE NOT EXISTS (SELECT 1 FROM bucket WHERE client_id = :client_id)
+         ON CONFLICT DO NOTHING",
+        params! { ":client_id": app, ":buckets": u32::from(BUCKETS) },
+    )?;
+    let live: u32 = db.one(
+        "SELECT count(*) FROM replica WHERE client_id = :client_id",
+        params! { ":client_id": app },
+        |row| row.get(0),
+    )?;
+    let mut mine = owned(db, app, id)?;
+    let fair = usize::from(BUCKETS).div_ceil(usize::try_from(live).unwrap_or(1).max(1));
+    if mine.len() < fair {
+        let more = i64::try_from(fair - mine.len()).unwrap_or(i64::MAX);
+        // One that a stalled transaction of its last owner holds is taken at another beat.
+        db.later(
+            "UPDATE bucket SET replica = :me, taken = taken + 1
+             WHERE client_id = :client_id AND number IN (
+                 SELECT number FROM bucket WHERE client_id = :client_id AND NOT EXISTS (
+                     SELECT 1 FROM replica
+                     WHERE replica.client_id = bucket.client_id AND replica.id = bucket.replica)
+                 ORDER BY number LIMIT :more FOR UPDATE SKIP LOCKED)",
+            params! { ":client_id": app, ":me": id, ":more": more },
+        )?;
+        mine = owned(db, app, id)?;
+    } else {
+        // The leader stays.
+        let surplus = mine.len() - fair;
+        let mut given: Vec<_> =
+            idle.iter().copied().filter(|bucket| mine.contains_key(bucket)).collect();
+        given.sort_unstable_by(|a, b| b.cmp(a));
+        for bucket in given.into_iter().take(surplus) {
+            db.later(
+                "UPDATE bucket SET replica = NULL
+                 WHERE client_id = :client_id AND number = :bucket AND replica = :me",
+                params! {
+                    ":client_id": app, ":bucket": u32::from(bucket.number()), ":me": id,
+                },
+            )?;
+            mine.remove(&bucket);
+        }
+    }
+    Ok((live, mine))
+}
+
+fn owned(db: &dyn Db, app: &str, id: &str) -> Done<BTreeMap<Bucket, i64>> {
+    let owned = db.all(
+        "SELECT number, taken FROM bucket WHERE client_id = :client_id AND replica = :me",
+        params! { ":client_id": app, ":me": id },
+        |row| Ok((row.get::<u32>(0)?, row.get(1)?)),
+    )?;
+    let odd = || StoreError::Failed("a bucket has a number that none has".to_owned());
+    owned
+        .into_iter()
+        .map(|(number, taken)| {
+            let bucket = u16::try_from(number).ok().and_then(Bucket::numbered).ok_or_else(odd)?;
+            Ok((bucket, taken))
+        })
+        .collect()
+}
+
+/// What changed since the beat before. A bucket that was another's meanwhile is lost and gained.
+fn share(live: u32, before: &BTreeMap<Bucket, i64>, mine: &BTreeMap<Bucket, i64>) -> Share {
+    let not_in = |these: &BTreeMap<Bucket, i64>, those: &BTreeMap<Bucket, i64>| {
+        let changed = these.iter().filter(|(bucket, taken)| those.get(bucket) != Some(taken));
+        changed.map(|(bucket, _)| *bucket).collect()
+    };
+    Share {
+        live,
+        mine: mine.keys().copied().collect(),
+        gained: not_in(mine, before),
+        lost: not_in(before, mine),
+        leads: mine.contains_key(&Bucket::LEADER),
+    }
+}
+
+/// The name of this machine, for people.
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_was_anothers_meanwhile_is_lost_and_gained() {
+        let bucket = |n| Bucket::numbered(n).unwrap();
+        let owned = |of: &[(u16, i64)]| of.iter().map(|(n, taken)| (bucket(*n), *taken)).collect();
+        let share = share(2, &owned(&[(0, 1), (1, 1), (2, 1)]), &owned(&[(1, 1), (2, 3), (5, 1)]));
+        assert_eq!(share.mine, [1, 2, 5].map(bucket).into());
+        assert_eq!(share.gained, [2, 5].map(bucket));
+        assert_eq!(share.lost, [0, 2].map(bucket));
+        assert!(!share.leads);
+    }
+}

@@ -1,0 +1,354 @@
+//! Against a real server: the contract, and what several processes do to one another.
+
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::agent::Say;
+use crate::protocol::{ConversationId, MessageId, MsgId};
+use crate::store::contract;
+use crate::store::inbox::InboxReader;
+use crate::store::pairing::{Asked, PairingRequest, PairingStore};
+use crate::store::replicas::{
+    BUCKETS, GRACE, LEASE, Place, ReplicaStore, Share, SharedToken, Wake,
+};
+use crate::store::{InboxId, NewMessage, Said, Store};
+
+#[path = "../../../tests/postgres/cluster.rs"]
+mod cluster;
+
+use self::cluster::{Cluster, database_of};
+
+/// A database of its own for a test; `None` without PostgreSQL.
+fn fresh() -> Option<(&'static Cluster, String)> {
+    let cluster = Cluster::shared()?;
+    Some((cluster, cluster.database()))
+}
+
+fn open(url: &str) -> Result<PostgresStore, StoreError> {
+    PostgresStore::connect(&PostgresAddress::from_str(url).unwrap())
+}
+
+fn read(url: &str) -> Result<PostgresReader, StoreError> {
+    PostgresReader::connect(&PostgresAddress::from_str(url).unwrap())
+}
+
+fn app() -> ClientId {
+    ClientId::new("app")
+}
+
+/// A message of a conversation that belongs to a bucket.
+fn message(n: i64, bucket: Bucket) -> NewMessage {
+    let conversation_id = (0..)
+        .map(|n| ConversationId::new(format!("cid{n}")))
+        .find(|id| Bucket::of(id) == bucket)
+        .expect("each bucket has conversations");
+    NewMessage { conversation_id, ..contract::message("app", n) }
+}
+
+fn said(begun: bool) -> Said {
+    Said { parts: vec![Say::text("a").into()], seq: None, begun, ended: true }
+}
+
+async fn beat(store: &PostgresStore) -> Share {
+    store.beat(&app(), Bucket::all().collect()).await.unwrap()
+}
+
+/// Asks until it holds.
+async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: it never comes");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_contract_holds() {
+    let Some((_, url)) = fresh() else { return };
+    contract::holds(|| open(&url)).await;
+}
+
+#[tokio::test]
+async fn calls_and_keys_are_kept() {
+    let Some((_, url)) = fresh() else { return };
+    contract::calls_and_keys_are_kept(|| open(&url)).await;
+}
+
+#[tokio::test]
+async fn schedules_and_their_runs_are_kept() {
+    let Some((_, url)) = fresh() else { return };
+    contract::schedules_and_their_runs_are_kept(|| open(&url)).await;
+}
+
+#[tokio::test]
+async fn messages_are_followed_retried_and_ended() {
+    let Some((_, url)) = fresh() else { return };
+    contract::messages_are_followed_retried_and_ended(|| open(&url), || read(&url)).await;
+}
+
+#[tokio::test]
+async fn a_message_that_comes_again_is_kept_once_whoever_gets_it() {
+    let Some((_, url)) = fresh() else { return };
+    let (one, other) = (open(&url).unwrap(), open(&url).unwrap());
+    let first = one.take_in(contract::message("app", 1)).await.unwrap();
+    assert_eq!(first.place, Place::Here);
+    let repeat = TakenInAgain { id: first.id };
+    let again = NewMessage {
+        message_id: Some(MessageId::new("another frame")),
+        ..contract::message("app", 1)
+    };
+    repeat.is(&other, again).await;
+    let elsewhere = other.take_in(contract::message("another", 1)).await.unwrap();
+    assert_eq!(elsewhere.place, Place::Here, "of another app");
+    // Without `msgId` the frame's `messageId` counts.
+    let unnamed = NewMessage { msg_id: None, ..contract::message("app", 2) };
+    let first = one.take_in(unnamed.clone()).await.unwrap();
+    TakenInAgain { id: first.id }.is(&other, unnamed.clone()).await;
+    let named = NewMessage { msg_id: Some(MsgId::new("named")), ..unnamed.clone() };
+    assert_eq!(other.take_in(named).await.unwrap().place, Place::Here);
+    let bare = NewMessage { message_id: None, ..unnamed };
+    assert_ne!(
+        one.take_in(bare.clone()).await.unwrap().id,
+        one.take_in(bare).await.unwrap().id,
+        "what has no name cannot be recognised"
+    );
+}
+
+struct TakenInAgain {
+    id: InboxId,
+}
+
+impl TakenInAgain {
+    async fn is(&self, store: &PostgresStore, message: NewMessage) {
+        let again = store.take_in(message).await.unwrap();
+        assert_eq!((again.place, again.id), (Place::Repeat, self.id));
+    }
+}
+
+#[tokio::test]
+async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
+    let Some((_, url)) = fresh() else { return };
+    let (one, other) = (open(&url).unwrap(), open(&url).unwrap());
+    let share = beat(&one).await;
+    assert_eq!((share.live, share.mine.len(), share.leads), (1, usize::from(BUCKETS), true));
+    assert_eq!(share.gained.len(), usize::from(BUCKETS));
+    let share = beat(&other).await;
+    assert_eq!((share.live, share.mine.len(), share.leads), (2, 0, false));
+    // Nothing is taken from who works on it.
+    let busy = one.beat(&app(), Vec::new()).await.unwrap();
+    assert_eq!((busy.live, busy.mine.len()), (2, usize::from(BUCKETS)));
+    let share = beat(&one).await;
+    assert_eq!((share.mine.len(), share.lost.len(), share.leads), (32, 32, true));
+    let gained = beat(&other).await;
+    assert_eq!((gained.mine.len(), gained.gained.len()), (32, 32));
+    assert!(gained.mine.is_disjoint(&share.mine));
+    let third = open(&url).unwrap();
+    beat(&third).await;
+    let (one_has, other_has) = (beat(&one).await.mine, beat(&other).await.mine);
+    let third_has = beat(&third).await.mine;
+    assert_eq!([one_has.len(), other_has.len(), third_has.len()], [22, 22, 20]);
+    one.leave(&app()).await.unwrap();
+    let begun = one.take_in(message(1, Bucket::LEADER)).await.unwrap();
+    assert_eq!(begun.place, Place::Elsewhere, "who has left works on nothing");
+    let share = beat(&other).await;
+    assert_eq!((share.live, share.mine.len(), share.leads), (2, 32, true));
+    assert_eq!(beat(&third).await.mine.len(), 32);
+    // Another app is shared out by itself.
+    let apart = one.beat(&ClientId::new("apart"), Vec::new()).await.unwrap();
+    assert_eq!((apart.live, apart.mine.len()), (1, usize::from(BUCKETS)));
+}
+
+#[tokio::test]
+async fn a_message_of_anothers_bucket_is_told_to_it() {
+    let Some((_, url)) = fresh() else { return };
+    let (one, other) = (open(&url).unwrap(), open(&url).unwrap());
+    let mut wakes = other.wakes(&app()).unwrap();
+    let mut own = one.wakes(&app()).unwrap();
+    assert_eq!(wakes.recv().await, Some(Wake::Everything), "when it begins to listen");
+    assert_eq!(own.recv().await, Some(Wake::Everything));
+    beat(&one).await;
+    beat(&other).await;
+    beat(&one).await;
+    let theirs = *beat(&other).await.mine.first().unwrap();
+    let kept = one.take_in(message(1, theirs)).await.unwrap();
+    assert_eq!(kept.place, Place::Elsewhere);
+    assert_eq!(wakes.recv().await, Some(Wake::Messages(theirs)));
+    let found = other.unfinished_of(&app(), vec![theirs], false).await.unwrap();
+    assert_eq!(
+        found.iter().map(|left| (left.id, left.cut_off)).collect::<Vec<_>>(),
+        [(kept.id, 0)]
+    );
+    assert_eq!(one.take_in(message(2, Bucket::LEADER)).await.unwrap().place, Place::Here);
+    // Only its owner may say anything.
+    assert_eq!(one.said(kept.id, said(true)).await, Err(StoreError::NotMine));
+    let parts = other.said(kept.id, said(false)).await.unwrap();
+    assert_eq!(one.begin(parts[0]).await, Err(StoreError::NotMine));
+    other.begin(parts[0]).await.unwrap();
+    let request = PairingRequest { client_id: app(), sender: "s".to_owned(), nick: None };
+    let Asked::Tell { code } = one.ask_pairing(request, 1).await.unwrap() else {
+        panic!("they never asked before");
+    };
+    one.decide_pairing(code, true, 2).await.unwrap();
+    assert_eq!(wakes.recv().await, Some(Wake::Pairing));
+    one.revoke_pairing("s".to_owned(), None).await.unwrap();
+    assert_eq!(wakes.recv().await, Some(Wake::Pairing));
+    let token = SharedToken { token: crate::redact::Secret::new("t"), expires_at: 7 };
+    assert_eq!(one.shared_token(&app()).await.unwrap(), None);
+    one.share_token(&app(), token.clone()).await.unwrap();
+    assert_eq!(other.shared_token(&app()).await.unwrap(), Some(token));
+    assert!(own.try_recv().is_err(), "nobody is told what it did itself");
+}
+
+#[tokio::test]
+async fn what_a_dead_process_had_is_taken_over_and_it_may_begin_nothing_more() {
+    let Some((cluster, url)) = fresh() else { return };
+    let (dies, lives) = (open(&url).unwrap(), open(&url).unwrap());
+    let begun = Instant::now();
+    assert!(beat(&dies).await.leads);
+    let kept = dies.take_in(message(1, Bucket::LEADER)).await.unwrap();
+    assert_eq!(kept.place, Place::Here);
+    let parts = dies.said(kept.id, said(false)).await.unwrap();
+    let share = until("the takeover", async || {
+        let share = beat(&lives).await;
+        share.leads.then_some(share)
+    })
+    .await;
+    let took = begun.elapsed();
+    assert!(took >= LEASE + GRACE && took < Duration::from_secs(5), "{took:?}");
+    assert_eq!((share.live, share.mine.len()), (1, usize::from(BUCKETS)));
+    assert_eq!(dies.begin(parts[0]).await, Err(StoreError::NotMine));
+    assert_eq!(dies.failed(kept.id, "late".to_owned()).await, Err(StoreError::NotMine));
+    let found = lives.unfinished_of(&app(), share.gained, true).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].cut_off, found[0].parts[0].begun), (1, false));
+    lives.sent(parts[0], None).await.unwrap();
+    // It comes back, finds all of its buckets lost, and one of them again.
+    let back = beat(&dies).await;
+    assert_eq!((back.live, back.mine.len(), back.lost.len()), (2, 0, usize::from(BUCKETS)));
+    let hosts = cluster.sql(database_of(&url), "SELECT DISTINCT host FROM ddingtalk.replica");
+    assert_eq!(hosts.len(), 1, "both are here");
+}
+
+#[tokio::test]
+async fn whose_lease_is_over_begins_nothing_until_it_beats_again() {
+    let Some((cluster, url)) = fresh() else { return };
+    let store = open(&url).unwrap();
+    beat(&store).await;
+    let kept = store.take_in(message(1, Bucket::LEADER)).await.unwrap();
+    let parts = store.said(kept.id, said(false)).await.unwrap();
+    cluster.sql(
+        database_of(&url),
+        "UPDATE ddingtalk.replica SET alive_until = clock_timestamp() - INTERVAL '1 ms'",
+    );
+    assert_eq!(store.begin(parts[0]).await, Err(StoreError::NotMine));
+    let share = beat(&store).await;
+    assert_eq!((share.mine.len(), share.gained.len(), share.lost.len()), (64, 0, 0));
+    store.begin(parts[0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_schema_is_made_once_however_many_begin_at_once() {
+    let Some((cluster, url)) = fresh() else { return };
+    let opened: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..6).map(|_| scope.spawn(|| open(&url))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    for store in opened {
+        store.unwrap().probe().await.unwrap();
+    }
+    let versions = cluster.sql(database_of(&url), "SELECT version FROM ddingtalk.schema_version");
+    assert_eq!(versions, ["1"]);
+}
+
+#[test]
+fn a_database_that_cannot_be_used_is_named_without_its_password() {
+    let Some((cluster, url)) = fresh() else { return };
+    let of = |url: &str| open(url).unwrap_err();
+    let database = database_of(&url).to_owned();
+    let none = read(&url).unwrap_err().to_string();
+    assert!(none.contains("start its gateway once"), "{none}");
+    drop(open(&url).unwrap());
+    cluster.sql(&database, "UPDATE ddingtalk.schema_version SET version = 99");
+    for error in [of(&url), read(&url).unwrap_err()] {
+        let text = error.to_string();
+        assert!(text.contains("has schema version 99, and this release knows 1"), "{text}");
+        assert!(text.contains("name another database"), "{text}");
+    }
+    cluster.sql("postgres", "CREATE ROLE guarded LOGIN PASSWORD 'right'");
+    let guarded = |password: &str, database: &str| {
+        let port = cluster.port();
+        format!("postgres://guarded:{password}@127.0.0.1:{port}/{database}?sslmode=disable")
+    };
+    for (url, part) in [
+        (guarded("wr0ng", &database), "check user and password in its address"),
+        (guarded("right", "nothere"), "make it (createdb), or name another one"),
+        (guarded("right", "postgres"), "let the user create a schema in it"),
+        (url.replace("sslmode=disable", "sslmode=require"), "sslmode=disable in its address"),
+    ] {
+        let error = of(&url);
+        assert!(matches!(error, StoreError::Open { .. }), "{error:?}");
+        let text = error.to_string();
+        assert!(text.contains(part) && text.contains("127.0.0.1"), "{text}");
+        assert!(!text.contains("wr0ng") && !text.contains(":right"), "{text}");
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let away = of(&format!("postgres://u@127.0.0.1:{nobody}/d?sslmode=disable"));
+    assert!(matches!(away, StoreError::Unreachable { .. }), "{away:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_starts_again_is_linked_again_and_nothing_is_lost_or_doubled() {
+    let Some(mut cluster) = Cluster::start() else { return };
+    let url = cluster.database();
+    let store = open(&url).unwrap();
+    let mut wakes = store.wakes(&app()).unwrap();
+    assert_eq!(wakes.recv().await, Some(Wake::Everything));
+    beat(&store).await;
+    store.take_in(contract::message("app", 0)).await.unwrap();
+    // Many are under way when it ends.
+    let asked: Vec<_> = (1..=200).map(|n| store.take_in(contract::message("app", n))).collect();
+    cluster.start_again();
+    let mut kept = vec!["0".to_owned()];
+    for (n, asked) in (1..).zip(asked) {
+        match asked.await {
+            Ok(_) => kept.push(n.to_string()),
+            Err(StoreError::Unreachable { .. }) => {}
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert_eq!(wakes.recv().await, Some(Wake::Everything), "there was a gap");
+    beat(&store).await;
+    let stored = cluster.sql(
+        database_of(&url),
+        "SELECT substr(msg_id, 4) FROM ddingtalk.inbox ORDER BY CAST(substr(msg_id, 4) AS int)",
+    );
+    assert_eq!(stored, kept, "what was answered is there, and nothing else");
+}
+
+#[tokio::test]
+async fn a_server_that_stays_away_is_named_in_bounded_time_and_found_again() {
+    let Some(mut cluster) = Cluster::start() else { return };
+    let url = cluster.database();
+    let store = open(&url).unwrap();
+    store.take_in(contract::message("app", 1)).await.unwrap();
+    cluster.stop();
+    let begun = Instant::now();
+    let asked: Vec<_> = (2..=9).map(|n| store.take_in(contract::message("app", n))).collect();
+    for asked in asked {
+        let error = asked.await.unwrap_err();
+        assert!(matches!(error, StoreError::Unreachable { .. }), "{error:?}");
+    }
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    cluster.start_again();
+    let kept =
+        until("it is found again", async || store.take_in(contract::message("app", 2)).await.ok())
+            .await;
+    let reader = read(&url).unwrap();
+    assert_eq!(reader.by_name("msg2").unwrap()[0].id, kept.id);
+    assert_eq!(reader.by_name("msg3").unwrap(), []);
+}
