@@ -392,15 +392,15 @@ async fn call(
     info!("a restart was asked for");
     let connected = life.linked.hearing().iter().map(|id| id.as_str().to_owned()).collect();
     let called = tokio::select! {
-        called = timeout(request.patience, nursery.call(connected, &life.hold)) => match called {
-            Ok(called) => called.map_err(|e| (e, None)),
-            Err(_) => {
-                let waited = humantime::format_duration(request.patience);
+        called = timeout(request.patience, nursery.call(connected, &life.hold)) => {
+            let late = |_| {
+                let time = humantime::format_duration(request.patience);
                 let problem =
-                    format!("the new process was not connected within {waited}, and was ended");
-                Err((NotRestarted { problem, exit_code: 1 }, None))
-            }
-        },
+                    format!("the new process was not connected within {time}, and was ended");
+                Err(NotRestarted { problem, exit_code: 1 })
+            };
+            called.unwrap_or_else(late).map_err(|e| (e, None))
+        }
         _ = signals.next() => {
             let problem = "it was told to stop meanwhile".to_owned();
             Err((NotRestarted { problem, exit_code: 1 }, Some(Ends::Stops)))
