@@ -163,6 +163,7 @@ impl Gateway {
         started
     }
 
+    #[expect(clippy::too_many_lines, reason = "each part needs those before it")]
     async fn begin(
         config: GatewayConfig,
         line: Option<Line>,

@@ -118,7 +118,7 @@ impl Ground {
         &self,
         mut accounts: Accounts,
         coming: Option<Coming>,
-        log: &LogFile,
+        (log, follower): (&LogFile, &mut Follower),
         nursery: &mut Nursery,
         signals: &mut Signals,
     ) -> Result<Ended, Failure> {
@@ -132,7 +132,6 @@ impl Ground {
         }
         let linked = Arc::clone(&life.linked);
         let mut alone = pin!(left_alone(&linked, self.args.agent.linger()));
-        let mut follower = Follower::new(&accounts, self.args.access);
         let health_listen = accounts.health_listen;
         let ends = loop {
             tokio::select! {
@@ -230,14 +229,14 @@ impl Ground {
         about.systemd = self.supervisor.is_systemd();
         let linked = Arc::new(Linked::new(about, Some(restarts)));
         let health = Health::new(Arc::clone(&store), Arc::clone(&linked), named(accounts));
-        let mut probed = None;
+        let mut health_since = None;
         let probes = match self.args.health_listen.or(accounts.health_listen) {
             Some(address) => {
                 let start = async || Probes::start(address, Arc::clone(&linked), &health).await;
                 let is_taken = |e: &ProbesError| matches!(e, ProbesError::Bind { .. });
                 let probes = until_free(took_over, start, is_taken).await?;
                 info!(address = %probes.address(), "health checks are answered");
-                probed = Some(now_ms());
+                health_since = Some(now_ms());
                 Some(probes)
             }
             None => None,
@@ -259,7 +258,7 @@ impl Ground {
         let link = Server::start(listener, Arc::clone(&linked), &health);
         if let Some(predecessor) = nursery.predecessor().filter(|_| took_over) {
             let (pid, at) = (std::process::id(), now_ms());
-            predecessor.report(Report::Took { pid, at, listening, probed }).await;
+            predecessor.report(Report::Took { pid, at, listening, probed: health_since }).await;
             info!("this process has taken the place of another one");
         }
         let (store, restarts) = (sqlite, requests);
@@ -393,15 +392,15 @@ async fn call(
     info!("a restart was asked for");
     let connected = life.linked.hearing().iter().map(|id| id.as_str().to_owned()).collect();
     let called = tokio::select! {
-        called = timeout(request.patience, nursery.call(connected, &life.hold)) => match called {
-            Ok(called) => called.map_err(|e| (e, None)),
-            Err(_) => {
-                let waited = humantime::format_duration(request.patience);
+        called = timeout(request.patience, nursery.call(connected, &life.hold)) => {
+            let late = |_| {
+                let time = humantime::format_duration(request.patience);
                 let problem =
-                    format!("the new process was not connected within {waited}, and was ended");
-                Err((NotRestarted { problem, exit_code: 1 }, None))
-            }
-        },
+                    format!("the new process was not connected within {time}, and was ended");
+                Err(NotRestarted { problem, exit_code: 1 })
+            };
+            called.unwrap_or_else(late).map_err(|e| (e, None))
+        }
         _ = signals.next() => {
             let problem = "it was told to stop meanwhile".to_owned();
             Err((NotRestarted { problem, exit_code: 1 }, Some(Ends::Stops)))

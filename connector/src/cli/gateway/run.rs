@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::handover::{Coming, Nursery};
 use super::life::{Ended, Ground};
+use super::reload::Follower;
 use super::systemd::Supervisor;
 use crate::cli::access::{AccessArgs, state_dir};
 use crate::cli::agent::AgentArgs;
@@ -112,6 +113,7 @@ async fn live(
 ) -> Result<Ends, Failure> {
     check_times(&args)?;
     let mut accounts = args.access.accounts()?;
+    let mut follower = Follower::new(&accounts, args.access);
     let endpoints = config::endpoints(&ProcessEnvironment)?;
     let state_dir = state_dir(args.state_dir.clone())?;
     state_dir::prepare(&state_dir)?;
@@ -125,7 +127,8 @@ async fn live(
         coming = Some(Coming::connect(predecessor, robots).await?);
     }
     loop {
-        match ground.live(accounts, coming.take(), log, nursery, signals).await? {
+        let kept = (log, &mut follower);
+        match ground.live(accounts, coming.take(), kept, nursery, signals).await? {
             Ended::Stopped => return Ok(Ends::Stopped),
             Ended::Left => return Ok(Ends::Left),
             Ended::LeftInVain(settings) => accounts = *settings,
