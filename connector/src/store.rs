@@ -6,6 +6,7 @@
 //! Every call queues its work at once, in the order of the calls, and returns a future that is ready
 //! when the work is durable. A caller that drops the future has still done the work.
 
+mod address;
 pub mod calls;
 pub mod cards;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey};
 
+pub use address::StoreAddress;
 pub use cards::{CardId, CardState, CardStore, KeptCard, NewCard};
 pub use replicas::{Place, TakenIn};
 

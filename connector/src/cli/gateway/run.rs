@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::reload::Follower;
 use super::robot::Fleet;
 use super::systemd::Supervisor;
-use crate::cli::access::{AccessArgs, state_dir};
+use crate::cli::access::{AccessArgs, StoreFlag, state_dir};
 use crate::cli::agent::AgentArgs;
 use crate::cli::cards::CardArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
@@ -27,9 +27,7 @@ use crate::credential::ClientId;
 use crate::gateway::push::Target;
 use crate::link::{About, Health, Linked, Listener, Probes, RestartRequest, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints};
-use crate::store::Store;
-use crate::store::inbox::InboxReader;
-use crate::store::sqlite::{FILE, SqliteReader, SqliteStore};
+use crate::store::{Store, StoreAddress, StoreError};
 use crate::stream::proxy::odd_variables;
 use crate::telemetry::LogFormat;
 use crate::telemetry::log_file::{self, LogFile};
@@ -51,6 +49,8 @@ pub(super) struct RunArgs {
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) store: StoreFlag,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]
@@ -113,9 +113,10 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     if let Err(e) = &kept {
         warn!("the log is kept on stderr only: {} cannot be written: {e}", log_path.display());
     }
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.join(FILE))?);
+    let address = args.store.address(&state_dir, accounts.store.clone())?;
+    let store = address.open_to_stay()?;
     let tls = tls_for(&endpoints)?;
-    let traces = trace_export(&state_dir, &tls)?;
+    let traces = trace_export(&address, &tls)?;
     let listener = Listener::bind(&state_dir, args.agent_listen).await?;
     let mut signals = Signals::catch()?;
     let supervisor = Arc::new(Supervisor::new(&ProcessEnvironment));
@@ -126,7 +127,7 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
         info!(accounts = accounts.accounts.len(), "the settings are those of {}", file.display());
     }
     let (restarts, mut restart_queue) = mpsc::channel(1);
-    let mut about = About::new(state_dir.clone(), state_dir.join(FILE));
+    let mut about = About::new(state_dir.clone(), address.clone());
     about.config.clone_from(&accounts.file);
     about.log = kept.is_ok().then_some(log_path);
     about.systemd = supervisor.is_systemd();
@@ -134,7 +135,7 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     let (access, linger) = (args.access, args.agent.linger());
     let health = Health::new(Arc::clone(&store), Arc::clone(&linked), named(&accounts));
     let probes = probes(args.health_listen.or(accounts.health_listen), &linked, &health).await?;
-    let health_listen = accounts.health_listen;
+    let (health_listen, configured_store) = (accounts.health_listen, accounts.store.clone());
     let exported = traces.as_ref().map(Traces::over);
     let store_too = Arc::clone(&store);
     let shared =
@@ -161,6 +162,9 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
             accounts = follower.changed() => {
                 if accounts.health_listen != health_listen {
                     warn!("healthListen has changed in the settings, which a restart takes");
+                }
+                if accounts.store != configured_store {
+                    warn!("store has changed in the settings, which a restart takes");
                 }
                 health.expect(named(&accounts));
                 fleet.follow(accounts.accounts).await;
@@ -216,12 +220,12 @@ async fn probes(
 
 /// The export of traces, where the environment names a collector.
 fn trace_export(
-    state_dir: &Path,
+    store: &StoreAddress,
     tls: &Arc<rustls::ClientConfig>,
 ) -> Result<Option<Traces>, Failure> {
     let Some(collector) = traces::collector(&ProcessEnvironment, tls)? else { return Ok(None) };
-    let file = state_dir.join(FILE);
-    let open = move || Ok(Box::new(SqliteReader::open(&file)?) as Box<dyn InboxReader>);
+    let address = store.clone();
+    let open = move || address.reader()?.ok_or(StoreError::Closed);
     let traces = Traces::start(collector, Box::new(open))
         .map_err(|e| Failure::new(ExitCode::Failed, format!("no thread for traces: {e}")))?;
     info!("traces are exported");
