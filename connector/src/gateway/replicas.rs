@@ -111,13 +111,15 @@ impl Replicas {
 
     /// The database does not answer; returns whether that is news.
     fn is_away(&self, since: i64, reason: &str) -> bool {
+        let mut news = false;
         self.database.send_if_modified(|away| {
-            let news = away.is_none();
-            if news {
-                *away = Some(Away { since, reason: reason.to_owned() });
-            }
+            news = away.is_none();
+            let since = away.as_ref().map_or(since, |away| away.since);
+            // The newest reason tells most.
+            *away = Some(Away { since, reason: reason.to_owned() });
             news
-        })
+        });
+        news
     }
 
     /// The database answers; returns since when it had not.
