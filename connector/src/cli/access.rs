@@ -122,11 +122,12 @@ impl StoreFlag {
 
 /// Reads a store, which a robot may be working with.
 pub(super) fn reader(store: &StoreAddress) -> Result<Box<dyn InboxReader>, Failure> {
-    store.reader()?.ok_or_else(|| {
-        let problem = format!(
-            "no gateway has run with the store {store}; name the state directory of the gateway with --state-dir, \
-             or its database with --store"
-        );
-        Failure::new(ExitCode::StateDirectory, problem)
-    })
+    if let Some(reader) = store.reader()? {
+        return Ok(reader);
+    }
+    let problem = format!(
+        "no gateway has run with the state directory {}; name its directory with --state-dir",
+        store.directory().unwrap_or(Path::new("")).display()
+    );
+    Err(Failure::new(ExitCode::StateDirectory, problem))
 }

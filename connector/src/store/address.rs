@@ -63,6 +63,14 @@ impl StoreAddress {
         })
     }
 
+    /// The state directory that it is in, if it is.
+    pub fn directory(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => path.parent(),
+            Self::Postgres(_) => None,
+        }
+    }
+
     /// Bytes that it takes in the state directory, if it is there.
     pub fn bytes(&self) -> Option<u64> {
         match self {

@@ -70,7 +70,7 @@ async fn what_works_with_a_file_works_in_a_database_and_its_password_is_shown_no
         (&["doctor", "--store", "postgres://x:s3cr3t-of-the-database?y@h/d"], "exit code"),
         (
             &["inbox", "list", "--store", "postgres://x:s3cr3t-of-the-database@h:z/d"],
-            "exit code: 3",
+            "exit code: 10",
         ),
     ] {
         let transcript = ask(args).await;
@@ -87,8 +87,7 @@ async fn what_works_with_a_file_works_in_a_database_and_its_password_is_shown_no
     // Without a gateway the store is asked itself.
     let ended = ask(&["inbox", "drop", "1"]).await;
     assert!(ended.contains("message 1 is done"), "{ended}");
-    let wrong = configured(&world, program());
-    let mut wrong = wrong;
+    let mut wrong = configured(&world, program());
     wrong.args(["inbox", "list"]).env("DB_PASSWORD", "wrong");
     let transcript = transcript_of(&output_of(wrong).await);
     assert!(transcript.contains("check user and password in its address"), "{transcript}");
