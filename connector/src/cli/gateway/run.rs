@@ -27,6 +27,7 @@ use crate::credential::ClientId;
 use crate::gateway::push::Target;
 use crate::link::{About, Health, Linked, Listener, Probes, RestartRequest, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints};
+use crate::store::postgres::PostgresAddress;
 use crate::store::{Store, StoreAddress, StoreError};
 use crate::stream::proxy::odd_variables;
 use crate::telemetry::LogFormat;
@@ -160,12 +161,7 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
                 }
             }
             accounts = follower.changed() => {
-                if accounts.health_listen != health_listen {
-                    warn!("healthListen has changed in the settings, which a restart takes");
-                }
-                if accounts.store != configured_store {
-                    warn!("store has changed in the settings, which a restart takes");
-                }
+                warn_of_restarts(&accounts, health_listen, configured_store.as_deref());
                 health.expect(named(&accounts));
                 fleet.follow(accounts.accounts).await;
             }
@@ -230,6 +226,21 @@ fn trace_export(
         .map_err(|e| Failure::new(ExitCode::Failed, format!("no thread for traces: {e}")))?;
     info!("traces are exported");
     Ok(Some(traces))
+}
+
+/// Settings that were read at the start.
+fn warn_of_restarts(
+    accounts: &Accounts,
+    health_listen: Option<SocketAddr>,
+    store: Option<&PostgresAddress>,
+) {
+    let changed = [
+        ("healthListen", accounts.health_listen != health_listen),
+        ("store", accounts.store.as_deref() != store),
+    ];
+    for (name, _) in changed.into_iter().filter(|(_, changed)| *changed) {
+        warn!("{name} has changed in the settings, which a restart takes");
+    }
 }
 
 /// The robots that there should be: account and app.

@@ -92,6 +92,7 @@ const MIGRATIONS: &[&str] = &[
          closed_at BIGINT
      );
      CREATE INDEX cards_open ON cards (id) WHERE closed_at IS NULL;
+     CREATE INDEX cards_age ON cards (opened_at);
      CREATE TABLE pairing (
          code TEXT PRIMARY KEY,
          client_id TEXT NOT NULL,

@@ -39,7 +39,7 @@ fn app() -> ClientId {
 
 /// A message of a conversation that belongs to a bucket.
 fn message(n: i64, bucket: Bucket) -> NewMessage {
-    let conversation_id = (0..)
+    let conversation_id = (0..10_000)
         .map(|n| ConversationId::new(format!("cid{n}")))
         .find(|id| Bucket::of(id) == bucket)
         .expect("each bucket has conversations");
