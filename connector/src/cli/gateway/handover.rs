@@ -35,19 +35,6 @@ pub(super) use self::words::Report;
 /// Set for a process that is to take another's place; its standard input is a socket to whoever started it.
 const VARIABLE: &str = "DINGTALK_HANDOVER";
 
-/// How the process that is asked to restart leaves its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Its store is for one process: the next one gets it when this one has closed it.
-    StoreChangesHands,
-}
-
-/// The one place where it is decided. Where several processes share a store the next one would join them before
-/// this one leaves, so that nothing has to change hands.
-pub(super) fn way() -> Way {
-    Way::StoreChangesHands
-}
-
 /// Who starts processes for this one, and hears of their end.
 pub(super) enum Nursery {
     /// It does so itself.

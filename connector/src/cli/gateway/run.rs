@@ -9,7 +9,7 @@ use super::handover::{Coming, Nursery};
 use super::life::{Ended, Ground};
 use super::reload::Follower;
 use super::systemd::Supervisor;
-use crate::cli::access::{AccessArgs, state_dir};
+use crate::cli::access::{AccessArgs, StoreFlag, state_dir};
 use crate::cli::agent::AgentArgs;
 use crate::cli::cards::CardArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
@@ -37,6 +37,8 @@ pub(super) struct RunArgs {
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) store: StoreFlag,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]
