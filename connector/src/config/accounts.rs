@@ -16,6 +16,7 @@ use crate::gateway::access::rate::Rate;
 use crate::gateway::access::{AccessPolicy, AllowList, DmPolicy, GroupPolicy, GroupRules};
 use crate::gateway::deafness::{ALERT_AFTER, AlertConfig};
 use crate::redact::Secret;
+use crate::store::postgres::PostgresAddress;
 
 /// Name of the account that stands at the top of the section, or in the environment.
 pub const DEFAULT: &str = "default";
@@ -53,6 +54,8 @@ pub struct Accounts {
     pub accounts: Vec<Account>,
     /// Where health checks are answered, if anywhere.
     pub health_listen: Option<SocketAddr>,
+    /// The database that several processes share, if it is no file.
+    pub store: Option<Box<PostgresAddress>>,
     /// Names of those that are switched off.
     pub disabled: Vec<String>,
     /// The file they came from, if any.
@@ -88,9 +91,7 @@ impl Accounts {
         env: &dyn Environment,
         overrides: Overrides,
     ) -> Result<(Self, Option<ConfigError>), ConfigError> {
-        let named = is_set(env, file::OPENCLAW_CONFIG_PATH);
-        let path = file::path(env).filter(|path| named || (!is_enough(env) && path.exists()));
-        let (mut accounts, why_none) = match path {
+        let (mut accounts, why_none) = match settings_file(env) {
             None => {
                 let warnings = unread_file(env).into_iter().collect();
                 (Self { warnings, ..Self::from_environment(env)? }, None)
@@ -185,6 +186,29 @@ pub fn unread_file(env: &dyn Environment) -> Option<String> {
     ))
 }
 
+/// The config file that is read, if any.
+fn settings_file(env: &dyn Environment) -> Option<PathBuf> {
+    let named = is_set(env, file::OPENCLAW_CONFIG_PATH);
+    file::path(env).filter(|path| named || (!is_enough(env) && path.exists()))
+}
+
+/// The database that the config file names, for whoever needs no robot. A file that cannot be read, or an account
+/// that is not whole, is for others to complain about; a setting that means nothing is not.
+pub fn store(env: &dyn Environment) -> Result<Option<Box<PostgresAddress>>, ConfigError> {
+    let Some(path) = settings_file(env) else { return Ok(None) };
+    let Ok(mut whole) = file::read(&path) else { return Ok(None) };
+    let section =
+        whole.value.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
+    let Some(section) = section else { return Ok(None) };
+    let mut variables = file::Variables::default();
+    file::substitute(section, env, &mut variables);
+    let Value::Object(map) = section else { return Ok(None) };
+    let (warnings, missing) = (RefCell::default(), variables.missing);
+    let source = Source { file: &path, warnings, hidden: variables.values, missing };
+    let top = Section { source: &source, path: SECTION.to_owned(), map, inherited: None };
+    Ok(top.parsed("store", &keys::DATABASE)?.map(Box::new))
+}
+
 pub(crate) const SECTION: &str = "channels.ddingtalk";
 
 /// Texts that are secrets by their name.
@@ -192,7 +216,7 @@ fn secrets(value: &Value, found: &mut Vec<String>) {
     let Value::Object(map) = value else { return };
     for (key, value) in map {
         match value {
-            Value::String(text) if key == "clientSecret" => found.push(text.trim().to_owned()),
+            Value::String(text) if keys::is_secret(key) => found.push(text.trim().to_owned()),
             value => secrets(value, found),
         }
     }
@@ -206,11 +230,14 @@ fn read(
     let top = Section { source, path: SECTION.to_owned(), map, inherited: None };
     top.expect_keys(keys::SECTION);
     let disabled = |key: &str| top.refuse(key, "false".to_owned(), "true for a robot to run");
-    if top.flag("enabled")? == Some(false) {
-        return Ok((Accounts::default(), Some(disabled("enabled"))));
-    }
+    let is_off = top.flag("enabled")? == Some(false);
     let named = top.sections("accounts")?;
     let health_listen = top.parsed("healthListen", &keys::ADDRESS)?;
+    let store = top.parsed("store", &keys::DATABASE)?.map(Box::new);
+    let none = Accounts { health_listen, store, ..Accounts::default() };
+    if is_off {
+        return Ok((none, Some(disabled("enabled"))));
+    }
     let has = |key: &str| map.get(key).is_some_and(|value| !value.is_null());
     let (mut accounts, mut off) = (Vec::new(), Vec::new());
     // The environment's app is the default account, and so is the one at the top.
@@ -231,7 +258,7 @@ fn read(
         };
         // What else stands there has to hold.
         account(DEFAULT, &top, nobody)?;
-        return Ok((Accounts::default(), Some(why_none)));
+        return Ok((none, Some(why_none)));
     }
     if at_top && named.iter().all(|(name, _)| *name != DEFAULT) {
         accounts.push(account(DEFAULT, &top, credential(&top, Some(env))?)?);
@@ -251,7 +278,7 @@ fn read(
             continue;
         }
         let mut merged = map.clone();
-        for key in ["accounts", "enabled", "healthListen"] {
+        for key in ["accounts", "enabled", "healthListen", "store"] {
             merged.remove(key);
         }
         if *name != DEFAULT {
@@ -266,7 +293,7 @@ fn read(
     }
     let why_none = accounts.is_empty().then(|| disabled("accounts.*.enabled"));
     no_app_twice(source.file, &accounts)?;
-    Ok((Accounts { accounts, health_listen, disabled: off, ..Accounts::default() }, why_none))
+    Ok((Accounts { accounts, disabled: off, ..none }, why_none))
 }
 
 fn no_app_twice(file: &Path, accounts: &[Account]) -> Result<(), ConfigError> {

@@ -52,6 +52,7 @@ mod scripted;
 mod secrets;
 mod send_errors;
 mod settings;
+mod shared_store;
 mod shutdown;
 mod store;
 mod streamed;
