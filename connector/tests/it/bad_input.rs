@@ -246,7 +246,7 @@ async fn an_unknown_key_is_warned_of_with_the_nearest_right_one() {
     --- stdout
     valid: DIR/openclaw.json (accounts: default)
     --- stderr
-    warning: DIR/openclaw.json holds a clientSecret, and other users of this machine may read it; chmod 600 DIR/openclaw.json, or put ${VARIABLE} in the secret's place
+    warning: DIR/openclaw.json holds a secret, and other users of this machine may read it; chmod 600 DIR/openclaw.json, or put ${VARIABLE} in the secret's place
     warning: channels.ddingtalk.dmPolcy in DIR/openclaw.json is not known; did you mean dmPolicy?
     ");
     let running = world.start_configured(&section);
