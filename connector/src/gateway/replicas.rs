@@ -211,7 +211,11 @@ impl Keeper {
             Err(StoreError::Closed) => return true,
             Err(e) => {
                 self.replicas.shares().not_beaten();
-                self.is_away(begun_at, &e.to_string());
+                let reason = match e {
+                    StoreError::Unreachable { reason } => reason,
+                    e => e.to_string(),
+                };
+                self.is_away(begun_at, &reason);
                 self.replicas.changed.notify_one();
             }
         }
