@@ -22,7 +22,7 @@ use crate::cli::robots::Ending;
 use crate::cli::signals::{Heard, Signals};
 use crate::config::ProcessEnvironment;
 use crate::config::accounts::{Account, Accounts};
-use crate::credential::{ClientId, Credential};
+use crate::credential::ClientId;
 use crate::gateway::line::{Line, LineConfig};
 use crate::link::{
     About, Health, Linked, Listener, ListenerError, NotRestarted, Probes, ProbesError,
@@ -96,9 +96,8 @@ struct Inherited {
 impl Ground {
     /// What the connection of an account's robot needs.
     pub(super) fn line(&self, account: &Account) -> (String, ClientId, LineConfig) {
-        let credential = account.credential.clone();
-        let client_id = credential.client_id.clone();
-        let config = line_config(&self.args, &self.endpoints, &self.tls, credential);
+        let client_id = account.credential.client_id.clone();
+        let config = line_config(&self.args, &self.endpoints, &self.tls, account);
         (account.name.clone(), client_id, config)
     }
 
@@ -152,7 +151,7 @@ impl Ground {
                     warn_of_restarts(&settings, health_listen, configured_store.as_deref());
                     accounts.clone_from(&settings);
                     life.health.expect(named(&settings));
-                    life.fleet.follow(settings.accounts).await;
+                    life.fleet.follow(settings.accounts);
                 }
                 failure = life.fleet.failed() => return Err(failure),
                 () = &mut alone => {
@@ -359,7 +358,7 @@ impl Ground {
 impl Life {
     async fn stop(self, signals: &mut Signals) {
         let Self { lock: _lock, store, fleet, link, probes, watchdog, traces, .. } = self;
-        info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
+        info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs_f32());
         let unfinished = signals.or_die(fleet.end(Ending::Stop)).await;
         // Until here agents could finish their answers.
         drop((link, probes));
@@ -432,13 +431,14 @@ pub(super) fn line_config(
     args: &RunArgs,
     endpoints: &Endpoints,
     tls: &Arc<rustls::ClientConfig>,
-    credential: Credential,
+    account: &Account,
 ) -> LineConfig {
+    let allowed = args.allow_host.iter().chain(&account.allow_hosts).cloned();
     LineConfig {
         openapi: OpenApiConfig {
             endpoints: endpoints.clone(),
-            credential,
-            trusted: TrustedHosts::new(endpoints, args.allow_host.iter().cloned()),
+            credential: account.credential.clone(),
+            trusted: TrustedHosts::new(endpoints, allowed),
             tls: Arc::clone(tls),
             system_proxy: true,
             timeout: Duration::from_secs(10),
