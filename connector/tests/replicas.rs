@@ -8,14 +8,14 @@
 //!
 //! What must hold: every message that was acked is answered, answers of a chat come in the order of its messages,
 //! no answer comes twice but through the one window that the program counts, and nothing is left in the store.
-//! Without PostgreSQL (`initdb`, `pg_ctl`, `postgres`, `psql`) the tests are skipped, counted and named with the
+//! Without PostgreSQL (`initdb`, `pg_ctl`) the tests are skipped, counted and named with the
 //! reason; with `REQUIRE_EXTERNAL=1` they fail.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 #![expect(clippy::print_stdout, reason = "figures for people are what the long form is for")]
 
 #[path = "it/chats.rs"]
 mod chats;
-#[path = "replicas/cluster.rs"]
+#[path = "postgres/cluster.rs"]
 mod cluster;
 #[path = "it/ledger.rs"]
 mod ledger;
@@ -46,7 +46,7 @@ const TRIALS: [(&str, fn() -> Work); 6] = [
 fn main() {
     let arguments = Arguments::from_args();
     let required = std::env::var("REQUIRE_EXTERNAL").is_ok_and(|v| v == "1");
-    let there = cluster::there();
+    let there = cluster::programs().map(drop).ok_or("initdb and pg_ctl are not there");
     let trial = |(name, work): (&'static str, fn() -> Work)| match &there {
         Ok(()) => Trial::test(name, move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();

@@ -144,13 +144,23 @@ impl<T> Conversations<T> {
         self.take_out(&conversation, is_it).pop()
     }
 
-    /// Takes the next item that may start. The next one of its conversation may do so when this one is
-    /// [`opened`](Self::opened), where more than one may run, or [`finished`](Self::finished).
+    /// Takes the next item that may start.
+    #[cfg(test)]
     pub(super) fn start(&mut self) -> Option<(Ticket, T)> {
+        self.start_where(|_| true)
+    }
+
+    /// Takes the next item that may start of a conversation that `may`. The next one of its conversation may do so
+    /// when this one is [`opened`](Self::opened), where more than one may run, or [`finished`](Self::finished).
+    pub(super) fn start_where(
+        &mut self,
+        may: impl Fn(&ConversationId) -> bool,
+    ) -> Option<(Ticket, T)> {
         if self.running_total >= self.limits.in_all {
             return None;
         }
-        let conversation = self.ready.pop_front()?;
+        let at = self.ready.iter().position(may)?;
+        let conversation = self.ready.remove(at)?;
         let queue = self.waiting.get_mut(&conversation).expect("a ready conversation has a queue");
         let item = queue.pop_front().expect("a ready conversation has something waiting");
         if queue.is_empty() {

@@ -185,9 +185,10 @@ impl Keeper {
 
     fn beat(&self) -> Beat {
         let leading = self.schedules.are_running();
-        // Under the lock: what is queued after this is not idle.
-        let shares = self.replicas.shares();
-        let pending = self.store.beat(&self.client_id, shares.idle(leading));
+        // Under the lock: what goes to the store after this is behind it.
+        let mut shares = self.replicas.shares();
+        let offered = shares.offer(leading);
+        let pending = self.store.beat(&self.client_id, offered);
         drop(shares);
         Beat { begun: Instant::now(), begun_at: now_ms(), is_slow: false, pending }
     }
@@ -206,7 +207,11 @@ impl Keeper {
                 self.replicas.beaten(&share);
             }
             Err(StoreError::Closed) => return true,
-            Err(e) => self.is_away(begun_at, &e.to_string()),
+            Err(e) => {
+                self.replicas.shares().not_beaten();
+                self.is_away(begun_at, &e.to_string());
+                self.replicas.changed.notify_one();
+            }
         }
         false
     }

@@ -32,9 +32,10 @@ if [ ! -d "$2/data" ]; then
         { cat "$2/initdb.log" >&2; exit 1; }
     printf '%s\n' 'host all guarded all scram-sha-256' 'local all all trust' 'host all all all trust' \
         >"$2/data/pg_hba.conf"
+    echo 'fsync = off' >>"$2/data/postgresql.conf"
 fi
 "$1/pg_ctl" -D "$2/data" -l "$2/server.log" -w -t 120 -o "-p $3 -c listen_addresses=127.0.0.1 \
-    -c unix_socket_directories='$2' -c fsync=off -c shared_buffers=16MB -c max_connections=80" \
+    -c unix_socket_directories='$2' -c shared_buffers=16MB -c max_connections=80" \
     start >/dev/null || { cat "$2/server.log" >&2; exit 1; }
 echo ready
 cat >/dev/null
@@ -175,7 +176,7 @@ fn skipped() {
 }
 
 /// Where the server's programs are.
-fn programs() -> Option<PathBuf> {
+pub(crate) fn programs() -> Option<PathBuf> {
     let has_both = |dir: &Path| ["initdb", "pg_ctl"].iter().all(|name| dir.join(name).exists());
     let mut installed: Vec<_> = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

@@ -22,8 +22,8 @@ pub(crate) struct Site {
     pub(crate) mock: MockDingtalk,
     pub(crate) app: App,
     pub(crate) dir: tempfile::TempDir,
-    /// `postgres://…` with `{}` where host and port stand.
-    pub(crate) url: String,
+    /// Where the database is, and on which port of this machine.
+    pub(crate) database: (String, u16),
 }
 
 /// A process, and its way to the database.
@@ -31,6 +31,8 @@ pub(crate) struct Replica {
     name: String,
     pub(crate) proxy: Proxy,
     dir: PathBuf,
+    /// Without its proxy.
+    pub(crate) is_direct: bool,
     running: Option<(Child, PathBuf)>,
     starts: usize,
     /// Sends that may be second ones, of processes that have ended.
@@ -38,11 +40,12 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    pub(crate) async fn new(site: &Site, name: &str, database: SocketAddr) -> Self {
+    pub(crate) async fn new(site: &Site, name: &str) -> Self {
+        let database = SocketAddr::from(([127, 0, 0, 1], site.database.1));
         let dir = site.dir.path().join(name);
         std::fs::create_dir_all(&dir).unwrap();
         let (proxy, name) = (Proxy::to(database).await, name.to_owned());
-        Self { name, proxy, dir, running: None, starts: 0, counted: 0 }
+        Self { name, proxy, dir, is_direct: false, running: None, starts: 0, counted: 0 }
     }
 
     /// Its state directory's parent.
@@ -52,6 +55,8 @@ impl Replica {
 
     /// `ddingtalk …` with a clean environment that leads to the mock and the database.
     pub(crate) fn command(&self, site: &Site, args: &[&str]) -> Command {
+        let (url, port) = &site.database;
+        let by_proxy = url.replace(&format!("127.0.0.1:{port}"), &self.proxy.address().to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_ddingtalk"));
         command
             .args(args)
@@ -60,7 +65,7 @@ impl Replica {
             .env("DINGTALK_CLIENT_SECRET", site.app.client_secret())
             .env("DINGTALK_OPENAPI_ENDPOINT", site.mock.url())
             .env("DINGTALK_OAPI_ENDPOINT", site.mock.url())
-            .env("DINGTALK_STORE", site.url.replace("{}", &self.proxy.address().to_string()))
+            .env("DINGTALK_STORE", if self.is_direct { url } else { &by_proxy })
             .env("OPENCLAW_STATE_DIR", &self.dir)
             .env("RUST_LOG", "info,audit=off")
             .stdin(Stdio::null());

@@ -15,14 +15,15 @@ const SCHEDULES: usize = 16;
 const KILLS: usize = 3;
 
 pub(crate) async fn play() -> Result<(), String> {
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::shared().ok_or("there is no PostgreSQL")?;
     let mock = MockDingtalk::start().await.unwrap();
     let app = mock.app();
     let dir = tempfile::tempdir().unwrap();
-    let site = Site { mock, app, dir, url: cluster.url_with("{}") };
+    let database = (cluster.database(), cluster.port());
+    let site = Site { mock, app, dir, database };
     let mut replicas = Vec::new();
     for n in 0..3 {
-        let mut replica = Replica::new(&site, &format!("r{n}"), cluster.address()).await;
+        let mut replica = Replica::new(&site, &format!("r{n}")).await;
         replica.start(&site);
         replicas.push(replica);
     }

@@ -70,22 +70,23 @@ pub(crate) async fn play() -> Result<(), String> {
     let span = number("REPLICAS_SECONDS").map_or(SHORT.1, Duration::from_secs);
     let seed = number("REPLICAS_SEED").unwrap_or_else(rand::random);
     let told = |e: String| format!("seed {seed}: {e}");
-    let cluster = Cluster::start()?;
+    let cluster = Cluster::start().ok_or("there is no PostgreSQL")?;
     let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
     let mock = MockDingtalk::start().await.unwrap();
     let app = mock.app_with(AppOptions::default().delivery(rules)).unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let site = Site { mock, app, dir, url: cluster.url_with("{}") };
+    let database = (cluster.url("postgres"), cluster.port());
+    let site = Site { mock, app, dir, database };
     let mut replicas = Vec::new();
     for n in 0..REPLICAS {
-        let mut replica = Replica::new(&site, &format!("r{n}"), cluster.address()).await;
+        let mut replica = Replica::new(&site, &format!("r{n}")).await;
         replica.start(&site);
         replicas.push(replica);
     }
     wait_shared(&site, &replicas).await.map_err(told)?;
     let mut storm = Storm {
         site,
-        cluster,
+        cluster: Some(cluster),
         replicas,
         ledger: Ledger::default(),
         random: StdRng::seed_from_u64(seed),
@@ -145,7 +146,8 @@ pub(crate) async fn wait_shared(site: &Site, replicas: &[Replica]) -> Result<(),
 
 struct Storm {
     site: Site,
-    cluster: Cluster,
+    /// Elsewhere while it is started again.
+    cluster: Option<Cluster>,
     replicas: Vec<Replica>,
     ledger: Ledger,
     random: StdRng,
@@ -199,9 +201,12 @@ impl Storm {
             Event::Cut(n) => self.replicas[n].proxy.cut(),
             Event::Mend(n) => self.replicas[n].proxy.mend(),
             Event::Restart => {
-                // Work goes on meanwhile, as far as it can.
-                let cluster = self.cluster.clone();
-                tokio::task::spawn_blocking(move || cluster.restart()).await.unwrap()?;
+                let mut cluster = self.cluster.take().unwrap();
+                let again = move || {
+                    cluster.start_again();
+                    cluster
+                };
+                self.cluster = Some(tokio::task::spawn_blocking(again).await.unwrap());
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mock_dingtalk::{AppOptions, DeliveryRules, MockDingtalk, Profile};
 
-use super::cluster::Cluster;
+use super::cluster::{Cluster, database_of};
 use super::process::{PATIENCE, Replica, Site};
 
 /// One process and its database.
@@ -20,13 +20,15 @@ struct Place {
 
 impl Place {
     async fn new() -> Result<Self, String> {
-        let cluster = Cluster::start()?;
+        let cluster = Cluster::start().ok_or("there is no PostgreSQL")?;
         let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
         let mock = MockDingtalk::start().await.unwrap();
         let app = mock.app_with(AppOptions::default().delivery(rules)).unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let site = Site { mock, app, dir, url: cluster.url_with(&cluster.address().to_string()) };
-        let replica = Replica::new(&site, "r0", cluster.address()).await;
+        let database = (cluster.url("postgres"), cluster.port());
+        let site = Site { mock, app, dir, database };
+        let mut replica = Replica::new(&site, "r0").await;
+        replica.is_direct = true;
         Ok(Self { site, cluster, replica, seen: String::new() })
     }
 
@@ -71,7 +73,7 @@ impl Place {
 
     /// What was seen, without what differs from run to run.
     fn steady(&self) -> String {
-        let port = self.cluster.address().port().to_string();
+        let port = self.cluster.port().to_string();
         let dir = self.replica.dir().display().to_string();
         let text = self.seen.replace(&port, "PORT").replace(&dir, "DIR");
         let text = text.replace(self.site.app.client_id(), "CLIENT");
@@ -116,7 +118,7 @@ fn shown(output: &Output) -> String {
 /// The database is away at the start, and comes.
 pub(crate) async fn at_start() -> Result<(), String> {
     let mut place = Place::new().await?;
-    place.cluster.stop()?;
+    place.cluster.stop();
     place.replica.start(&place.site);
     place.see_log("cannot be reached").await?;
     place.wait_ready(false).await?;
@@ -127,7 +129,7 @@ pub(crate) async fn at_start() -> Result<(), String> {
     place.note("it is started again, and then the database is");
     place.replica.start(&place.site);
     place.replica.wait_log("cannot be reached").await?;
-    place.cluster.begin()?;
+    place.cluster.start_again();
     place.wait_ready(true).await?;
     place.see_log("the robot was started again").await?;
     place.site.app.say("user0001", "hello").await.unwrap();
@@ -145,7 +147,7 @@ pub(crate) async fn in_the_middle() -> Result<(), String> {
     place.wait_ready(true).await?;
     place.site.app.say("user0001", "before").await.unwrap();
     place.site.app.wait_sent(1).await.map_err(|e| e.to_string())?;
-    place.cluster.stop()?;
+    place.cluster.stop();
     place.see_log("nothing can be kept").await?;
     let said = place.site.app.say("user0001", "meanwhile").await.unwrap();
     place.see_log("messages cannot be kept").await?;
@@ -164,7 +166,7 @@ pub(crate) async fn in_the_middle() -> Result<(), String> {
         return Err("what is not kept was acked".to_owned());
     }
     place.note("the database comes back");
-    place.cluster.begin()?;
+    place.cluster.start_again();
     place.wait_ready(true).await?;
     place.see_log("the database answers again").await?;
     place.see_log("the outage of the database was told").await?;
@@ -192,14 +194,16 @@ pub(crate) async fn slow() -> Result<(), String> {
     let mut place = Place::new().await?;
     place.replica.start(&place.site);
     place.wait_ready(true).await?;
-    let cluster = place.cluster.clone();
+    let lock = "BEGIN; LOCK TABLE ddingtalk.inbox; SELECT pg_sleep(1.5); COMMIT";
+    let cluster = place.cluster;
     let holds = tokio::task::spawn_blocking(move || {
-        cluster.sql("BEGIN; LOCK TABLE ddingtalk.inbox; SELECT pg_sleep(1.5); COMMIT")
+        cluster.sql("postgres", lock);
+        cluster
     });
     for n in 0..MESSAGES {
         place.site.app.say(&format!("user{:04}", n % 50), &format!("m{n}")).await.unwrap();
     }
-    holds.await.unwrap()?;
+    place.cluster = holds.await.unwrap();
     let patience = Duration::from_secs(60);
     let sent = place.site.app.wait_sent_within(MESSAGES, patience).await;
     let sent = sent.map_err(|e| format!("{e}\n{}", place.replica.log()))?;
@@ -217,7 +221,8 @@ pub(crate) async fn unfit() -> Result<(), String> {
     place.replica.start(&place.site);
     place.wait_ready(true).await?;
     place.replica.end()?;
-    place.cluster.sql("UPDATE ddingtalk.version SET version = 99")?;
+    let database = database_of(&place.site.database.0).to_owned();
+    place.cluster.sql(&database, "UPDATE ddingtalk.schema_version SET version = 99");
     let args = ["gateway", "--dm-policy", "open"];
     let output = place.replica.ask(&place.site, &args).await;
     place.note("a newer release has written the database");

@@ -4,18 +4,15 @@
 //! unfinished may be finished by the time that it is handed over. So what ends while something is on its way
 //! from the database is remembered until that has arrived.
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use crate::store::InboxId;
-use crate::store::replicas::Bucket;
 
 /// The messages. Pure: it is told what happens.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// Those that wait, or are worked on.
-    here: HashMap<InboxId, Bucket>,
-    /// How many of a bucket are here.
-    of_bucket: HashMap<Bucket, usize>,
+    here: HashSet<InboxId>,
     /// Those that ended here while something was on its way, oldest first, each with its moment.
     ended: VecDeque<(u64, InboxId)>,
     ended_ids: HashSet<InboxId>,
@@ -64,21 +61,16 @@ impl Known {
     }
 
     /// Takes a message that came from the database; `false` if it is here, or was not long ago.
-    pub(super) fn admit(&mut self, id: InboxId, bucket: Bucket) -> bool {
-        if self.here.contains_key(&id) || self.ended_ids.contains(&id) {
-            return false;
-        }
-        self.here.insert(id, bucket);
-        *self.of_bucket.entry(bucket).or_default() += 1;
-        true
+    pub(super) fn admit(&mut self, id: InboxId) -> bool {
+        !self.ended_ids.contains(&id) && self.here.insert(id)
     }
 
     /// Takes a message once more that had ended; `false` if it is here.
-    pub(super) fn admit_again(&mut self, id: InboxId, bucket: Bucket) -> bool {
+    pub(super) fn admit_again(&mut self, id: InboxId) -> bool {
         if self.ended_ids.remove(&id) {
             self.ended.retain(|(_, ended)| *ended != id);
         }
-        self.admit(id, bucket)
+        self.admit(id)
     }
 
     /// A message needs no more work.
@@ -92,24 +84,12 @@ impl Known {
 
     /// Others work on it from now on; it may come back. Returns whether it was here.
     pub(super) fn forget(&mut self, id: InboxId) -> bool {
-        let Some(bucket) = self.here.remove(&id) else { return false };
-        if let Some(count) = self.of_bucket.get_mut(&bucket) {
-            *count -= 1;
-            if *count == 0 {
-                self.of_bucket.remove(&bucket);
-            }
-        }
-        true
+        self.here.remove(&id)
     }
 
     /// Whether a message is here.
     pub(super) fn contains(&self, id: InboxId) -> bool {
-        self.here.contains_key(&id)
-    }
-
-    /// Whether messages of a bucket are here.
-    pub(super) fn has_any_of(&self, bucket: Bucket) -> bool {
-        self.of_bucket.contains_key(&bucket)
+        self.here.contains(&id)
     }
 }
 
@@ -119,39 +99,35 @@ mod tests {
 
     use super::*;
 
-    fn bucket() -> Bucket {
-        Bucket::of(&crate::protocol::ConversationId::new("c"))
-    }
-
     #[test]
     fn what_ended_while_it_was_read_is_not_begun_again_and_later_it_may_be() {
-        let (mut known, id, bucket) = (Known::default(), InboxId::of(1), bucket());
-        assert!(known.admit(id, bucket));
-        assert!(!known.admit(id, bucket), "it is here");
+        let (mut known, id) = (Known::default(), InboxId::of(1));
+        assert!(known.admit(id));
+        assert!(!known.admit(id), "it is here");
         let (first, second) = (known.ask(), known.ask());
         known.ended(id);
-        assert!(!known.admit(id, bucket), "what was read may be older");
+        assert!(!known.admit(id), "what was read may be older");
         known.answered(second);
-        assert!(!known.admit(id, bucket), "so may be what was asked for first");
+        assert!(!known.admit(id), "so may be what was asked for first");
         let third = known.ask();
         known.answered(first);
-        assert!(known.admit(id, bucket), "what was asked for after its end knows better");
+        assert!(known.admit(id), "what was asked for after its end knows better");
         known.answered(third);
         assert!(known.ended_ids.is_empty());
     }
 
     #[test]
     fn an_operator_may_begin_again_what_has_just_ended() {
-        let (mut known, id, bucket) = (Known::default(), InboxId::of(1), bucket());
-        known.admit(id, bucket);
+        let (mut known, id) = (Known::default(), InboxId::of(1));
+        known.admit(id);
         let asked = known.ask();
         known.ended(id);
-        assert!(known.admit_again(id, bucket));
-        assert!(!known.admit_again(id, bucket), "once");
+        assert!(known.admit_again(id));
+        assert!(!known.admit_again(id), "once");
         known.answered(asked);
-        assert!(known.contains(id) && known.has_any_of(bucket));
+        assert!(known.contains(id));
         assert!(known.forget(id) && !known.forget(id));
-        assert!(!known.has_any_of(bucket));
+        assert!(!known.contains(id));
     }
 
     #[derive(Debug, Clone, Copy)]
@@ -178,7 +154,7 @@ mod tests {
         fn no_message_is_worked_on_twice_and_nothing_is_remembered_for_ever(
             steps in proptest::collection::vec(step(), 1..400),
         ) {
-            let (mut known, bucket) = (Known::default(), bucket());
+            let mut known = Known::default();
             let (mut unfinished, mut working): (Vec<InboxId>, Vec<InboxId>) = Default::default();
             let mut reads: Vec<(Asked, Vec<InboxId>)> = Vec::new();
             let mut done: HashSet<InboxId> = HashSet::new();
@@ -193,7 +169,7 @@ mod tests {
                     Step::Hands(n) if !reads.is_empty() => {
                         let (asked, ids) = reads.remove(n % reads.len());
                         for id in ids {
-                            if known.admit(id, bucket) {
+                            if known.admit(id) {
                                 prop_assert!(!done.contains(&id), "{id:?} was done");
                                 prop_assert!(!working.contains(&id));
                                 working.push(id);
@@ -209,7 +185,7 @@ mod tests {
                     }
                     Step::Hands(_) | Step::Ends(_) => {}
                 }
-                prop_assert_eq!(known.has_any_of(bucket), !working.is_empty());
+                prop_assert_eq!(known.here.len(), working.len());
             }
             for (asked, _) in reads {
                 known.answered(asked);

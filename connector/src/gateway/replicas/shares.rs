@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::known::{Asked, Known};
 use crate::store::InboxId;
-use crate::store::replicas::{Bucket, Share};
+use crate::store::replicas::{BUCKETS, Bucket, Share};
 
 /// The shares. Pure: it is told what happens, and says what is to be done.
 #[derive(Debug, Default)]
@@ -17,8 +17,35 @@ pub(in crate::gateway) struct Shares {
     mine: BTreeMap<Bucket, u64>,
     known: Known,
     /// Messages on their way to the database.
-    keeping: HashMap<Bucket, usize>,
+    keeping: Counts,
+    /// Turns under way.
+    running: Counts,
+    /// Buckets that others may have by the next beat: no turn of them begins.
+    offered: BTreeSet<Bucket>,
     todo: Todo,
+}
+
+/// How many there are of each bucket.
+#[derive(Debug, Default)]
+struct Counts(HashMap<Bucket, usize>);
+
+impl Counts {
+    fn add(&mut self, bucket: Bucket) {
+        *self.0.entry(bucket).or_default() += 1;
+    }
+
+    fn remove(&mut self, bucket: Bucket) {
+        if let Some(count) = self.0.get_mut(&bucket) {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&bucket);
+            }
+        }
+    }
+
+    fn has(&self, bucket: Bucket) -> bool {
+        self.0.contains_key(&bucket)
+    }
 }
 
 /// What the loop has to do, in this order.
@@ -46,6 +73,7 @@ impl Shares {
     /// Takes what a beat brought.
     pub(super) fn beaten(&mut self, share: &Share) {
         (self.live, self.leads) = (share.live, share.leads);
+        self.offered.clear();
         let before: BTreeSet<Bucket> = self.mine.keys().copied().collect();
         // What was lost and gained since the last beat was somebody else's meanwhile.
         let other: Vec<_> =
@@ -103,21 +131,46 @@ impl Shares {
         todo
     }
 
-    /// Own buckets without work; `leading` tells whether something is being done that only the leader does.
-    pub(super) fn idle(&self, leading: bool) -> Vec<Bucket> {
+    /// Buckets that others may have: those beyond a fair share in which no turn is under way. What waits in them
+    /// is kept, and found by whoever has them next. `leading` tells whether something is being done that only the
+    /// leader does.
+    pub(super) fn offer(&mut self, leading: bool) -> Vec<Bucket> {
+        let live = usize::try_from(self.live.max(1)).unwrap_or(usize::MAX);
+        let surplus = self.mine.len().saturating_sub(usize::from(BUCKETS).div_ceil(live));
         let works = |bucket: &Bucket| {
-            self.known.has_any_of(*bucket)
-                || self.keeping.contains_key(bucket)
+            self.running.has(*bucket)
+                || self.keeping.has(*bucket)
                 || (leading && *bucket == Bucket::LEADER)
-                || self.todo.gained.contains(bucket)
-                || self.todo.told.contains(bucket)
         };
-        self.mine.keys().copied().filter(|bucket| !works(bucket)).collect()
+        // The leader stays, if it can.
+        let idle = self.mine.keys().rev().copied().filter(|bucket| !works(bucket));
+        self.offered = idle.take(surplus).collect();
+        self.offered.iter().copied().collect()
+    }
+
+    /// The beat failed, to which buckets were offered.
+    pub(super) fn not_beaten(&mut self) {
+        self.offered.clear();
+    }
+
+    /// Whether a turn of a bucket may begin.
+    pub(in crate::gateway) fn may_begin(&self, bucket: Bucket) -> bool {
+        !self.offered.contains(&bucket)
+    }
+
+    /// A turn of a bucket begins.
+    pub(in crate::gateway) fn turn_begins(&mut self, bucket: Bucket) {
+        self.running.add(bucket);
+    }
+
+    /// A turn of a bucket is over.
+    pub(in crate::gateway) fn turn_ends(&mut self, bucket: Bucket) {
+        self.running.remove(bucket);
     }
 
     /// A message is about to go to the database.
     pub(in crate::gateway) fn keep(&mut self, bucket: Bucket) -> Keeping {
-        *self.keeping.entry(bucket).or_default() += 1;
+        self.keeping.add(bucket);
         Keeping(bucket, self.known.ask())
     }
 
@@ -126,7 +179,7 @@ impl Shares {
     pub(in crate::gateway) fn kept_here(&mut self, keeping: Keeping, id: InboxId) -> bool {
         let Keeping(bucket, asked) = &keeping;
         let (bucket, asked_at) = (*bucket, asked.moment());
-        let admitted = self.owned_since(bucket, asked_at) && self.known.admit(id, bucket);
+        let admitted = self.owned_since(bucket, asked_at) && self.known.admit(id);
         self.kept(keeping);
         admitted
     }
@@ -134,12 +187,7 @@ impl Shares {
     /// It is dealt with in another way, or was not kept.
     pub(in crate::gateway) fn kept(&mut self, Keeping(bucket, asked): Keeping) {
         self.known.answered(asked);
-        if let Some(count) = self.keeping.get_mut(&bucket) {
-            *count -= 1;
-            if *count == 0 {
-                self.keeping.remove(&bucket);
-            }
-        }
+        self.keeping.remove(bucket);
     }
 
     /// The database is about to be asked for unfinished messages.
@@ -150,7 +198,7 @@ impl Shares {
     /// An unfinished message was found. Returns whether it is to be worked on: it is known already, or has become
     /// somebody else's, if not.
     pub(in crate::gateway) fn found(&mut self, look: &Look, id: InboxId, bucket: Bucket) -> bool {
-        self.owned_since(bucket, look.0.moment()) && self.known.admit(id, bucket)
+        self.owned_since(bucket, look.0.moment()) && self.known.admit(id)
     }
 
     /// All that was found has been dealt with, or nothing could be.
@@ -168,7 +216,7 @@ impl Shares {
 
     /// An operator wants a message to be worked on once more. Returns whether this process does so.
     pub(in crate::gateway) fn again(&mut self, id: InboxId, bucket: Bucket) -> bool {
-        self.mine.contains_key(&bucket) && self.known.admit_again(id, bucket)
+        self.mine.contains_key(&bucket) && self.known.admit_again(id)
     }
 
     /// A message needs no more work.
@@ -266,19 +314,32 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_with_work_is_not_idle() {
+    fn what_is_too_much_is_offered_unless_a_turn_is_under_way_and_none_begins_then() {
+        let all: Vec<u16> = (0..BUCKETS).collect();
         let mut shares = Shares::default();
-        shares.beaten(&share(&[0, 1, 2, 3], &[0, 1, 2, 3], &[]));
-        assert_eq!(shares.idle(false), [], "nobody has looked into them yet");
-        shares.todo(true);
-        assert_eq!(shares.idle(false).len(), 4);
-        let keeping = shares.keep(bucket(1));
-        assert_eq!(shares.idle(true), [bucket(2), bucket(3)]);
+        shares.beaten(&Share { live: 1, ..share(&all, &all, &[]) });
+        assert_eq!(shares.offer(false), [], "nobody else is there");
+        shares.beaten(&share(&all, &[], &[]));
+        shares.turn_begins(bucket(63));
+        let keeping = shares.keep(bucket(62));
+        let offered = shares.offer(false);
+        assert_eq!((offered.len(), offered.last()), (32, Some(&bucket(61))));
+        assert!(!shares.may_begin(bucket(61)) && shares.may_begin(bucket(63)));
+        shares.not_beaten();
+        assert!(shares.may_begin(bucket(61)));
         assert!(shares.kept_here(keeping, InboxId::of(7)));
-        assert_eq!(shares.idle(false), [bucket(0), bucket(2), bucket(3)]);
-        shares.ended(InboxId::of(7));
-        shares.told(bucket(2));
-        assert_eq!(shares.idle(false), [bucket(0), bucket(1), bucket(3)]);
+        shares.turn_ends(bucket(63));
+        assert_eq!(shares.offer(false).last(), Some(&bucket(63)), "what waits is no reason");
+        let fair: Vec<u16> = (0..22).collect();
+        shares.beaten(&Share { live: 3, ..share(&fair, &[], &[]) });
+        assert_eq!(shares.offer(false), []);
+        assert!(shares.may_begin(bucket(0)));
+        // Everything else is under way.
+        let few: Vec<u16> = (0..23).collect();
+        shares.beaten(&Share { live: 3, ..share(&few, &[22], &[]) });
+        (1..23).for_each(|n| shares.turn_begins(bucket(n)));
+        assert_eq!(shares.offer(true), []);
+        assert_eq!(shares.offer(false), [bucket(0)]);
     }
 
     #[test]

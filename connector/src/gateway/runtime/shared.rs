@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::Runtime;
+use crate::gateway::conversations::Ticket;
 use crate::gateway::replicas::{Found, Keeping, Left, Replicas, SETTLED, Written, look};
 use crate::gateway::work::Work;
 use crate::protocol::{BotMessage, ConversationId};
@@ -17,6 +18,17 @@ use crate::store::{InboxId, Place, Unfinished};
 const LOOKS: usize = 4;
 
 impl Runtime {
+    /// Takes what may begin next.
+    pub(super) fn next_turn(&mut self) -> Option<(Ticket, Work)> {
+        match &self.replicas {
+            None => self.conversations.start_where(|_| true),
+            Some(others) => {
+                let shares = others.shares();
+                self.conversations.start_where(|id| shares.may_begin(Bucket::of(id)))
+            }
+        }
+    }
+
     /// Whether a message that is kept is queued here.
     pub(super) fn is_for_here(
         &self,
@@ -60,11 +72,11 @@ impl Runtime {
         }
     }
 
-    /// Queues a message that has to wait for its turn only. Of several processes one may bring an older message
-    /// late: it stands before newer ones all the same.
+    /// Queues a message that has to wait for its turn only. Of several processes, or of one and the one whose place
+    /// it takes, one may bring an older message late: it stands before newer ones all the same.
     pub(super) fn line_up(&mut self, conversation: ConversationId, work: Work) {
         self.notices.watch(&*self.tools.agent, &work, Instant::now());
-        if self.replicas.is_none() {
+        if self.replicas.is_none() && !self.handing.is_settling() {
             return self.conversations.push(conversation, work);
         }
         let order = written(&work);

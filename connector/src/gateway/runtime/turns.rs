@@ -26,7 +26,9 @@ impl Runtime {
 
     pub(super) fn start_turns(&mut self) {
         self.let_go();
-        while let Some((ticket, work)) = self.conversations.start() {
+        while !self.handing.forbids()
+            && let Some((ticket, work)) = self.next_turn()
+        {
             let (message, bucket) = (work.id, Bucket::of(&work.message.conversation_id));
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();
@@ -40,6 +42,9 @@ impl Runtime {
             };
             self.tools.store.note(Step::Begun { message, at: now_ms() });
             let abort = self.turns.spawn(run.in_current_span());
+            if let Some(others) = &self.replicas {
+                others.shares().turn_begins(bucket);
+            }
             let running =
                 Running { ticket, message, bucket, is_elsewhere: false, stop: Some(stop), abort };
             self.turn_of.insert(running.abort.id(), running);
@@ -63,6 +68,9 @@ impl Runtime {
         };
         let Some(running) = self.turn_of.remove(&id) else { return Ok(()) };
         let Running { ticket, message, bucket, is_elsewhere, .. } = running;
+        if let Some(others) = &self.replicas {
+            others.shares().turn_ends(bucket);
+        }
         if not_mine {
             // Whose it is the next beat says.
             if let Some(others) = &self.replicas {
