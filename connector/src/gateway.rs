@@ -57,7 +57,7 @@ use self::media::MediaStore;
 use self::peers::Peers;
 use self::push::Pusher;
 pub use self::queued::QUEUED_AFTER;
-use self::replicas::{Company, Keeper, Replicas, Shelf, Teller};
+use self::replicas::{Company, Keeper, Replicas, Teller};
 use self::reply::Replier;
 use self::runtime::Runtime;
 use self::schedules::Schedules;
@@ -101,6 +101,21 @@ pub struct GatewayConfig {
     pub held: watch::Receiver<bool>,
     /// Where messages that are over are told, if traces are exported.
     pub traces: Option<traces::Over>,
+}
+
+/// What an earlier process left. Where several work at the robot that belongs to whoever has its bucket, and the
+/// store itself knows repeats.
+async fn recover(
+    store: &dyn Store,
+    client_id: &ClientId,
+    now: i64,
+    shared: bool,
+) -> Result<Recovered, StoreError> {
+    if shared {
+        return Ok(Recovered::default());
+    }
+    let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
+    store.recover(client_id, now.saturating_sub(remembered), REMEMBERED).await
 }
 
 /// A robot cannot start.
@@ -163,6 +178,7 @@ impl Gateway {
         started
     }
 
+    #[expect(clippy::too_many_lines, reason = "each part needs those before it")]
     async fn begin(
         config: GatewayConfig,
         line: Option<Line>,
@@ -172,12 +188,7 @@ impl Gateway {
         let now = now_ms();
         let wakes = store.wakes(&client_id);
         let others = wakes.is_some().then(|| Arc::new(Replicas::default()));
-        let remembered = i64::try_from(REMEMBERED_FOR.as_millis()).unwrap_or(i64::MAX);
-        let recovered = match others {
-            // What is unfinished belongs to whoever has its bucket, and the store itself knows repeats.
-            Some(_) => Recovered::default(),
-            None => store.recover(&client_id, now.saturating_sub(remembered), REMEMBERED).await?,
-        };
+        let recovered = recover(&*store, &client_id, now, others.is_some()).await?;
         let heard_until = store.heard_until(&client_id).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
@@ -234,17 +245,10 @@ impl Gateway {
         let scheduling = Arc::clone(&schedules).keep(until.clone());
         let scheduling = tokio::spawn(scheduling.in_current_span());
         let company = others.clone().zip(wakes).map(|(replicas, wakes)| {
-            client.share_token(Arc::new(Shelf::new(app.clone(), Arc::clone(&store))));
+            let (store, client) = (Arc::clone(&store), Arc::clone(&client));
+            let (client_id, schedules) = (app.clone(), Arc::clone(&schedules));
             let teller = Teller { pusher: Arc::clone(&pusher), config: config.alert };
-            let database = replicas.database();
-            let keeper = Keeper {
-                client_id: app.clone(),
-                store: Arc::clone(&store),
-                replicas,
-                client: Arc::clone(&client),
-                schedules: Arc::clone(&schedules),
-            };
-            Company::start(keeper, wakes, teller.run(database))
+            Company::start(Keeper { client_id, store, replicas, client, schedules }, wakes, teller)
         });
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let shelf = Arc::clone(&store);

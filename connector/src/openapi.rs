@@ -34,7 +34,7 @@ pub use error::OpenApiError;
 pub use governor::CallBudget;
 pub use reach::Reached;
 pub use robot::BatchSendResult;
-pub use shared_token::TokenShelf;
+pub use shared_token::{Expiring, TokenShelf};
 pub use trust::TrustedHosts;
 
 use crate::credential::Credential;
@@ -59,7 +59,7 @@ pub struct OpenApiClient {
     trusted: TrustedHosts,
     token: TokenCache,
     /// What the processes of an app share.
-    shelf: OnceLock<Arc<dyn TokenShelf>>,
+    shared: OnceLock<Arc<dyn TokenShelf>>,
     governor: Governor,
 }
 
@@ -104,7 +104,7 @@ impl OpenApiClient {
             credential: config.credential,
             trusted: config.trusted,
             token: TokenCache::default(),
-            shelf: OnceLock::new(),
+            shared: OnceLock::new(),
             governor: Governor::new(config.calls_per_second),
         }
     }
@@ -269,16 +269,16 @@ impl OpenApiClient {
     /// A valid access token, from the cache, from another process, or fresh. Callers that come together wait for
     /// one request.
     pub async fn access_token(&self) -> Result<AccessToken, OpenApiError> {
-        let fresh = async |refused: Option<AccessToken>| match self.shelf.get() {
-            Some(shelf) => shared_token::fetch(&**shelf, self, refused.as_ref()).await,
+        let fresh = async |refused: Option<AccessToken>| match self.shared.get() {
+            Some(shared) => shared_token::fetch(&**shared, self, refused.as_ref()).await,
             None => access_token::request(self).await,
         };
         self.token.current(fresh).await
     }
 
     /// Shares the access token with other processes of the app from now on. The first shelf stays.
-    pub fn share_token(&self, shelf: Arc<dyn TokenShelf>) {
-        let _ = self.shelf.set(shelf);
+    pub fn share_token(&self, with: Arc<dyn TokenShelf>) {
+        let _ = self.shared.set(with);
     }
 
     /// A path on the OpenAPI host.

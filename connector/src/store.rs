@@ -6,6 +6,7 @@
 //! Every call queues its work at once, in the order of the calls, and returns a future that is ready
 //! when the work is durable. A caller that drops the future has still done the work.
 
+mod address;
 pub mod calls;
 pub mod cards;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey};
 
+pub use address::StoreAddress;
 pub use cards::{CardId, CardState, CardStore, KeptCard, NewCard};
 pub use replicas::{Place, TakenIn};
 
@@ -100,6 +102,10 @@ pub trait Store:
 
     /// Remembers for 7 days what was sent under a key, so that a quote of it can be understood.
     fn remember_sent(&self, message: SentMessage) -> Pending<()>;
+
+    /// Lets go of the database once everything queued is durable, and blocks until then. What is asked for later is
+    /// [`StoreError::Closed`].
+    fn close(&self);
 
     /// What an app sent under a key, if that is remembered.
     fn sent_message(

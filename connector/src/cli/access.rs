@@ -6,10 +6,13 @@ use tracing::warn;
 
 use super::exit_code::{ExitCode, Failure};
 use super::output;
-use crate::config::accounts::{Accounts, Overrides};
-use crate::config::{self, ProcessEnvironment};
+use crate::config::accounts::{self, Accounts, Overrides};
+use crate::config::{self, Environment, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
-use crate::store::sqlite::{FILE, SqliteReader, SqliteStore};
+use crate::redact::Secret;
+use crate::store::StoreAddress;
+use crate::store::inbox::InboxReader;
+use crate::store::postgres::PostgresAddress;
 
 /// Flags that win over the config file, for every account.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -54,9 +57,18 @@ pub(super) struct StoreArgs {
     /// State directory of the gateway.
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreFlag,
     /// Print JSON; times are milliseconds since 1970 UTC.
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl StoreArgs {
+    /// Where the store is.
+    pub(super) fn store(&self) -> Result<StoreAddress, Failure> {
+        self.store.find(&state_dir(self.state_dir.clone())?)
+    }
 }
 
 /// The directory that the flag names, or the usual one.
@@ -67,24 +79,55 @@ pub(super) fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, Failure> {
     }
 }
 
-/// The store, which a robot may be working with; `None` where there was none yet.
-pub(super) fn existing_store(state_dir: &Path) -> Result<Option<SqliteStore>, Failure> {
-    let file = state_dir.join(FILE);
-    if !file.exists() {
-        return Ok(None);
-    }
-    Ok(Some(SqliteStore::open(&file)?))
+/// Where the store is, unless the config file or the state directory says so.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct StoreFlag {
+    /// The PostgreSQL database that several gateways share, as postgres://USER:PASSWORD@HOST:PORT/DATABASE; other
+    /// users may see what stands on a command line, but not a variable [default: as the config file says, else a
+    /// file of the state directory].
+    #[arg(long, value_name = "URL", env = "DINGTALK_STORE", hide_env_values = true,
+          value_parser = |text: &str| Ok::<_, std::convert::Infallible>(Secret::new(text)))]
+    store: Option<Secret>,
 }
 
-/// Reads the store, which a robot may be working with.
-pub(super) fn reader(state_dir: &Path) -> Result<SqliteReader, Failure> {
-    let file = state_dir.join(FILE);
-    if file.exists() {
-        return Ok(SqliteReader::open(&file)?);
+impl StoreFlag {
+    /// Of a command that has no such flag.
+    pub(super) fn of_environment() -> Self {
+        Self { store: ProcessEnvironment.var("DINGTALK_STORE").map(Secret::new) }
+    }
+
+    /// Where it is; `configured` is what the config file says.
+    pub(super) fn address(
+        &self,
+        state_dir: &Path,
+        configured: Option<Box<PostgresAddress>>,
+    ) -> Result<StoreAddress, Failure> {
+        let text = self.store.as_ref().map(|store| store.expose().trim());
+        let named = match text.filter(|text| !text.is_empty()) {
+            None => configured,
+            Some(text) => Some(Box::new(text.parse::<PostgresAddress>().map_err(|e| {
+                Failure::new(ExitCode::Configuration, format!("--store or DINGTALK_STORE: {e}"))
+            })?)),
+        };
+        Ok(named.map_or_else(|| StoreAddress::in_directory(state_dir), StoreAddress::Postgres))
+    }
+
+    /// Where it is, for a command that needs no robot.
+    pub(super) fn find(&self, state_dir: &Path) -> Result<StoreAddress, Failure> {
+        let is_given = self.store.as_ref().is_some_and(|store| !store.expose().trim().is_empty());
+        let configured = if is_given { None } else { accounts::store(&ProcessEnvironment)? };
+        self.address(state_dir, configured)
+    }
+}
+
+/// Reads a store, which a robot may be working with.
+pub(super) fn reader(store: &StoreAddress) -> Result<Box<dyn InboxReader>, Failure> {
+    if let Some(reader) = store.reader()? {
+        return Ok(reader);
     }
     let problem = format!(
         "no gateway has run with the state directory {}; name its directory with --state-dir",
-        state_dir.display()
+        store.directory().unwrap_or(Path::new("")).display()
     );
     Err(Failure::new(ExitCode::StateDirectory, problem))
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::access::{AccessArgs, state_dir};
+use super::access::{AccessArgs, StoreFlag, state_dir};
 use super::checkup::{Checkup, Consent, Known};
 use super::exit_code::{ExitCode, Failure};
 use super::setup::{self, NewAccount, place_of};
@@ -214,7 +214,7 @@ fn list(args: &List) -> Result<(), Failure> {
 async fn status(args: Status) -> Result<(), Failure> {
     let accounts = AccessArgs::default().noted()?.accounts;
     let dir = state_dir(args.state_dir)?;
-    let known = Known::of(Some(&dir)).await;
+    let known = Known::of(Some(&dir), &StoreFlag::of_environment()).await;
     // One that runs and does not answer is worth a word.
     if directory::holder(&dir)?.is_some()
         && let Some(e) = known.unasked()

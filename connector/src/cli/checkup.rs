@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::access::reader;
+use super::access::{StoreFlag, reader};
 use super::exit_code::Failure;
 use super::inbox::{CLOSED, OPEN};
 use crate::config::{self, ProcessEnvironment};
@@ -18,7 +18,6 @@ use crate::link::client::{LinkClient, LinkError};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiClient, OpenApiConfig, TrustedHosts};
 use crate::store::Newest;
 use crate::store::inbox::InboxReader;
-use crate::store::sqlite::SqliteReader;
 use crate::stream::TransportConfig;
 use crate::stream::proxy::Proxies;
 
@@ -107,7 +106,7 @@ pub(super) struct Known {
     status: Value,
     /// Why its gateway could not be asked.
     unasked: Option<LinkError>,
-    store: Option<SqliteReader>,
+    store: Option<Box<dyn InboxReader>>,
 }
 
 /// The newest message of an app is looked for among so many.
@@ -115,7 +114,7 @@ const NEWEST: usize = 500;
 
 impl Known {
     /// Of a state directory; without one nothing is known.
-    pub(super) async fn of(dir: Option<&Path>) -> Self {
+    pub(super) async fn of(dir: Option<&Path>, store: &StoreFlag) -> Self {
         let Some(dir) = dir else { return Self::default() };
         let asked = match LinkClient::open(dir) {
             Ok(link) => link.get(&["v1", "status"]).await,
@@ -126,7 +125,8 @@ impl Known {
             Err(e) => (Value::Null, Some(e)),
         };
         // One that cannot be read is the gateway's to complain about.
-        Self { status, unasked, store: reader(dir).ok() }
+        let store = store.find(dir).and_then(|store| reader(&store)).ok();
+        Self { status, unasked, store }
     }
 
     /// Why its gateway could not be asked.

@@ -103,7 +103,7 @@ fn set(path: &str, mut value: String) -> Result<(), Failure> {
     };
     checked.map_err(|allowed| {
         let shown = match (kind, &value) {
-            (Some(Kind::Secret), _) => "***".to_owned(),
+            (Some(Kind::Secret | Kind::MeantSecret(_)), _) => "***".to_owned(),
             (_, Value::Object(_)) => "an object".to_owned(),
             (_, value) => value.to_string().chars().take(60).collect(),
         };

@@ -25,8 +25,7 @@ use crate::gateway::{Gateway, GatewayConfig, QUEUED_AFTER};
 use crate::link::{About, Desk, Health, Linked, Listener, Robot, Server};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiConfig, TrustedHosts};
 use crate::redact::Secret;
-use crate::store::Store;
-use crate::store::sqlite::{FILE, SqliteStore};
+use crate::store::StoreAddress;
 use crate::stream::SessionConfig;
 use crate::{telemetry, tls};
 
@@ -70,7 +69,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
         let message = format!("cannot make a temporary directory: {e}; set TMPDIR to another one");
         Failure::new(ExitCode::StateDirectory, message)
     })?;
-    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&state_dir.path().join(FILE))?);
+    let store = StoreAddress::in_directory(state_dir.path()).open()?;
     let client_id = ClientId::new(app.client_id());
     let desk = Desk::new(client_id.clone());
     let kind = args.agent.kind(None);
@@ -80,7 +79,8 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let config = config(&mock, &app, agent, state_dir.path());
     let mut gateway = Gateway::start(config, Arc::clone(&store)).await?;
     let dir = state_dir.path().to_owned();
-    let linked = Arc::new(Linked::new(About::new(dir.clone(), dir.join(FILE)), None));
+    let linked =
+        Arc::new(Linked::new(About::new(dir.clone(), StoreAddress::in_directory(&dir)), None));
     linked.put(Robot::of(DEFAULT.to_owned(), desk, kind, &gateway));
     let accounts = vec![(DEFAULT.to_owned(), client_id)];
     let health = Health::new(store, Arc::clone(&linked), accounts);

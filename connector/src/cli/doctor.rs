@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::access::{AccessArgs, state_dir};
+use super::access::{AccessArgs, StoreFlag, state_dir};
 use super::checkup::{Checkup, Consent, Known};
 use super::exit_code::{ExitCode, Failure};
 use super::output;
@@ -34,6 +34,8 @@ pub(super) struct Args {
     /// State directory of the gateway.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreFlag,
     #[command(flatten)]
     access: AccessArgs,
     /// Print one JSON object.
@@ -103,7 +105,7 @@ async fn look(args: &Args, accounts: Accounts, endpoints: &Endpoints) -> Result<
         }
     }
     // Without a home there is no state directory, and nothing is known.
-    let known = Known::of(state_dir(args.state_dir.clone()).ok().as_deref()).await;
+    let known = Known::of(state_dir(args.state_dir.clone()).ok().as_deref(), &args.store).await;
     let consent = Consent { no_connect: args.no_connect, send_to: args.send_to.as_ref() };
     for account in &accounts.accounts {
         let app = (account.name.as_str(), &account.credential);

@@ -15,9 +15,8 @@ use crate::agent::Say;
 use crate::link::NO_NOTE;
 use crate::protocol::{BotMessage, Content};
 use crate::state_dir;
-use crate::store::InboxId;
-use crate::store::inbox::{ENDED, InboxReader, InboxStore, Kept, KeptPart, MessageState, RETRIED};
-use crate::store::sqlite::{FILE, SqliteStore};
+use crate::store::inbox::{ENDED, Kept, KeptPart, MessageState, RETRIED};
+use crate::store::{InboxId, Store, StoreAddress};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -95,7 +94,7 @@ pub(super) const CLOSED: &[MessageState] =
     &[MessageState::Stopped, MessageState::Dropped, MessageState::Done];
 
 fn list(List { all, limit, common }: &List) -> Result<(), Failure> {
-    let reader = reader(&state_dir(common.state_dir.clone())?)?;
+    let reader = reader(&common.store()?)?;
     let states = if *all { [OPEN, CLOSED].concat() } else { OPEN.to_vec() };
     let rows = reader.list(&states, *limit)?;
     if common.json {
@@ -122,7 +121,7 @@ fn list(List { all, limit, common }: &List) -> Result<(), Failure> {
 }
 
 fn show(Show { id, common }: &Show) -> Result<(), Failure> {
-    let reader = reader(&state_dir(common.state_dir.clone())?)?;
+    let reader = reader(&common.store()?)?;
     let kept = reader.by_id(InboxId::of(*id))?.ok_or_else(|| {
         let problem = format!("there is no message {id}; see `ddingtalk inbox list --all`");
         Failure::new(ExitCode::Failed, problem)
@@ -209,9 +208,9 @@ impl To {
 
 /// Through the gateway that runs; where none does, in the store itself, which no gateway may take meanwhile.
 async fn change(ids: &[i64], to: &To, common: StoreArgs) -> Result<(), Failure> {
-    let dir = state_dir(common.state_dir)?;
-    // Whoever asks for a directory without messages is told so.
-    drop(reader(&dir)?);
+    let (dir, address) = (state_dir(common.state_dir.clone())?, common.store()?);
+    // Whoever asks for a store without messages is told so.
+    drop(reader(&address)?);
     let mut alone = None;
     let (mut rows, mut failures) = (Vec::new(), Vec::new());
     for id in ids {
@@ -219,14 +218,14 @@ async fn change(ids: &[i64], to: &To, common: StoreArgs) -> Result<(), Failure> 
             None => match over_link(&dir, *id, to).await {
                 Err(e) if e.exit_code() == ExitCode::NoGateway => {
                     let lock = state_dir::lock(&dir)?;
-                    let store = SqliteStore::open(&dir.join(FILE))?;
-                    let outcome = in_store(&store, *id, to).await;
+                    let store = address.open()?;
+                    let outcome = in_store(&*store, *id, to).await;
                     alone = Some((store, lock));
                     outcome
                 }
                 outcome => outcome,
             },
-            Some((store, _)) => in_store(store, *id, to).await,
+            Some((store, _)) => in_store(&**store, *id, to).await,
         };
         match outcome {
             Ok(()) => rows.push(json!({ "id": id, "status": to.word() })),
@@ -245,7 +244,12 @@ async fn change(ids: &[i64], to: &To, common: StoreArgs) -> Result<(), Failure> 
         }
     }
     if alone.is_some() && matches!(to, To::Retry) && failures.len() < ids.len() {
-        output::note("no gateway runs; the next one works on them");
+        output::note(match address {
+            StoreAddress::File(_) => "no gateway runs; the next one works on them",
+            StoreAddress::Postgres(_) => {
+                "no gateway runs here; one that runs elsewhere, or the next, works on them"
+            }
+        });
     }
     if failures.is_empty() {
         return Ok(());
@@ -262,7 +266,7 @@ async fn over_link(dir: &Path, id: i64, to: &To) -> Result<(), Failure> {
     link.call(Method::POST, &["inbox", &id.to_string(), verb], Some(&body)).await.map(drop)
 }
 
-async fn in_store(store: &SqliteStore, id: i64, to: &To) -> Result<(), Failure> {
+async fn in_store(store: &dyn Store, id: i64, to: &To) -> Result<(), Failure> {
     let id = InboxId::of(id);
     let outcome = match to {
         To::Retry => store.retry(None, id).await?.made(id, RETRIED).map(drop),

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::access::state_dir;
+use super::access::{StoreFlag, state_dir};
 use super::channels;
 use super::checkup::{Checkup, Consent, Known};
 use super::exit_code::Failure;
@@ -164,7 +164,7 @@ async fn account(
 /// connection can be mended later, as it is told.
 async fn works(checkup: &Checkup, new: &NewAccount) -> bool {
     output::note("检查 / checking …");
-    let known = Known::of(state_dir(None).ok().as_deref()).await;
+    let known = Known::of(state_dir(None).ok().as_deref(), &StoreFlag::of_environment()).await;
     let mut report = Report::default();
     let (app, credential) = (new.account.as_str(), new.credential());
     checkup.app(&mut report, (app, &credential), &known, Consent::default()).await;

@@ -3,11 +3,11 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use super::access::{StoreArgs, existing_store, state_dir};
+use super::access::StoreArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::output::{self, printable, shown, time};
 use crate::credential::ClientId;
-use crate::store::pairing::{CODE_LIFE_MS, PairedPerson, PairingStore, Waiting};
+use crate::store::pairing::{CODE_LIFE_MS, PairedPerson, Waiting};
 use crate::unix_time::now_ms;
 
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn list(common: StoreArgs) -> Result<(), Failure> {
-    let (requests, paired) = match existing_store(&state_dir(common.state_dir)?)? {
+    let (requests, paired) = match common.store()?.open_existing()? {
         Some(store) => (store.pairing_requests(now_ms()).await?, store.everybody_paired().await?),
         None => (Vec::new(), Vec::new()),
     };
@@ -97,7 +97,7 @@ async fn list(common: StoreArgs) -> Result<(), Failure> {
 async fn revoke(Person { user, client_id, common }: Person) -> Result<(), Failure> {
     let user = user.trim().to_owned();
     let client_id = client_id.map(ClientId::new);
-    let revoked = match existing_store(&state_dir(common.state_dir)?)? {
+    let revoked = match common.store()?.open_existing()? {
         Some(store) => store.revoke_pairing(user.clone(), client_id).await?,
         None => Vec::new(),
     };
@@ -123,7 +123,7 @@ async fn revoke(Person { user, client_id, common }: Person) -> Result<(), Failur
 
 async fn decide(code: &str, approved: bool, common: StoreArgs) -> Result<(), Failure> {
     let code = code.trim().to_ascii_uppercase();
-    let decided = match existing_store(&state_dir(common.state_dir)?)? {
+    let decided = match common.store()?.open_existing()? {
         Some(store) => store.decide_pairing(code.clone(), approved, now_ms()).await?,
         None => None,
     };

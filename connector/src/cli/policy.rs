@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::access::{AccessArgs, existing_store, state_dir};
+use super::access::{AccessArgs, StoreFlag, state_dir};
 use super::exit_code::{ExitCode, Failure};
 use super::output;
 use crate::config::accounts::Account;
 use crate::gateway::access::{Chat, Contact, Outcome};
-use crate::store::pairing::PairingStore;
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -47,6 +46,8 @@ struct Test {
     /// State directory of the robot, where those stand who were paired.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreFlag,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -66,7 +67,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             ));
         }
     }
-    let store = existing_store(&state_dir(test.state_dir.clone())?)?;
+    let store = test.store.find(&state_dir(test.state_dir.clone())?)?.open_existing()?;
     let mut rows = Vec::new();
     for account in &accounts {
         let paired = match &store {

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::access::{StoreArgs, reader, state_dir};
+use super::access::{StoreArgs, reader};
 use super::exit_code::{ExitCode, Failure};
 use super::output::{self, moment, printable};
-use crate::store::inbox::{InboxReader, Kept, KeptPart};
+use crate::store::inbox::{Kept, KeptPart};
 use crate::traces::trace_id;
 
 #[derive(Debug, clap::Args)]
@@ -20,8 +20,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(Args { msg_id, common }: Args) -> Result<(), Failure> {
-    let StoreArgs { state_dir: dir, json } = common;
-    let reader = reader(&state_dir(dir)?)?;
+    let (json, reader) = (common.json, reader(&common.store()?)?);
     let mut traces = Vec::new();
     for kept in reader.by_name(msg_id.trim())? {
         let parts = reader.parts(kept.id)?;

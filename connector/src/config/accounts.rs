@@ -16,6 +16,7 @@ use crate::gateway::access::rate::Rate;
 use crate::gateway::access::{AccessPolicy, AllowList, DmPolicy, GroupPolicy, GroupRules};
 use crate::gateway::deafness::{ALERT_AFTER, AlertConfig};
 use crate::redact::Secret;
+use crate::store::postgres::PostgresAddress;
 
 /// Name of the account that stands at the top of the section, or in the environment.
 pub const DEFAULT: &str = "default";
@@ -51,6 +52,8 @@ pub struct Accounts {
     pub accounts: Vec<Account>,
     /// Where health checks are answered, if anywhere.
     pub health_listen: Option<SocketAddr>,
+    /// The database that several processes share, if it is no file.
+    pub store: Option<Box<PostgresAddress>>,
     /// Names of those that are switched off.
     pub disabled: Vec<String>,
     /// The file they came from, if any.
@@ -65,11 +68,7 @@ impl Accounts {
     /// Reads them. When the environment has a whole credential, a file is read only if
     /// `OPENCLAW_CONFIG_PATH` names it.
     pub fn load(env: &dyn Environment, overrides: Overrides) -> Result<Self, ConfigError> {
-        let set = |name| env.var(name).is_some_and(|value| !value.trim().is_empty());
-        let named = set(file::OPENCLAW_CONFIG_PATH);
-        let path = file::path(env)
-            .filter(|path| named || (!(set(CLIENT_ID) && set(CLIENT_SECRET)) && path.exists()));
-        let mut accounts = match path {
+        let mut accounts = match settings_file(env) {
             None => Self::from_environment(env)?,
             Some(path) => Self::from_file(env, path)?,
         };
@@ -128,6 +127,31 @@ impl Accounts {
     }
 }
 
+/// The config file that is read, if any.
+fn settings_file(env: &dyn Environment) -> Option<PathBuf> {
+    let set = |name| env.var(name).is_some_and(|value| !value.trim().is_empty());
+    let named = set(file::OPENCLAW_CONFIG_PATH);
+    file::path(env)
+        .filter(|path| named || (!(set(CLIENT_ID) && set(CLIENT_SECRET)) && path.exists()))
+}
+
+/// The database that the config file names, for whoever needs no robot. A file that cannot be read, or an account
+/// that is not whole, is for others to complain about; a setting that means nothing is not.
+pub fn store(env: &dyn Environment) -> Result<Option<Box<PostgresAddress>>, ConfigError> {
+    let Some(path) = settings_file(env) else { return Ok(None) };
+    let Ok(mut whole) = file::read(&path) else { return Ok(None) };
+    let section =
+        whole.value.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
+    let Some(section) = section else { return Ok(None) };
+    let mut variables = file::Variables::default();
+    file::substitute(section, env, &mut variables);
+    let Value::Object(map) = section else { return Ok(None) };
+    let (warnings, missing) = (RefCell::default(), variables.missing);
+    let source = Source { file: &path, warnings, hidden: variables.values, missing };
+    let top = Section { source: &source, path: SECTION.to_owned(), map, inherited: None };
+    Ok(top.parsed("store", &keys::DATABASE)?.map(Box::new))
+}
+
 pub(crate) const SECTION: &str = "channels.ddingtalk";
 
 /// Texts that are secrets by their name.
@@ -135,7 +159,7 @@ fn secrets(value: &Value, found: &mut Vec<String>) {
     let Value::Object(map) = value else { return };
     for (key, value) in map {
         match value {
-            Value::String(text) if key == "clientSecret" => found.push(text.trim().to_owned()),
+            Value::String(text) if keys::is_secret(key) => found.push(text.trim().to_owned()),
             value => secrets(value, found),
         }
     }
@@ -154,6 +178,7 @@ fn read(
     }
     let named = top.sections("accounts")?;
     let health_listen = top.parsed("healthListen", &keys::ADDRESS)?;
+    let store = top.parsed("store", &keys::DATABASE)?.map(Box::new);
     let has = |key: &str| map.get(key).is_some_and(|value| !value.is_null());
     let (mut accounts, mut off) = (Vec::new(), Vec::new());
     // The environment's app is the default account, and so is the one at the top.
@@ -177,7 +202,7 @@ fn read(
             continue;
         }
         let mut merged = map.clone();
-        for key in ["accounts", "enabled", "healthListen"] {
+        for key in ["accounts", "enabled", "healthListen", "store"] {
             merged.remove(key);
         }
         if *name != DEFAULT {
@@ -194,7 +219,7 @@ fn read(
         return Err(disabled("accounts.*.enabled"));
     }
     no_app_twice(source.file, &accounts)?;
-    Ok(Accounts { accounts, health_listen, disabled: off, ..Accounts::default() })
+    Ok(Accounts { accounts, health_listen, store, disabled: off, ..Accounts::default() })
 }
 
 fn no_app_twice(file: &Path, accounts: &[Account]) -> Result<(), ConfigError> {

@@ -83,7 +83,7 @@ impl Reader {
         let value: Value = json5::from_str(text).map_err(|e| problem(no_json5(&e)))?;
         if is_open_to_others(&metadata) && holds_secret(&value) {
             self.warnings.push(format!(
-                "{0} holds a clientSecret, and other users of this machine may read it; chmod 600 {0}, or \
+                "{0} holds a secret, and other users of this machine may read it; chmod 600 {0}, or \
                  put ${{VARIABLE}} in the secret's place",
                 path.display()
             ));
@@ -129,7 +129,7 @@ pub(super) fn holds_secret(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(holds_secret),
         Value::Object(map) => map.iter().any(|(key, value)| match value {
-            Value::String(text) => key == "clientSecret" && !text.contains("${"),
+            Value::String(text) => super::keys::is_secret(key) && !text.contains("${"),
             value => holds_secret(value),
         }),
         _ => false,
@@ -175,7 +175,8 @@ fn mask(value: &mut Value) {
     };
     let is_secret = |key: &str| {
         let key = key.to_lowercase();
-        ["secret", "token", "password", "key"].iter().any(|word| key.contains(word))
+        key == "store"
+            || ["secret", "token", "password", "key"].iter().any(|word| key.contains(word))
     };
     match value {
         Value::Object(map) => map.iter_mut().for_each(|(key, value)| {

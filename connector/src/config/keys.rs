@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::agent::AgentKind;
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::push::Target;
+use crate::store::postgres::PostgresAddress;
 
 /// A key.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(crate) enum Kind {
     Secret,
     /// One that means something.
     Meant(&'static (dyn Means + Sync)),
+    /// One that means something and holds what nobody may see.
+    MeantSecret(&'static (dyn Means + Sync)),
     /// A whole number, at least 1.
     Count,
     /// One of these words.
@@ -92,6 +95,17 @@ pub(crate) static OUTAGE: Meaning<Duration> = Meaning {
     },
     allowed: "a time of at least 1s, such as \"30s\"",
 };
+
+/// A database that several processes share.
+pub(crate) static DATABASE: Meaning<PostgresAddress> = Meaning {
+    parse: |text| text.parse().ok(),
+    allowed: "a database such as \"postgres://USER:PASSWORD@HOST:PORT/DATABASE\"",
+};
+
+/// Names of texts that nobody may see.
+pub(crate) fn is_secret(name: &str) -> bool {
+    ["clientSecret", "store"].contains(&name)
+}
 
 /// What the names of [`Kind::Named`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +187,7 @@ static SETTINGS: [Key; 13] = [
     key("alertAfter", Kind::Meant(&OUTAGE), "Of shorter outages nobody is told.").or("\"30s\""),
 ];
 
-static PROCESS: [Key; 2] = [
+static PROCESS: [Key; 3] = [
     key(
         "accounts",
         Kind::Named(ACCOUNT, Names::Accounts),
@@ -183,6 +197,12 @@ static PROCESS: [Key; 2] = [
         "healthListen",
         Kind::Meant(&ADDRESS),
         "Where /healthz, /readyz and /metrics are answered; a restart takes another one.",
+    ),
+    key(
+        "store",
+        Kind::MeantSecret(&DATABASE),
+        "A PostgreSQL database that several processes share, instead of a file; a restart takes another one. \
+         ${VARIABLE} keeps its password out of the file.",
     ),
 ];
 
@@ -350,7 +370,7 @@ impl Kind {
                 let text = value.as_str().is_some_and(|text| !text.trim().is_empty());
                 (text, "a text in quotes".to_owned())
             }
-            Self::Meant(meaning) => {
+            Self::Meant(meaning) | Self::MeantSecret(meaning) => {
                 let holds = value.as_str().is_some_and(|text| meaning.holds(text.trim()));
                 (holds, meaning.allowed().to_owned())
             }

@@ -62,7 +62,7 @@ impl<'a> Section<'a> {
     pub(super) fn wrong(&self, key: &str, value: &Value, allowed: &str) -> ConfigError {
         let is_hidden = |text: &str| self.source.hidden.iter().any(|hidden| text.contains(hidden));
         let value = match value {
-            _ if key == "clientSecret" => "***".to_owned(),
+            _ if keys::is_secret(key) => "***".to_owned(),
             // What stands in it may be meant for another place.
             Value::Object(_) | Value::Array(_) => kind(value).to_owned(),
             Value::String(text) if is_hidden(text) => "***".to_owned(),

@@ -188,7 +188,9 @@ impl Cards {
     /// Where cards are that any process of the robot made, so that a press on them can be answered here.
     pub(super) fn learn(&self, kept: &[KeptCard]) {
         let mut known = lock(&self.known);
-        kept.iter().for_each(|card| known.add(&card.card));
+        for card in kept {
+            known.add(&card.card);
+        }
     }
 
     /// Takes what a process left that is gone.

@@ -22,7 +22,7 @@ use tracing::{Instrument, debug, error, info, warn};
 pub(super) use self::hold::{Hold, Written};
 pub(super) use self::outage::Teller;
 pub(super) use self::shares::{Keeping, Look, Shares};
-pub(super) use self::shelf::Shelf;
+use self::shelf::Shelf;
 
 use super::schedules::Schedules;
 use crate::credential::ClientId;
@@ -111,13 +111,15 @@ impl Replicas {
 
     /// The database does not answer; returns whether that is news.
     fn is_away(&self, since: i64, reason: &str) -> bool {
+        let mut news = false;
         self.database.send_if_modified(|away| {
-            let news = away.is_none();
-            if news {
-                *away = Some(Away { since, reason: reason.to_owned() });
-            }
+            news = away.is_none();
+            let since = away.as_ref().map_or(since, |away| away.since);
+            // The newest reason tells most.
+            *away = Some(Away { since, reason: reason.to_owned() });
             news
-        })
+        });
+        news
     }
 
     /// The database answers; returns since when it had not.
@@ -209,7 +211,11 @@ impl Keeper {
             Err(StoreError::Closed) => return true,
             Err(e) => {
                 self.replicas.shares().not_beaten();
-                self.is_away(begun_at, &e.to_string());
+                let reason = match e {
+                    StoreError::Unreachable { reason } => reason,
+                    e => e.to_string(),
+                };
+                self.is_away(begun_at, &reason);
                 self.replicas.changed.notify_one();
             }
         }
@@ -263,12 +269,11 @@ pub(super) struct Company {
 
 impl Company {
     /// Joins the others.
-    pub(super) fn start(
-        keeper: Keeper,
-        wakes: mpsc::Receiver<Wake>,
-        teller: impl Future<Output = ()> + Send + 'static,
-    ) -> Self {
+    pub(super) fn start(keeper: Keeper, wakes: mpsc::Receiver<Wake>, teller: Teller) -> Self {
         let (stop, stopped) = oneshot::channel();
+        let shelf = Shelf::new(keeper.client_id.clone(), Arc::clone(&keeper.store));
+        keeper.client.share_token(Arc::new(shelf));
+        let teller = teller.run(keeper.replicas.database());
         Self {
             stop,
             keeper: tokio::spawn(keeper.run(wakes, stopped).in_current_span()),

@@ -291,7 +291,7 @@ async fn becomes(leads: &mut Option<watch::Receiver<bool>>, leading: bool) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl<P: Perform> Scheduler<P> {

@@ -16,6 +16,7 @@ use crate::gateway::inbox::Inbox;
 use crate::gateway::push::Pusher;
 use crate::gateway::schedules::Schedules;
 use crate::gateway::vitals::Vitals;
+use crate::store::StoreAddress;
 use crate::stream::Hearing;
 use crate::unix_time::now_ms;
 
@@ -72,8 +73,8 @@ pub struct Missing {
 pub struct About {
     /// Its state directory.
     pub state_dir: PathBuf,
-    /// The database in it.
-    pub store: PathBuf,
+    /// Its store.
+    pub store: StoreAddress,
     /// The config file it follows, if any.
     pub config: Option<PathBuf>,
     /// Where its log is kept, if anywhere.
@@ -86,7 +87,7 @@ pub struct About {
 
 impl About {
     /// A process that began now, without config file and log.
-    pub fn new(state_dir: PathBuf, store: PathBuf) -> Self {
+    pub fn new(state_dir: PathBuf, store: StoreAddress) -> Self {
         Self { state_dir, store, config: None, log: None, started_at: now_ms(), systemd: false }
     }
 }

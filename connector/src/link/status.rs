@@ -12,8 +12,8 @@ use super::linked::{About, Missing, Robot};
 use super::server::{Robots, answer};
 use crate::gateway::replicas::ReplicaReport;
 use crate::gateway::vitals::Report;
+use crate::store::StoreAddress;
 use crate::store::replicas::BUCKETS;
-use crate::store::sqlite::size;
 
 pub(super) async fn status(State(linked): Robots) -> Response {
     let at_work = linked.all();
@@ -39,8 +39,17 @@ fn process(about: &About) -> Value {
         "config": about.config.as_deref().map(path),
         "log": about.log.as_deref().map(path),
         "systemd": about.systemd,
-        "store": { "file": path(&about.store), "bytes": size(&about.store) },
+        "store": store(&about.store),
     })
+}
+
+fn store(store: &StoreAddress) -> Value {
+    match store {
+        StoreAddress::File(path) => {
+            json!({ "file": path.display().to_string(), "bytes": store.bytes() })
+        }
+        StoreAddress::Postgres(address) => json!({ "address": address.to_string() }),
+    }
 }
 
 fn absent(missing: &Missing) -> Value {

@@ -11,10 +11,13 @@ use super::{OpenApiClient, OpenApiError};
 use crate::redact::Secret;
 use crate::unix_time::now_ms;
 
+/// A token, and when it expires in milliseconds since 1970 UTC.
+pub type Expiring = (Secret, i64);
+
 /// Where processes of an app leave their token for each other.
 pub trait TokenShelf: fmt::Debug + Send + Sync + 'static {
-    /// The newest token, and when it expires in milliseconds since 1970 UTC.
-    fn take(&self) -> Pin<Box<dyn Future<Output = Option<(Secret, i64)>> + Send + '_>>;
+    /// The newest token.
+    fn take(&self) -> Pin<Box<dyn Future<Output = Option<Expiring>> + Send + '_>>;
 
     /// Leaves a token there; whether it gets there is not waited for.
     fn put(&self, token: Secret, expires_at: i64);
@@ -42,7 +45,7 @@ pub(super) async fn fetch(
 }
 
 fn usable(
-    (token, expires_at): (Secret, i64),
+    (token, expires_at): Expiring,
     refused: Option<&AccessToken>,
     now: i64,
 ) -> Option<(AccessToken, Duration)> {
@@ -61,9 +64,9 @@ mod tests {
         let refused = AccessToken::new(token("b"));
         let early = i64::try_from(RENEW_EARLY.as_millis()).unwrap();
         let found = |text, expires_at, refused| usable((token(text), expires_at), refused, 1_000);
-        let (taken, left) = found("a", 1_000 + early + 1, Some(&refused)).unwrap();
+        let (usable, left) = found("a", 1_000 + early + 1, Some(&refused)).unwrap();
         assert_eq!(
-            (taken, left),
+            (usable, left),
             (AccessToken::new(token("a")), RENEW_EARLY + Duration::from_millis(1))
         );
         assert_eq!(found("a", 1_000 + early, None), None);

@@ -1,6 +1,8 @@
 //! What an operator sees of kept messages, and can do with them: how far each has come, a new try for one
 //! that failed, an end to one that should not go on.
 
+use std::fmt;
+
 use super::{InboxId, OutboxId, Pending, StoreError, Unfinished};
 use crate::agent::Say;
 use crate::credential::ClientId;
@@ -29,7 +31,7 @@ pub trait InboxStore {
 }
 
 /// Reads messages beside a robot that may be at work: no ack waits for it. Calls may take long, and block.
-pub trait InboxReader {
+pub trait InboxReader: fmt::Debug {
     /// Messages in some states, oldest first; the newest `at_most` of them.
     fn list(&self, states: &[MessageState], at_most: usize) -> Result<Vec<Kept>, StoreError>;
 

@@ -68,18 +68,36 @@ impl fmt::Debug for Postgres {
 impl SqlStore<Postgres> {
     /// Connects, and brings the schema up to date; blocks meanwhile, for 10 s at most where nobody holds the schema.
     ///
-    /// [`StoreError::Unreachable`] may pass by itself, and it can be tried again; other errors want a hand.
+    /// [`StoreError::Unreachable`] may pass by itself; other errors want a hand.
     pub fn connect(address: &PostgresAddress) -> Result<Self, StoreError> {
-        let me = Me::new();
-        let connector = link::Connector::new(address, &me)?;
-        let listener = Listener::new(connector.clone());
-        let hub = listener.hub();
-        let writer = Arc::clone(&me);
-        let dialect = Postgres { me, owned: Arc::default(), listener };
-        Self::start(dialect, move || {
-            let mut engine = engine::Server::open(connector, writer, Some(hub))?;
+        Self::with(address, |connector, me, hub| {
+            let mut engine = engine::Server::open(connector, me, Some(hub))?;
             engine.migrate()?;
             Ok(engine)
         })
+    }
+
+    /// Connects when there is something to do. While the server cannot be reached that fails with
+    /// [`StoreError::Unreachable`].
+    pub fn connect_later(address: &PostgresAddress) -> Result<Self, StoreError> {
+        Self::with(address, |connector, me, hub| engine::Server::later(connector, me, Some(hub)))
+    }
+
+    fn with(
+        address: &PostgresAddress,
+        open: impl FnOnce(
+            link::Connector,
+            Arc<Me>,
+            Arc<listener::Hub>,
+        ) -> Result<engine::Server, StoreError>
+        + Send
+        + 'static,
+    ) -> Result<Self, StoreError> {
+        let me = Me::new();
+        let connector = link::Connector::new(address, &me)?;
+        let listener = Listener::new(connector.clone());
+        let (hub, writer) = (listener.hub(), Arc::clone(&me));
+        let dialect = Postgres { me, owned: Arc::default(), listener };
+        Self::start(dialect, move || open(connector, writer, hub))
     }
 }

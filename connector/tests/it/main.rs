@@ -51,6 +51,7 @@ mod scripted;
 mod secrets;
 mod send_errors;
 mod settings;
+mod shared_store;
 mod shutdown;
 mod store;
 mod streamed;

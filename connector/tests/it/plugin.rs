@@ -48,11 +48,11 @@ fn every_setting_has_a_label_and_the_secret_is_hidden() {
         let label = hints[name]["label"].as_str().unwrap_or_default();
         assert_eq!(!label.is_empty(), is_ours(setting), "{name}");
     }
-    for secret in ["clientSecret", "accounts.*.clientSecret"] {
+    for secret in ["clientSecret", "accounts.*.clientSecret", "store"] {
         assert_eq!(hints[secret]["sensitive"], true, "{secret}");
     }
     let sensitive = hints.as_object().unwrap().values().filter(|hint| hint["sensitive"] == true);
-    assert_eq!(sensitive.count(), 2);
+    assert_eq!(sensitive.count(), 3);
 }
 
 #[test]

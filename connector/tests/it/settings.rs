@@ -269,8 +269,8 @@ fn the_schema_describes_every_key() {
     let accounts = &schema["properties"]["accounts"];
     assert_eq!(accounts["propertyNames"]["pattern"], "^[A-Za-z0-9_-]{1,32}$");
     let properties = |value: &Value| value["properties"].as_object().unwrap().len();
-    // Accounts have none of their own, and no listener.
-    assert_eq!(properties(&schema), properties(&accounts["additionalProperties"]) + 2);
+    // Accounts have none of their own, no listener, and no store.
+    assert_eq!(properties(&schema), properties(&accounts["additionalProperties"]) + 3);
 }
 
 #[test]

@@ -71,6 +71,21 @@ impl Place {
         }
     }
 
+    /// Waits until something is so of its robot's status.
+    async fn wait_status(&self, is_so: impl Fn(&serde_json::Value) -> bool) -> Result<(), String> {
+        let start = Instant::now();
+        loop {
+            let status = self.replica.status(&self.site).await;
+            if is_so(&status["robots"][0]) {
+                return Ok(());
+            }
+            if start.elapsed() > PATIENCE {
+                return Err(format!("its status stays {status}"));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// What was seen, without what differs from run to run.
     fn steady(&self) -> String {
         let port = self.cluster.port().to_string();
@@ -147,11 +162,16 @@ pub(crate) async fn in_the_middle() -> Result<(), String> {
     place.wait_ready(true).await?;
     place.site.app.say("user0001", "before").await.unwrap();
     place.site.app.wait_sent(1).await.map_err(|e| e.to_string())?;
+    place.wait_status(|robot| robot["queue"]["running"] == 0).await?;
     place.cluster.stop();
     place.see_log("nothing can be kept").await?;
     let said = place.site.app.say("user0001", "meanwhile").await.unwrap();
     place.see_log("messages cannot be kept").await?;
     place.wait_ready(false).await?;
+    let is_refused = |robot: &serde_json::Value| {
+        robot["databaseAway"]["reason"].as_str().is_some_and(|reason| reason.contains("refused"))
+    };
+    place.wait_status(is_refused).await?;
     place.see_commands().await;
     let connections = place.site.app.connections().unwrap();
     let open = connections.iter().filter(|row| row.state == mock_dingtalk::ConnectionState::Open);
@@ -222,7 +242,7 @@ pub(crate) async fn unfit() -> Result<(), String> {
     place.wait_ready(true).await?;
     place.replica.end()?;
     let database = database_of(&place.site.database.0).to_owned();
-    place.cluster.sql(&database, "UPDATE ddingtalk.schema_version SET version = 99");
+    place.cluster.sql(&database, "UPDATE ddingtalk.version SET version = 99");
     let args = ["gateway", "--dm-policy", "open"];
     let output = place.replica.ask(&place.site, &args).await;
     place.note("a newer release has written the database");

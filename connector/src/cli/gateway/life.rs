@@ -1,6 +1,7 @@
 //! A life of the process: directory, store, robots and addresses, from taking them to letting go of them.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -11,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::handover::{Coming, Nursery, Report, Times, Way, way};
+use super::handover::{Coming, Nursery, Report, Times};
 use super::reload::Follower;
 use super::robot::{Fleet, Shared};
 use super::run::RunArgs;
@@ -29,9 +30,8 @@ use crate::link::{
 };
 use crate::openapi::{Endpoints, OpenApiConfig, TrustedHosts};
 use crate::state_dir::{self, StateDirLock};
-use crate::store::Store;
-use crate::store::inbox::InboxReader;
-use crate::store::sqlite::{FILE, SqliteReader, SqliteStore};
+use crate::store::postgres::PostgresAddress;
+use crate::store::{Store, StoreAddress, StoreError};
 use crate::stream::SessionConfig;
 use crate::stream::proxy::odd_variables;
 use crate::telemetry::log_file::{self, LogFile};
@@ -71,7 +71,7 @@ enum Ends {
 /// What is held while it lasts.
 struct Life {
     lock: StateDirLock,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     fleet: Fleet,
     hold: watch::Sender<bool>,
     linked: Arc<Linked>,
@@ -118,7 +118,7 @@ impl Ground {
         &self,
         mut accounts: Accounts,
         coming: Option<Coming>,
-        log: &LogFile,
+        (log, follower): (&LogFile, &mut Follower),
         nursery: &mut Nursery,
         signals: &mut Signals,
     ) -> Result<Ended, Failure> {
@@ -132,8 +132,7 @@ impl Ground {
         }
         let linked = Arc::clone(&life.linked);
         let mut alone = pin!(left_alone(&linked, self.args.agent.linger()));
-        let mut follower = Follower::new(&accounts, self.args.access);
-        let health_listen = accounts.health_listen;
+        let (health_listen, configured_store) = (accounts.health_listen, accounts.store.clone());
         let ends = loop {
             tokio::select! {
                 heard = signals.heard() => match heard {
@@ -150,9 +149,7 @@ impl Ground {
                     self.announce(&mut life);
                 }
                 settings = follower.changed() => {
-                    if settings.health_listen != health_listen {
-                        warn!("healthListen has changed in the settings, which a restart takes");
-                    }
+                    warn_of_restarts(&settings, health_listen, configured_store.as_deref());
                     accounts.clone_from(&settings);
                     life.health.expect(named(&settings));
                     life.fleet.follow(settings.accounts).await;
@@ -170,12 +167,10 @@ impl Ground {
                 life.stop(signals).await;
                 Ok(Ended::Stopped)
             }
-            Ends::Leaves(request, times) => match way() {
-                Way::StoreChangesHands => {
-                    let left = self.leave(life, request, times, nursery).await;
-                    Ok(if left { Ended::Left } else { Ended::LeftInVain(Box::new(accounts)) })
-                }
-            },
+            Ends::Leaves(request, times) => {
+                let left = self.leave(life, request, times, nursery).await;
+                Ok(if left { Ended::Left } else { Ended::LeftInVain(Box::new(accounts)) })
+            }
         }
     }
 
@@ -205,10 +200,9 @@ impl Ground {
     ) -> Result<Life, Failure> {
         let lock = state_dir::lock(&self.state_dir)?;
         let log = self.place(log);
-        let file = self.state_dir.join(FILE);
-        let sqlite = Arc::new(SqliteStore::open(&file)?);
-        let store: Arc<dyn Store> = Arc::clone(&sqlite) as _;
-        let traces = self.trace_export()?;
+        let address = self.args.store.address(&self.state_dir, accounts.store.clone())?;
+        let store = address.open_to_stay()?;
+        let traces = self.trace_export(&address)?;
         let (listener, listening) = match inherited.listener {
             Some(listens) => listens,
             None => (self.bind(took_over).await?, now_ms()),
@@ -224,20 +218,20 @@ impl Ground {
             );
         }
         let (restarts, requests) = mpsc::channel(1);
-        let mut about = About::new(self.state_dir.clone(), file);
+        let mut about = About::new(self.state_dir.clone(), address);
         about.config.clone_from(&accounts.file);
         about.log = log;
         about.systemd = self.supervisor.is_systemd();
         let linked = Arc::new(Linked::new(about, Some(restarts)));
         let health = Health::new(Arc::clone(&store), Arc::clone(&linked), named(accounts));
-        let mut probed = None;
+        let mut health_since = None;
         let probes = match self.args.health_listen.or(accounts.health_listen) {
             Some(address) => {
                 let start = async || Probes::start(address, Arc::clone(&linked), &health).await;
                 let is_taken = |e: &ProbesError| matches!(e, ProbesError::Bind { .. });
                 let probes = until_free(took_over, start, is_taken).await?;
                 info!(address = %probes.address(), "health checks are answered");
-                probed = Some(now_ms());
+                health_since = Some(now_ms());
                 Some(probes)
             }
             None => None,
@@ -248,7 +242,7 @@ impl Ground {
             endpoints: self.endpoints.clone(),
             tls: Arc::clone(&self.tls),
             state_dir: self.state_dir.clone(),
-            store,
+            store: Arc::clone(&store),
             linked: Arc::clone(&linked),
             hold: hold.clone(),
             traces: traces.as_ref().map(Traces::over),
@@ -259,11 +253,10 @@ impl Ground {
         let link = Server::start(listener, Arc::clone(&linked), &health);
         if let Some(predecessor) = nursery.predecessor().filter(|_| took_over) {
             let (pid, at) = (std::process::id(), now_ms());
-            predecessor.report(Report::Took { pid, at, listening, probed }).await;
+            predecessor.report(Report::Took { pid, at, listening, probed: health_since }).await;
             info!("this process has taken the place of another one");
         }
-        let (store, restarts) = (sqlite, requests);
-        let watchdog = None;
+        let (restarts, watchdog) = (requests, None);
         let life = Life {
             lock,
             store,
@@ -281,11 +274,11 @@ impl Ground {
     }
 
     /// The export of traces, where the environment names a collector.
-    fn trace_export(&self) -> Result<Option<Traces>, Failure> {
+    fn trace_export(&self, store: &StoreAddress) -> Result<Option<Traces>, Failure> {
         let collector = traces::collector(&ProcessEnvironment, &self.tls)?;
         let Some(collector) = collector else { return Ok(None) };
-        let file = self.state_dir.join(FILE);
-        let open = move || Ok(Box::new(SqliteReader::open(&file)?) as Box<dyn InboxReader>);
+        let address = store.clone();
+        let open = move || address.reader()?.ok_or(StoreError::Closed);
         let traces = Traces::start(collector, Box::new(open))
             .map_err(|e| Failure::new(ExitCode::Failed, format!("no thread for traces: {e}")))?;
         info!("traces are exported");
@@ -303,7 +296,7 @@ impl Ground {
     /// Whoever supervises this process knows that it works.
     fn announce(&self, life: &mut Life) {
         self.supervisor.ready();
-        life.watchdog = self.supervisor.watch(Arc::clone(&life.store) as _);
+        life.watchdog = self.supervisor.watch(Arc::clone(&life.store));
     }
 
     /// Leaves everything to the process that was called; whether it has taken it.
@@ -393,15 +386,15 @@ async fn call(
     info!("a restart was asked for");
     let connected = life.linked.hearing().iter().map(|id| id.as_str().to_owned()).collect();
     let called = tokio::select! {
-        called = timeout(request.patience, nursery.call(connected, &life.hold)) => match called {
-            Ok(called) => called.map_err(|e| (e, None)),
-            Err(_) => {
-                let waited = humantime::format_duration(request.patience);
+        called = timeout(request.patience, nursery.call(connected, &life.hold)) => {
+            let late = |_| {
+                let time = humantime::format_duration(request.patience);
                 let problem =
-                    format!("the new process was not connected within {waited}, and was ended");
-                Err((NotRestarted { problem, exit_code: 1 }, None))
-            }
-        },
+                    format!("the new process was not connected within {time}, and was ended");
+                Err(NotRestarted { problem, exit_code: 1 })
+            };
+            called.unwrap_or_else(late).map_err(|e| (e, None))
+        }
         _ = signals.next() => {
             let problem = "it was told to stop meanwhile".to_owned();
             Err((NotRestarted { problem, exit_code: 1 }, Some(Ends::Stops)))
@@ -461,6 +454,21 @@ pub(super) fn line_config(
         },
         handshake_timeout: args.handshake_timeout,
         delegate: args.delegate,
+    }
+}
+
+/// Settings that were read at the start.
+fn warn_of_restarts(
+    accounts: &Accounts,
+    health_listen: Option<SocketAddr>,
+    store: Option<&PostgresAddress>,
+) {
+    let changed = [
+        ("healthListen", accounts.health_listen != health_listen),
+        ("store", accounts.store.as_deref() != store),
+    ];
+    for (name, _) in changed.into_iter().filter(|(_, changed)| *changed) {
+        warn!("{name} has changed in the settings, which a restart takes");
     }
 }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::handover::{Coming, Nursery};
 use super::life::{Ended, Ground};
+use super::reload::Follower;
 use super::systemd::Supervisor;
-use crate::cli::access::{AccessArgs, state_dir};
+use crate::cli::access::{AccessArgs, StoreFlag, state_dir};
 use crate::cli::agent::AgentArgs;
 use crate::cli::cards::CardArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
@@ -36,6 +37,8 @@ pub(super) struct RunArgs {
     /// Directory for what must survive a restart.
     #[arg(long, value_name = "DIR")]
     pub(super) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) store: StoreFlag,
     #[command(flatten)]
     pub(super) access: AccessArgs,
     #[command(flatten)]
@@ -112,6 +115,7 @@ async fn live(
 ) -> Result<Ends, Failure> {
     check_times(&args)?;
     let mut accounts = args.access.accounts()?;
+    let mut follower = Follower::new(&accounts, args.access);
     let endpoints = config::endpoints(&ProcessEnvironment)?;
     let state_dir = state_dir(args.state_dir.clone())?;
     state_dir::prepare(&state_dir)?;
@@ -125,7 +129,8 @@ async fn live(
         coming = Some(Coming::connect(predecessor, robots).await?);
     }
     loop {
-        match ground.live(accounts, coming.take(), log, nursery, signals).await? {
+        let kept = (log, &mut follower);
+        match ground.live(accounts, coming.take(), kept, nursery, signals).await? {
             Ended::Stopped => return Ok(Ends::Stopped),
             Ended::Left => return Ok(Ends::Left),
             Ended::LeftInVain(settings) => accounts = *settings,

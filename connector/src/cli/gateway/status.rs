@@ -105,13 +105,17 @@ fn readable(status: &Value, now: i64) -> String {
     let process = &status["process"];
     let since = |at: &Value| span(now.saturating_sub(at.as_i64().unwrap_or(now)));
     let mut out = format!(
-        "running: pid {}, {}, ddingtalk {}{}\nstate: {} (database {} KiB)\n",
+        "running: pid {}, {}, ddingtalk {}{}\nstate: {} (database {})\n",
         process["pid"],
         since(&process["startedAt"]),
         text(status, "version"),
         if process["systemd"] == true { ", under systemd" } else { "" },
         text(process, "stateDir"),
-        process["store"]["bytes"].as_u64().unwrap_or(0).div_ceil(1024),
+        match process["store"]["address"].as_str() {
+            Some(address) => address.to_owned(),
+            None =>
+                format!("{} KiB", process["store"]["bytes"].as_u64().unwrap_or(0).div_ceil(1024)),
+        },
     );
     for (key, name) in [("config", "config"), ("log", "log")] {
         if let Some(path) = process[key].as_str() {

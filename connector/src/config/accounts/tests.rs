@@ -27,7 +27,7 @@ fn one_robot_with_all_settings() {
         "{APP} dmPolicy: 'allowlist', allowFrom: ['anna', 17], groupPolicy: 'open',
          groupAllowFrom: ['ben'], requireMention: false, rateLimit: {{ messages: 5, seconds: 60 }},
          groups: {{ 'cidA==': {{ enabled: false, requireMention: true, allowFrom: ['*'] }} }},
-         agent: 'none', alertTo: 'user:boss', alertAfter: '2m', healthListen: '127.0.0.1:9464', name: 'Our robot', streaming: {{}},"
+         agent: 'none', alertTo: 'user:boss', alertAfter: '2m', healthListen: '127.0.0.1:9464', store: 'postgres://u:${{SECRET}}@db/chat', name: 'Our robot', streaming: {{}},"
     ))
     .unwrap();
     assert_eq!(read.warnings, Vec::<String>::new());
@@ -53,6 +53,7 @@ fn one_robot_with_all_settings() {
     assert_eq!(account.agent, Some(AgentKind::None));
     let alert = AlertConfig { to: "user:boss".parse().ok(), after: Duration::from_secs(120) };
     assert_eq!((&account.alert, read.health_listen), (&alert, "127.0.0.1:9464".parse().ok()));
+    assert_eq!(read.store.map(|store| store.to_string()).as_deref(), Some("postgres://u@db/chat"));
     assert!(account.credential.place.starts_with("channels.ddingtalk.clientId in /"));
 }
 
@@ -76,6 +77,7 @@ fn a_value_that_a_key_takes_is_read_and_another_one_is_not() {
         "'2m'",
         "'10ms'",
         "'127.0.0.1:9464'",
+        "'postgres://u:p@db/chat'",
         "0",
         "1",
         "7.5",
@@ -297,4 +299,28 @@ fn enough_environment_needs_no_file_and_wins_over_one() {
     let message = load("{}", &[]).unwrap_err().to_string();
     assert!(message.contains("openclaw.json has no channels.ddingtalk"), "{message}");
     assert!(message.contains("DINGTALK_CLIENT_ID"), "{message}");
+}
+
+#[test]
+fn a_database_is_found_without_a_robot_and_its_password_is_not_shown() {
+    let of = |text: &str, vars: &[(&'static str, &'static str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("openclaw.json");
+        std::fs::write(&path, format!("{{ channels: {{ ddingtalk: {{ {text} }} }} }}")).unwrap();
+        let mut env = env(vars);
+        let state = dir.path().to_str().unwrap().to_owned();
+        env.0.insert(OPENCLAW_STATE_DIR, Box::leak(state.into_boxed_str()));
+        store(&env).map(|store| store.map(|store| store.to_string()))
+    };
+    let shown = Some("postgres://bot@db/chat".to_owned());
+    assert_eq!(of("store: 'postgres://bot:${PW}@db/chat'", &[("PW", "s3cr3t")]), Ok(shown.clone()));
+    assert_eq!(of("accounts: { a: 7 }, store: 'postgres://bot@db/chat'", &[]), Ok(shown));
+    assert_eq!(of("clientId: 'x'", &[]), Ok(None));
+    // As for robots: a whole credential in the environment is all there is.
+    let whole = [(CLIENT_ID, "dingA"), (CLIENT_SECRET, "s")];
+    assert_eq!(of("store: 'postgres://bot@db/chat'", &whole), Ok(None));
+    let broken = of("store: 'postgres://bot:${PW}@db/chat?x=1'", &[("PW", "s3cr3t")]).unwrap_err();
+    let message = broken.to_string();
+    assert!(message.contains("channels.ddingtalk.store") && message.contains("***"), "{message}");
+    assert!(!message.contains("s3cr3t") && message.contains("postgres://USER"), "{message}");
 }

@@ -30,7 +30,7 @@ fn one(key: &Key) -> Value {
     let mut schema = match &key.kind {
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Text | Kind::Meant(_) => text(),
-        Kind::Secret => {
+        Kind::Secret | Kind::MeantSecret(_) => {
             let mut schema = text();
             schema["writeOnly"] = true.into();
             schema

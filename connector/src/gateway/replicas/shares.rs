@@ -113,7 +113,9 @@ impl Shares {
     /// Messages may have come to any bucket.
     pub(super) fn told_all(&mut self) {
         let mine: Vec<_> = self.mine.keys().copied().collect();
-        mine.into_iter().for_each(|bucket| self.told(bucket));
+        for bucket in mine {
+            self.told(bucket);
+        }
     }
 
     /// The link to the database is there again.
@@ -337,7 +339,9 @@ mod tests {
         // Everything else is under way.
         let few: Vec<u16> = (0..23).collect();
         shares.beaten(&Share { live: 3, ..share(&few, &[22], &[]) });
-        (1..23).for_each(|n| shares.turn_begins(bucket(n)));
+        for n in 1..23 {
+            shares.turn_begins(bucket(n));
+        }
         assert_eq!(shares.offer(true), []);
         assert_eq!(shares.offer(false), [bucket(0)]);
     }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::credential::ClientId;
-use crate::openapi::TokenShelf;
+use crate::openapi::{Expiring, TokenShelf};
 use crate::redact::Secret;
 use crate::store::Store;
 use crate::store::replicas::SharedToken;
@@ -23,7 +23,7 @@ impl Shelf {
 }
 
 impl TokenShelf for Shelf {
-    fn take(&self) -> Pin<Box<dyn Future<Output = Option<(Secret, i64)>> + Send + '_>> {
+    fn take(&self) -> Pin<Box<dyn Future<Output = Option<Expiring>> + Send + '_>> {
         let found = self.store.shared_token(&self.client_id);
         // Without the store each process has a token of its own.
         Box::pin(async {

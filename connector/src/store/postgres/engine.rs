@@ -30,11 +30,14 @@ pub(super) struct Server {
     link: Option<Link>,
     /// Who hears that the link was away.
     hub: Option<Arc<Hub>>,
+    /// The schema is that of this release.
+    is_fit: bool,
     /// The link broke; what the server called the last one.
     lost: Option<(i32, String)>,
     /// A transaction that may have been committed, by its number.
     unknown: Option<String>,
-    answered_at: Instant,
+    /// When it last did; never, at first.
+    answered_at: Option<Instant>,
     next_try: Instant,
     pause: Duration,
 }
@@ -49,38 +52,58 @@ enum Attempt {
 impl Server {
     /// Connects once.
     pub(super) fn open(connector: Connector, me: Arc<Me>, hub: Option<Arc<Hub>>) -> Done<Self> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(|e| StoreError::Failed(format!("no runtime for it: {e}")))?;
+        let runtime = runtime()?;
         let link = Link::connect(&runtime, &connector).map_err(Trouble::error)?;
         let now = Instant::now();
         Ok(Self {
+            link: Some(link),
+            answered_at: Some(now),
+            ..Self::new(runtime, connector, me, hub)
+        })
+    }
+
+    /// Connects when there is something to do, and then brings the schema up to date.
+    pub(super) fn later(connector: Connector, me: Arc<Me>, hub: Option<Arc<Hub>>) -> Done<Self> {
+        Ok(Self::new(runtime()?, connector, me, hub))
+    }
+
+    fn new(runtime: Runtime, connector: Connector, me: Arc<Me>, hub: Option<Arc<Hub>>) -> Self {
+        Self {
             runtime,
             connector,
             me,
-            link: Some(link),
+            link: None,
             hub,
+            is_fit: false,
             lost: None,
             unknown: None,
-            answered_at: now,
-            next_try: now,
+            answered_at: None,
+            next_try: Instant::now(),
             pause: PAUSES.0,
-        })
+        }
     }
 
     /// Brings the schema up to date.
     pub(super) fn migrate(&mut self) -> Done<()> {
         let place = self.connector.address().to_string();
         let link = self.link.as_ref().ok_or(StoreError::Closed)?;
-        self.runtime.block_on(schema::migrate(&link.client, &place))
+        self.runtime.block_on(schema::migrate(&link.client, &place))?;
+        self.is_fit = true;
+        Ok(())
     }
 
     /// Fails unless the schema is that of this release.
     pub(super) fn check(&mut self) -> Done<()> {
         let place = self.connector.address().to_string();
         let link = self.link.as_ref().ok_or(StoreError::Closed)?;
-        self.runtime.block_on(schema::check(&link.client, &place))
+        self.runtime.block_on(schema::check(&link.client, &place))?;
+        self.is_fit = true;
+        Ok(())
+    }
+
+    /// Whether it has been away for so long that what is asked fails.
+    fn is_away(&self) -> bool {
+        self.answered_at.is_none_or(|at| at.elapsed() >= AWAY)
     }
 
     /// Sees to it that there is a link, and tries until nothing was answered for [`AWAY`], but at least once.
@@ -96,12 +119,20 @@ impl Server {
                     self.pause = PAUSES.0;
                     self.stands_again(&link);
                     self.link = Some(link);
-                    return Ok(());
+                    // A newer release may have changed it since it was looked at, which does no harm.
+                    if self.is_fit {
+                        return Ok(());
+                    }
+                    let fit = self.migrate();
+                    if fit.is_err() {
+                        self.link = None;
+                    }
+                    return fit;
                 }
                 Err(trouble) => {
                     self.next_try = Instant::now() + self.pause;
                     self.pause = (self.pause * 2).min(PAUSES.1);
-                    if self.answered_at.elapsed() >= AWAY {
+                    if self.is_away() {
                         // What it refuses now it may take once somebody has mended it.
                         let reason = match trouble {
                             Trouble::Away(reason) => reason,
@@ -207,6 +238,13 @@ impl Server {
     }
 }
 
+fn runtime() -> Done<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| StoreError::Failed(format!("no runtime for it: {e}")))
+}
+
 impl Engine for Server {
     fn transaction(&mut self, work: &mut dyn FnMut(&dyn Db) -> Done<()>) -> Result<(), Failure> {
         if self.unknown.is_some() {
@@ -228,12 +266,12 @@ impl Engine for Server {
                     return Err(Failure::Unknown);
                 }
                 Attempt::Ended(ended) => {
-                    self.answered_at = Instant::now();
+                    self.answered_at = Some(Instant::now());
                     return ended;
                 }
                 Attempt::Away(reason) => {
                     self.lose();
-                    if self.answered_at.elapsed() >= AWAY {
+                    if self.is_away() {
                         return Err(Failure::Transaction(StoreError::Unreachable { reason }));
                     }
                 }
@@ -261,7 +299,7 @@ impl Engine for Server {
                 return Settled::NotYet;
             }
         };
-        self.answered_at = Instant::now();
+        self.answered_at = Some(Instant::now());
         self.unknown = None;
         settled
     }

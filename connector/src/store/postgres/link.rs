@@ -254,7 +254,8 @@ fn numbered(sql: &str) -> (String, Vec<String>) {
             names.push(name.to_owned());
             names.len() - 1
         });
-        text.push_str(&format!("${}", number + 1));
+        text.push('$');
+        text.push_str(&(number + 1).to_string());
         rest = &after[end..];
     }
     text.push_str(rest);

@@ -92,6 +92,7 @@ const MIGRATIONS: &[&str] = &[
          closed_at BIGINT
      );
      CREATE INDEX cards_open ON cards (id) WHERE closed_at IS NULL;
+     CREATE INDEX cards_age ON cards (opened_at);
      CREATE TABLE pairing (
          code TEXT PRIMARY KEY,
          client_id TEXT NOT NULL,
@@ -212,13 +213,20 @@ pub(super) async fn migrate(client: &Client, place: &str) -> Result<(), StoreErr
 
 /// Does the steps that are missing in one transaction; returns the version from then on.
 async fn up_to_date(client: &Client, place: &str) -> Result<i64, Error> {
+    // Before the transaction, which then begins with what the other one has made. A connection that fails is closed,
+    // and lets go of it, too.
+    client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATING]).await?;
     client.batch_execute("BEGIN").await?;
-    client.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATING]).await?;
     let found = found(client).await?;
-    if found >= known() {
-        client.batch_execute("COMMIT").await?;
-        return Ok(found);
+    if found < known() {
+        steps(client, found, place).await?;
     }
+    client.batch_execute("COMMIT").await?;
+    client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATING]).await?;
+    Ok(found.max(known()))
+}
+
+async fn steps(client: &Client, found: i64, place: &str) -> Result<(), Error> {
     tracing::info!(from = found, to = known(), "bringing the schema of {place} up to date");
     let is_there: bool =
         client.query_one("SELECT to_regnamespace('ddingtalk') IS NOT NULL", &[]).await?.get(0);
@@ -228,17 +236,16 @@ async fn up_to_date(client: &Client, place: &str) -> Result<i64, Error> {
     if found == 0 {
         client
             .batch_execute(
-                "CREATE TABLE schema_version (version BIGINT NOT NULL);
-                 INSERT INTO schema_version VALUES (0)",
+                "CREATE TABLE version (version BIGINT NOT NULL);
+                 INSERT INTO version VALUES (0)",
             )
             .await?;
     }
     for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
         client.batch_execute(step).await?;
     }
-    client.execute("UPDATE schema_version SET version = $1", &[&known()]).await?;
-    client.batch_execute("COMMIT").await?;
-    Ok(known())
+    client.execute("UPDATE version SET version = $1", &[&known()]).await?;
+    Ok(())
 }
 
 /// Fails unless the schema is that of this release.
@@ -268,12 +275,10 @@ fn known() -> i64 {
 
 /// The version of the schema; 0 where there is none.
 async fn found(client: &Client) -> Result<i64, Error> {
-    let is_there: bool = client
-        .query_one("SELECT to_regclass('ddingtalk.schema_version') IS NOT NULL", &[])
-        .await?
-        .get(0);
+    let is_there: bool =
+        client.query_one("SELECT to_regclass('ddingtalk.version') IS NOT NULL", &[]).await?.get(0);
     if !is_there {
         return Ok(0);
     }
-    Ok(client.query_one("SELECT version FROM ddingtalk.schema_version", &[]).await?.get(0))
+    Ok(client.query_one("SELECT version FROM ddingtalk.version", &[]).await?.get(0))
 }

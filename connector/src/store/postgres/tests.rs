@@ -39,7 +39,7 @@ fn app() -> ClientId {
 
 /// A message of a conversation that belongs to a bucket.
 fn message(n: i64, bucket: Bucket) -> NewMessage {
-    let conversation_id = (0..)
+    let conversation_id = (0..10_000)
         .map(|n| ConversationId::new(format!("cid{n}")))
         .find(|id| Bucket::of(id) == bucket)
         .expect("each bucket has conversations");
@@ -211,7 +211,8 @@ async fn what_a_dead_process_had_is_taken_over_and_it_may_begin_nothing_more() {
     assert!(beat(&dies).await.leads);
     let kept = dies.take_in(message(1, Bucket::LEADER)).await.unwrap();
     assert_eq!(kept.place, Place::Here);
-    let parts = dies.said(kept.id, said(false)).await.unwrap();
+    let goes_on = Said { ended: false, ..said(false) };
+    let parts = dies.said(kept.id, goes_on).await.unwrap();
     let share = until("the takeover", async || {
         let share = beat(&lives).await;
         share.leads.then_some(share)
@@ -260,7 +261,7 @@ async fn the_schema_is_made_once_however_many_begin_at_once() {
     for store in opened {
         store.unwrap().probe().await.unwrap();
     }
-    let versions = cluster.sql(database_of(&url), "SELECT version FROM ddingtalk.schema_version");
+    let versions = cluster.sql(database_of(&url), "SELECT version FROM ddingtalk.version");
     assert_eq!(versions, ["1"]);
 }
 
@@ -272,7 +273,7 @@ fn a_database_that_cannot_be_used_is_named_without_its_password() {
     let none = read(&url).unwrap_err().to_string();
     assert!(none.contains("start its gateway once"), "{none}");
     drop(open(&url).unwrap());
-    cluster.sql(&database, "UPDATE ddingtalk.schema_version SET version = 99");
+    cluster.sql(&database, "UPDATE ddingtalk.version SET version = 99");
     for error in [of(&url), read(&url).unwrap_err()] {
         let text = error.to_string();
         assert!(text.contains("has schema version 99, and this release knows 1"), "{text}");

@@ -173,7 +173,7 @@ fn is_in(state: MessageState) -> String {
     }
 }
 
-impl<R: Reading> InboxReader for R {
+impl<R: Reading + std::fmt::Debug> InboxReader for R {
     fn list(&self, states: &[MessageState], at_most: usize) -> Done<Vec<Kept>> {
         let wanted: Vec<_> = states.iter().map(|state| is_in(*state)).collect();
         if wanted.is_empty() {

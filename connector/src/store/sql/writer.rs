@@ -184,9 +184,8 @@ pub(super) fn run(mut engine: impl Engine, jobs: &Receiver<Box<dyn Job>>) {
             pruned = match engine.prune(now_ms()) {
                 // The rest after the next batch.
                 Ok(true) => None,
-                // It cannot be reached, and others say so.
-                Err(StoreError::Unreachable { .. }) => None,
-                Ok(false) => Some(Instant::now()),
+                // While it cannot be reached others say so.
+                Ok(false) | Err(StoreError::Unreachable { .. }) => Some(Instant::now()),
                 Err(e) => {
                     error!("old rows could not be removed from the database: {e}");
                     Some(Instant::now())
@@ -228,9 +227,11 @@ impl Queue<'_> {
             (None, None) => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)?,
             (None, Some(at_most)) => self.jobs.recv_timeout(at_most)?,
         };
-        let is_alone = first.is_alone();
+        if first.is_alone() {
+            return Ok(vec![first]);
+        }
         let mut batch = vec![first];
-        while !is_alone {
+        loop {
             while batch.len() < BATCH
                 && let Ok(next) = self.jobs.try_recv()
             {
