@@ -78,6 +78,12 @@ pub enum ConfigError {
         /// What is wrong.
         problem: String,
     },
+    /// A config file is named, or meant, and is not there.
+    #[error(
+        "there is no config file {}; write one with `ddingtalk onboard`, or name another one in OPENCLAW_CONFIG_PATH",
+        .0.display()
+    )]
+    NoFile(PathBuf),
     /// A setting in the config file cannot be used.
     #[error("{path} in {} is {value}, and must be {allowed}", .file.display())]
     Setting {

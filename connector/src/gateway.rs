@@ -11,8 +11,10 @@ mod conversations;
 pub mod deafness;
 mod dedupe;
 mod deliver;
+mod handing;
 pub mod inbox;
 mod intake;
+pub mod line;
 mod listen;
 mod media;
 mod media_dir;
@@ -47,8 +49,10 @@ use self::access::{Access, AccessPolicy};
 use self::call_count::CallCount;
 use self::cards::{CardConfig, Cards, KNOWN};
 use self::deafness::AlertConfig;
+use self::handing::Handing;
 use self::inbox::Inbox;
 use self::intake::{Intake, REMEMBERED, REMEMBERED_FOR};
+use self::line::{Line, Plan};
 use self::media::MediaStore;
 use self::peers::Peers;
 use self::push::Pusher;
@@ -62,12 +66,9 @@ use self::work::{Halt, Tools};
 use crate::agent::Agent;
 use crate::credential::ClientId;
 use crate::openapi::{OpenApiClient, OpenApiConfig};
-use crate::protocol::{Subscription, topic};
 use crate::state_dir::StateDirError;
 use crate::store::{Recovered, Store, StoreError};
-use crate::stream::driver::{self, StreamConfig};
-use crate::stream::proxy::Proxies;
-use crate::stream::{StreamHandle, StreamState, TransportConfig};
+use crate::stream::{Hearing, StreamHandle, StreamState};
 use crate::traces;
 use crate::unix_time::now_ms;
 
@@ -96,15 +97,10 @@ pub struct GatewayConfig {
     pub cards: CardConfig,
     /// Who is told of outages.
     pub alert: AlertConfig,
+    /// While it is true messages are kept and acked, and no turn begins.
+    pub held: watch::Receiver<bool>,
     /// Where messages that are over are told, if traces are exported.
     pub traces: Option<traces::Over>,
-}
-
-/// What is asked of the gateway.
-fn subscriptions(delegate: bool) -> Vec<Subscription> {
-    let delegate = delegate.then_some(topic::DELEGATE_MESSAGE);
-    let topics = [topic::BOT_MESSAGE, topic::CARD_CALLBACK].into_iter().chain(delegate);
-    topics.map(|topic| Subscription { kind: "CALLBACK", topic }).collect()
 }
 
 /// What an earlier process left. Where several work at the robot that belongs to whoever has its bucket, and the
@@ -155,6 +151,8 @@ pub struct Gateway {
 
 /// How long a stop may take: the stream's own end and the answers under way together.
 pub const DRAIN: Duration = Duration::from_secs(10);
+/// How long it may take to leave everything to another process, whose connection brings frames that wait.
+pub const HAND_OVER: Duration = Duration::from_millis(2_500);
 /// How long keeping the time of the stop may take beyond it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -162,6 +160,29 @@ impl Gateway {
     /// Starts, with what an earlier process left in the store; the connection is made in the
     /// background and kept from then on. Fails when the store cannot be read.
     pub async fn start(config: GatewayConfig, store: Arc<dyn Store>) -> Result<Self, StartError> {
+        Self::begin(config, None, store).await
+    }
+
+    /// Starts with a connection that was made before. It brought frames while another process had the store,
+    /// and so did that one's.
+    pub async fn start_on(
+        config: GatewayConfig,
+        line: Line,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, StartError> {
+        let stream = Arc::clone(&line.stream);
+        let started = Self::begin(config, Some(line), store).await;
+        if started.is_err() {
+            stream.stop();
+        }
+        started
+    }
+
+    async fn begin(
+        config: GatewayConfig,
+        line: Option<Line>,
+        store: Arc<dyn Store>,
+    ) -> Result<Self, StartError> {
         let client_id = config.openapi.credential.client_id.clone();
         let now = now_ms();
         let wakes = store.wakes(&client_id);
@@ -172,32 +193,22 @@ impl Gateway {
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
         let policy = config.access.clone();
         let access = Access::new(config.access, pairing.people());
-        let transport = TransportConfig {
-            handshake_timeout: config.handshake_timeout,
-            tls: Arc::clone(&config.openapi.tls),
-            proxies: if config.openapi.system_proxy { Proxies::system() } else { Proxies::none() },
+        let handing = Handing::new(config.held, line.is_some());
+        let plan =
+            Plan::new(&config.openapi, config.session, config.handshake_timeout, config.delegate);
+        let client = match &line {
+            Some(line) => Arc::clone(&line.client),
+            None => Arc::new(OpenApiClient::new(config.openapi)),
         };
-        let client = Arc::new(OpenApiClient::new(config.openapi));
         let calls = CallCount::start(Arc::clone(&client), Arc::clone(&store)).await?;
         let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
             .map_err(|e| StateDirError::not_writable(&config.state_dir, e))?;
-        let stream_config = StreamConfig {
-            session: config.session,
-            transport,
-            subscriptions: subscriptions(config.delegate),
-            seed: rand::random(),
-        };
-        let (stream, frames, driver) = driver::start(Arc::clone(&client), stream_config);
-        let stream = Arc::new(stream);
+        let line = line.unwrap_or_else(|| Line::make(Arc::clone(&client), plan, None));
+        let Line { stream, frames, driver, .. } = line;
         let (deadline, until) = watch::channel(None);
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
-        let cards = Cards::new((caller, kept), config.cards, until.clone());
-        let cards = Arc::new(cards);
-        if others.is_some() {
-            cards.learn(&kept_cards);
-        } else {
-            cards.take_over(kept_cards);
-        }
+        let cards = Arc::new(Cards::new((caller, kept), config.cards, until.clone()));
+        cards.begin_with(kept_cards, others.is_some());
         let seen = (Instant::now(), now);
         let (app, own) = (client_id.clone(), client_id.clone());
         let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
@@ -215,7 +226,8 @@ impl Gateway {
             store: Arc::clone(&store),
             pusher: Arc::clone(&pusher),
             config: config.alert.clone(),
-            until: heard_until,
+            // A connection that stood before another one ended brings what that one would have.
+            until: heard_until.filter(|_| *stream.hearing().borrow() != Hearing::Hears),
             shared: others.is_some(),
         };
         let deafness = tokio::spawn(watch.run(stream.hearing()).in_current_span());
@@ -224,8 +236,7 @@ impl Gateway {
         let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
         let leads = others.as_ref().map(|others| others.leads());
         let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker, leads));
-        let scheduling = Arc::clone(&schedules).keep(until.clone());
-        let scheduling = tokio::spawn(scheduling.in_current_span());
+        let scheduling = tokio::spawn(Arc::clone(&schedules).keep(until.clone()).in_current_span());
         let company = others.clone().zip(wakes).map(|(replicas, wakes)| {
             let (store, client) = (Arc::clone(&store), Arc::clone(&client));
             let (client_id, schedules) = (app.clone(), Arc::clone(&schedules));
@@ -243,12 +254,14 @@ impl Gateway {
             cards,
             pairing,
             peers,
+            gate: Arc::default(),
             traces,
             queued_after,
         };
         let (unfinished, company_of) = (recovered.unfinished, others.clone());
+        let wants = (orders, handing);
         let runtime =
-            Runtime::new(Arc::clone(&stream), tools, intake, orders, unfinished, company_of);
+            Runtime::new(Arc::clone(&stream), tools, intake, wants, unfinished, company_of);
         let vitals = Vitals::watch(client, answering, shown, runtime.depth(), &stream, others);
         let runtime = tokio::spawn(runtime.run(frames, until).in_current_span());
         let (store, client_id) = (shelf, own);
@@ -322,8 +335,18 @@ impl Gateway {
 
     /// Ends within [`DRAIN`]: last acks, Close frame, answers under way. Returns how many answers
     /// could not be finished; the next start goes on with them.
-    pub async fn stop(mut self) -> usize {
-        self.deadline.send_replace(Some(Instant::now() + DRAIN));
+    pub async fn stop(self) -> usize {
+        self.end_within(DRAIN).await
+    }
+
+    /// Ends within [`HAND_OVER`], after turns were [held](GatewayConfig::held): last acks, Close frame, what is
+    /// being sent. Returns how many answers are left to whoever goes on.
+    pub async fn hand_over(self) -> usize {
+        self.end_within(HAND_OVER).await
+    }
+
+    async fn end_within(mut self, patience: Duration) -> usize {
+        self.deadline.send_replace(Some(Instant::now() + patience));
         self.stream.stop();
         let ended = (&mut self.runtime).await;
         if let Err(e) = (&mut self.scheduling).await {

@@ -41,7 +41,7 @@ mod turns;
 pub use desk::Desk;
 pub use health::{Health, Judgement};
 pub use inbox::NO_NOTE;
-pub use linked::{About, Linked, Missing, RestartRequest, Robot};
+pub use linked::{About, Linked, Missing, NotRestarted, RestartRequest, Robot};
 pub use listener::{Listener, ListenerError};
 pub use probes::{Probes, ProbesError};
 pub use server::Server;

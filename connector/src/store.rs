@@ -81,6 +81,10 @@ pub trait Store:
     /// outcome says.
     fn barrier(&self) -> Pending<()>;
 
+    /// Lets go of the database once everything queued is durable, or has failed, and blocks until then. What is asked
+    /// for later is [`StoreError::Closed`].
+    fn close(&self);
+
     /// Writes something that changes nothing: ready when it is durable.
     fn probe(&self) -> Pending<()>;
 

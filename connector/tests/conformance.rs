@@ -1,6 +1,9 @@
 //! The conformance suite on this program, with the agent `echo` and with the agent `openai`: one test
 //! for each case and agent. Every MUST and every SHOULD has to pass. There is no baseline.
 //!
+//! Cases about hosts are tried with a program that trusts one host more, too, which they have to catch:
+//! `caught::CASE`.
+//!
 //! A part of the cases is played in a mock of another process too: `elsewhere::AGENT::CASE`.
 //!
 //! `CONFORMANCE_SEED=N` is another seed of all that the mock makes up; 1 if it is not set.
@@ -19,6 +22,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dingtalk_conformance::run::{Outcome, Report, Setup, Verdict};
 use dingtalk_conformance::suite::{Case, Level, Suite};
 use libtest_mimic::{Arguments, Failed, Trial};
+
+/// The host that the mock plays to lead bots astray, where it is reached by `127.0.0.1`.
+const ASTRAY: &str = " --allow-host localhost";
+/// Cases that catch a program that may go there.
+const CAUGHT: [&str; 2] = ["media/foreign-host", "media/foreign-redirect"];
 
 /// What came of the cases of one agent.
 type Outcomes = Arc<Mutex<Vec<Outcome>>>;
@@ -44,6 +52,10 @@ fn main() -> ExitCode {
             let name = format!("{agent}::{}", case.id());
             trials.push(trial(name, setup, suite.level(case), case, outcomes));
         }
+    }
+    let [(_, echo, _), _] = &agents;
+    for case in cases.iter().filter(|case| CAUGHT.contains(&case.id())) {
+        trials.push(caught(echo, suite.level(case), case));
     }
     let mut played = BTreeSet::new();
     for (agent, setup, _) in &agents {
@@ -83,6 +95,18 @@ fn trial(name: String, setup: &Setup, level: Level, case: &Case, outcomes: &Outc
         judged
     })
     .with_ignored_flag(ignored)
+}
+
+/// A program that goes where it must not is noticed.
+fn caught(setup: &Setup, level: Level, case: &Case) -> Trial {
+    let setup = Setup { subject: format!("{}{ASTRAY}", setup.subject), ..setup.clone() };
+    let case = case.clone();
+    Trial::test(format!("caught::{}", case.id()), move || {
+        let outcome = play(&setup, &case, level)?;
+        let why = outcome.why.clone().unwrap_or_default();
+        let noticed = outcome.verdict == Verdict::Warn && why.contains("foreign-host-asked");
+        if noticed { Ok(()) } else { Err(Failed::from(format!("not noticed: {outcome:?}"))) }
+    })
 }
 
 fn play_elsewhere(agent: &str, setup: &Setup, level: Level, case: &Case) -> Trial {

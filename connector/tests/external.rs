@@ -43,8 +43,8 @@ fn main() {
     let trials = vec![
         trial(PYTHON, python(), || Box::pin(play())),
         trial(FULL_DISK, mounts(), || Box::pin(full_disk())),
-        trial(NO_ROOM, mounts(), || Box::pin(no_room())),
-        trial(READ_ONLY, mounts(), || Box::pin(read_only())),
+        trial(NO_ROOM, mounts(), || Box::pin(async { no_room() })),
+        trial(READ_ONLY, mounts(), || Box::pin(async { read_only() })),
     ];
     libtest_mimic::run(&arguments, trials).exit();
 }
@@ -121,7 +121,7 @@ fn mounts() -> Result<(), String> {
 }
 
 /// What a start on a full disk, and a change of settings there, are answered with.
-async fn no_room() -> Result<(), String> {
+fn no_room() -> Result<(), String> {
     let disk = Disk::mount()?;
     disk.furnish();
     let filler = disk.fill();
@@ -148,7 +148,7 @@ async fn no_room() -> Result<(), String> {
 }
 
 /// The same where nothing may be written; what only looks works, or says why not.
-async fn read_only() -> Result<(), String> {
+fn read_only() -> Result<(), String> {
     let disk = Disk::mount()?;
     disk.furnish();
     disk.seal()?;

@@ -5,14 +5,24 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 #![expect(clippy::print_stdout, reason = "figures for people are what the long form is for")]
 
+#[path = "openclaw/chat.rs"]
+mod chat;
 #[path = "openclaw/checks.rs"]
 mod checks;
+#[path = "openclaw/figures.rs"]
+mod figures;
+#[path = "openclaw/kills.rs"]
+mod kills;
 #[path = "openclaw/lab.rs"]
 mod lab;
 #[path = "openclaw/model.rs"]
 mod model;
+#[path = "openclaw/pushes.rs"]
+mod pushes;
 #[path = "it/screen.rs"]
 mod screen;
+#[path = "openclaw/setup.rs"]
+mod setup;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

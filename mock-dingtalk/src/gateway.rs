@@ -145,8 +145,10 @@ async fn run(
     // Reading and writing don't wait for each other: a bot that writes before it reads would
     // otherwise block both sides.
     guard.reason = tokio::select! {
-        reason = read(&guard.hub, guard.key, stream) => reason,
+        // What was pushed before a Close frame was read goes out before it is: afterwards nothing can.
+        biased;
         reason = write(&guard.hub, sink, &outbox, &strings) => reason,
+        reason = read(&guard.hub, guard.key, stream) => reason,
         () = stuck(&outbox) => {
             strings.wire.reset();
             "cut, while the bot read nothing".to_owned()

@@ -177,7 +177,8 @@ impl Bot {
         let data = frame["data"].as_str().unwrap_or_default();
         let data: Value = serde_json::from_str(data).unwrap_or_default();
         let id = frame["headers"]["eventId"].as_str().unwrap_or_default();
-        if data.get("later").is_some() && self.put_off.insert(id.to_owned()) {
+        let first = self.put_off.insert(id.to_owned()) || self.cli.is(Way::AlwaysLater);
+        if data.get("later").is_some() && first {
             return r#"{"status":"LATER"}"#;
         }
         r#"{"status":"SUCCESS"}"#

@@ -33,6 +33,8 @@ pub(crate) enum Way {
     DropsOrder,
     /// A text message that is no JSON ends the process.
     DiesOnNonJson,
+    /// An EVENT that asks to be put off is put off each time.
+    AlwaysLater,
     /// After SYSTEM `disconnect` it waits for the end of TCP.
     DeafAfterDisconnect,
 }

@@ -139,6 +139,7 @@ fn config(
         delegate: true,
         cards: CardConfig::default(),
         alert: AlertConfig::default(),
+        held: watch::Sender::new(false).subscribe(),
         traces: None,
     }
 }

@@ -40,9 +40,9 @@ pub enum ExitCode {
     Interrupted,
 }
 
-impl From<ExitCode> for std::process::ExitCode {
+impl From<ExitCode> for u8 {
     fn from(code: ExitCode) -> Self {
-        Self::from(match code {
+        match code {
             ExitCode::Done => 0,
             ExitCode::Failed => 1,
             ExitCode::Usage => 2,
@@ -55,7 +55,29 @@ impl From<ExitCode> for std::process::ExitCode {
             ExitCode::DatabaseAway => 16,
             ExitCode::Unsound => 20,
             ExitCode::Interrupted => 130,
-        })
+        }
+    }
+}
+
+impl From<ExitCode> for std::process::ExitCode {
+    fn from(code: ExitCode) -> Self {
+        Self::from(u8::from(code))
+    }
+}
+
+impl ExitCode {
+    /// What another process exits with, or would; what means nothing here is a failure.
+    pub(super) fn of(number: u8) -> Self {
+        let all = [
+            Self::Usage,
+            Self::Configuration,
+            Self::StateDirectory,
+            Self::Address,
+            Self::NoAnswer,
+            Self::NoGateway,
+            Self::NotConnected,
+        ];
+        all.into_iter().find(|code| u8::from(*code) == number).unwrap_or(Self::Failed)
     }
 }
 

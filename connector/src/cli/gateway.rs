@@ -1,5 +1,7 @@
 //! `ddingtalk gateway`: connect the robot and keep it connected; look at it, stop it, restart it.
 
+mod handover;
+mod life;
 mod reload;
 mod restart;
 mod robot;
@@ -32,7 +34,8 @@ enum Verb {
     Run(Box<run::RunArgs>),
     /// How the running gateway is, account by account.
     Status(status::Args),
-    /// End the running gateway in order and begin again, with its own arguments and environment.
+    /// Put a new process in the place of the running gateway, with its arguments and environment; messages arrive
+    /// all the time.
     Restart(restart::Args),
     /// End the running gateway in order.
     Stop(stop::Args),

@@ -27,7 +27,16 @@ pub(super) trait Work: Send + 'static {
     /// Ends what is left then.
     fn abort(self);
     /// Ends in order; returns how many answers are unfinished.
-    fn stop(self) -> impl Future<Output = usize> + Send;
+    fn end(self, ending: Ending) -> impl Future<Output = usize> + Send;
+}
+
+/// How a robot ends in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// With the answers under way.
+    Stop,
+    /// Soon: another process goes on with them.
+    HandOver,
 }
 
 impl Work for Gateway {
@@ -39,8 +48,11 @@ impl Work for Gateway {
         Self::abort(self);
     }
 
-    fn stop(self) -> impl Future<Output = usize> + Send {
-        Self::stop(self)
+    async fn end(self, ending: Ending) -> usize {
+        match ending {
+            Ending::Stop => self.stop().await,
+            Ending::HandOver => self.hand_over().await,
+        }
     }
 }
 
@@ -64,7 +76,7 @@ pub(super) struct Robots {
 
 /// A robot's reins.
 struct Kept {
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Option<Ending>>,
     /// Ends when the robot has.
     ended: oneshot::Receiver<()>,
 }
@@ -110,7 +122,7 @@ impl Robots {
             }
             let first = tokio::select! {
                 first = maker.start() => first,
-                () = stopped(&mut stop) => return Ok(0),
+                _ = stopped(&mut stop) => return Ok(0),
             };
             let first =
                 first.inspect_err(|e| error!("the robot cannot start, and is tried again: {e}"));
@@ -122,7 +134,7 @@ impl Robots {
     /// Stops one robot in order; what is returned ends with it.
     pub(super) fn end(&mut self, name: &str) -> Option<oneshot::Receiver<()>> {
         let kept = self.kept.remove(name)?;
-        kept.stop.send_replace(true);
+        kept.stop.send_replace(Some(Ending::Stop));
         Some(kept.ended)
     }
 
@@ -142,19 +154,19 @@ impl Robots {
         }
     }
 
-    /// Stops all at the same time; returns how many answers are unfinished.
-    pub(super) async fn stop(self) -> usize {
+    /// Ends all at the same time; returns how many answers are unfinished.
+    pub(super) async fn end_all(self, ending: Ending) -> usize {
         for kept in self.kept.values() {
-            kept.stop.send_replace(true);
+            kept.stop.send_replace(Some(ending));
         }
         self.tasks.join_all().await.into_iter().flatten().sum()
     }
 }
 
 impl Kept {
-    fn new() -> (Self, watch::Receiver<bool>, oneshot::Sender<()>) {
+    fn new() -> (Self, watch::Receiver<Option<Ending>>, oneshot::Sender<()>) {
         let (end, ended) = oneshot::channel();
-        let stop = watch::Sender::new(false);
+        let stop = watch::Sender::new(None);
         let stopped = stop.subscribe();
         (Self { stop, ended }, stopped, end)
     }
@@ -171,7 +183,7 @@ async fn keep<M: Maker>(
     maker: M,
     first: Option<M::Robot>,
     pauses: Backoff,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Option<Ending>>,
 ) -> Result<usize, Failure> {
     let (mut failures, mut waits) = (0_u32, false);
     let mut at_work = first;
@@ -181,7 +193,7 @@ async fn keep<M: Maker>(
                 let since = Instant::now();
                 let failure = tokio::select! {
                     failure = robot.failed() => failure,
-                    () = stopped(&mut stop) => return Ok(robot.stop().await),
+                    ending = stopped(&mut stop) => return Ok(robot.end(ending).await),
                 };
                 robot.abort();
                 maker.failed(&failure);
@@ -204,11 +216,11 @@ async fn keep<M: Maker>(
         }
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
-            () = stopped(&mut stop) => return Ok(0),
+            _ = stopped(&mut stop) => return Ok(0),
         }
         let started = tokio::select! {
             started = maker.start() => started,
-            () = stopped(&mut stop) => return Ok(0),
+            _ = stopped(&mut stop) => return Ok(0),
         };
         match started {
             Ok(robot) => {
@@ -225,9 +237,10 @@ async fn keep<M: Maker>(
     }
 }
 
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+async fn stopped(stop: &mut watch::Receiver<Option<Ending>>) -> Ending {
+    let asked = stop.wait_for(Option::is_some).await.ok().and_then(|asked| *asked);
     // Whoever could have asked is gone: the same.
-    drop(stop.wait_for(|stop| *stop).await);
+    asked.unwrap_or(Ending::Stop)
 }
 
 #[cfg(test)]
@@ -266,7 +279,7 @@ mod tests {
             self.1.aborted.fetch_add(1, SeqCst);
         }
 
-        async fn stop(self) -> usize {
+        async fn end(self, _: Ending) -> usize {
             7
         }
     }
@@ -312,7 +325,7 @@ mod tests {
             assert_eq!(fragile.starts.load(SeqCst), 5);
             assert_eq!(fragile.aborted.load(SeqCst), if fails_to_start { 0 } else { 4 });
             assert_eq!(fragile.told.load(SeqCst), fragile.aborted.load(SeqCst));
-            assert_eq!(robots.stop().await, 14, "both were at work");
+            assert_eq!(robots.end_all(Ending::Stop).await, 14, "both were at work");
             assert_eq!(neighbour.starts.load(SeqCst), 1);
         }
     }
@@ -341,7 +354,7 @@ mod tests {
         assert!(robots.end("b").is_none());
         assert_eq!((old.starts.load(SeqCst), new.starts.load(SeqCst)), (1, 1));
         // What the three that stopped had left, those that were told before among it.
-        assert_eq!(robots.stop().await, 21);
+        assert_eq!(robots.end_all(Ending::Stop).await, 21);
     }
 
     #[tokio::test]
@@ -355,6 +368,6 @@ mod tests {
             Some(Robot(0, Fragile { lasts: 9, ..Fragile::default() })),
         );
         tokio::task::yield_now().await;
-        assert_eq!(robots.stop().await, 0);
+        assert_eq!(robots.end_all(Ending::Stop).await, 0);
     }
 }

@@ -1,7 +1,7 @@
 //! OpenClaw's config file: JSON5, with `$include` and `${VARIABLE}`.
 
 use std::fs::{File, Metadata};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use json5::ErrorCode;
@@ -64,7 +64,10 @@ impl Reader {
         if self.read.iter().all(|read| read != path) {
             self.read.push(path.to_owned());
         }
-        let file = File::open(path).map_err(unreadable)?;
+        let file = File::open(path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound if depth == 1 => ConfigError::NoFile(path.to_owned()),
+            _ => unreadable(e),
+        })?;
         let metadata = file.metadata().map_err(unreadable)?;
         let mut text = String::new();
         // A pipe or device does not know its length.

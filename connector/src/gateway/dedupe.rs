@@ -5,6 +5,7 @@
 //! store, so that the memory of 24 h outlives the process.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use crate::protocol::{MessageId, MsgId};
@@ -13,23 +14,25 @@ use crate::protocol::{MessageId, MsgId};
 #[derive(Debug)]
 pub(super) struct Dedupe {
     /// Each with the number under which it stands in `order`.
-    seen: HashMap<Key, u64>,
-    order: VecDeque<(Instant, u64, Key)>,
+    seen: HashMap<Print, u64>,
+    /// The newest has the number `last`, and those before it the numbers before it.
+    order: VecDeque<(Instant, Print)>,
     last: u64,
     keep: Duration,
     limit: usize,
+    /// Nobody can make two ids that look alike without knowing these.
+    secrets: [RandomState; 2],
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Message(MsgId),
-    Frame(MessageId),
-}
+/// What stands for an id: 128 bits, so that a memory of some 100,000 holds no two alike, and takes a third of the
+/// room.
+type Print = u128;
 
 impl Dedupe {
     /// Keeps ids for `keep`, and no more than `limit` of them.
     pub(super) fn new(keep: Duration, limit: usize) -> Self {
-        Self { seen: HashMap::new(), order: VecDeque::new(), last: 0, keep, limit }
+        let secrets = [RandomState::new(), RandomState::new()];
+        Self { seen: HashMap::new(), order: VecDeque::new(), last: 0, keep, limit, secrets }
     }
 
     /// Remembers a message; `false` when it was there before. Then nothing is added yet, since what it
@@ -43,11 +46,12 @@ impl Dedupe {
         while self
             .order
             .front()
-            .is_some_and(|(at, ..)| now.saturating_duration_since(*at) >= self.keep)
+            .is_some_and(|(at, _)| now.saturating_duration_since(*at) >= self.keep)
         {
             self.forget_oldest();
         }
-        let new = !keys(msg_id, message_id).any(|key| self.seen.contains_key(&key));
+        let known = |print: Print| self.seen.contains_key(&print);
+        let new = !self.prints(msg_id, message_id).into_iter().flatten().any(known);
         if new {
             self.remember(msg_id, message_id, now);
         }
@@ -61,13 +65,13 @@ impl Dedupe {
         message_id: Option<&MessageId>,
         now: Instant,
     ) {
-        for key in keys(msg_id, message_id) {
-            if self.seen.contains_key(&key) {
+        for print in self.prints(msg_id, message_id).into_iter().flatten() {
+            if self.seen.contains_key(&print) {
                 continue;
             }
             self.last += 1;
-            self.seen.insert(key.clone(), self.last);
-            self.order.push_back((now, self.last, key));
+            self.seen.insert(print, self.last);
+            self.order.push_back((now, print));
         }
         while self.order.len() > self.limit {
             self.forget_oldest();
@@ -76,23 +80,28 @@ impl Dedupe {
 
     /// Forgets a message that could not be kept, so that it is new when it comes again.
     pub(super) fn forget(&mut self, msg_id: Option<&MsgId>, message_id: Option<&MessageId>) {
-        for key in keys(msg_id, message_id) {
-            self.seen.remove(&key);
+        for print in self.prints(msg_id, message_id).into_iter().flatten() {
+            self.seen.remove(&print);
         }
     }
 
     fn forget_oldest(&mut self) {
-        if let Some((_, number, key)) = self.order.pop_front()
-            && self.seen.get(&key) == Some(&number)
+        let number = self.last + 1 - self.order.len() as u64;
+        if let Some((_, print)) = self.order.pop_front()
+            && self.seen.get(&print) == Some(&number)
         {
-            self.seen.remove(&key);
+            self.seen.remove(&print);
         }
     }
-}
 
-fn keys(msg_id: Option<&MsgId>, message_id: Option<&MessageId>) -> impl Iterator<Item = Key> {
-    let message = msg_id.cloned().map(Key::Message);
-    message.into_iter().chain(message_id.cloned().map(Key::Frame))
+    /// Of a message and of its frame.
+    fn prints(&self, msg_id: Option<&MsgId>, message_id: Option<&MessageId>) -> [Option<Print>; 2] {
+        let print = |kind: u8, id: &str| {
+            let [high, low] = self.secrets.each_ref().map(|secret| secret.hash_one((kind, id)));
+            (Print::from(high) << 64) | Print::from(low)
+        };
+        [msg_id.map(|id| print(0, id.as_str())), message_id.map(|id| print(1, id.as_str()))]
+    }
 }
 
 #[cfg(test)]
@@ -171,5 +180,25 @@ mod tests {
         assert!(is_new(&mut dedupe, 30));
         assert!(!is_new(&mut dedupe, 70), "the first time's end does not count");
         assert!(is_new(&mut dedupe, 90));
+    }
+
+    #[test]
+    fn a_message_and_a_frame_of_one_name_are_two() {
+        let mut dedupe = Dedupe::new(Duration::from_secs(60), 100);
+        let now = Instant::now();
+        assert!(dedupe.is_new(Some(&MsgId::new("a")), None, now));
+        assert!(dedupe.is_new(None, Some(&MessageId::new("a")), now));
+        assert!(!dedupe.is_new(None, Some(&MessageId::new("a")), now));
+    }
+
+    #[test]
+    fn of_very_many_each_is_known_and_no_other() {
+        let (now, count) = (Instant::now(), 20_000);
+        let mut dedupe = Dedupe::new(Duration::from_secs(60), count);
+        let id = |n: usize| MsgId::new(format!("msg{n}"));
+        assert!((0..count).all(|n| dedupe.is_new(Some(&id(n)), None, now)));
+        assert!((0..count).all(|n| !dedupe.is_new(Some(&id(n)), None, now)));
+        assert!((count..2 * count).all(|n| dedupe.is_new(Some(&id(n)), None, now)));
+        assert_eq!((dedupe.seen.len(), dedupe.order.len()), (count, count));
     }
 }

@@ -63,6 +63,7 @@ pub(super) async fn deliver(
             card.end(&words);
             return Ok(());
         };
+        let sending = tools.gate.pass().await;
         if part.begun == Begun::No {
             keep_trying(|| tools.store.begin(part.id)).await?;
         }
@@ -93,13 +94,16 @@ pub(super) async fn deliver(
                     drop(tools.store.remember_sent(sent));
                 }
                 next = first.next().or_else(|| kept.try_recv().ok());
-                keep_trying(|| tools.store.sent(part.id, next.as_ref().map(|next| next.id)))
-                    .await?;
+                // Where another process goes on, it begins to send what is left.
+                let begins = next.as_mut().filter(|_| !tools.gate.closes());
+                let begins = begins.map(|next| {
+                    next.begun = Begun::Now;
+                    next.id
+                });
+                keep_trying(|| tools.store.sent(part.id, begins)).await?;
+                drop(sending);
                 if in_card {
                     card.answered();
-                }
-                if let Some(next) = &mut next {
-                    next.begun = Begun::Now;
                 }
             }
             Err(e) => {

@@ -126,7 +126,7 @@ impl Notice {
         let msg_id = self.message.msg_id.as_ref().map_or("", |id| id.as_str());
         match timeout(PATIENCE, replier.reply(&question, &self.say())).await {
             Ok(Ok(_)) => {
-                info!(msg_id, before = self.before, "somebody was told that a message waits")
+                info!(msg_id, before = self.before, "somebody was told that a message waits");
             }
             Ok(Err(e)) => debug!(msg_id, "nobody could be told that a message waits: {e}"),
             Err(_) => debug!(msg_id, "nobody could be told in time that a message waits"),

@@ -1,5 +1,6 @@
 //! The loop of one robot: frames are judged, kept and acked, messages queued, turns run.
 
+mod leave;
 mod shared;
 mod turns;
 
@@ -18,6 +19,7 @@ use self::shared::{changed, written};
 use super::DRAIN;
 use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
+use super::handing::{Handing, at};
 use super::inbox::Order;
 use super::intake::{Ids, Intake, Verdict};
 use super::queued::Notices;
@@ -55,6 +57,8 @@ pub(super) struct Runtime {
     turn_of: HashMap<Id, Running>,
     /// What an operator wants.
     orders: mpsc::Receiver<Order>,
+    /// Whether turns may begin, while processes change places.
+    handing: Handing,
     /// Turns that the agent has got, in the order it got them.
     opened: (mpsc::Sender<Ticket>, mpsc::Receiver<Ticket>),
     suspects: Suspects,
@@ -122,7 +126,7 @@ impl Runtime {
         stream: Arc<StreamHandle>,
         tools: Tools,
         intake: Intake,
-        orders: mpsc::Receiver<Order>,
+        (orders, handing): (mpsc::Receiver<Order>, Handing),
         unfinished: Vec<Unfinished>,
         replicas: Option<Arc<Replicas>>,
     ) -> Self {
@@ -144,6 +148,7 @@ impl Runtime {
             chores: JoinSet::new(),
             turn_of: HashMap::new(),
             orders,
+            handing,
             opened: mpsc::channel(AT_ONCE),
             suspects: Suspects::default(),
             notices,
@@ -183,6 +188,7 @@ impl Runtime {
             let waiting = self.conversations.waiting() + self.held.len();
             let next_held = self.next_held();
             let room = waiting < WAITING && self.keeping.len() < KEEPING;
+            let pending = !(self.keeping.is_empty() && frames.is_empty());
             tokio::select! {
                 frame = frames.recv(), if room => match frame {
                     Some(dispatched) => self.take_in(dispatched).await,
@@ -194,6 +200,7 @@ impl Runtime {
                 Some(_) = self.chores.join_next() => {}
                 Some(order) = self.orders.recv() => self.obey(order),
                 () = at(self.suspects.clears_at()) => self.clear_suspect(),
+                () = self.handing.changed(pending) => {}
                 () = at(self.notices.next()) => self.tell_who_waits(),
                 () = at(next_held) => {}
                 () = changed(self.replicas.as_deref()) => self.share(),
@@ -205,6 +212,9 @@ impl Runtime {
         // What comes now is left to the next start.
         self.orders.close();
         self.stopping = true;
+        if self.handing.is_held() {
+            return self.leave(end).await;
+        }
         // A stream that ended without being asked to leaves the usual time.
         let at_most = tokio::time::sleep(DRAIN);
         tokio::pin!(at_most);
@@ -477,14 +487,6 @@ impl Runtime {
                 let _ = left.send(());
             }
         }
-    }
-}
-
-/// Waits for a moment that may never come.
-async fn at(moment: Option<tokio::time::Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -13,6 +13,7 @@ use super::cards::Cards;
 use super::commands;
 use super::conversations::Ticket;
 use super::deliver::{Begun, Part, deliver, deliver_all};
+use super::handing::Gate;
 use super::listen::listen;
 use super::media::MediaStore;
 use super::parts::parts;
@@ -95,6 +96,7 @@ pub(super) struct Tools {
     pub(super) cards: Arc<Cards>,
     pub(super) pairing: Arc<Pairing>,
     pub(super) peers: Arc<Peers>,
+    pub(super) gate: Arc<Gate>,
     /// Where messages that are over are told, if traces are exported.
     pub(super) traces: Option<Over>,
     /// After which time people hear that their message waits, if they do.
@@ -295,6 +297,7 @@ pub(super) async fn keep(
         let parts = parts(say).into_iter().enumerate();
         parts.map(|(index, say)| SaidPart { say, continues: index > 0 })
     });
+    let begun = begun && !tools.gate.closes();
     let said = Said { parts: parts.collect(), seq, begun, ended };
     let ids = keep_trying(|| tools.store.said(id, said.clone())).await?;
     let begun = |index| if said.begun && index == 0 { Begun::Now } else { Begun::No };

@@ -171,6 +171,11 @@ impl Desk {
         kept
     }
 
+    /// Ends the stream of the attached agent.
+    pub(super) fn let_go(&self) {
+        self.state().let_go();
+    }
+
     fn detach(&self, number: u64) {
         let mut state = self.state();
         if state.agent.as_ref().is_some_and(|agent| agent.number == number) {

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -15,6 +17,7 @@ use crate::gateway::push::Pusher;
 use crate::gateway::schedules::Schedules;
 use crate::gateway::vitals::Vitals;
 use crate::store::StoreAddress;
+use crate::stream::Hearing;
 use crate::unix_time::now_ms;
 
 /// A robot that the link speaks for.
@@ -89,8 +92,30 @@ impl About {
     }
 }
 
-/// A restart that was asked for; the answer says why it cannot be.
-pub type RestartRequest = oneshot::Sender<Result<(), String>>;
+/// A restart that was asked for.
+#[derive(Debug)]
+pub struct RestartRequest {
+    /// How long the other process may take until it is connected.
+    pub patience: Duration,
+    /// Hears what is told of it, or why it was not made.
+    pub answer: oneshot::Sender<Result<Value, NotRestarted>>,
+}
+
+impl RestartRequest {
+    /// Tells whoever asked, if anybody waits still.
+    pub fn answer(self, outcome: Result<Value, NotRestarted>) {
+        let _ = self.answer.send(outcome);
+    }
+}
+
+/// The process goes on as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotRestarted {
+    /// Why.
+    pub problem: String,
+    /// What whoever asked should exit with.
+    pub exit_code: u8,
+}
 
 /// The robots of a link: each may be started again.
 #[derive(Debug)]
@@ -156,16 +181,32 @@ impl Linked {
         &self.about
     }
 
-    /// Asks the process to end in order and begin again.
-    pub(super) async fn restart(&self) -> Result<(), String> {
+    /// The apps of the robots at which messages can arrive.
+    pub fn hearing(&self) -> Vec<ClientId> {
+        let robots = self.all().into_iter();
+        let hearing = robots.filter(|robot| robot.vitals.hearing() == Hearing::Hears);
+        hearing.map(|robot| robot.desk.client_id().clone()).collect()
+    }
+
+    /// Ends the streams of attached agents, which attach again to whoever has the address then.
+    pub fn let_agents_go(&self) {
+        for robot in self.all() {
+            robot.desk.let_go();
+        }
+    }
+
+    /// Asks the process to leave its place to another one.
+    pub(super) async fn restart(&self, patience: Duration) -> Result<Value, NotRestarted> {
         let (answer, answered) = oneshot::channel();
+        let request = RestartRequest { patience, answer };
         if let Some(restarts) = &self.restarts
-            && restarts.send(answer).await.is_ok()
+            && restarts.send(request).await.is_ok()
             && let Ok(answer) = answered.await
         {
             return answer;
         }
-        Err("this process cannot restart; it is no `ddingtalk gateway`, or it stops".to_owned())
+        let problem = "this process cannot restart; it is no `ddingtalk gateway`, or it stops";
+        Err(NotRestarted { problem: problem.to_owned(), exit_code: 1 })
     }
 
     fn robots(&self) -> MutexGuard<'_, Robots> {

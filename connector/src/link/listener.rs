@@ -64,19 +64,28 @@ impl Listener {
         state_dir: &Path,
         address: Option<SocketAddr>,
     ) -> Result<Self, ListenerError> {
+        let path = state_dir.join(SOCKET);
+        if address.is_none() && UnixStream::connect(&path).await.is_ok() {
+            return Err(ListenerError::InUse(path));
+        }
+        Self::take_over(state_dir, address).await
+    }
+
+    /// Binds in the place of another process: whoever connects from now on comes here. A port that the other
+    /// one still has is not to be had.
+    pub async fn take_over(
+        state_dir: &Path,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, ListenerError> {
         // The working directory may change for others, never for a kernel that was told a whole path.
         let dir = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
         let path = dir.join(SOCKET);
         let length = path.as_os_str().len();
         match address {
             Some(address) => Self::tcp(&dir, address).await,
-            None if length <= LONGEST => {
-                let bound = Self::unix(&dir, &path).await?;
-                bound.map_err(|source| ListenerError::Bind {
-                    address: path.display().to_string(),
-                    source,
-                })
-            }
+            None if length <= LONGEST => Self::unix(&dir, &path).map_err(|source| {
+                ListenerError::Bind { address: path.display().to_string(), source }
+            }),
             None => {
                 warn!(
                     "{} has {length} bytes, too many for a socket; agents find a loopback port in {ADDRESS} beside it",
@@ -92,29 +101,23 @@ impl Listener {
         self.file.display().to_string()
     }
 
-    async fn unix(dir: &Path, path: &Path) -> Result<io::Result<Self>, ListenerError> {
-        if UnixStream::connect(path).await.is_ok() {
-            return Err(ListenerError::InUse(path.to_owned()));
+    fn unix(dir: &Path, path: &Path) -> io::Result<Self> {
+        // Made where nobody else may look, so that it is never there with wider permissions.
+        let private = dir.join(".link");
+        match fs::remove_dir_all(&private) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
         }
-        let bind = || {
-            // Made where nobody else may look, so that it is never there with wider permissions.
-            let private = dir.join(".link");
-            match fs::remove_dir_all(&private) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-                _ => {}
-            }
-            fs::DirBuilder::new().mode(0o700).create(&private)?;
-            let made = private.join("s");
-            let listener = UnixListener::bind(&made)?;
-            fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
-            // A stale one is replaced.
-            fs::rename(&made, path)?;
-            fs::remove_dir(&private)?;
-            // An earlier process may have listened on a port.
-            let _ = fs::remove_file(dir.join(ADDRESS));
-            Ok(Self { socket: Socket::Unix(listener), file: path.to_owned() })
-        };
-        Ok(bind())
+        fs::DirBuilder::new().mode(0o700).create(&private)?;
+        let made = private.join("s");
+        let listener = UnixListener::bind(&made)?;
+        fs::set_permissions(&made, fs::Permissions::from_mode(0o600))?;
+        // An earlier one is replaced.
+        fs::rename(&made, path)?;
+        fs::remove_dir(&private)?;
+        // An earlier process may have listened on a port.
+        let _ = fs::remove_file(dir.join(ADDRESS));
+        Ok(Self { socket: Socket::Unix(listener), file: path.to_owned() })
     }
 
     async fn tcp(dir: &Path, address: SocketAddr) -> Result<Self, ListenerError> {
@@ -165,7 +168,11 @@ mod tests {
         assert_eq!(mode(&path), 0o600);
         let message = Listener::bind(dir.path(), None).await.unwrap_err().to_string();
         assert!(message.starts_with("another program answers on "), "{message}");
-        drop(first);
+        let second = Listener::take_over(dir.path(), None).await.unwrap();
+        let Socket::Unix(listener) = &second.socket else { panic!("it is {second:?}") };
+        let (accepted, connected) = tokio::join!(listener.accept(), UnixStream::connect(&path));
+        assert!(accepted.is_ok() && connected.is_ok(), "whoever connects comes to the second one");
+        drop((first, second));
         assert!(path.exists(), "as a killed process leaves it");
         Listener::bind(dir.path(), None).await.unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing else is left");

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,6 +15,7 @@ use axum::routing::{delete, get, post};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::body;
@@ -22,7 +24,7 @@ use super::event::{Posted, What};
 use super::fields::BadField;
 use super::health::{self, Health};
 use super::inbox;
-use super::linked::{Linked, Robot};
+use super::linked::{Linked, NotRestarted, Robot};
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
@@ -37,8 +39,10 @@ use crate::redact::Secret;
 /// The running link; it ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
-    task: JoinHandle<()>,
+    task: Option<JoinHandle<()>>,
     file: PathBuf,
+    /// No connection is accepted any more when this is dropped, and those that are open end with their answers.
+    open: Option<oneshot::Sender<()>>,
 }
 
 impl Server {
@@ -71,26 +75,41 @@ impl Server {
             .layer(DefaultBodyLimit::disable())
             .with_state(robots);
         let whole = middleware::from_fn(body::whole);
+        let (open, closes) = oneshot::channel::<()>();
+        let closes = async {
+            // It brings nothing but its end.
+            let _ = closes.await;
+        };
         let task = match socket {
             Socket::Unix(listener) => tokio::spawn(async move {
                 // It goes on after errors of single connections, and ends with this task.
-                let _ = axum::serve(listener, routes.layer(whole)).await;
+                let serve = axum::serve(listener, routes.layer(whole));
+                let _ = serve.with_graceful_shutdown(closes).await;
             }),
             Socket::Tcp { listener, token } => {
                 let guard = middleware::from_fn_with_state(Arc::new(token), bearer);
                 let guarded = routes.layer(guard).layer(whole);
                 tokio::spawn(async move {
-                    let _ = axum::serve(listener, guarded).await;
+                    let serve = axum::serve(listener, guarded);
+                    let _ = serve.with_graceful_shutdown(closes).await;
                 })
             }
         };
-        Self { task, file }
+        Self { task: Some(task), file, open: Some(open) }
+    }
+
+    /// Leaves the address to another process that has taken it over. What is returned ends when the last answer
+    /// is out.
+    pub fn leave(mut self) -> Option<JoinHandle<()>> {
+        self.open = None;
+        self.task.take()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.task.abort();
+        let Some(task) = &self.task else { return };
+        task.abort();
         // It may be gone, and one that stays is stale and is replaced.
         let _ = std::fs::remove_file(&self.file);
     }
@@ -246,12 +265,32 @@ async fn messages(State(robots): Robots, body: Bytes) -> Answer {
     Ok(answer(StatusCode::OK, &message::results(&deliveries)))
 }
 
-/// The process ends in order and begins again, with the same arguments and environment.
-async fn restart(State(linked): Robots) -> Answer {
-    let conflict = |problem| Refusal(StatusCode::CONFLICT, problem);
-    linked.restart().await.map_err(conflict)?;
-    Ok(answer(StatusCode::ACCEPTED, &json!({ "v": 1, "restarting": true })))
+/// Another process takes this one's place, with the same arguments and environment. The answer comes when it
+/// has, or when it is certain that it will not.
+async fn restart(State(linked): Robots, body: Bytes) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Wanted {
+        timeout_ms: Option<u64>,
+    }
+    let wanted: Wanted = serde_json::from_slice(if body.is_empty() { b"{}" } else { &body })
+        .map_err(|e| {
+            let problem =
+                format!("the body is no request ({e}); give {{\"timeoutMs\": 60000}}, or none");
+            Refusal(StatusCode::BAD_REQUEST, problem)
+        })?;
+    let patience = wanted.timeout_ms.map_or(PATIENCE, Duration::from_millis);
+    Ok(match linked.restart(patience).await {
+        Ok(restarted) => answer(StatusCode::OK, &restarted),
+        Err(NotRestarted { problem, exit_code }) => {
+            let body = json!({ "v": 1, "error": problem, "exitCode": exit_code });
+            answer(StatusCode::CONFLICT, &body)
+        }
+    })
 }
+
+/// How long a restart may take until its process is connected, unless whoever asks says something else.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The robot that is meant: the named one, or the only one.
 pub(super) fn find(robots: &Linked, client_id: Option<&str>) -> Result<Arc<Robot>, Refusal> {

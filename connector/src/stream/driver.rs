@@ -35,6 +35,8 @@ pub struct StreamConfig {
     pub subscriptions: Vec<Subscription>,
     /// Seed of all jitter.
     pub seed: u64,
+    /// Before it is true no WebSocket is connected; endpoint and ticket are asked for all the same.
+    pub clearance: Option<watch::Receiver<bool>>,
 }
 
 /// A frame to be handled. Its ack goes back with [`StreamHandle::ack`].
@@ -106,6 +108,7 @@ pub fn start(
         client,
         transport: config.transport,
         subscriptions: config.subscriptions.into(),
+        clearance: config.clearance,
         outputs: Vec::new(),
         attempts: HashMap::new(),
         sockets: HashMap::new(),
@@ -171,6 +174,7 @@ struct Driver {
     client: Arc<OpenApiClient>,
     transport: TransportConfig,
     subscriptions: Arc<[Subscription]>,
+    clearance: Option<watch::Receiver<bool>>,
     outputs: Vec<Output>,
     attempts: HashMap<Generation, AbortHandle>,
     sockets: HashMap<Generation, SocketHandle>,
@@ -311,7 +315,12 @@ impl Driver {
             }
             Output::ConnectSocket { generation, endpoint } => {
                 let config = self.transport.clone();
+                let clearance = self.clearance.clone();
                 self.attempt(generation, async move {
+                    if let Some(mut clearance) = clearance {
+                        // Whoever could give it is gone: nothing is in the way.
+                        let _ = clearance.wait_for(|given| *given).await;
+                    }
                     Progress::Connected(generation, transport::connect(&endpoint, &config).await)
                 });
             }

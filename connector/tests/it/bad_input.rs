@@ -3,8 +3,10 @@
 //! are tried in `tests/external.rs`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
+use mock_dingtalk::{AppOptions, DeliveryRules, Profile};
 use rusqlite::Connection;
 
 use crate::support::{World, output_of, transcript_of};
@@ -49,6 +51,14 @@ async fn a_config_file_that_cannot_be_read_is_named_with_the_place() {
     error: the config file DIR/openclaw.json is no JSON5: EOF parsing value; correct it, or name another one in OPENCLAW_CONFIG_PATH
     ");
     let world = World::new().await;
+    let mut command = world.command(&[]);
+    command.env("OPENCLAW_CONFIG_PATH", "/nowhere/openclaw.json");
+    insta::assert_snapshot!(transcript_of(&output_of(command).await), @r"
+    exit code: 10
+    --- stdout
+    --- stderr
+    error: there is no config file /nowhere/openclaw.json; write one with `ddingtalk onboard`, or name another one in OPENCLAW_CONFIG_PATH
+    ");
     std::fs::create_dir(world.dir.path().join("openclaw.json")).unwrap();
     insta::assert_snapshot!(refusal(&world, false).await, @r"
     exit code: 10
@@ -183,6 +193,27 @@ async fn a_database_that_another_program_holds_is_not_waited_for_for_long() {
     --- stderr
     error: cannot open the database DIR/ddingtalk/ddingtalk.sqlite3: database is locked; another process holds it: end that one, or name another directory with --state-dir
     ");
+}
+
+/// The same while it runs: what cannot be kept is not acked, comes again, and is answered.
+#[tokio::test]
+async fn a_database_that_is_locked_for_a_while_loses_nothing() {
+    let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
+    let world = World::with(AppOptions::default().delivery(rules)).await;
+    let running = world.start_proven().await;
+    let db = Connection::open(database(&world)).unwrap();
+    db.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let said = world.app.say("user0001", "while it is locked").await.unwrap();
+    let line = running.wait_log("messages cannot be kept", 1).await.remove(0);
+    let (_, line) = line.split_once("ERROR ").unwrap();
+    insta::assert_snapshot!(line, @"messages cannot be kept and are not acked, so that they come again: the database failed: database is locked");
+    let rows = world.app.deliveries().unwrap();
+    let row = rows.iter().find(|row| row.msg_id.as_deref() == Some(&said.msg_id)).unwrap();
+    assert!(row.ack.is_none(), "what is not kept is not acked");
+    db.execute_batch("ROLLBACK").unwrap();
+    world.mock.clock().advance(Duration::from_secs(61));
+    assert_eq!(world.app.wait_sent(2).await.unwrap()[1].text, "while it is locked");
+    world.app.wait_acked(2).await.unwrap();
 }
 
 #[tokio::test]

@@ -112,46 +112,6 @@ async fn what_a_killed_gateway_leaves_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_the_process_its_arguments_and_its_messages() {
-    let world = World::new().await;
-    let mut running = world.start_proven().await;
-    let before = status(&world);
-    let restarted = told(&world, &["gateway", "restart"]);
-    let expected =
-        format!("exit code: 0\n--- stdout\nrestarted: pid {}\n--- stderr\n", running.pid());
-    assert_eq!(restarted, expected);
-    let after = status(&world);
-    assert_eq!(before["process"]["pid"], after["process"]["pid"]);
-    assert!(after["process"]["startedAt"].as_i64() > before["process"]["startedAt"].as_i64());
-    running.wait_log("connected to the gateway", 2).await;
-    // The policy that it answers by was an argument.
-    world.app.say("user0001", "still there?").await.unwrap();
-    let sent = world.app.wait_sent(2).await.unwrap();
-    assert_eq!(sent[1].text, "still there?");
-    assert!(running.is_running());
-}
-
-#[tokio::test]
-async fn a_restart_that_could_not_begin_again_is_not_made() {
-    let world = World::new().await;
-    let section = serde_json::json!({
-        "clientId": world.app.client_id(), "clientSecret": world.app.client_secret(),
-    });
-    let mut running = world.start_configured(&section);
-    world.app.wait_connections(1).await.unwrap();
-    std::fs::write(world.dir.path().join("openclaw.json"), "{ channels: ").unwrap();
-    let text = told(&world, &["gateway", "restart"]);
-    assert!(
-        text.contains(
-            "the gateway goes on as it is: the config file DIR/openclaw.json is no JSON5"
-        ),
-        "{text}"
-    );
-    assert!(text.starts_with("exit code: 1\n"), "{text}");
-    assert!(running.is_running());
-}
-
-#[tokio::test]
 async fn a_gateway_that_is_not_connected_is_no_success() {
     let world = World::new().await;
     world.app.fault(Fault::always(When::Open, Action::Status(503, ErrorBody::Json))).unwrap();
@@ -220,15 +180,24 @@ async fn systemd_is_told_what_it_supervises() {
     assert_eq!(heard(), "READY=1");
     assert_eq!((heard(), heard()), ("WATCHDOG=1".to_owned(), "WATCHDOG=1".to_owned()));
     assert_eq!(status(&world)["process"]["systemd"], true);
-    let restarted = told(&world, &["gateway", "restart"]);
+    let restarted = world.ask(&["gateway", "restart"]).await;
     assert!(restarted.contains("restarted: pid "), "{restarted}");
     let after_dogs =
         || std::iter::repeat_with(heard).find(|word| word != "WATCHDOG=1").expect("it never ends");
-    assert_eq!((after_dogs(), after_dogs()), ("RELOADING=1".to_owned(), "READY=1".to_owned()));
+    // It follows another process, and this one ends.
+    let other = status(&world)["process"]["pid"].clone();
+    assert_eq!((after_dogs(), after_dogs()), (format!("MAINPID={other}"), "READY=1".to_owned()));
+    assert_eq!(running.ended().await.code(), Some(0));
+    assert_eq!(heard(), "WATCHDOG=1", "the other one has taken to the watchdog");
+    // That one is alone, and does the same.
+    let restarted = world.ask(&["gateway", "restart"]).await;
+    assert!(restarted.contains("restarted: pid "), "{restarted}");
+    let third = status(&world)["process"]["pid"].clone();
+    assert_ne!(third, other);
+    assert_eq!((after_dogs(), after_dogs()), (format!("MAINPID={third}"), "READY=1".to_owned()));
     let stopped = told(&world, &["gateway", "stop"]);
     assert!(stopped.contains("`systemctl stop` keeps it down"), "{stopped}");
     assert_eq!(after_dogs(), "STOPPING=1");
-    assert_eq!(running.ended().await.code(), Some(0));
 }
 
 #[tokio::test]

@@ -46,7 +46,8 @@ async fn a_process_is_alive_before_it_is_ready_and_says_why() {
     let world = World::new().await;
     world.app.fault(Fault::always(When::Open, Action::Hang)).unwrap();
     let (running, address) = listening(&world, &[]).await;
-    running.wait_log("asking for a connection", 1).await;
+    // From then on the robot is known.
+    running.wait_log("agents can attach", 1).await;
     let (status, body) = get(&address, "/healthz").await;
     let value: Value = serde_json::from_str(&body).unwrap();
     let reasons = json!(["account default: it is not connected yet"]);

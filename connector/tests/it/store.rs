@@ -107,6 +107,10 @@ impl Store for Moody {
         self.inner.barrier()
     }
 
+    fn close(&self) {
+        self.inner.close();
+    }
+
     fn probe(&self) -> Pending<()> {
         match self.refusal() {
             Some(refusal) => refusal,

@@ -78,6 +78,7 @@ impl World {
             delegate: true,
             cards: CardConfig::default(),
             alert: AlertConfig::default(),
+            held: watch::Sender::new(false).subscribe(),
             traces: None,
         }
     }

@@ -30,6 +30,8 @@ pub(crate) struct Lab {
     /// Where the gateway listens.
     pub(crate) port: u16,
     pub(crate) mock: MockDingtalk,
+    /// How long each start of the gateway took, until it was attached.
+    pub(crate) starts: Vec<Duration>,
     dir: TempDir,
     path: String,
     gateway: Option<std::process::Child>,
@@ -50,7 +52,8 @@ impl Lab {
         let others = std::env::var("PATH").unwrap_or_default();
         let path = format!("{bins}:{}:{others}", ours.display());
         let port = free_port();
-        let lab = Self { runtime, app, model, port, mock, dir, path, gateway: None };
+        let starts = Vec::new();
+        let lab = Self { runtime, app, model, port, mock, starts, dir, path, gateway: None };
         let workspace = lab.workspace();
         std::fs::create_dir_all(&workspace).unwrap();
         let model = |id: &str| json!({ "id": id, "name": id, "input": ["text", "image"], "contextWindow": 64_000, "maxTokens": 2_000 });
@@ -96,19 +99,31 @@ impl Lab {
         target
     }
 
-    /// Another folder for OpenClaw's state, with the same settings but for channels and plugins.
-    pub(crate) fn fresh(&self) -> PathBuf {
-        let home = self.dir.path().join("fresh");
+    /// Another folder for OpenClaw's state, with the same settings but for channels and plugins, and with the
+    /// plugin installed.
+    pub(crate) fn fresh(&self, name: &str) -> PathBuf {
+        let home = self.dir.path().join(name);
         std::fs::create_dir_all(&home).unwrap();
-        let settings = std::fs::read_to_string(self.dir.path().join("openclaw.json")).unwrap();
-        let mut settings: Value = serde_json::from_str(&settings).unwrap();
+        let mut settings = Self::settings(self.dir.path());
         for own in ["channels", "plugins", "commands"] {
             settings.as_object_mut().unwrap().remove(own);
         }
         // OpenClaw looks whose gateway it is that answers there.
         settings["gateway"]["port"] = free_port().into();
         std::fs::write(home.join("openclaw.json"), settings.to_string()).unwrap();
+        let mut install = self.command("openclaw");
+        install
+            .args(["plugins", "install", "--force", "--accept-capabilities"])
+            .arg(Self::plugin());
+        let output = install.env("OPENCLAW_STATE_DIR", &home).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
         home
+    }
+
+    /// The settings of a folder.
+    pub(crate) fn settings(home: &Path) -> Value {
+        let settings = std::fs::read_to_string(home.join("openclaw.json")).unwrap();
+        serde_json::from_str(&settings).unwrap()
     }
 
     /// A program in the lab's surroundings, without input.
@@ -145,14 +160,15 @@ impl Lab {
 
     /// Starts the gateway, and waits until it is attached to the connector. OpenClaw hangs at times on its own
     /// locks when it starts after a SIGKILL, without a word; then it is started once more, and that is printed.
-    pub(crate) fn start(&mut self) -> Duration {
+    pub(crate) fn start(&mut self) {
         for again in [true, false] {
             let begin = Instant::now();
             self.spawn();
             let silent = || again && begin.elapsed() > SILENCE && self.log().is_empty();
             self.until("the gateway attaches", || self.robot()["attached"] == true || silent());
             if !silent() {
-                return begin.elapsed();
+                self.starts.push(begin.elapsed());
+                return;
             }
             println!("OpenClaw said nothing for {SILENCE:?}; it is started again");
             self.kill();
@@ -188,6 +204,15 @@ impl Lab {
         self.until("the gateway attaches again", || self.robot()["attached"] == true);
     }
 
+    /// Ends the gateway in order.
+    pub(crate) fn stop(&mut self) {
+        let mut gateway = self.gateway.take().expect("no gateway runs");
+        let ended = Command::new("kill").args(["-TERM", &gateway.id().to_string()]).status();
+        assert!(ended.unwrap().success(), "it has ended by itself");
+        gateway.wait().unwrap();
+        self.until("the agent is gone", || self.robot()["attached"] != true);
+    }
+
     /// Kills the gateway at once.
     pub(crate) fn kill(&mut self) {
         let Some(mut gateway) = self.gateway.take() else { return };
@@ -211,10 +236,15 @@ impl Lab {
         Some(status["process"]["pid"].to_string())
     }
 
-    /// Memory of gateway and connector, in MiB.
-    pub(crate) fn memory(&self) -> (u64, u64) {
-        let gateway = self.gateway.as_ref().map(|gateway| gateway.id().to_string());
-        (resident(&gateway.unwrap()), resident(&self.connector().unwrap()))
+    /// Memory of the gateway, of the processes that it has started, and of the connector, in MiB.
+    pub(crate) fn memory(&self) -> (u64, u64, u64) {
+        let gateway = self.gateway.as_ref().unwrap().id();
+        let connector = self.connector().unwrap();
+        let group = Command::new("pgrep").args(["-g", &gateway.to_string()]).output().unwrap();
+        let group = String::from_utf8_lossy(&group.stdout).into_owned();
+        let children = group.lines().filter(|&process| process != gateway.to_string());
+        let children = children.map(resident).sum();
+        (resident(&gateway.to_string()), children, resident(&connector))
     }
 
     /// What the connector says of its only robot; null while it does not answer.
@@ -278,9 +308,10 @@ fn free_port() -> u16 {
 
 /// Memory of a process, in MiB.
 fn resident(process: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024
+    // One that has just ended has none.
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1_024)
 }
 
 /// `GET /v1/status` on the agent link.

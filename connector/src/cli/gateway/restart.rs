@@ -1,9 +1,11 @@
-//! `ddingtalk gateway restart`: the running process ends in order and becomes a new one in its own place,
-//! with the same id, arguments, environment and output, so that neither a terminal nor a supervisor nor a
-//! container notices.
+//! `ddingtalk gateway restart`: a new process takes the place of the running one, with the same program, arguments,
+//! environment and output. Messages arrive all the time; neither a terminal nor a supervisor nor a container
+//! notices.
 
-use std::time::{Duration, Instant};
+use std::fmt::Write as _;
+use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Which, not_running};
@@ -16,53 +18,87 @@ use crate::link::client::LinkClient;
 pub(super) struct Args {
     #[command(flatten)]
     which: Which,
-    /// How long it may take; answers under way get 10 s.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    /// How long it may take until the new process is connected; else the running one goes on.
+    #[arg(long, value_name = "TIME", default_value = "1m", value_parser = duration)]
     timeout: Duration,
+    /// Print JSON; times are milliseconds.
+    #[arg(long)]
+    json: bool,
 }
 
-const LOOK: Duration = Duration::from_millis(50);
-/// A directory that nobody holds for so long stays so: between two lives it is held by nobody.
-const GONE: Duration = Duration::from_secs(3);
+/// From the new process's connections to its work, at most: then the running one has given it up.
+const CHANGES_HANDS: Duration = Duration::from_secs(45);
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let (dir, holder) = args.which.holder()?;
-    let Some(holder) = holder else { return Err(not_running(&dir)) };
+    if holder.is_none() {
+        return Err(not_running(&dir));
+    }
     let link = LinkClient::open(&dir)?;
-    let (code, answer) = link.post(&["v1", "restart"], &json!({})).await?;
-    if code != 202 {
-        let why = answer["error"].as_str().unwrap_or("it did not say why");
-        let message = format!("the gateway goes on as it is: {why}");
-        return Err(Failure::new(ExitCode::Failed, message));
+    let path = ["v1", "restart"];
+    let wanted =
+        json!({ "timeoutMs": u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX) });
+    let patience = args.timeout + CHANGES_HANDS;
+    let (code, told) = link.ask(Method::POST, &path, &[], Some(&wanted), patience).await?;
+    if code == 200 {
+        return output::data(&if args.json { told.to_string() } else { readable(&told) });
     }
-    let start = Instant::now();
-    let mut seen = Instant::now();
-    while start.elapsed() < args.timeout {
-        tokio::time::sleep(LOOK).await;
-        match crate::state_dir::holder(&dir)? {
-            Some(now) => {
-                seen = Instant::now();
-                if now.since != holder.since
-                    && let Ok(link) = LinkClient::open(&dir)
-                    && let Ok((200, status)) = link.get(&["v1", "status"]).await
-                {
-                    return output::data(&format!("restarted: pid {}", pid(&status)));
-                }
-            }
-            None if seen.elapsed() > GONE => {
-                let message =
-                    "the gateway ended, and did not begin again; `ddingtalk logs` says why";
-                return Err(Failure::new(ExitCode::NoGateway, message));
-            }
-            None => {}
-        }
+    if args.json {
+        output::data(&json!({ "v": 1, "restarted": false, "error": told["error"] }).to_string())?;
     }
-    let waited = humantime::format_duration(args.timeout);
-    let message =
-        format!("the gateway has not begun again within {waited}; `ddingtalk logs` says why");
-    Err(Failure::new(ExitCode::Failed, message))
+    let why = told["error"].as_str().unwrap_or("it did not say why");
+    let exit_code = told["exitCode"].as_u64().and_then(|code| u8::try_from(code).ok());
+    let exit_code = exit_code.map_or(ExitCode::Failed, ExitCode::of);
+    Err(Failure::new(exit_code, format!("the gateway goes on as it is: {why}")))
 }
 
-fn pid(status: &Value) -> &Value {
-    &status["process"]["pid"]
+/// What happened, for a person.
+fn readable(told: &Value) -> String {
+    let ms = |name: &str| told[name].as_i64();
+    let mut out = format!("restarted: pid {} (was {})", told["pid"], told["was"]);
+    match (ms("gapMs"), ms("overlapMs")) {
+        (Some(0), overlap) => {
+            let overlap = overlap.unwrap_or(0);
+            let _ = write!(out, "\nDingTalk: no gap, both were connected for {overlap} ms");
+        }
+        (Some(gap), _) => {
+            let _ = write!(out, "\nDingTalk: a gap of {gap} ms");
+        }
+        (None, _) => out.push_str("\nDingTalk: no robot was connected before"),
+    }
+    if let Some(waited) = ms("waitedMs") {
+        let _ = write!(out, "; messages waited for at most {waited} ms");
+    }
+    if let Some(gap) = ms("agentsGapMs") {
+        let _ = write!(out, "\nagents: a gap of {gap} ms");
+    }
+    if let Some(gap) = ms("healthGapMs") {
+        let _ = write!(out, "\nhealth checks: a gap of {gap} ms");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_told_in_words() {
+        let mut told = json!({
+            "pid": 8, "was": 7, "gapMs": 0, "overlapMs": 12, "waitedMs": 90, "agentsGapMs": 0,
+            "healthGapMs": 3,
+        });
+        insta::assert_snapshot!(readable(&told), @r"
+        restarted: pid 8 (was 7)
+        DingTalk: no gap, both were connected for 12 ms; messages waited for at most 90 ms
+        agents: a gap of 0 ms
+        health checks: a gap of 3 ms
+        ");
+        told["gapMs"] = 40.into();
+        assert!(readable(&told).contains("DingTalk: a gap of 40 ms;"));
+        for name in ["gapMs", "waitedMs", "healthGapMs"] {
+            told[name] = Value::Null;
+        }
+        assert!(readable(&told).ends_with("no robot was connected before\nagents: a gap of 0 ms"));
+    }
 }

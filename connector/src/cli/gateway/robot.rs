@@ -1,27 +1,46 @@
 //! The robots of the process, as the configuration has them now.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
 use tracing::{Instrument, error, info, warn};
 
-use super::run::Shared;
+use super::life::line_config;
+use super::run::RunArgs;
 use crate::agent::AgentKind;
 use crate::cli::agent::AgentArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
-use crate::cli::robots::{Maker, Robots};
+use crate::cli::robots::{Ending, Maker, Robots};
 use crate::config::ProcessEnvironment;
 use crate::config::accounts::{Account, DEFAULT};
+use crate::credential::ClientId;
 use crate::gateway::access::AccessPolicy;
 use crate::gateway::deafness::AlertConfig;
+use crate::gateway::line::Line;
 use crate::gateway::{Gateway, GatewayConfig};
 use crate::link::{Desk, Linked, Missing, Robot};
-use crate::openapi::{OpenApiConfig, TrustedHosts};
+use crate::openapi::Endpoints;
 use crate::state_dir;
-use crate::store::StoreError;
-use crate::stream::SessionConfig;
+use crate::store::{Store, StoreError};
+use crate::traces::Over;
+
+/// What the robots share.
+pub(super) struct Shared {
+    pub(super) args: Arc<RunArgs>,
+    pub(super) endpoints: Endpoints,
+    pub(super) tls: Arc<rustls::ClientConfig>,
+    pub(super) state_dir: PathBuf,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) linked: Arc<Linked>,
+    /// While it is true no turn begins.
+    pub(super) hold: watch::Sender<bool>,
+    /// Where messages that are over are told, if traces are exported.
+    pub(super) traces: Option<Over>,
+    /// Connections that were made before there was a store, by app.
+    pub(super) lines: Mutex<HashMap<ClientId, Line>>,
+}
 
 /// All robots, and what each was started with.
 pub(super) struct Fleet {
@@ -69,18 +88,14 @@ impl Fleet {
         Ok(fleet)
     }
 
-    pub(super) fn linked(&self) -> Arc<Linked> {
-        Arc::clone(&self.shared.linked)
-    }
-
     /// Waits until nothing can go on, and says why.
     pub(super) async fn failed(&mut self) -> Failure {
         self.robots.failed().await
     }
 
-    /// Stops all; returns how many answers are unfinished.
-    pub(super) async fn stop(self) -> usize {
-        self.robots.stop().await
+    /// Ends all; returns how many answers are unfinished.
+    pub(super) async fn end(self, ending: Ending) -> usize {
+        self.robots.end_all(ending).await
     }
 
     /// Makes the robots those of `accounts`: access rules change under a running robot, another credential,
@@ -208,7 +223,8 @@ impl OneRobot {
     }
 
     async fn make(&self) -> Result<Gateway, Failure> {
-        let Shared { args, endpoints, tls, state_dir, store, linked, traces } = &*self.shared;
+        let Shared { args, endpoints, tls, state_dir, store, linked, hold, lines, traces } =
+            &*self.shared;
         let Account { name, credential, agent, alert, .. } = self.account.clone();
         let account = name.clone();
         let state_dir = match name.as_str() {
@@ -233,39 +249,31 @@ impl OneRobot {
             ?group_policy,
             "starting"
         );
+        let early =
+            lines.lock().unwrap_or_else(PoisonError::into_inner).remove(&credential.client_id);
+        let line = line_config(args, endpoints, tls, credential);
         let config = GatewayConfig {
-            openapi: OpenApiConfig {
-                endpoints: endpoints.clone(),
-                credential,
-                trusted: TrustedHosts::new(endpoints, args.allow_host.iter().cloned()),
-                tls: Arc::clone(tls),
-                system_proxy: true,
-                timeout: Duration::from_secs(10),
-                calls_per_second: args.calls_per_second,
-            },
-            session: SessionConfig {
-                ping_interval: args.ping_interval,
-                suspect_after: args.suspect_after,
-                renew_after: args.renew_after,
-                // The transport's own limit speaks first, since it knows what it waited for.
-                connect_timeout: args.handshake_timeout + Duration::from_secs(5),
-                ..SessionConfig::default()
-            },
-            handshake_timeout: args.handshake_timeout,
+            openapi: line.openapi,
+            session: line.session,
+            handshake_timeout: line.handshake_timeout,
             agent,
             state_dir,
             access: self.policy.clone(),
             show_thinking: !args.no_thinking,
             queued_after: args.queued_after.0,
-            delegate: args.delegate,
+            delegate: line.delegate,
             cards: args.cards.clone().into(),
             alert: AlertConfig {
                 to: args.alert_to.clone().or(alert.to),
                 after: args.alert_after.unwrap_or(alert.after),
             },
+            held: hold.subscribe(),
             traces: traces.clone(),
         };
-        let gateway = Gateway::start(config, Arc::clone(store)).await?;
+        let gateway = match early {
+            Some(early) => Gateway::start_on(config, early, Arc::clone(store)).await?,
+            None => Gateway::start(config, Arc::clone(store)).await?,
+        };
         let lacks = AgentArgs::lacks(kind, &ProcessEnvironment);
         if let Some(lacks) = lacks {
             warn!("{lacks}");

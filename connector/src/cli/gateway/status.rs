@@ -155,6 +155,10 @@ fn one(robot: &Value, now: i64, since: &dyn Fn(&Value) -> String) -> String {
         robot["calls"]["refused"],
         if robot["calls"]["strained"] == true { ", strained" } else { "" },
     );
+    if let Some(times) = robot["deaf"]["times"].as_u64().filter(|times| *times > 0) {
+        let time = span(robot["deaf"]["ms"].as_i64().unwrap_or(0));
+        let _ = writeln!(out, "  no message could arrive: {times} times, {time} in all");
+    }
     let replicas = &robot["replicas"];
     if replicas.is_object() {
         let here = if replicas["leads"] == true { "here" } else { "elsewhere" };
@@ -209,6 +213,7 @@ mod tests {
                     "streamSince": 86_400_000, "pongAgoMs": 1_500, "frameAgoMs": null, "frames": 3,
                     "opens": 2, "queue": { "waiting": 1, "running": 2 },
                     "calls": { "perSecond": 20, "strained": false, "thisMonth": 5, "refused": 0 },
+                    "deaf": { "times": 2, "ms": 61_000 },
                     "reconnects": [{ "at": 60_000, "reason": "closed with 1006" }],
                     "replicas": { "live": 3, "buckets": 21, "bucketsInAll": 64, "leads": true },
                     "databaseAway": { "since": 90_059_000, "reason": "no route to host" },
@@ -223,6 +228,7 @@ mod tests {
         default (dingA, agent echo): connected, 1h 1m
           pong 1s ago, last frame never, frames 3, opens 2
           queue: 1 waiting, 2 running; calls: 20 a second, 5 this month, 0 refused
+          no message could arrive: 2 times, 1m in all
           replicas: 3 live, 21 of 64 buckets here, schedules run here
           the database is away for 2s, so that nothing is acked: no route to host
           1970-01-01T00:01:00Z closed with 1006

@@ -47,9 +47,15 @@ impl Supervisor {
         self.tell("READY=1");
     }
 
-    /// Stops, and begins again with the same process id.
-    pub(super) fn restarting(&self) {
-        self.tell("RELOADING=1");
+    /// Whether it follows another process if it is told to. Without the first process of a container, whoever
+    /// listens outside of it, the container itself ends.
+    pub(super) fn follows(&self) -> bool {
+        self.socket.is_some() && std::process::id() != 1
+    }
+
+    /// Another process is the one to be supervised.
+    pub(super) fn follow(&self, pid: u32) {
+        self.tell(&format!("MAINPID={pid}"));
     }
 
     pub(super) fn stopping(&self) {

@@ -72,11 +72,11 @@ impl Runtime {
         }
     }
 
-    /// Queues a message that has to wait for its turn only. Of several processes one may bring an older message
-    /// late: it stands before newer ones all the same.
+    /// Queues a message that has to wait for its turn only. Of several processes, or of one and the one whose place
+    /// it takes, one may bring an older message late: it stands before newer ones all the same.
     pub(super) fn line_up(&mut self, conversation: ConversationId, work: Work) {
         self.notices.watch(&*self.tools.agent, &work, Instant::now());
-        if self.replicas.is_none() {
+        if self.replicas.is_none() && !self.handing.is_settling() {
             return self.conversations.push(conversation, work);
         }
         let order = written(&work);

@@ -26,7 +26,9 @@ impl Runtime {
 
     pub(super) fn start_turns(&mut self) {
         self.let_go();
-        while let Some((ticket, work)) = self.next_turn() {
+        while !self.handing.forbids()
+            && let Some((ticket, work)) = self.next_turn()
+        {
             let (message, bucket) = (work.id, Bucket::of(&work.message.conversation_id));
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();

@@ -4,7 +4,7 @@
 //! sync however many messages share it, and nothing waits for company.
 
 use std::fmt;
-use std::sync::mpsc;
+use std::sync::{Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -26,10 +26,10 @@ use crate::protocol::ProcessQueryKey;
 
 /// An open database. Dropping it waits until everything queued is durable.
 pub struct SqlStore<D> {
-    /// `None` only while it is dropped. What waits in it is bounded by its callers, who wait for
+    /// `None` once it is closed. What waits in it is bounded by its callers, who wait for
     /// the results.
-    jobs: Option<mpsc::Sender<Box<dyn Job>>>,
-    writer: Option<JoinHandle<()>>,
+    jobs: RwLock<Option<mpsc::Sender<Box<dyn Job>>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     /// What the engine has beside its connection.
     pub(in crate::store) dialect: D,
 }
@@ -55,7 +55,7 @@ impl<D> SqlStore<D> {
             })
             .map_err(|e| StoreError::Failed(format!("no thread for it: {e}")))?;
         outcome.recv().unwrap_or(Err(StoreError::Closed))?;
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), dialect })
+        Ok(Self { jobs: RwLock::new(Some(jobs)), writer: Mutex::new(Some(writer)), dialect })
     }
 
     pub(in crate::store) fn work<T, F>(&self, work: F) -> Pending<T>
@@ -97,8 +97,19 @@ impl<D> SqlStore<D> {
         Box::pin(async { outcome.await.unwrap_or(Err(StoreError::Closed)) })
     }
 
+    /// Lets go of the database once everything queued is durable, and blocks until then. What is asked for later is
+    /// [`StoreError::Closed`].
+    pub fn close(&self) {
+        drop(self.jobs.write().unwrap_or_else(PoisonError::into_inner).take());
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            // It fails only if the thread panicked, which was reported then.
+            let _ = writer.join();
+        }
+    }
+
     pub(super) fn post(&self, job: Box<dyn Job>) {
-        if let Some(jobs) = &self.jobs {
+        if let Some(jobs) = &*self.jobs.read().unwrap_or_else(PoisonError::into_inner) {
             // Without its thread the reply is dropped, and that says so.
             let _ = jobs.send(job);
         }
@@ -113,11 +124,7 @@ impl<D> fmt::Debug for SqlStore<D> {
 
 impl<D> Drop for SqlStore<D> {
     fn drop(&mut self) {
-        drop(self.jobs.take());
-        if let Some(writer) = self.writer.take() {
-            // It fails only if the thread panicked, which was reported then.
-            let _ = writer.join();
-        }
+        self.close();
     }
 }
 
@@ -152,6 +159,10 @@ where
 
     fn barrier(&self) -> Pending<()> {
         self.queue(|reply| Box::new(Barrier(reply)))
+    }
+
+    fn close(&self) {
+        Self::close(self);
     }
 
     fn probe(&self) -> Pending<()> {
