@@ -196,10 +196,8 @@ impl Gateway {
         let handing = Handing::new(config.held, line.is_some());
         let plan =
             Plan::new(&config.openapi, config.session, config.handshake_timeout, config.delegate);
-        let client = match &line {
-            Some(line) => Arc::clone(&line.client),
-            None => Arc::new(OpenApiClient::new(config.openapi)),
-        };
+        let client = line.as_ref().map(|line| Arc::clone(&line.client));
+        let client = client.unwrap_or_else(|| Arc::new(OpenApiClient::new(config.openapi)));
         let calls = CallCount::start(Arc::clone(&client), Arc::clone(&store)).await?;
         let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
             .map_err(|e| StateDirError::not_writable(&config.state_dir, e))?;
@@ -239,9 +237,11 @@ impl Gateway {
         let scheduling = tokio::spawn(Arc::clone(&schedules).keep(until.clone()).in_current_span());
         let company = others.clone().zip(wakes).map(|(replicas, wakes)| {
             let (store, client) = (Arc::clone(&store), Arc::clone(&client));
-            let (client_id, schedules) = (app.clone(), Arc::clone(&schedules));
+            let (client_id, cards) = (app.clone(), Arc::clone(&cards));
+            let schedules = Arc::clone(&schedules);
             let teller = Teller { pusher: Arc::clone(&pusher), config: config.alert };
-            Company::start(Keeper { client_id, store, replicas, client, schedules }, wakes, teller)
+            let keeper = Keeper { client_id, store, replicas, client, schedules, cards };
+            Company::start(keeper, wakes, teller)
         });
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let shelf = Arc::clone(&store);
