@@ -5,11 +5,12 @@
 //! BENCH_ROWS=10000000 cargo bench -p dingtalk-connector --bench replicas    # cost while the tables grow to that
 //! ```
 //!
-//! The load is this process: it answers `connections/open`, takes the WebSockets, spreads messages over them, and
+//! The load is this process: it answers `connections/open`, takes the connections, spreads messages over them, and
 //! takes the answers of the echo agent at `sessionWebhook`. It keeps so many messages in flight that the wait for
 //! older messages of other processes (150 ms) does not bound it. Everything runs on one machine: compare rows of
 //! one run, by their ratios.
 #![expect(clippy::print_stdout, reason = "a table for people is what this program is for")]
+#![expect(clippy::print_stderr, reason = "what is skipped is said there")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
 
 #[path = "replicas/load.rs"]

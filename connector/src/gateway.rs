@@ -198,10 +198,8 @@ impl Gateway {
         let handing = Handing::new(config.held, line.is_some());
         let plan =
             Plan::new(&config.openapi, config.session, config.handshake_timeout, config.delegate);
-        let client = match &line {
-            Some(line) => Arc::clone(&line.client),
-            None => Arc::new(OpenApiClient::new(config.openapi)),
-        };
+        let client = line.as_ref().map(|line| Arc::clone(&line.client));
+        let client = client.unwrap_or_else(|| Arc::new(OpenApiClient::new(config.openapi)));
         let calls = CallCount::start(Arc::clone(&client), Arc::clone(&store)).await?;
         let media = MediaStore::open(Arc::clone(&client), &config.state_dir)
             .map_err(|e| StateDirError::not_writable(&config.state_dir, e))?;
@@ -209,13 +207,8 @@ impl Gateway {
         let Line { stream, frames, driver, .. } = line;
         let (deadline, until) = watch::channel(None);
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
-        let cards = Cards::new((caller, kept), config.cards, until.clone());
-        let cards = Arc::new(cards);
-        if others.is_some() {
-            cards.learn(&kept_cards);
-        } else {
-            cards.take_over(kept_cards);
-        }
+        let cards = Arc::new(Cards::new((caller, kept), config.cards, until.clone()));
+        cards.begin_with(kept_cards, others.is_some());
         let seen = (Instant::now(), now);
         let (app, own) = (client_id.clone(), client_id.clone());
         let peers = Arc::new(Peers::new(app.clone(), Arc::clone(&store)));
@@ -244,13 +237,14 @@ impl Gateway {
         let worker = schedules::Robot::new(Arc::clone(&agent), Arc::clone(&pusher));
         let leads = others.as_ref().map(|others| others.leads());
         let schedules = Arc::new(Schedules::new(app.clone(), Arc::clone(&store), worker, leads));
-        let scheduling = Arc::clone(&schedules).keep(until.clone());
-        let scheduling = tokio::spawn(scheduling.in_current_span());
+        let scheduling = tokio::spawn(Arc::clone(&schedules).keep(until.clone()).in_current_span());
         let company = others.clone().zip(wakes).map(|(replicas, wakes)| {
             let (store, client) = (Arc::clone(&store), Arc::clone(&client));
-            let (client_id, schedules) = (app.clone(), Arc::clone(&schedules));
+            let (client_id, cards) = (app.clone(), Arc::clone(&cards));
+            let schedules = Arc::clone(&schedules);
             let teller = Teller { pusher: Arc::clone(&pusher), config: config.alert };
-            Company::start(Keeper { client_id, store, replicas, client, schedules }, wakes, teller)
+            let keeper = Keeper { client_id, store, replicas, client, schedules, cards };
+            Company::start(keeper, wakes, teller)
         });
         let (inbox, orders) = Inbox::new(app, Arc::clone(&store));
         let shelf = Arc::clone(&store);

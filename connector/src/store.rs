@@ -81,6 +81,10 @@ pub trait Store:
     /// outcome says.
     fn barrier(&self) -> Pending<()>;
 
+    /// Lets go of the database once everything queued is durable, or has failed, and blocks until then. What is asked
+    /// for later is [`StoreError::Closed`].
+    fn close(&self);
+
     /// Writes something that changes nothing: ready when it is durable.
     fn probe(&self) -> Pending<()>;
 
@@ -102,10 +106,6 @@ pub trait Store:
 
     /// Remembers for 7 days what was sent under a key, so that a quote of it can be understood.
     fn remember_sent(&self, message: SentMessage) -> Pending<()>;
-
-    /// Lets go of the database once everything queued is durable, and blocks until then. What is asked for later is
-    /// [`StoreError::Closed`].
-    fn close(&self);
 
     /// What an app sent under a key, if that is remembered.
     fn sent_message(

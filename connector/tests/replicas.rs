@@ -10,6 +10,7 @@
 //! no answer comes twice but through the one window that the program counts, and nothing is left in the store.
 //! Without PostgreSQL (`initdb`, `pg_ctl`) the tests are skipped, counted and named with the
 //! reason; with `REQUIRE_EXTERNAL=1` they fail.
+#![expect(clippy::print_stderr, reason = "what is skipped is said there")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 #![expect(clippy::print_stdout, reason = "figures for people are what the long form is for")]
 
@@ -34,7 +35,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 type Work = std::pin::Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
-const TRIALS: [(&str, fn() -> Work); 6] = [
+/// Name and test.
+type Named = (&'static str, fn() -> Work);
+
+const TRIALS: [Named; 6] = [
     ("storm", || Box::pin(storm::play())),
     ("schedules_fire_once_across_kills", || Box::pin(schedules::play())),
     ("the_database_is_away_at_start", || Box::pin(trouble::at_start())),
@@ -47,7 +51,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let required = std::env::var("REQUIRE_EXTERNAL").is_ok_and(|v| v == "1");
     let there = cluster::programs().map(drop).ok_or("initdb and pg_ctl are not there");
-    let trial = |(name, work): (&'static str, fn() -> Work)| match &there {
+    let trial = |(name, work): Named| match &there {
         Ok(()) => Trial::test(name, move || {
             let runtime = tokio::runtime::Runtime::new().unwrap();
             runtime.block_on(work()).map_err(Failed::from)

@@ -49,7 +49,7 @@ pub(crate) struct Load {
 }
 
 struct Shared {
-    /// Where the WebSockets are.
+    /// Where the connections are.
     endpoint: String,
     /// One for each message that may be sent.
     room: Semaphore,

@@ -99,10 +99,6 @@ pub(crate) static OUTAGE: Meaning<Duration> = Meaning {
     allowed: "a time of at least 1s, such as \"30s\"",
 };
 
-/// What a list of hosts is.
-pub(crate) const HOSTS: &str =
-    "a list of hosts without scheme and port, such as [\"files.example.com\"]";
-
 /// A database that several processes share.
 pub(crate) static DATABASE: Meaning<PostgresAddress> = Meaning {
     parse: |text| text.parse().ok(),
@@ -113,6 +109,9 @@ pub(crate) static DATABASE: Meaning<PostgresAddress> = Meaning {
 pub(crate) fn is_secret(name: &str) -> bool {
     ["clientSecret", "store"].contains(&name)
 }
+/// What a list of hosts is.
+pub(crate) const HOSTS: &str =
+    "a list of hosts without scheme and port, such as [\"files.example.com\"]";
 
 /// What the names of [`Kind::Named`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -185,6 +185,16 @@ impl Cards {
         }
     }
 
+    /// Begins with what is kept: an earlier process left it, unless several share it.
+    pub(super) fn begin_with(&self, kept: Vec<KeptCard>, shared: bool) {
+        if shared {
+            // Which of them are to be ended here, the shares say.
+            self.learn(&kept);
+        } else {
+            self.take_over(kept);
+        }
+    }
+
     /// Where cards are that any process of the robot made, so that a press on them can be answered here.
     pub(super) fn learn(&self, kept: &[KeptCard]) {
         let mut known = lock(&self.known);

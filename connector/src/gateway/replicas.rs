@@ -24,6 +24,7 @@ pub(super) use self::outage::Teller;
 pub(super) use self::shares::{Keeping, Look, Shares};
 use self::shelf::Shelf;
 
+use super::cards::Cards;
 use super::schedules::Schedules;
 use crate::credential::ClientId;
 use crate::openapi::OpenApiClient;
@@ -36,6 +37,8 @@ const SLOW: Duration = Duration::from_secs(2);
 /// So often it is looked for messages that nobody told of: an operator's doing at another process, a message that
 /// was told to a process that died.
 const SWEEP: Duration = Duration::from_secs(5);
+/// Cards of others of which is known where they are: the newest, which people press on.
+const PRESSED: usize = 200;
 /// After an outage others may need so long until what came to them meanwhile is stored.
 pub(super) const SETTLED: Duration = Duration::from_millis(1_200);
 /// How long leaving may take.
@@ -141,6 +144,7 @@ pub(super) struct Keeper {
     /// Its calls are a share of the robot's.
     pub(super) client: Arc<OpenApiClient>,
     pub(super) schedules: Arc<Schedules>,
+    pub(super) cards: Arc<Cards>,
 }
 
 impl Keeper {
@@ -172,16 +176,31 @@ impl Keeper {
                     self.is_away(beat.begun_at, &reason);
                 },
                 Some(wake) = wakes.recv() => self.hear(wake),
-                _ = sweeps.tick() => {
-                    self.replicas.shares().told_all();
-                    self.replicas.changed.notify_one();
-                }
+                _ = sweeps.tick() => self.sweep(),
                 _ = &mut stop => break,
             }
         }
         let left = tokio::time::timeout(LEAVE, self.store.leave(&self.client_id));
         if let Ok(Err(e)) = left.await {
             warn!("the other processes of the robot notice later that this one has ended: {e}");
+        }
+    }
+
+    /// Looks for what nobody told of, and where the cards are that others made.
+    fn sweep(&self) {
+        let mut shares = self.replicas.shares();
+        shares.told_all();
+        let has_company = shares.has_company();
+        drop(shares);
+        self.replicas.changed.notify_one();
+        if has_company {
+            let (kept, cards) =
+                (self.store.cards(&self.client_id, PRESSED), Arc::clone(&self.cards));
+            tokio::spawn(async move {
+                if let Ok(kept) = kept.await {
+                    cards.learn(&kept);
+                }
+            });
         }
     }
 
@@ -211,7 +230,11 @@ impl Keeper {
             Err(StoreError::Closed) => return true,
             Err(e) => {
                 self.replicas.shares().not_beaten();
-                self.is_away(begun_at, &e.to_string());
+                let reason = match e {
+                    StoreError::Unreachable { reason } => reason,
+                    e => e.to_string(),
+                };
+                self.is_away(begun_at, &reason);
                 self.replicas.changed.notify_one();
             }
         }

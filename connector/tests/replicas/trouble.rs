@@ -96,7 +96,7 @@ impl Place {
             let words: Vec<_> = line.split(' ').map(steady_word).collect();
             words.join(" ")
         };
-        text.lines().map(|text| line(text)).collect::<Vec<_>>().join("\n")
+        text.lines().map(line).collect::<Vec<_>>().join("\n")
     }
 }
 
