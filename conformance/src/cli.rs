@@ -9,6 +9,7 @@ use dingtalk_conformance::fixtures::FixturesError;
 use dingtalk_conformance::provenance::ProvenanceError;
 use dingtalk_conformance::run::{BaselineError, ReportError, UnknownCapability};
 use dingtalk_conformance::suite::SuiteError;
+use mock_dingtalk::ControlError;
 
 mod baseline;
 mod fixtures;
@@ -16,6 +17,7 @@ mod list;
 mod matrix;
 mod report;
 mod run;
+mod signals;
 
 /// Judges DingTalk connectors, SDKs and bots, and keeps the fixtures honest.
 #[derive(Debug, Parser)]
@@ -54,7 +56,9 @@ Exit codes:
   2   the command line makes no sense
   65  a file that was read cannot be understood
   66  the folder, or a file of it, cannot be read
-  74  standard output or the report cannot be written";
+  69  no mock answers (--mock)
+  74  standard output or the report cannot be written
+  128 + N  signal N ended it";
 
 impl Cli {
     /// Runs the command and writes its answer to `out`.
@@ -98,8 +102,16 @@ pub(crate) enum Status {
     BadInput = 65,
     /// The input cannot be read (`EX_NOINPUT`).
     NoInput = 66,
+    /// The mock does not answer (`EX_UNAVAILABLE`).
+    NoMock = 69,
     /// The answer cannot be written (`EX_IOERR`).
     NoOutput = 74,
+    /// SIGHUP ended it.
+    HungUp = 129,
+    /// SIGINT ended it.
+    Interrupted = 130,
+    /// SIGTERM ended it.
+    Terminated = 143,
 }
 
 impl From<Status> for ExitCode {
@@ -124,7 +136,13 @@ pub(crate) enum CliError {
     #[error("the capability push needs --push-cmd")]
     NoPushCommand,
     #[error(transparent)]
-    Mock(mock_dingtalk::ControlError),
+    Mock(ControlError),
+    #[error("the bot cannot be run: sh ended with {code}, and said:\n{}", said.trim_end())]
+    NoBot { code: i32, said: String },
+    #[error("ended by a signal; {played} cases were played, and nothing is reported")]
+    Ended { status: Status, played: usize },
+    #[error("--out {} is where the same is written as JSON", .0.display())]
+    PageIsJson(std::path::PathBuf),
     #[error("cannot start")]
     Start(#[source] io::Error),
     #[error(transparent)]
@@ -149,9 +167,14 @@ impl CliError {
     /// Exit code that goes with the error.
     pub(crate) fn status(&self) -> Status {
         match self {
-            Self::NoCase(_) | Self::Mock(_) | Self::Capability(_) | Self::NoPushCommand => {
-                Status::Usage
-            }
+            Self::Mock(ControlError::Unreachable { .. }) => Status::NoMock,
+            Self::Ended { status, .. } => *status,
+            Self::NoCase(_)
+            | Self::Mock(_)
+            | Self::Capability(_)
+            | Self::NoPushCommand
+            | Self::NoBot { .. }
+            | Self::PageIsJson(_) => Status::Usage,
             Self::Suite(SuiteError::Read { .. })
             | Self::Baseline(BaselineError::Read { .. })
             | Self::Results(ReportError::Read { .. })
@@ -210,6 +233,15 @@ impl CliError {
             Self::Mock(_) => {
                 "pass --mock with the URL of a ready line, such as http://127.0.0.1:8080"
             }
+            Self::NoBot { code: 126, .. } => {
+                "give --subject a command that may be executed: look at its permissions"
+            }
+            Self::NoBot { .. } => {
+                "give --subject a command that is there: look at its path; relative ones begin at \
+                 this folder"
+            }
+            Self::Ended { .. } => "play fewer cases with --case or --area",
+            Self::PageIsJson(_) => "give it a name that ends in .html",
             Self::Start(_) => "look at the limits of this machine: processes, files, memory",
             Self::Results(_) => "pass the folder that `run --report DIR` wrote",
             Self::ReadFile { .. } => "name a file that can be read",

@@ -16,6 +16,7 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -26,7 +27,7 @@ use mock_dingtalk::{
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-pub use self::baseline::{Baseline, BaselineError, Update};
+pub use self::baseline::{Applied, Baseline, BaselineError, Update};
 pub use self::capability::{CAPABILITIES, UnknownCapability, capabilities};
 pub use self::defects::{Defect, Defects};
 pub use self::matrix::Matrix;
@@ -38,6 +39,8 @@ use crate::suite::{Case, Level, Suite};
 
 /// The answer of a mock that has an app with these ids already.
 const EXISTS: u16 = 409;
+/// As players say it, too.
+const HAD_ENDED: &str = "the bot had ended";
 /// The same case may be played so many times at once with the same seed, in one mock.
 const PLACES: u32 = 100;
 
@@ -56,6 +59,8 @@ pub struct Setup {
     pub seed: u64,
     /// The mock that runs already, if cases are not to start mocks of their own.
     pub mock: Option<ControlClient>,
+    /// The folder of the suite, if commands that play a case again have to name it.
+    pub dir: Option<PathBuf>,
 }
 
 /// An app for one case, and the mock that it is in unless that runs elsewhere.
@@ -108,15 +113,21 @@ impl Setup {
         };
         let mut evidence = Evidence::default();
         let played = case.scenario().play_with(&place.stage, &mut process, &mut evidence).await;
-        let ended = process.ended();
-        let output = process.stop().await;
+        let ended = process.status();
+        let output = process.end().await;
         if let Err(failure) = played {
             match failure {
                 ScenarioFailure::Unmet { .. } => outcome.verdict = Verdict::of_unmet(level),
                 ScenarioFailure::Broken { .. } => outcome.verdict = Verdict::Untestable,
             }
-            let ended = ended.map(|status| format!("; the bot had ended: {status}"));
-            outcome.why = Some(format!("{failure}{}", ended.unwrap_or_default()));
+            if let ScenarioFailure::Unmet { step: 0, .. } = failure {
+                outcome.not_run = ended.and_then(|status| status.code()).filter(is_not_run);
+            }
+            let mut why = failure.to_string();
+            if let Some(status) = ended.filter(|_| !why.contains(HAD_ENDED)) {
+                why = format!("{why}; {HAD_ENDED}: {status}");
+            }
+            outcome.why = Some(why);
             let given = |value: serde_json::Value| (!value.is_null()).then_some(value);
             (outcome.expected, outcome.seen) = (given(evidence.expected), given(evidence.seen));
             outcome.journal = timeline::of(&place.stage).await;
@@ -177,9 +188,15 @@ impl Setup {
             [] => String::new(),
             names => format!(" --capabilities {}", names.join(",")),
         };
+        // The ids of a mock that runs elsewhere, and so its choices, are others. Its token is a secret.
+        let mock = self.mock.as_ref().map(|mock| format!(" --mock {}", mock.url()));
+        let mock = mock.unwrap_or_default();
+        let dir = self.dir.as_ref().map(|dir| format!(" --dir {}", quoted(&dir.to_string_lossy())));
+        let dir = dir.unwrap_or_default();
         let (case, seed) = (case.id(), self.seed);
         format!(
-            "dingtalk-conformance run --subject {subject}{names}{push} --case {case} --seed {seed}"
+            "dingtalk-conformance run --subject {subject}{names}{push}{mock}{dir} --case {case} \
+             --seed {seed}"
         )
     }
 
@@ -233,6 +250,11 @@ impl Setup {
         outcomes.sort_by(|one, other| one.case.cmp(&other.case));
         outcomes
     }
+}
+
+/// The status with which `sh` says that it cannot run a command, or that there is none.
+fn is_not_run(code: &i32) -> bool {
+    matches!(code, 126 | 127)
 }
 
 /// One word for `sh`.

@@ -84,6 +84,29 @@ fn files_below(folder: &Path) -> usize {
     entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
 }
 
+/// A fault that is over after a time may be over before the bot meets it.
+#[test]
+fn no_case_rests_on_a_fault_that_may_never_act() {
+    let mut count = 0;
+    for case in suite().cases() {
+        let file: Value = serde_json::from_str(case.text()).unwrap();
+        let steps = file["steps"].as_array().unwrap();
+        let is_hit = |fault: &Value| {
+            fault["as"].is_string() && steps.iter().any(|step| step["hit"]["of"] == fault["as"])
+        };
+        for step in steps.iter().filter(|step| step["fault"]["times"]["for"].is_string()) {
+            // The same at the same place, as often as it says, will do.
+            let same = |other: &&Value| {
+                let (one, other) = (&step["fault"], &other["fault"]);
+                one["when"] == other["when"] && one["action"] == other["action"]
+            };
+            assert!(steps.iter().filter(same).any(is_hit), "{} rests on {step}", case.id());
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}
+
 /// Each wire shape of a message is played.
 #[test]
 fn every_message_of_the_fixtures_has_a_case() {
@@ -238,6 +261,9 @@ fn schema_and_reader_refuse_the_same() {
         with(r#"[{"burst":{"from":"user0001","text":"b","count":1001}}]"#),
         with(r#"[{"burst":{"from":"user0001","text":"b","count":2,"media":[]}}]"#),
         with(r#"[{"peer":{"name":"x"}}]"#),
+        with(r#"[{"restart":{},"as":"x"}]"#),
+        with(r#"[{"connections":{"open":1},"as":"x"}]"#),
+        with(r#"[{"revokeToken":{"of":"x"}}]"#),
         with(r#"[{"allAnswered":{"only":true}}]"#),
         with(r#"[{"hit":{}}]"#),
         with(r#"[{"disconnect":{"closes":"no"}}]"#),

@@ -33,6 +33,8 @@ pub struct Turn {
     pub msg_id: Option<MsgId>,
     /// Whether the writer may give commands, where the agent has any.
     pub command_authorized: bool,
+    /// What the account's own rules say of the writer.
+    pub standing: Standing,
     /// The chat it belongs to.
     pub conversation_id: ConversationId,
     /// Whether that is a group.
@@ -65,6 +67,7 @@ impl Turn {
         Self {
             msg_id: None,
             command_authorized: true,
+            standing: Standing::Admitted,
             conversation_id: ConversationId::new("cid"),
             conversation_type: ConversationType::Direct,
             conversation_title: None,
@@ -78,6 +81,19 @@ impl Turn {
             quote: None,
         }
     }
+}
+
+/// What an account's own rules say of whoever wrote. It matters where the agent itself decides who may talk:
+/// what the connector does by itself, it does for those who are admitted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// They admit the message.
+    #[default]
+    Admitted,
+    /// They leave it to a pairing, of which only the agent knows.
+    Unsettled,
+    /// They refuse it.
+    Refused,
 }
 
 /// Names a turn in one store.
@@ -127,6 +143,9 @@ pub enum Missing {
     /// It cannot be written here.
     #[error("it could not be stored")]
     NotStored,
+    /// Nobody has admitted its sender so far.
+    #[error("it was not fetched, since nobody had admitted its sender yet; it can be sent again")]
+    NotAdmitted,
 }
 
 impl Missing {
@@ -138,6 +157,7 @@ impl Missing {
             Self::Refused => "文件已过期或被拒绝",
             Self::Unreachable => "暂时连不上",
             Self::NotStored => "保存失败",
+            Self::NotAdmitted => "发送者尚未获准，可以再发一次",
         };
         format!("收到的文件取不回来：{chinese}\nA file of yours cannot be had: {self}")
     }
@@ -396,6 +416,11 @@ pub trait Agent: std::fmt::Debug + Send + Sync + 'static {
 
     /// Whether nobody ever waits for its answers, so that no sign of its work is needed.
     fn answers_at_once(&self) -> bool {
+        false
+    }
+
+    /// Whether it decides itself who may talk, so that every message is a turn for it.
+    fn admits_by_itself(&self) -> bool {
         false
     }
 

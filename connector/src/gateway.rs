@@ -150,7 +150,7 @@ pub struct Gateway {
 }
 
 /// How long a stop may take: the stream's own end and the answers under way together.
-pub const DRAIN: Duration = Duration::from_secs(10);
+pub const DRAIN: Duration = Duration::from_millis(8_500);
 /// How long it may take to leave everything to another process, whose connection brings frames that wait.
 pub const HAND_OVER: Duration = Duration::from_millis(2_500);
 /// How long keeping the time of the stop may take beyond it.
@@ -178,6 +178,7 @@ impl Gateway {
         started
     }
 
+    #[expect(clippy::too_many_lines, reason = "each part needs those before it")]
     async fn begin(
         config: GatewayConfig,
         line: Option<Line>,
@@ -191,8 +192,9 @@ impl Gateway {
         let heard_until = store.heard_until(&client_id).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;
         let pairing = Pairing::open(client_id.clone(), Arc::clone(&store)).await?;
-        let policy = config.access.clone();
-        let access = Access::new(config.access, pairing.people());
+        let is_left = config.agent.admits_by_itself();
+        let policy = (!is_left).then(|| config.access.clone());
+        let access = Access::new(config.access, pairing.people(), is_left);
         let handing = Handing::new(config.held, line.is_some());
         let plan =
             Plan::new(&config.openapi, config.session, config.handshake_timeout, config.delegate);
@@ -209,12 +211,13 @@ impl Gateway {
         cards.begin_with(kept_cards, others.is_some());
         let seen = (Instant::now(), now);
         let (app, own) = (client_id.clone(), client_id.clone());
-        let intake = Intake::new(client_id, access, &recovered.seen, seen, Arc::clone(&cards));
+        let peers = Arc::new(Peers::new(app.clone(), Arc::clone(&store)));
+        let known = (Arc::clone(&cards), Arc::clone(&peers));
+        let intake = Intake::new(client_id, access, &recovered.seen, seen, known);
         let thinks = config.show_thinking && !config.agent.answers_at_once();
         let thinker = thinks.then(|| Arc::clone(&client));
         let replier = Arc::new(Replier::new(Arc::clone(&client)));
         let (caller, kept) = (Arc::clone(&client), Arc::clone(&store));
-        let peers = Arc::new(Peers::new(app.clone(), Arc::clone(&kept)));
         let known = Arc::clone(&peers);
         let pusher = Pusher::new(caller, Arc::clone(&replier), kept, Arc::clone(&cards), known);
         let pusher = Arc::new(pusher);
@@ -348,6 +351,10 @@ impl Gateway {
     async fn end_within(mut self, patience: Duration) -> usize {
         self.deadline.send_replace(Some(Instant::now() + patience));
         self.stream.stop();
+        if self.company.is_none() {
+            // Whoever waits for the end may not wait for long: what is open now is not cut off by a failure.
+            drop(self.store.end_in_order(&self.client_id));
+        }
         let ended = (&mut self.runtime).await;
         if let Err(e) = (&mut self.scheduling).await {
             error!(error = %e, "the robot's schedules failed");

@@ -31,6 +31,7 @@ mod linked;
 mod listener;
 mod message;
 mod metrics;
+mod parameters;
 mod probes;
 mod schedules;
 mod sent;

@@ -35,7 +35,7 @@ pub use governor::CallBudget;
 pub use reach::Reached;
 pub use robot::BatchSendResult;
 pub use shared_token::{Expiring, TokenShelf};
-pub use trust::TrustedHosts;
+pub use trust::{TrustedHosts, bare_host};
 
 use crate::credential::Credential;
 use access_token::{AccessToken, TokenCache};

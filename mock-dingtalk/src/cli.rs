@@ -97,6 +97,8 @@ enum Command {
     Limits(settings::Limits),
     /// Show, grant or revoke the app's permissions.
     Permissions(settings::Permissions),
+    /// End the app's access token before its time.
+    Token(settings::Token),
     /// Show or change how strictly the app's calls are read.
     Strictness(settings::Strictness),
     /// Show or change how the app's pushes behave.
@@ -144,6 +146,7 @@ impl Command {
             Self::Reactions(reactions) => reactions.run().await,
             Self::Limits(limits) => limits.run().await,
             Self::Permissions(permissions) => permissions.run().await,
+            Self::Token(token) => token.run().await,
             Self::Strictness(strictness) => strictness.run().await,
             Self::Delivery(delivery) => delivery.run().await,
             Self::Unmatched(unmatched) => unmatched.run().await,

@@ -15,7 +15,7 @@ use std::{
 use axum::{
     Extension,
     extract::{Request, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
 use futures_util::{
     SinkExt, StreamExt,
@@ -33,7 +33,7 @@ use tokio_tungstenite::{
 
 use self::{
     pong_filter::{PongFilter, Pongs},
-    upgrade::Upgrade,
+    upgrade::{Refused, Upgrade},
 };
 use crate::{
     core::{AppNumber, ClientFrame, ConnectionKey, Cut, Ill, Outgoing, UpgradeVerdict},
@@ -66,7 +66,11 @@ pub(crate) async fn connect(
         .unwrap_or_default();
     let upgrade = match Upgrade::of(request) {
         Ok(upgrade) => upgrade,
-        Err(refused) => return refused.into_response(),
+        Err(Refused { status, why }) => {
+            let answer =
+                hub.step(|fleet, now| fleet.refuse_handshake(now, &ticket, status.as_u16(), why));
+            return dingtalk::respond(&hub, &arrival, answer).await;
+        }
     };
     let (key, app, at, then) = match hub.step(|fleet, now| fleet.upgrade(now, &ticket)) {
         UpgradeVerdict::Accept { key, app, at, then } => (key, app, at, then),

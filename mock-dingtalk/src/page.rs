@@ -24,7 +24,7 @@ pub(crate) async fn chat(
         return dingtalk::call(state, arrival, request).await;
     }
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; \
-                  connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
+                  connect-src 'self'; img-src data: blob:; base-uri 'none'; form-action 'none'";
     let headers = [
         (header::CONTENT_TYPE, "text/html;charset=utf-8"),
         (header::CONTENT_SECURITY_POLICY, policy),

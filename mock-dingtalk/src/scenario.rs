@@ -5,6 +5,7 @@
 
 mod act;
 mod asked;
+mod base;
 mod cards;
 mod evidence;
 mod expectation;

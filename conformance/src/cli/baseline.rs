@@ -49,6 +49,7 @@ impl Baseline {
         tell("added", &update.added);
         tell("dropped", &update.dropped);
         tell("fails, and nothing says why (--reason or --defects)", &update.without_reason);
+        tell("could not be played, which no baseline takes", &update.untestable);
         let unseen: Vec<String> =
             defects.unseen(&report.cases).into_iter().map(str::to_owned).collect();
         tell("no failing case shows the defect", &unseen);
@@ -61,7 +62,8 @@ impl Baseline {
             .map_err(|source| CliError::WriteFile { path: self.out.clone(), source })?;
         writeln!(text, "{} entries in {}", baseline.len(), self.out.display())
             .expect("a string takes any text");
-        let status = if unseen.is_empty() { Status::Clean } else { Status::Findings };
+        let well = unseen.is_empty() && update.untestable.is_empty();
+        let status = if well { Status::Clean } else { Status::Findings };
         Ok(Answer { status, text })
     }
 

@@ -1,7 +1,8 @@
 //! `dingtalk-conformance list`: the cases of a suite.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dingtalk_conformance::suite::{Case, Level, Suite, matches_glob};
@@ -9,11 +10,14 @@ use serde_json::json;
 
 use super::{Answer, CliError, Status};
 
+/// The suite, seen from the root of the workspace.
+const DIR: &str = "conformance";
+
 /// Which cases.
 #[derive(Debug, Args)]
 pub(super) struct Selection {
     /// Folder that holds requirements/ and scenarios/.
-    #[arg(long, value_name = "DIR", default_value = "conformance")]
+    #[arg(long, value_name = "DIR", default_value = DIR)]
     dir: PathBuf,
     /// Only cases whose id fits; * stands for anything. May be given several times.
     #[arg(long = "case", value_name = "GLOB")]
@@ -33,6 +37,11 @@ fn level(text: &str) -> Result<Level, String> {
 }
 
 impl Selection {
+    /// The folder of the suite, if it is not the usual one.
+    pub(super) fn other_dir(&self) -> Option<PathBuf> {
+        (self.dir != Path::new(DIR)).then(|| self.dir.clone())
+    }
+
     /// The suite, and the cases that fit all that is asked for.
     pub(super) fn read(&self) -> Result<(Suite, Vec<Case>), CliError> {
         let suite = Suite::open(&self.dir)?;
@@ -75,6 +84,12 @@ impl List {
         let trace = suite.trace();
         let status = if trace.untraced.is_empty() { Status::Clean } else { Status::Findings };
         let text = if self.json { in_json(&suite, &cases) } else { table(&suite, &cases) };
+        if self.json {
+            for untraced in &trace.untraced {
+                // Whoever closed it does not want to know.
+                let _ = writeln!(std::io::stderr(), "{untraced}");
+            }
+        }
         Ok(Answer { status, text })
     }
 }

@@ -19,6 +19,10 @@ pub(super) struct Matrix {
 
 impl Matrix {
     pub(super) fn run(&self) -> Result<Answer, CliError> {
+        let json = self.out.with_extension("json");
+        if json == self.out {
+            return Err(CliError::PageIsJson(self.out.clone()));
+        }
         let mut reports = Vec::new();
         for given in &self.reports {
             let (name, path) = match given.split_once('=') {
@@ -30,17 +34,14 @@ impl Matrix {
             reports.push((name, Report::load(&path)?));
         }
         let table = Table::new(&reports);
-        let mut json = serde_json::to_string_pretty(&table).expect("rows of words are JSON");
-        json.push('\n');
-        for (path, text) in
-            [(self.out.clone(), table.html()), (self.out.with_extension("json"), json)]
-        {
+        let mut rows = serde_json::to_string_pretty(&table).expect("rows of words are JSON");
+        rows.push('\n');
+        for (path, text) in [(self.out.clone(), table.html()), (json, rows)] {
             std::fs::write(&path, text).map_err(|source| CliError::WriteFile { path, source })?;
         }
-        let lines = reports.iter().map(|(name, report)| {
-            let verdict = if report.passed { "passed" } else { "failed" };
-            format!("{name}: {verdict}: {}\n", report.tally())
-        });
+        let lines = reports
+            .iter()
+            .map(|(name, report)| format!("{name}: {}: {}\n", report.word(), report.tally()));
         Ok(Answer { status: Status::Clean, text: lines.collect() })
     }
 }

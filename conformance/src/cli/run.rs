@@ -1,14 +1,17 @@
 //! `dingtalk-conformance run`: cases are played against a bot.
 
-use std::io::Write as _;
-use std::path::PathBuf;
+use std::cell::Cell;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dingtalk_conformance::run::{Baseline, Outcome, Report, Setup, capabilities};
+use dingtalk_conformance::suite::{Case, Suite};
 use mock_dingtalk::ControlClient;
+use tokio::sync::mpsc;
 use url::Url;
 
-use super::{Answer, CliError, Status, list::Selection};
+use super::{Answer, CliError, Status, list::Selection, signals::Signals};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -71,21 +74,92 @@ impl Run {
             push_cmd: self.push_cmd.clone(),
             seed: self.seed,
             mock: mock.map(|mock| mock.with_token(self.admin_token.clone())),
+            dir: self.selection.other_dir(),
         };
-        let runtime = tokio::runtime::Runtime::new().map_err(CliError::Start)?;
-        let rounds = setup.clone().run_rounds(&suite, &cases, self.repeat, self.jobs, tell);
-        let mut outcomes = runtime.block_on(rounds);
-        let exists = |id: &str| suite.cases().any(|case| case.id() == id);
-        let stale = baseline.unwrap_or_default().apply(&mut outcomes, exists);
-        let report = Report::new(&suite, &setup, outcomes, stale);
         if let Some(dir) = &self.report {
-            report
-                .write(dir)
-                .map_err(|source| CliError::WriteFile { path: dir.clone(), source })?;
+            // What was played would be lost in the end.
+            probe(dir).map_err(|source| CliError::WriteFile { path: dir.clone(), source })?;
         }
-        let status = if report.passed { Status::Clean } else { Status::Findings };
+        let runtime = tokio::runtime::Runtime::new().map_err(CliError::Start)?;
+        let played = runtime.block_on(self.play(&setup, &suite, &cases));
+        // With it go the processes of cases that were not played to their end.
+        drop(runtime);
+        let mut outcomes = played?;
+        let exists = |id: &str| suite.cases().any(|case| case.id() == id);
+        let applied = baseline.unwrap_or_default().apply(&mut outcomes, exists);
+        let report = Report::of(&suite, &setup, outcomes, applied);
+        let mut status = if report.passed { Status::Clean } else { Status::Findings };
+        if let Some(dir) = &self.report
+            && let Err(source) = report.write(dir)
+        {
+            let error = CliError::WriteFile { path: dir.clone(), source };
+            status = error.status();
+            // Standard error may be closed; the exit status says it too.
+            let _ = error.explain(&mut std::io::stderr().lock());
+        }
         Ok(Answer { status, text: report.summary() })
     }
+
+    /// Plays the cases, until a signal comes or it is clear that there is no bot.
+    async fn play(
+        &self,
+        setup: &Setup,
+        suite: &Suite,
+        cases: &[Case],
+    ) -> Result<Vec<Outcome>, CliError> {
+        let mut signals = Signals::listen().map_err(CliError::Start)?;
+        if let Some(mock) = &setup.mock {
+            let ready = mock.get(mock.at(&["ready"]));
+            ready.await.map_err(CliError::Mock)?;
+        }
+        let (told, mut hopeless) = mpsc::unbounded_channel();
+        let count = Cell::new(0);
+        let mut first = First::default();
+        let tell = |outcome: &Outcome| {
+            tell(outcome);
+            count.set(count.get() + 1);
+            if let Some(error) = first.hear(outcome) {
+                // Whoever hears it first ends the run.
+                let _ = told.send(error);
+            }
+        };
+        let rounds = setup.clone().run_rounds(suite, cases, self.repeat, self.jobs, tell);
+        tokio::select! {
+            biased;
+            status = signals.next() => Err(CliError::Ended { status, played: count.get() }),
+            Some(error) = hopeless.recv() => Err(error),
+            outcomes = rounds => match hopeless.try_recv() {
+                Ok(error) => Err(error),
+                Err(_) => Ok(outcomes),
+            },
+        }
+    }
+}
+
+/// The first cases that were played. If `sh` could run the bot in none of them, it will not in others.
+#[derive(Debug, Default)]
+struct First {
+    not_run: usize,
+    over: bool,
+}
+
+impl First {
+    /// So many cases are enough to tell.
+    const ENOUGH: usize = 3;
+
+    fn hear(&mut self, outcome: &Outcome) -> Option<CliError> {
+        let code = outcome.not_run();
+        self.over |= code.is_none() && outcome.verdict.is_played();
+        self.not_run += usize::from(code.is_some());
+        let code = code.filter(|_| !self.over && self.not_run == Self::ENOUGH)?;
+        Some(CliError::NoBot { code, said: outcome.output.clone() })
+    }
+}
+
+/// Makes a folder if need be, and tries whether files can be made in it.
+fn probe(dir: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(dir)?;
+    tempfile::tempfile_in(dir).map(|_| ())
 }
 
 /// Progress, on standard error.

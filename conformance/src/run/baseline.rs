@@ -81,6 +81,16 @@ pub enum BaselineError {
     },
 }
 
+/// What a baseline says of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// Its entries whose case was played and did not fail, and those that name no case.
+    pub stale: Vec<String>,
+    /// How many of its entries nothing was learnt about, since their case was not played.
+    pub not_tried: usize,
+}
+
 /// What became of a baseline.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -91,6 +101,8 @@ pub struct Update {
     pub dropped: Vec<String>,
     /// Cases that fail and have no reason. It does not name them.
     pub without_reason: Vec<String>,
+    /// Cases that could not be played, which says nothing of the bot. It names none for that.
+    pub untestable: Vec<String>,
 }
 
 impl Baseline {
@@ -102,30 +114,34 @@ impl Baseline {
             .map_err(|source| BaselineError::Parse { path: path.to_owned(), source })
     }
 
-    /// Marks the failures that it knows, and names its stale entries: cases that were played and
-    /// did not fail, and those that `exists` does not know.
-    pub fn apply(&self, outcomes: &mut [Outcome], exists: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut stale = Vec::new();
+    /// Marks the failures that it knows, and says which entries are stale, and how many were not
+    /// tried.
+    pub fn apply(&self, outcomes: &mut [Outcome], exists: impl Fn(&str) -> bool) -> Applied {
+        let mut applied = Applied::default();
         for (case, entry) in &self.0 {
-            match outcomes.iter_mut().find(|outcome| outcome.case == *case) {
-                Some(outcome) if outcome.verdict.is_failure() => {
+            let outcome = outcomes.iter_mut().find(|outcome| outcome.case == *case);
+            match outcome.map(|outcome| (outcome.verdict, outcome)) {
+                Some((Verdict::Fail, outcome)) => {
                     outcome.baseline = Some(entry.reason().to_owned());
                 }
+                Some((verdict, _)) if !verdict.is_played() => applied.not_tried += 1,
                 Some(_) if entry.flaky() => {}
-                Some(outcome) => stale.push(format!(
+                Some((verdict, _)) => applied.stale.push(format!(
                     "the baseline expects `{case}` to fail, but its verdict is {}",
-                    outcome.verdict.as_str()
+                    verdict.as_str()
                 )),
-                None if exists(case) => {}
-                None => stale.push(format!("the baseline names `{case}`, which is no case")),
+                None if exists(case) => applied.not_tried += 1,
+                None => {
+                    applied.stale.push(format!("the baseline names `{case}`, which is no case"));
+                }
             }
         }
-        stale
+        applied
     }
 
     /// Names the failures of a run, and the cases that show a defect at times and passed. What it
-    /// says of them stays; of a new one it says what `defects` know, or else `reason`. Entries go whose case was played and did not fail, or which `exists`
-    /// does not know.
+    /// says of them stays; of a new one it says what `defects` know, or else `reason`. Entries go whose
+    /// case was played and did not fail, or which `exists` does not know.
     pub fn update(
         &mut self,
         outcomes: &[Outcome],
@@ -138,7 +154,8 @@ impl Baseline {
             outcome.verdict == Verdict::Pass
                 && defects.of(&outcome.case).is_some_and(|defect| defect.flaky)
         };
-        let named = |outcome: &&Outcome| outcome.verdict.is_failure() || at_times(outcome);
+        let fails = |outcome: &Outcome| outcome.verdict == Verdict::Fail;
+        let named = |outcome: &&Outcome| fails(outcome) || at_times(outcome);
         for outcome in outcomes.iter().filter(named) {
             if self.0.contains_key(&outcome.case) {
                 continue;
@@ -156,8 +173,9 @@ impl Baseline {
         }
         let mends = |case: &str, entry: &Entry| {
             let played = outcomes.iter().find(|outcome| outcome.case == case);
-            let fails = |outcome: &Outcome| outcome.verdict.is_failure() || entry.flaky();
-            played.map_or(!exists(case), |outcome| !fails(outcome))
+            let stays =
+                |outcome: &Outcome| fails(outcome) || entry.flaky() || !outcome.verdict.is_played();
+            played.map_or(!exists(case), |outcome| !stays(outcome))
         };
         let gone = self.0.iter().filter(|(case, entry)| mends(case, entry));
         let gone: Vec<String> = gone.map(|(case, _)| case.clone()).collect();
@@ -165,6 +183,8 @@ impl Baseline {
             self.0.remove(case);
         }
         update.dropped = gone;
+        let untestable = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Untestable);
+        update.untestable = untestable.map(|outcome| outcome.case.clone()).collect();
         update
     }
 
@@ -198,7 +218,7 @@ impl Baseline {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::{Baseline, Defects, Entry};
+    use super::{Applied, Baseline, Defects, Entry};
     use crate::run::verdict::sample;
     use crate::run::{Outcome, Verdict};
 
@@ -236,12 +256,33 @@ mod tests {
         assert_eq!(text, "\"b/c\" = { reason = \"it races\", flaky = true }\n");
         let mut baseline: Baseline = toml::from_str(&text).unwrap();
         let mut passed = [sample("b/c")];
-        assert!(baseline.apply(&mut passed, |_| true).is_empty());
+        assert_eq!(baseline.apply(&mut passed, |_| true), Applied::default());
         assert!(baseline.update(&passed, &defects, None, |_| true).dropped.is_empty());
         let mut failed = [failing("b/c")];
-        assert!(baseline.apply(&mut failed, |_| true).is_empty());
+        assert_eq!(baseline.apply(&mut failed, |_| true), Applied::default());
         assert_eq!(failed[0].baseline.as_deref(), Some("it races"));
         assert!(defects.unseen(&passed).is_empty());
+    }
+
+    #[test]
+    fn what_was_not_played_is_neither_known_nor_mended() {
+        let entry = |case: &str| (case.to_owned(), Entry::new("known", false));
+        let known = ["a/broken", "a/elsewhere", "a/needs-more", "a/mended"];
+        let mut baseline = Baseline(BTreeMap::from(known.map(entry)));
+        let of = |case: &str, verdict| Outcome { verdict, ..sample(case) };
+        let mut outcomes = [
+            of("a/broken", Verdict::Untestable),
+            of("a/mended", Verdict::Pass),
+            of("a/needs-more", Verdict::NotApplicable),
+            of("a/new", Verdict::Untestable),
+        ];
+        let applied = baseline.apply(&mut outcomes, |_| true);
+        assert_eq!((applied.stale.len(), applied.not_tried), (1, 3), "{applied:?}");
+        assert!(outcomes[0].is_failure() && outcomes[0].baseline.is_none());
+        let update = baseline.update(&outcomes, &Defects::default(), Some("it breaks"), |_| true);
+        assert_eq!((update.added, update.dropped), (vec![], vec!["a/mended".to_owned()]));
+        assert_eq!(update.untestable, ["a/broken", "a/new"]);
+        assert_eq!(baseline.len(), 3);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::{BaselineError, Outcome};
+use super::{BaselineError, Outcome, Verdict};
 use crate::suite::matches_glob;
 
 /// One defect: what new entries of a baseline say of the cases that show it.
@@ -45,7 +45,7 @@ impl Defects {
         let shown = |defect: &Defect| {
             cases
                 .iter()
-                .filter(|outcome| outcome.verdict.is_failure())
+                .filter(|outcome| outcome.verdict == Verdict::Fail)
                 .any(|outcome| defect.cases.iter().any(|glob| matches_glob(glob, &outcome.case)))
         };
         let unseen = self.0.iter().filter(|(_, defect)| !defect.flaky && !shown(defect));

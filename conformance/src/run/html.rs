@@ -41,8 +41,13 @@ fn badge(verdict: Verdict) -> String {
 }
 
 /// Whether all is well.
-fn seal(passed: bool) -> String {
-    let (class, word) = if passed { ("pass", "passed") } else { ("fail", "failed") };
+fn seal(passed: bool, counts: &BTreeMap<Verdict, usize>) -> String {
+    let word = super::report::word(passed, counts);
+    let class = match word {
+        "passed" => "pass",
+        "failed" => "fail",
+        _ => "not-applicable",
+    };
     format!("<b class=\"badge {class}\">{word}</b>")
 }
 

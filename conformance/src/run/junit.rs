@@ -3,11 +3,11 @@
 use std::fmt::Write as _;
 
 use super::escape::escaped;
-use super::{Report, Verdict};
+use super::{Outcome, Report, Verdict};
 
 pub(super) fn write(report: &Report) -> String {
     let failures = report.cases.iter().filter(|outcome| outcome.is_failure()).count();
-    let skipped = report.cases.iter().filter(|outcome| is_skipped(outcome.verdict)).count();
+    let skipped = report.cases.iter().filter(|outcome| is_skipped(outcome)).count();
     let millis: u64 = report.cases.iter().map(|outcome| outcome.millis).sum();
     let failures = failures + report.stale.len();
     let tests = report.cases.len() + report.stale.len();
@@ -32,7 +32,7 @@ pub(super) fn write(report: &Report) -> String {
             line(format!(
                 "{head}>\n    <failure message=\"{why}\">{text}</failure>\n  </testcase>"
             ));
-        } else if is_skipped(outcome.verdict) || outcome.baseline.is_some() {
+        } else if is_skipped(outcome) {
             let why = outcome.baseline.as_deref().map_or(why, escaped);
             line(format!("{head}>\n    <skipped message=\"{why}\"/>\n  </testcase>"));
         } else {
@@ -50,8 +50,10 @@ pub(super) fn write(report: &Report) -> String {
     xml
 }
 
-fn is_skipped(verdict: Verdict) -> bool {
-    verdict == Verdict::NotApplicable
+/// What was not played, and what is known to fail.
+fn is_skipped(outcome: &Outcome) -> bool {
+    let known = outcome.baseline.is_some() && !outcome.is_failure();
+    known || outcome.verdict == Verdict::NotApplicable
 }
 
 fn seconds(millis: u64) -> String {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Setup, Verdict, html, junit};
+use super::{Applied, Outcome, Setup, Verdict, html, junit};
 use crate::suite::{Census, Requirement, Suite};
 
 /// The file of a report that the others are made of.
@@ -34,6 +34,9 @@ pub struct Report {
     pub suite: Census,
     /// Entries of the baseline that have to go.
     pub stale: Vec<String>,
+    /// Entries of the baseline whose case was not played.
+    #[serde(default)]
+    pub not_tried: usize,
     /// What the cases check.
     pub requirements: BTreeMap<String, Requirement>,
     /// Each case.
@@ -64,8 +67,14 @@ pub enum ReportError {
 }
 
 impl Report {
-    /// Sums up.
+    /// Sums up. `stale` names entries of the baseline that have to go.
     pub fn new(suite: &Suite, setup: &Setup, cases: Vec<Outcome>, stale: Vec<String>) -> Self {
+        Self::of(suite, setup, cases, Applied { stale, not_tried: 0 })
+    }
+
+    /// Sums up, with what the baseline says.
+    pub fn of(suite: &Suite, setup: &Setup, cases: Vec<Outcome>, baseline: Applied) -> Self {
+        let Applied { stale, not_tried } = baseline;
         let mut counts = BTreeMap::new();
         for outcome in &cases {
             *counts.entry(outcome.verdict).or_default() += 1;
@@ -83,6 +92,7 @@ impl Report {
             counts,
             suite: suite.census(),
             stale,
+            not_tried,
             requirements: requirements
                 .map(|(slug, requirement)| (slug.to_owned(), requirement.clone()))
                 .collect(),
@@ -114,6 +124,11 @@ impl Report {
         std::fs::write(dir.join("report.html"), html::report(self))
     }
 
+    /// The word for all of it.
+    pub fn word(&self) -> &'static str {
+        word(self.passed, &self.counts)
+    }
+
     /// How many cases have each verdict, in words.
     pub fn tally(&self) -> String {
         let counts = self.counts.iter().map(|(verdict, n)| format!("{n} {}", verdict.as_str()));
@@ -140,8 +155,22 @@ impl Report {
         line(&format!("seed: {}", self.seed));
         let known = self.cases.iter().filter(|outcome| outcome.baseline.is_some()).count();
         let known = if known == 0 { String::new() } else { format!(", {known} by the baseline") };
-        let verdict = if self.passed { "passed" } else { "failed" };
-        line(&format!("{verdict}: {}{known}", self.tally()));
+        let not_tried = match self.not_tried {
+            0 => String::new(),
+            count => format!(", {count} of the baseline not tried"),
+        };
+        line(&format!("{}: {}{known}{not_tried}", self.word(), self.tally()));
         text
+    }
+}
+
+/// The word for a run. One that played nothing has shown nothing.
+pub(super) fn word(passed: bool, counts: &BTreeMap<Verdict, usize>) -> &'static str {
+    let played =
+        counts.iter().any(|(verdict, count)| *count > 0 && *verdict != Verdict::NotApplicable);
+    match (passed, played) {
+        (false, _) => "failed",
+        (true, true) => "passed",
+        (true, false) => "nothing was played",
     }
 }

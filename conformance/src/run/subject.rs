@@ -1,8 +1,8 @@
 //! The process of a bot.
 
-use std::fs::{File, OpenOptions};
+mod output;
+
 use std::io;
-use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -10,12 +10,10 @@ use mock_dingtalk::{Model, Push, Subject};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+use self::output::Output;
 use super::{Setup, quoted};
 
-/// How much of the bot's output is kept, from its end.
-const KEPT: usize = 4_000;
-/// What was killed may take so long to be gone.
-#[cfg(unix)]
+/// What was killed may take so long to be gone, and what it wrote to be read.
 const BURIAL: Duration = Duration::from_secs(2);
 #[cfg(unix)]
 const LOOK: Duration = Duration::from_millis(5);
@@ -26,8 +24,8 @@ pub(super) struct Process {
     line: String,
     push: Option<String>,
     env: Vec<(String, String)>,
-    child: Child,
-    log: PathBuf,
+    running: Running,
+    output: Output,
     model: Option<Model>,
     dir: TempDir,
 }
@@ -41,27 +39,59 @@ impl Process {
         let dir = TempDir::with_prefix("dingtalk-conformance-")?;
         let state = dir.path().join("state");
         std::fs::create_dir(&state)?;
-        let log = dir.path().join("output.txt");
-        File::create(&log)?;
         let here = |command: &str| command.replace("{state}", &state.display().to_string());
         let (line, push) = (here(&setup.subject), setup.push_cmd.as_deref().map(here));
         let variables = model.iter().flat_map(Model::env);
         env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
-        let child = spawn(&lasting(&line), &env, &log)?;
-        Ok(Self { line, push, env, child, log, model, dir })
+        let output = Output::new()?;
+        let running = Running::start(&lasting(&line), &env, &output)?;
+        Ok(Self { line, push, env, running, output, model, dir })
     }
 
     /// How it ended, if it did.
-    pub(super) fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+    pub(super) fn status(&mut self) -> Option<ExitStatus> {
+        self.running.child.try_wait().ok().flatten()
     }
 
     /// Ends it, and says what it wrote last.
-    pub(super) async fn stop(mut self) -> String {
-        self.kill().await;
-        let text = std::fs::read(&self.log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        text[text.ceil_char_boundary(text.len().saturating_sub(KEPT))..].to_owned()
+    pub(super) async fn end(mut self) -> String {
+        self.running.kill().await;
+        self.output.tail(BURIAL).await
+    }
+}
+
+/// A shell, and all processes of its group, which are killed when dropped.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    /// It stands while one of them lives, whatever became of the shell.
+    #[cfg(unix)]
+    group: Option<rustix::process::Pid>,
+}
+
+impl Running {
+    fn start(line: &str, env: &[(String, String)], output: &Output) -> io::Result<Self> {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", line])
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output.writer()?)
+            .stderr(output.writer()?)
+            .kill_on_drop(true);
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = command.spawn()?;
+        #[cfg(unix)]
+        let group = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(rustix::process::Pid::from_raw);
+        Ok(Self {
+            child,
+            #[cfg(unix)]
+            group,
+        })
     }
 
     async fn kill(&mut self) {
@@ -70,19 +100,11 @@ impl Process {
         let _ = self.child.kill().await;
     }
 
-    /// The processes that the command started.
-    #[cfg(unix)]
-    fn group(&self) -> Option<rustix::process::Pid> {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
-        id.and_then(rustix::process::Pid::from_raw)
-    }
-
     /// Kills it, and waits until nothing of it is left that holds a lock or a port.
     #[cfg(unix)]
     async fn bury(&mut self) {
-        let group = self.group();
         self.kill().await;
-        let Some(group) = group else { return };
+        let Some(group) = self.group else { return };
         let gone = async {
             // Only the process table tells, and it tells nobody by itself.
             while rustix::process::test_kill_process_group(group).is_ok() {
@@ -90,7 +112,9 @@ impl Process {
             }
         };
         // Where nobody collects the dead they stay in the table.
-        let _ = tokio::time::timeout(BURIAL, gone).await;
+        if tokio::time::timeout(BURIAL, gone).await.is_ok() {
+            self.group = None;
+        }
     }
 
     #[cfg(not(unix))]
@@ -103,7 +127,7 @@ impl Process {
     fn signal(&self, signal: Signal) {
         use rustix::process::{Signal as Unix, kill_process_group};
 
-        if let Some(group) = self.group() {
+        if let Some(group) = self.group {
             let signal = match signal {
                 Signal::Kill => Unix::KILL,
                 Signal::Terminate => Unix::TERM,
@@ -115,6 +139,14 @@ impl Process {
 
     #[cfg(not(unix))]
     fn signal(&self, _signal: Signal) {}
+
+    /// How the shell ends, if it does in time.
+    async fn status_within(&mut self, within: Duration) -> Result<Option<ExitStatus>, String> {
+        match tokio::time::timeout(within, self.child.wait()).await {
+            Ok(status) => status.map(Some).map_err(|error| error.to_string()),
+            Err(_) => Ok(None),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +155,7 @@ enum Signal {
     Terminate,
 }
 
-impl Drop for Process {
+impl Drop for Running {
     fn drop(&mut self) {
         self.signal(Signal::Kill);
     }
@@ -131,18 +163,26 @@ impl Drop for Process {
 
 impl Subject for Process {
     async fn restart(&mut self) -> Result<(), String> {
-        self.bury().await;
-        let child = spawn(&lasting(&self.line), &self.env, &self.log);
-        self.child = child.map_err(|e| e.to_string())?;
+        self.running.bury().await;
+        let running = Running::start(&lasting(&self.line), &self.env, &self.output);
+        self.running = running.map_err(|e| e.to_string())?;
         Ok(())
     }
 
+    /// One that ends well may have left its work to another process.
+    async fn ended(&mut self) -> ExitStatus {
+        match self.running.child.wait().await {
+            Ok(status) if !status.success() => status,
+            _ => std::future::pending().await,
+        }
+    }
+
     async fn stop(&mut self, within: Duration) -> Result<Option<ExitStatus>, String> {
-        if let Some(status) = self.ended() {
+        if let Some(status) = self.status() {
             return Err(format!("the bot had ended before: {status}"));
         }
-        self.signal(Signal::Terminate);
-        status_of(&mut self.child, within).await
+        self.running.signal(Signal::Terminate);
+        self.running.status_within(within).await
     }
 
     async fn push(&mut self, push: &Push, within: Duration) -> Result<Option<ExitStatus>, String> {
@@ -161,8 +201,8 @@ impl Subject for Process {
             line,
             &[("{target}", &push.target), ("{text}", &push.text), ("{media}", &media)],
         );
-        let mut child = spawn(&line, &self.env, &self.log).map_err(|e| e.to_string())?;
-        status_of(&mut child, within).await
+        let running = Running::start(&line, &self.env, &self.output);
+        running.map_err(|e| e.to_string())?.status_within(within).await
     }
 
     fn model(&self) -> Option<&Model> {
@@ -193,32 +233,56 @@ fn filled(line: &str, words: &[(&str, &str)]) -> String {
     filled + rest
 }
 
-/// How a process ends, if it does in time.
-async fn status_of(child: &mut Child, within: Duration) -> Result<Option<ExitStatus>, String> {
-    match tokio::time::timeout(within, child.wait()).await {
-        Ok(status) => status.map(Some).map_err(|error| error.to_string()),
-        Err(_) => Ok(None),
-    }
-}
-
-fn spawn(line: &str, env: &[(String, String)], log: &PathBuf) -> io::Result<Child> {
-    let out = OpenOptions::new().append(true).open(log)?;
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", line])
-        .envs(env.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(out.try_clone()?)
-        .stderr(out)
-        .kill_on_drop(true);
-    #[cfg(unix)]
-    command.process_group(0);
-    command.spawn()
-}
-
 #[cfg(test)]
 mod tests {
     use super::filled;
+
+    /// The pipe ends when the last process is gone that has it.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_a_shell_left_behind_is_killed_with_it() {
+        use std::io::{BufRead as _, BufReader, Read as _};
+
+        use mock_dingtalk::Subject as _;
+
+        use super::{Process, Setup};
+
+        let dir = tempfile::tempdir().unwrap();
+        // Each start has a pipe of its own.
+        let pipes = ["0", "1"].map(|name| dir.path().join(name));
+        assert!(std::process::Command::new("mkfifo").args(&pipes).status().unwrap().success());
+        let open = |pipe: std::path::PathBuf| async {
+            let opened = tokio::task::spawn_blocking(move || {
+                let mut bot = BufReader::new(std::fs::File::open(pipe).unwrap());
+                bot.read_line(&mut String::new()).unwrap();
+                bot
+            });
+            opened.await.unwrap()
+        };
+        let gone = |mut bot: BufReader<std::fs::File>| async {
+            let read = tokio::task::spawn_blocking(move || bot.read_to_end(&mut Vec::new()));
+            tokio::time::timeout(super::BURIAL, read)
+                .await
+                .expect("it is killed")
+                .unwrap()
+                .unwrap();
+        };
+        let line = format!(
+            "cd '{}'; n=0; [ -e again ] && n=1; touch again; exec 3>$n; echo here >&3; sleep 600 &",
+            dir.path().display()
+        );
+        let setup = Setup { subject: line, ..Setup::default() };
+        let mut process = Process::start(&setup, Vec::new(), None).unwrap();
+        let [pipe, other] = pipes;
+        let first = open(pipe).await;
+        assert!(process.running.child.wait().await.unwrap().success());
+        process.restart().await.unwrap();
+        let second = open(other).await;
+        gone(first).await;
+        assert!(process.running.child.wait().await.unwrap().success());
+        process.end().await;
+        gone(second).await;
+    }
 
     #[test]
     fn words_are_quoted_and_not_filled_again() {

@@ -48,6 +48,11 @@ impl Verdict {
         }
     }
 
+    /// Whether it says something about the bot.
+    pub fn is_played(self) -> bool {
+        !matches!(self, Self::NotApplicable | Self::Untestable)
+    }
+
     /// Whether the run fails by it.
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Fail | Self::Untestable)
@@ -94,6 +99,9 @@ pub struct Outcome {
     pub journal: Vec<Happening>,
     /// Of a case that is not passed: the end of what the bot wrote.
     pub output: String,
+    /// The status of a shell that could not run the bot's command.
+    #[serde(skip)]
+    pub(super) not_run: Option<i32>,
 }
 
 impl Outcome {
@@ -115,6 +123,7 @@ impl Outcome {
             repro,
             journal: Vec::new(),
             output: String::new(),
+            not_run: None,
         }
     }
 
@@ -123,9 +132,18 @@ impl Outcome {
         self.why = Some(why);
     }
 
-    /// Whether the run fails by it.
+    /// Whether the run fails by it. What could not be played is not known to fail: no baseline
+    /// takes it.
     pub fn is_failure(&self) -> bool {
-        self.verdict.is_failure() && self.baseline.is_none()
+        match self.verdict {
+            Verdict::Untestable => true,
+            verdict => verdict.is_failure() && self.baseline.is_none(),
+        }
+    }
+
+    /// The status of a shell that could not run the bot's command: 126 or 127.
+    pub fn not_run(&self) -> Option<i32> {
+        self.not_run
     }
 
     /// For people: what is wrong, how to see it again, and what happened last.
@@ -174,5 +192,6 @@ pub(super) fn sample(case: &str) -> Outcome {
         repro: "dingtalk-conformance run".to_owned(),
         journal: Vec::new(),
         output: String::new(),
+        not_run: None,
     }
 }

@@ -139,7 +139,9 @@ impl Replies {
         match told {
             Ok((200, _)) => Tried::Said,
             Ok((_, told)) if told.contains("InvalidAuthentication") => {
-                self.token = None;
+                if !self.cli.is(Way::KeepsToken) {
+                    self.token = None;
+                }
                 Tried::Failed
             }
             // What is wrong with it stays wrong.

@@ -27,6 +27,8 @@ pub(crate) enum Way {
     ReadsExpiredWebhook,
     /// The access token is in the URL of a call.
     LeaksToken,
+    /// An access token that is refused is used again.
+    KeepsToken,
     /// Chats are told apart by the last 8 characters of their `conversationId`.
     Last8Characters,
     /// Of texts that come at once, the last one is answered first.

@@ -9,7 +9,7 @@ use roxmltree::{Document, Node};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{BOT, out, run};
+use crate::support::{BOT, err, out, run};
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
@@ -168,6 +168,48 @@ fn junit_is_what_ci_systems_read() {
     }
     let failure = suite.descendants().find(|node| node.tag_name().name() == "failure").unwrap();
     assert!(failure.attribute("message").unwrap().contains("got 2 answers, not 1"));
+
+    let known = reported.dir.path().join("known.toml");
+    fs::write(&known, "\"ack/once\" = \"twice\"\n\"text/group\" = \"deaf\"\n").unwrap();
+    let more = ["--baseline", known.to_str().unwrap()];
+    let reported = Reported::of(&format!("{BOT} --broken double-ack"), &more);
+    let said = out(&reported.output);
+    assert!(said.contains(", 1 by the baseline, 1 of the baseline not tried\n"), "{said}");
+    let text = fs::read_to_string(reported.path("junit.xml")).unwrap();
+    assert!(text.contains("failures=\"0\" errors=\"0\" skipped=\"2\""), "{text}");
+    assert_eq!(text.matches("<skipped ").count(), 2, "{text}");
+}
+
+#[test]
+fn a_page_is_not_written_over_by_its_json() {
+    let reported = Reported::broken();
+    let page = reported.dir.path().join("matrix.json");
+    let output = run(&["matrix", &reported.text(""), "--out", page.to_str().unwrap()]);
+    assert_eq!((output.status.code(), out(&output)), (Some(2), ""));
+    assert!(!page.exists());
+}
+
+#[test]
+fn a_suite_that_is_not_traced_says_so_beside_its_json() {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in [
+        (
+            "requirements/one.toml",
+            "[lonely]\nlevel = \"MUST\"\nsentence = \"It is.\"\nsource = \"a\"\nsince = \"0.1.0\"\n",
+        ),
+        (
+            "scenarios/a/b.json",
+            r#"{"title":"t","checks":["nothing"],"patience":"1s","steps":[{"clearFaults":{}}]}"#,
+        ),
+    ] {
+        let path = dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let listed = run(&["list", "--json", "--dir", dir.path().to_str().unwrap()]);
+    assert_eq!(listed.status.code(), Some(1), "{}", err(&listed));
+    assert!(err(&listed).contains("lonely"), "{}", err(&listed));
+    assert!(serde_json::from_slice::<Value>(&listed.stdout).unwrap().is_array());
 }
 
 #[test]

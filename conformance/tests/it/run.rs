@@ -1,10 +1,11 @@
 //! `dingtalk-conformance run` as a user meets it.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::{BOT, out, run};
+use crate::support::{BOT, err, out, run};
 
 #[test]
 fn a_failing_case_shows_how_to_see_it_again_and_what_happened() {
@@ -88,6 +89,8 @@ async fn a_mock_that_runs_elsewhere_is_driven_by_its_control_api() {
         play(format!("{BOT} --broken double-ack"), "ack/once", "dingmock-secret").await.unwrap();
     assert_eq!(failed.status.code(), Some(1));
     let text = out(&failed);
+    let again = format!(" --mock {}/ --case ack/once --seed 1\n", mock.url());
+    assert!(text.contains(&again) && !text.contains("dingmock-secret"), "{text}");
     assert!(text.contains("got 2 answers, not 1") && text.contains("journal: "), "{text}");
 }
 
@@ -98,6 +101,96 @@ fn a_bot_that_ends_is_said_to_have_ended() {
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("the bot had ended: exit status: 3"), "{text}");
     assert!(text.contains("bot: hello"), "{text}");
+}
+
+#[test]
+fn a_mock_that_does_not_answer_ends_the_run_whatever_the_baseline_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("baseline.toml");
+    fs::write(&file, "\"text/dm\" = \"known\"\n").unwrap();
+    let mut arguments = vec!["run", "--subject", BOT, "--case", "text/dm"];
+    arguments.extend(["--mock", "http://127.0.0.1:1", "--baseline", file.to_str().unwrap()]);
+    let output = run(&arguments);
+    assert_eq!((output.status.code(), out(&output)), (Some(69), ""));
+    assert!(err(&output).contains("no mock answers at http://127.0.0.1:1"), "{}", err(&output));
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_said_at_once() {
+    let start = Instant::now();
+    let output = run(&["run", "--subject", "/no/such/bot", "--case", "text/dm"]);
+    assert_eq!(output.status.code(), Some(1), "{}", out(&output));
+    assert!(out(&output).contains("the bot had ended: exit status: 127"), "{}", out(&output));
+    let output = run(&["run", "--subject", "/no/such/bot", "--jobs", "1"]);
+    assert_eq!((output.status.code(), out(&output)), (Some(2), ""));
+    let said = err(&output);
+    assert!(said.contains("sh ended with 127") && said.contains("/no/such/bot"), "{said}");
+    // Those that ended beside the last one are told, too.
+    assert!((3..10).contains(&said.matches(" ms  ").count()), "{said}");
+    // A bot that may still connect is given 30 s.
+    assert!(start.elapsed() < Duration::from_secs(25), "{:?}", start.elapsed());
+}
+
+#[test]
+fn where_the_report_cannot_go_is_known_before_and_costs_no_results_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let play = |subject: &str, report: &std::path::Path| {
+        let report = report.to_str().unwrap();
+        run(&["run", "--subject", subject, "--case", "text/dm", "--report", report])
+    };
+    let refused = play(BOT, &file.join("report"));
+    assert_eq!((refused.status.code(), out(&refused)), (Some(74), ""));
+    assert!(!err(&refused).contains(" ms  "), "nothing is played: {}", err(&refused));
+    let report = dir.path().join("report");
+    let subject = format!("rmdir '{0}'; touch '{0}'; exec {BOT}", report.display());
+    let lost = play(&subject, &report);
+    assert_eq!(lost.status.code(), Some(74), "{}", err(&lost));
+    assert!(out(&lost).contains("passed: 1 cases: 1 pass"), "{}", out(&lost));
+    assert!(err(&lost).contains("error: cannot write "), "{}", err(&lost));
+}
+
+#[test]
+fn a_run_that_plays_nothing_has_not_passed_anything() {
+    let output = run(&["run", "--subject", BOT, "--case", "text/group"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = out(&output);
+    assert!(text.contains("nothing was played: 1 cases: 1 not-applicable"), "{text}");
+}
+
+/// The bot keeps a pipe open, whose end is seen when the last of its processes is gone.
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_the_bots_too_and_their_folders() {
+    use std::io::{BufRead as _, BufReader, Read as _};
+    use std::process::{Command, Stdio};
+
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, temporary) = (dir.path().join("pipe"), dir.path().join("tmp"));
+        fs::create_dir(&temporary).unwrap();
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let subject = format!("exec 3>'{}'; echo here >&3; sleep 600", pipe.display());
+        let mut suite = Command::new(env!("CARGO_BIN_EXE_dingtalk-conformance"));
+        suite
+            .args(["run", "--subject", &subject, "--case", "text/dm"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut suite = suite.spawn().unwrap();
+        let mut bot = BufReader::new(fs::File::open(&pipe).unwrap());
+        bot.read_line(&mut String::new()).unwrap();
+        let kill = Command::new("kill").args(["-s", signal, &suite.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        assert_eq!(suite.wait().unwrap().code(), Some(code));
+        let (told, gone) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(bot.read_to_end(&mut Vec::new()).unwrap()));
+        gone.recv_timeout(Duration::from_secs(10)).expect("the bot has ended");
+        let left: Vec<_> = fs::read_dir(&temporary).unwrap().map(|e| e.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 #[test]

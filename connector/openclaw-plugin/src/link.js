@@ -13,13 +13,15 @@ import { PlatformMessageNotDispatchedError } from "openclaw/plugin-sdk/error-run
 export const stateDir = () =>
   path.join(process.env.OPENCLAW_STATE_DIR || path.join(os.homedir(), ".openclaw"), "ddingtalk");
 
+// With this code OpenClaw knows that nothing was sent.
+const away = () => Object.assign(new Error("ddingtalk does not run; it starts with: openclaw gateway"), { code: "ECONNREFUSED" });
+
 function target() {
   const dir = stateDir();
   const socketPath = path.join(dir, "agent.sock");
   if (fs.existsSync(socketPath)) return { socketPath };
   const file = path.join(dir, "agent.json");
-  // With this code OpenClaw knows that nothing was sent.
-  if (!fs.existsSync(file)) throw Object.assign(new Error("ddingtalk does not run; it starts with: openclaw gateway"), { code: "ECONNREFUSED" });
+  if (!fs.existsSync(file)) throw away();
   const { url, token } = JSON.parse(fs.readFileSync(file, "utf8"));
   const { hostname: host, port } = new URL(url);
   return { host, port, headers: { authorization: `Bearer ${token}` } };
@@ -31,7 +33,7 @@ function open(method, to, { body, signal, timeout = 30_000 } = {}) {
     const options = { agent: false, method, path: to, signal, timeout, ...target() };
     const request = http.request(options, resolve);
     request.on("timeout", () => request.destroy(new Error(`${method} ${to} has no answer`)));
-    request.on("error", reject);
+    request.on("error", (error) => reject(error.code === "ECONNREFUSED" ? away() : error));
     request.end(body && JSON.stringify(body));
   });
 }

@@ -11,19 +11,30 @@ use crate::link::Desk;
 pub struct Attach {
     desk: Arc<Desk>,
     patience: Duration,
+    admits_by_itself: bool,
 }
 
 impl Attach {
     /// Turns wait at `desk`. One without an event for `patience` has failed, whether somebody is attached
     /// or not.
     pub fn new(desk: Arc<Desk>, patience: Duration) -> Self {
-        Self { desk, patience }
+        Self { desk, patience, admits_by_itself: false }
+    }
+
+    /// The same, for an agent that decides itself who may talk.
+    #[must_use]
+    pub fn admitting_by_itself(self) -> Self {
+        Self { admits_by_itself: true, ..self }
     }
 }
 
 impl Agent for Attach {
     fn pace(&self) -> Pace {
         Pace::Flowing
+    }
+
+    fn admits_by_itself(&self) -> bool {
+        self.admits_by_itself
     }
 
     fn turn(&self, attempt: Attempt, turn: Turn, speaker: Speaker) -> Answer<'_> {

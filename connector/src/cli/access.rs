@@ -44,10 +44,18 @@ impl AccessArgs {
         Ok(accounts)
     }
 
+    /// Reads the accounts for a gateway that runs: there may be none any more.
+    pub(super) fn followed(self) -> Result<Accounts, Failure> {
+        Ok(Accounts::followed(&ProcessEnvironment, self.overrides())?)
+    }
+
+    fn overrides(self) -> Overrides {
+        Overrides { dm_policy: self.dm_policy, group_policy: self.group_policy }
+    }
+
     /// Reads the accounts.
     pub(super) fn read(self) -> Result<Accounts, Failure> {
-        let overrides = Overrides { dm_policy: self.dm_policy, group_policy: self.group_policy };
-        Ok(Accounts::load(&ProcessEnvironment, overrides)?)
+        Ok(Accounts::load(&ProcessEnvironment, self.overrides())?)
     }
 }
 

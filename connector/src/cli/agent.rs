@@ -16,7 +16,7 @@ use crate::tls;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct AgentArgs {
-    /// Who answers [default: as the config file says, else echo].
+    /// Who answers [default: echo; of a gateway as its config file says, else echo].
     #[arg(long = "agent", value_enum)]
     kind: Option<AgentKind>,
     /// What the model is told before anything else (agent openai).
@@ -66,8 +66,10 @@ impl AgentArgs {
         Ok(match kind {
             AgentKind::Echo => Arc::new(Echo),
             AgentKind::None => Arc::new(Silent),
-            AgentKind::Attach | AgentKind::OpenClaw => {
-                Arc::new(Attach::new(Arc::clone(desk), self.agent_timeout))
+            AgentKind::Attach => Arc::new(Attach::new(Arc::clone(desk), self.agent_timeout)),
+            AgentKind::OpenClaw => {
+                let attach = Attach::new(Arc::clone(desk), self.agent_timeout);
+                Arc::new(attach.admitting_by_itself())
             }
             AgentKind::OpenAi => {
                 let config = self.openai(env)?;

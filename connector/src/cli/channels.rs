@@ -227,6 +227,7 @@ async fn status(args: Status) -> Result<(), Failure> {
         let mut report = Report::default();
         if let Some(checkup) = &checkup {
             let app = (account.name.as_str(), &account.credential);
+            let checkup = checkup.allowing(&account.allow_hosts);
             checkup.app(&mut report, app, &known, Consent::default()).await;
         }
         if !report.failed().is_empty() {

@@ -22,10 +22,13 @@ use crate::stream::TransportConfig;
 use crate::stream::proxy::Proxies;
 
 /// By which way DingTalk is asked.
+#[derive(Debug, Clone)]
 pub(super) struct Checkup {
     endpoints: Endpoints,
     tls: Arc<rustls::ClientConfig>,
     timeout: Duration,
+    /// Hosts that URLs made by the server may name.
+    allowed: Vec<String>,
 }
 
 /// What may be done for the checks.
@@ -48,13 +51,18 @@ impl Checkup {
         Ok(Self::at(endpoints, tls, TIMEOUT))
     }
 
+    /// The same, where these hosts are allowed, too.
+    pub(super) fn allowing(&self, hosts: &[String]) -> Self {
+        Self { allowed: [&self.allowed, hosts].concat(), ..self.clone() }
+    }
+
     /// At these hosts.
     pub(super) fn at(
         endpoints: Endpoints,
         tls: Arc<rustls::ClientConfig>,
         timeout: Duration,
     ) -> Self {
-        Self { endpoints, tls, timeout }
+        Self { endpoints, tls, timeout, allowed: Vec::new() }
     }
 
     /// Calls in an app's name.
@@ -62,7 +70,7 @@ impl Checkup {
         OpenApiClient::new(OpenApiConfig {
             endpoints: self.endpoints.clone(),
             credential: credential.clone(),
-            trusted: TrustedHosts::new(&self.endpoints, []),
+            trusted: TrustedHosts::new(&self.endpoints, self.allowed.iter().cloned()),
             tls: Arc::clone(&self.tls),
             system_proxy: true,
             timeout: self.timeout,

@@ -64,7 +64,11 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
 fn get(setting: &str) -> Result<(), Failure> {
     let file = setup::path()?;
     match file::setting(&file, setting)? {
-        Some(value) => output::data(&value.to_string()),
+        Some(value) => {
+            output::data(&value.to_string())?;
+            setup::tell_unread();
+            Ok(())
+        }
         None => Err(not_set(setting, &file.display().to_string())),
     }
 }

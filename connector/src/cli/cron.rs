@@ -199,6 +199,9 @@ async fn run_now(one: One) -> Result<(), Failure> {
         output::data(&run_line(run))?;
     }
     if run["status"] == "done" {
+        if let Some(detail) = run["detail"].as_str() {
+            output::note(&format!("schedule {}: {detail}, so that nothing was sent", one.id));
+        }
         return Ok(());
     }
     let reason = run["detail"].as_str().unwrap_or("it did not end well");

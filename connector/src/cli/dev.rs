@@ -53,7 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     if args.say.as_ref().is_some_and(|text| text.trim().is_empty()) {
         return Err(Failure::new(
-            ExitCode::Configuration,
+            ExitCode::Usage,
             "--say is empty; give it the text to send, such as --say hello",
         ));
     }

@@ -31,6 +31,10 @@ pub(super) struct Args {
     /// Limit for each step.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     timeout: Duration,
+    /// A host, besides DingTalk's and allowHosts of the config file, that URLs made by the server may name; may be
+    /// repeated.
+    #[arg(long, value_name = "HOST", value_parser = super::gateway::host)]
+    allow_host: Vec<String>,
     /// State directory of the gateway.
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
@@ -88,7 +92,7 @@ async fn look(args: &Args, accounts: Accounts, endpoints: &Endpoints) -> Result<
             return Ok(Report::of_broken_settings(Problem { what: e.to_string(), advice }));
         }
     };
-    let checkup = Checkup::at(endpoints.clone(), tls, args.timeout);
+    let checkup = Checkup::at(endpoints.clone(), tls, args.timeout).allowing(&args.allow_host);
     let transport = checkup.transport();
     let names: Vec<_> = accounts.accounts.iter().map(|account| account.name.as_str()).collect();
     let from =
@@ -109,7 +113,7 @@ async fn look(args: &Args, accounts: Accounts, endpoints: &Endpoints) -> Result<
     let consent = Consent { no_connect: args.no_connect, send_to: args.send_to.as_ref() };
     for account in &accounts.accounts {
         let app = (account.name.as_str(), &account.credential);
-        checkup.app(&mut report, app, &known, consent).await;
+        checkup.allowing(&account.allow_hosts).app(&mut report, app, &known, consent).await;
     }
     Ok(report)
 }

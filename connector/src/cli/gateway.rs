@@ -41,7 +41,7 @@ enum Verb {
     Stop(stop::Args),
 }
 
-pub(super) use run::tls_for;
+pub(super) use run::{host, tls_for};
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match args.verb {

@@ -48,7 +48,7 @@ impl LinkArgs {
             robots.iter().filter_map(|robot| robot["account"].as_str()).collect();
         let given = self.account.as_ref().map_or("missing".to_owned(), |name| format!("{name:?}"));
         let problem = format!("--account is {given}; give one of {}", accounts.join(", "));
-        Err(Failure::new(ExitCode::Failed, problem))
+        Err(Failure::new(ExitCode::Usage, problem))
     }
 }
 
@@ -96,6 +96,8 @@ impl Link {
             || format!("the gateway answered HTTP {status}; is it of another release?"),
             str::to_owned,
         );
-        Err(Failure::new(ExitCode::Failed, problem))
+        // It was given what it cannot take.
+        let exit_code = if status == 400 { ExitCode::Usage } else { ExitCode::Failed };
+        Err(Failure::new(exit_code, problem))
     }
 }

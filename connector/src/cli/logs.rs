@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long, short)]
     follow: bool,
     /// So many of the last lines.
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 200)]
+    #[arg(long, short = 'n', visible_alias = "limit", value_name = "N", default_value_t = 200)]
     lines: usize,
     /// Print each line as the JSON object that it is kept as.
     #[arg(long)]

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::exit_code::{ExitCode, Failure};
 use super::link::{Link, LinkArgs};
 use super::output;
+use crate::gateway::push::Target;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -44,6 +45,12 @@ struct Send {
     /// What was sent under this key within 7 days is not sent again.
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// Say what would be sent to whom, and send nothing; no gateway is asked.
+    #[arg(long)]
+    dry_run: bool,
+    /// As OpenClaw has it; there is only this one.
+    #[arg(long, value_name = "CHANNEL", value_parser = CHANNELS)]
+    channel: Option<String>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -51,8 +58,14 @@ struct Send {
     link: LinkArgs,
 }
 
+/// What `--channel` takes.
+const CHANNELS: [&str; 1] = ["ddingtalk"];
+
 #[derive(Debug, clap::Args)]
 struct Sent {
+    /// As OpenClaw has it; there is only this one.
+    #[arg(long, value_name = "CHANNEL", value_parser = CHANNELS)]
+    channel: Option<String>,
     /// The group it was sent to, where the gateway does not remember it.
     #[arg(long, value_name = "OPENCONVERSATIONID")]
     chat: Option<String>,
@@ -90,11 +103,14 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
 }
 
 async fn send(args: Send) -> Result<(), Failure> {
-    let Send { target, message, plain, media, key, json, link } = args;
+    let Send { target, message, plain, media, key, dry_run, channel: _, json, link } = args;
     let words = message.map(|given| words(given, "--message")).transpose()?;
     let media = media.as_deref().map(file).transpose()?;
-    let (link, client_id) = link.robot().await?;
     let words = words.map(|words| (if plain { "text" } else { "markdown" }, json!(words)));
+    if dry_run {
+        return show(&target, words.into_iter().chain(media), json);
+    }
+    let (link, client_id) = link.robot().await?;
     let mut failures = Vec::new();
     let mut all = Vec::new();
     let mut to = target;
@@ -130,6 +146,32 @@ async fn send(args: Send) -> Result<(), Failure> {
     let named: Vec<_> =
         failures.iter().map(|row| format!("{}: {}", to_whom(row), why(row))).collect();
     Err(Failure::new(ExitCode::Failed, format!("not sent to {}", named.join("; "))))
+}
+
+/// What would be sent, and to whom.
+fn show(
+    to: &[String],
+    what: impl Iterator<Item = (&'static str, Value)>,
+    json: bool,
+) -> Result<(), Failure> {
+    let targets = to.iter().map(|to| {
+        let target = to.parse::<Target>();
+        target.map_err(|e| Failure::new(ExitCode::Usage, format!("--target is {to:?}; {e}")))
+    });
+    let targets = targets.collect::<Result<Vec<_>, _>>()?;
+    let mut rows = Vec::new();
+    for (kind, what) in what {
+        rows.extend(targets.iter().map(|to| json!({ "to": to.to_string(), kind: what })));
+        for to in targets.iter().filter(|_| !json) {
+            let words = what.as_str().or(what["path"].as_str()).unwrap_or_default();
+            output::data(&format!("would be sent  {to}  {kind}: {}", output::excerpt(words)))?;
+        }
+    }
+    if json {
+        output::data(&json!({ "dryRun": true, "messages": rows }).to_string())
+    } else {
+        Ok(())
+    }
 }
 
 /// The words of a message: as given, or what stdin has, without the line end behind it.

@@ -13,6 +13,7 @@ use super::terminal::{Choice, Terminal};
 use crate::config::accounts::DEFAULT;
 use crate::config::document::Document;
 use crate::doctor::{Report, Status};
+use crate::openapi::bare_host;
 use crate::redact::Secret;
 
 /// Which questions are asked.
@@ -56,7 +57,7 @@ const DM_POLICIES: [Choice<'_>; 4] = [
     Choice { name: "disabled", hint: "不接受单聊 / nobody" },
 ];
 
-const AGENTS: [Choice<'_>; 4] = [
+const AGENTS: [Choice<'_>; 5] = [
     Choice { name: "echo", hint: "原样回复，用来试 / says what you say, to try it out" },
     Choice {
         name: "openai",
@@ -64,6 +65,10 @@ const AGENTS: [Choice<'_>; 4] = [
     },
     Choice { name: "attach", hint: "您自己的程序 / a program of yours, over the agent link" },
     Choice { name: "none", hint: "不回复 / nobody answers" },
+    Choice {
+        name: "openclaw",
+        hint: "OpenClaw 网关，经它的插件 / an OpenClaw gateway, through its plugin",
+    },
 ];
 
 /// After a credential that does not work.
@@ -83,10 +88,12 @@ pub(super) async fn run(
     wizard: Wizard,
     given: Given,
 ) -> Result<(), Failure> {
-    let checkup = Checkup::new()?;
     let path = setup::path()?;
     // A file that cannot be edited is named before anything is asked.
     let section = Document::open(&path)?.section();
+    let hosts = section["allowHosts"].as_array().into_iter().flatten();
+    let hosts: Vec<_> = hosts.filter_map(|host| bare_host(host.as_str()?)).collect();
+    let checkup = Checkup::new()?.allowing(&hosts);
     output::note(WELCOME);
     let account = account(&mut terminal, &section, given.account).await?;
     let (mut client_id, mut secret) = (given.client_id, given.secret);

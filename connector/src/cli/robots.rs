@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span, error, error_span, info};
 
@@ -63,6 +63,8 @@ pub(super) trait Maker: Send + 'static {
     fn start(&self) -> impl Future<Output = Result<Self::Robot, Failure>> + Send;
     /// One that worked has failed, or cannot be kept.
     fn failed(&self, why: &str);
+    /// The app whose robots these are: it has one at a time.
+    fn app(&self) -> &str;
     /// Whether no start can succeed any more.
     fn is_hopeless(&self) -> impl Future<Output = bool> + Send;
 }
@@ -71,19 +73,23 @@ pub(super) trait Maker: Send + 'static {
 pub(super) struct Robots {
     tasks: JoinSet<Result<usize, Failure>>,
     kept: HashMap<String, Kept>,
+    /// Robots that were told to stop, by name and app.
+    leaving: Vec<(String, Kept)>,
     pauses: Backoff,
 }
 
 /// A robot's reins.
 struct Kept {
+    app: String,
     stop: watch::Sender<Option<Ending>>,
-    /// Ends when the robot has.
-    ended: oneshot::Receiver<()>,
+    /// Is closed when the robot has ended.
+    ended: watch::Receiver<()>,
 }
 
 impl Robots {
     pub(super) fn new() -> Self {
-        Self { tasks: JoinSet::new(), kept: HashMap::new(), pauses: PAUSES }
+        let (tasks, kept, leaving) = (JoinSet::new(), HashMap::new(), Vec::new());
+        Self { tasks, kept, leaving, pauses: PAUSES }
     }
 
     /// The span of an account's log lines; the default robot needs none when it is alone.
@@ -103,22 +109,27 @@ impl Robots {
         maker: M,
         first: Option<M::Robot>,
     ) {
-        let (reins, stop, ended) = Kept::new();
+        let (reins, stop, ended) = Kept::new(maker.app());
         self.kept.insert(name.to_owned(), reins);
         let task = keep(maker, first, self.pauses, stop);
         self.tasks.spawn(holding(ended, task).instrument(span));
     }
 
-    /// Keeps another robot at work as soon as the one of this name has stopped in order.
+    /// Keeps another robot at work as soon as the one of this name has stopped in order, and each other one of
+    /// its app that was told to: what that has not answered this one would answer, too.
     pub(super) fn replace<M: Maker>(&mut self, name: &str, span: Span, maker: M) {
-        let old = self.end(name);
-        let (reins, mut stop, ended) = Kept::new();
+        self.end(name);
+        self.leaving.retain(|(_, kept)| !kept.has_ended());
+        let is_before = |(other, kept): &&(String, Kept)| other == name || kept.app == maker.app();
+        let before: Vec<_> =
+            self.leaving.iter().filter(is_before).map(|(_, kept)| kept.ended.clone()).collect();
+        let (reins, mut stop, ended) = Kept::new(maker.app());
         self.kept.insert(name.to_owned(), reins);
         let pauses = self.pauses;
         let task = async move {
-            if let Some(old) = old {
+            for mut old in before {
                 // It sends nothing: its end is what is waited for.
-                let _ = old.await;
+                let _ = old.changed().await;
             }
             let first = tokio::select! {
                 first = maker.start() => first,
@@ -131,15 +142,15 @@ impl Robots {
         self.tasks.spawn(holding(ended, task).instrument(span));
     }
 
-    /// Stops one robot in order; what is returned ends with it.
-    pub(super) fn end(&mut self, name: &str) -> Option<oneshot::Receiver<()>> {
-        let kept = self.kept.remove(name)?;
-        kept.stop.send_replace(Some(Ending::Stop));
-        Some(kept.ended)
+    /// Stops one robot in order.
+    pub(super) fn end(&mut self, name: &str) {
+        if let Some(kept) = self.kept.remove(name) {
+            kept.stop.send_replace(Some(Ending::Stop));
+            self.leaving.push((name.to_owned(), kept));
+        }
     }
 
-    /// Waits until nothing can go on, and says why. A process that lives on without any robot would
-    /// look well to everybody.
+    /// Waits until nothing can go on, and says why. Where all were told to stop, that is what was wanted.
     pub(super) async fn failed(&mut self) -> Failure {
         loop {
             match self.tasks.join_next().await {
@@ -147,7 +158,7 @@ impl Robots {
                 Some(Err(e)) => {
                     return Failure::new(ExitCode::Failed, format!("a robot failed: {e}"));
                 }
-                None => return Failure::new(ExitCode::Failed, "no robot is left"),
+                None => std::future::pending().await,
                 // It was to end.
                 Some(Ok(Ok(unfinished))) => info!(unfinished, "a robot has stopped"),
             }
@@ -164,11 +175,15 @@ impl Robots {
 }
 
 impl Kept {
-    fn new() -> (Self, watch::Receiver<Option<Ending>>, oneshot::Sender<()>) {
-        let (end, ended) = oneshot::channel();
+    fn new(app: &str) -> (Self, watch::Receiver<Option<Ending>>, watch::Sender<()>) {
+        let (end, ended) = watch::channel(());
         let stop = watch::Sender::new(None);
         let stopped = stop.subscribe();
-        (Self { stop, ended }, stopped, end)
+        (Self { app: app.to_owned(), stop, ended }, stopped, end)
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.has_changed().is_err()
     }
 }
 
@@ -260,6 +275,11 @@ mod tests {
         aborted: Arc<AtomicUsize>,
         told: Arc<AtomicUsize>,
         up: Option<watch::Sender<usize>>,
+        app: &'static str,
+        /// Its robots end when this is set.
+        may_end: Option<watch::Sender<bool>>,
+        /// Those that have not ended.
+        alive: Arc<AtomicUsize>,
     }
 
     struct Robot(usize, Fragile);
@@ -280,6 +300,10 @@ mod tests {
         }
 
         async fn end(self, _: Ending) -> usize {
+            if let Some(may_end) = &self.1.may_end {
+                may_end.subscribe().wait_for(|may| *may).await.unwrap();
+            }
+            self.1.alive.fetch_sub(1, SeqCst);
             7
         }
     }
@@ -292,7 +316,16 @@ mod tests {
             if self.fails_to_start && number < self.lasts {
                 return Err(Failure::new(ExitCode::Failed, "no"));
             }
+            assert_eq!(
+                self.alive.fetch_add(1, SeqCst) * usize::from(self.may_end.is_some()),
+                0,
+                "an app has one robot at a time"
+            );
             Ok(Robot(number, self.clone()))
+        }
+
+        fn app(&self) -> &str {
+            self.app
         }
 
         fn failed(&self, _: &str) {
@@ -349,12 +382,47 @@ mod tests {
         let new = Fragile { up: Some(up.clone()), ..Fragile::default() };
         robots.replace("a", Span::none(), new.clone());
         up.subscribe().wait_for(|number| *number == 1).await.unwrap();
-        let ended = robots.end("b").unwrap();
-        assert!(ended.await.is_err(), "it has ended, and says nothing");
-        assert!(robots.end("b").is_none());
+        robots.end("b");
+        robots.end("b");
         assert_eq!((old.starts.load(SeqCst), new.starts.load(SeqCst)), (1, 1));
         // What the three that stopped had left, those that were told before among it.
         assert_eq!(robots.end_all(Ending::Stop).await, 21);
+    }
+
+    #[tokio::test]
+    async fn an_app_has_one_robot_at_a_time_by_whichever_name_and_may_have_none() {
+        let may_end = watch::Sender::new(false);
+        let up = watch::Sender::new(0);
+        let app = |app| Fragile {
+            app,
+            may_end: Some(may_end.clone()),
+            up: Some(up.clone()),
+            ..Fragile::default()
+        };
+        let (one, two) = (app("one"), app("two"));
+        let mut robots = robots();
+        robots.keep("a", Span::none(), one.clone(), one.start().await.ok());
+        robots.keep("b", Span::none(), two.clone(), two.start().await.ok());
+        // The names change places; a third one is renamed while it waits.
+        robots.end("a");
+        robots.end("b");
+        robots.replace("b", Span::none(), one.clone());
+        robots.replace("a", Span::none(), two.clone());
+        robots.end("a");
+        robots.replace("c", Span::none(), two.clone());
+        tokio::task::yield_now().await;
+        assert_eq!((one.starts.load(SeqCst), two.starts.load(SeqCst)), (1, 1));
+        up.send_replace(0);
+        may_end.send_replace(true);
+        while (one.starts.load(SeqCst), two.starts.load(SeqCst)) != (2, 2) {
+            let failed = tokio::time::timeout(Duration::from_millis(1), robots.failed()).await;
+            assert!(failed.is_err(), "{failed:?}");
+        }
+        robots.end("b");
+        robots.end("c");
+        let failed = tokio::time::timeout(Duration::from_millis(50), robots.failed()).await;
+        assert!(failed.is_err(), "none is left, as it was wanted: {failed:?}");
+        assert_eq!((one.alive.load(SeqCst), two.alive.load(SeqCst)), (0, 0));
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::access::AccessArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::output;
-use crate::config::accounts::DEFAULT;
+use crate::config::accounts::{DEFAULT, unread_file};
 use crate::config::document::Document;
 use crate::config::{ProcessEnvironment, file, keys};
 use crate::credential::{ClientId, Credential};
@@ -92,6 +92,13 @@ fn escaped(text: &str) -> String {
     // A secret that names a variable is one that was meant.
     let is_variable = text.strip_prefix("${").is_some_and(|rest| rest.ends_with('}'));
     if is_variable { text.to_owned() } else { text.replace("${", "$${") }
+}
+
+/// Says so where the environment leaves the file unread.
+pub(super) fn tell_unread() {
+    if let Some(odd) = unread_file(&ProcessEnvironment) {
+        output::note(&format!("warning: {odd}"));
+    }
 }
 
 /// Says what is odd in the file now, and what does not hold yet.

@@ -43,12 +43,14 @@ pub struct Account {
     pub agent: Option<AgentKind>,
     /// Who is told of outages.
     pub alert: AlertConfig,
+    /// Hosts that URLs made by the server may name.
+    pub allow_hosts: Vec<String>,
 }
 
 /// All robots.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Accounts {
-    /// At least one; no two of one app.
+    /// At least one, unless a running gateway [follows](Self::followed) them; no two of one app.
     pub accounts: Vec<Account>,
     /// Where health checks are answered, if anywhere.
     pub health_listen: Option<SocketAddr>,
@@ -68,15 +70,39 @@ impl Accounts {
     /// Reads them. When the environment has a whole credential, a file is read only if
     /// `OPENCLAW_CONFIG_PATH` names it.
     pub fn load(env: &dyn Environment, overrides: Overrides) -> Result<Self, ConfigError> {
-        let mut accounts = match settings_file(env) {
-            None => Self::from_environment(env)?,
+        let (accounts, why_none) = Self::read(env, overrides)?;
+        why_none.map_or(Ok(accounts), Err)
+    }
+
+    /// Reads them anew for a gateway that runs. A file that switches all of them off, or has taken them out, is
+    /// one that holds: there are none.
+    pub fn followed(env: &dyn Environment, overrides: Overrides) -> Result<Self, ConfigError> {
+        let (accounts, why_none) = Self::read(env, overrides)?;
+        if let Some(why) = &why_none {
+            let mut accounts = accounts;
+            accounts.warnings.push(format!("no robot is to run: {why}"));
+            return Ok(accounts);
+        }
+        Ok(accounts)
+    }
+
+    /// Where there are none, why.
+    fn read(
+        env: &dyn Environment,
+        overrides: Overrides,
+    ) -> Result<(Self, Option<ConfigError>), ConfigError> {
+        let (mut accounts, why_none) = match settings_file(env) {
+            None => {
+                let warnings = unread_file(env).into_iter().collect();
+                (Self { warnings, ..Self::from_environment(env)? }, None)
+            }
             Some(path) => Self::from_file(env, path)?,
         };
         for account in &mut accounts.accounts {
             account.access.dm = overrides.dm_policy.unwrap_or(account.access.dm);
             account.access.group = overrides.group_policy.unwrap_or(account.access.group);
         }
-        Ok(accounts)
+        Ok((accounts, why_none))
     }
 
     fn from_environment(env: &dyn Environment) -> Result<Self, ConfigError> {
@@ -86,21 +112,29 @@ impl Accounts {
             access: AccessPolicy::default(),
             agent: None,
             alert: AlertConfig::default(),
+            allow_hosts: Vec::new(),
         };
         Ok(Self { accounts: vec![account], ..Self::default() })
     }
 
-    fn from_file(env: &dyn Environment, path: PathBuf) -> Result<Self, ConfigError> {
+    fn from_file(
+        env: &dyn Environment,
+        path: PathBuf,
+    ) -> Result<(Self, Option<ConfigError>), ConfigError> {
         let file::Whole { mut value, mut warnings, files } = file::read(&path)?;
         let section = value.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
         let Some(section) = section else {
-            let alone = Self::from_environment(env).map_err(|_| ConfigError::File {
+            let why_none = ConfigError::File {
                 path: path.clone(),
                 problem: format!(
                     "has no {SECTION} for a robot, and {CLIENT_ID} and {CLIENT_SECRET} are not both set"
                 ),
-            })?;
-            return Ok(Self { file: Some(path), files, warnings, ..alone });
+            };
+            let (alone, why_none) = match Self::from_environment(env) {
+                Ok(alone) => (alone, None),
+                Err(_) => (Self::default(), Some(why_none)),
+            };
+            return Ok((Self { file: Some(path), files, warnings, ..alone }, why_none));
         };
         let mut variables = file::Variables::default();
         file::substitute(section, env, &mut variables);
@@ -121,18 +155,16 @@ impl Accounts {
                 allowed: "an object { … }".to_owned(),
             });
         };
-        let mut read = read(env, &source, map)?;
-        read.warnings = source.warnings.into_inner();
-        Ok(Self { file: Some(path), files, ..read })
+        let (read, why_none) = read(env, &source, map)?;
+        let warnings = source.warnings.into_inner();
+        Ok((Self { file: Some(path), files, warnings, ..read }, why_none))
     }
 }
 
 /// The config file that is read, if any.
 fn settings_file(env: &dyn Environment) -> Option<PathBuf> {
-    let set = |name| env.var(name).is_some_and(|value| !value.trim().is_empty());
-    let named = set(file::OPENCLAW_CONFIG_PATH);
-    file::path(env)
-        .filter(|path| named || (!(set(CLIENT_ID) && set(CLIENT_SECRET)) && path.exists()))
+    let named = is_set(env, file::OPENCLAW_CONFIG_PATH);
+    file::path(env).filter(|path| named || (!is_enough(env) && path.exists()))
 }
 
 /// The database that the config file names, for whoever needs no robot. A file that cannot be read, or an account
@@ -152,6 +184,31 @@ pub fn store(env: &dyn Environment) -> Result<Option<Box<PostgresAddress>>, Conf
     Ok(top.parsed("store", &keys::DATABASE)?.map(Box::new))
 }
 
+fn is_set(env: &dyn Environment, name: &str) -> bool {
+    env.var(name).is_some_and(|value| !value.trim().is_empty())
+}
+
+/// Whether the environment has a whole credential.
+fn is_enough(env: &dyn Environment) -> bool {
+    is_set(env, CLIENT_ID) && is_set(env, CLIENT_SECRET)
+}
+
+/// What there is to say of a config file that the environment leaves unread.
+pub fn unread_file(env: &dyn Environment) -> Option<String> {
+    let path = file::path(env)?;
+    if is_set(env, file::OPENCLAW_CONFIG_PATH) || !is_enough(env) {
+        return None;
+    }
+    // One without settings for a robot is somebody else's.
+    file::setting(&path, "").ok().flatten()?;
+    let path = path.display();
+    Some(format!(
+        "{SECTION} of {path} is not read, since {CLIENT_ID} and {CLIENT_SECRET} are set; unset them, or set \
+         {}={path} for its other settings",
+        file::OPENCLAW_CONFIG_PATH
+    ))
+}
+
 pub(crate) const SECTION: &str = "channels.ddingtalk";
 
 /// Texts that are secrets by their name.
@@ -169,12 +226,12 @@ fn read(
     env: &dyn Environment,
     source: &Source<'_>,
     map: &Map<String, Value>,
-) -> Result<Accounts, ConfigError> {
+) -> Result<(Accounts, Option<ConfigError>), ConfigError> {
     let top = Section { source, path: SECTION.to_owned(), map, inherited: None };
     top.expect_keys(keys::SECTION);
     let disabled = |key: &str| top.refuse(key, "false".to_owned(), "true for a robot to run");
     if top.flag("enabled")? == Some(false) {
-        return Err(disabled("enabled"));
+        return Ok((Accounts::default(), Some(disabled("enabled"))));
     }
     let named = top.sections("accounts")?;
     let health_listen = top.parsed("healthListen", &keys::ADDRESS)?;
@@ -183,7 +240,24 @@ fn read(
     let (mut accounts, mut off) = (Vec::new(), Vec::new());
     // The environment's app is the default account, and so is the one at the top.
     let in_env = env.var(CLIENT_ID).is_some_and(|id| !id.trim().is_empty());
-    let at_top = has("clientId") || has("clientSecret") || in_env || named.is_empty();
+    let at_top = has("clientId") || has("clientSecret") || in_env;
+    if !at_top && named.is_empty() {
+        let why_none = top.missing("clientId");
+        let is_misspelled = |key: &String| {
+            keys::find(keys::SECTION, key).is_none() && keys::nearest(keys::SECTION, key).is_some()
+        };
+        if map.keys().any(is_misspelled) {
+            return Err(why_none);
+        }
+        let nobody = Credential {
+            client_id: ClientId::new(String::new()),
+            client_secret: Secret::new(String::new()),
+            place: String::new(),
+        };
+        // What else stands there has to hold.
+        account(DEFAULT, &top, nobody)?;
+        return Ok((Accounts::default(), Some(why_none)));
+    }
     if at_top && named.iter().all(|(name, _)| *name != DEFAULT) {
         accounts.push(account(DEFAULT, &top, credential(&top, Some(env))?)?);
     }
@@ -215,11 +289,11 @@ fn read(
         let env = (*name == DEFAULT).then_some(env);
         accounts.push(account(name, &section, credential(&section, env)?)?);
     }
-    if accounts.is_empty() {
-        return Err(disabled("accounts.*.enabled"));
-    }
+    let why_none = accounts.is_empty().then(|| disabled("accounts.*.enabled"));
     no_app_twice(source.file, &accounts)?;
-    Ok(Accounts { accounts, health_listen, store, disabled: off, ..Accounts::default() })
+    let accounts =
+        Accounts { accounts, health_listen, store, disabled: off, ..Accounts::default() };
+    Ok((accounts, why_none))
 }
 
 fn no_app_twice(file: &Path, accounts: &[Account]) -> Result<(), ConfigError> {
@@ -247,10 +321,7 @@ fn credential(
             return Ok((value, variable.to_owned()));
         }
         let path = section.path_of(key);
-        let value = section.text(key)?.ok_or_else(|| ConfigError::MissingSetting {
-            path: path.clone(),
-            file: section.source.file.to_owned(),
-        })?;
+        let value = section.text(key)?.ok_or_else(|| section.missing(key))?;
         let is_in_it = |name: &&String| value.contains(&format!("${{{name}}}"));
         if let Some(name) = section.source.missing.iter().find(is_in_it) {
             let allowed = format!("made of variables that are set, which {name} is not; export it");
@@ -303,12 +374,7 @@ fn account(
     }
     if let Some(rate) = section.section("rateLimit")? {
         rate.expect_keys(keys::RATE);
-        let needed = |key: &str| {
-            rate.count(key)?.ok_or_else(|| ConfigError::MissingSetting {
-                path: rate.path_of(key),
-                file: rate.source.file.to_owned(),
-            })
-        };
+        let needed = |key: &str| rate.count(key)?.ok_or_else(|| rate.missing(key));
         let per = Duration::from_secs(needed("seconds")?.into());
         access.rate = Some(Rate { messages: needed("messages")?, per });
     }
@@ -316,7 +382,8 @@ fn account(
     let to = section.parsed("alertTo", &keys::TARGET)?;
     let after = section.parsed("alertAfter", &keys::OUTAGE)?;
     let alert = AlertConfig { to, after: after.unwrap_or(ALERT_AFTER) };
-    Ok(Account { name: name.to_owned(), credential, access, agent, alert })
+    let allow_hosts = section.hosts("allowHosts")?;
+    Ok(Account { name: name.to_owned(), credential, access, agent, alert, allow_hosts })
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::agent::AgentKind;
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::gateway::push::Target;
+use crate::openapi::bare_host;
 use crate::store::postgres::PostgresAddress;
 
 /// A key.
@@ -44,6 +45,8 @@ pub(crate) enum Kind {
     Choice(fn() -> Vec<String>),
     /// A list of ids.
     Ids,
+    /// A list of host names and addresses.
+    Hosts,
     /// An object with these keys; the named ones must be there.
     Object(Table, &'static [&'static str]),
     /// Objects with these keys, by name.
@@ -106,6 +109,9 @@ pub(crate) static DATABASE: Meaning<PostgresAddress> = Meaning {
 pub(crate) fn is_secret(name: &str) -> bool {
     ["clientSecret", "store"].contains(&name)
 }
+/// What a list of hosts is.
+pub(crate) const HOSTS: &str =
+    "a list of hosts without scheme and port, such as [\"files.example.com\"]";
 
 /// What the names of [`Kind::Named`] are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +150,7 @@ fn names<T: ValueEnum>() -> Vec<String> {
     values.map(|value| value.get_name().to_owned()).collect()
 }
 
-static SETTINGS: [Key; 13] = [
+static SETTINGS: [Key; 14] = [
     key("enabled", Kind::Flag, "Whether the robot runs.").or("true"),
     key("clientId", Kind::Text, "Client ID (AppKey) of the app, from its page 凭证与基础信息."),
     key(
@@ -185,6 +191,11 @@ static SETTINGS: [Key; 13] = [
     ),
     key("alertTo", Kind::Meant(&TARGET), "Who is told when messages could not arrive for a while."),
     key("alertAfter", Kind::Meant(&OUTAGE), "Of shorter outages nobody is told.").or("\"30s\""),
+    key(
+        "allowHosts",
+        Kind::Hosts,
+        "Hosts, besides DingTalk's, that URLs made by the server may name, without scheme and port.",
+    ),
 ];
 
 static PROCESS: [Key; 3] = [
@@ -390,6 +401,12 @@ impl Kind {
                 };
                 let ids = value.as_array().is_some_and(|ids| ids.iter().all(id));
                 (ids, "a list of ids in quotes, such as [\"user01\"]".to_owned())
+            }
+            Self::Hosts => {
+                let host =
+                    |host: &Value| host.as_str().is_some_and(|host| bare_host(host).is_some());
+                let hosts = value.as_array().is_some_and(|hosts| hosts.iter().all(host));
+                (hosts, HOSTS.to_owned())
             }
             Self::Object(table, needed) => return check_object(table, needed, value),
             Self::Named(table, _) => {

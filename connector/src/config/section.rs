@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::{ConfigError, keys};
+use crate::openapi::bare_host;
 
 /// Characters of a wrong value that are shown.
 const SHOWN: usize = 60;
@@ -74,6 +75,11 @@ impl<'a> Section<'a> {
     /// As [`wrong`](Self::wrong), where not even a short value is to be shown.
     fn wrong_kind(&self, key: &str, value: &Value, allowed: &str) -> ConfigError {
         self.refuse(key, kind(value).to_owned(), allowed)
+    }
+
+    /// A value that is needed.
+    pub(super) fn missing(&self, key: &str) -> ConfigError {
+        ConfigError::MissingSetting { path: self.path_of(key), file: self.source.file.to_owned() }
     }
 
     pub(super) fn refuse(&self, key: &str, value: String, allowed: &str) -> ConfigError {
@@ -157,6 +163,14 @@ impl<'a> Section<'a> {
             }
         };
         items.iter().enumerate().map(id).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// A list of hosts, as URLs have them.
+    pub(super) fn hosts(&self, key: &str) -> Result<Vec<String>, ConfigError> {
+        let Some(value) = self.get(key) else { return Ok(Vec::new()) };
+        let wrong = || self.wrong(key, value, keys::HOSTS);
+        let host = |host: &Value| host.as_str().and_then(bare_host).ok_or_else(wrong);
+        value.as_array().ok_or_else(wrong)?.iter().map(host).collect()
     }
 
     pub(super) fn section(&self, key: &str) -> Result<Option<Section<'a>>, ConfigError> {

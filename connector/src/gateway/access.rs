@@ -18,6 +18,7 @@ pub use self::policy::{
     AccessPolicy, AllowList, Chat, Contact, DmPolicy, GroupPolicy, GroupRules, Outcome, Ruling,
 };
 use self::rate::{Rate, Rated, SenderRates};
+use crate::agent::Standing;
 use crate::protocol::{BotMessage, ConversationType, SenderId, SenderStaffId};
 
 /// What becomes of a message.
@@ -25,6 +26,8 @@ use crate::protocol::{BotMessage, ConversationType, SenderId, SenderStaffId};
 pub(super) enum Decision {
     /// A turn for the agent.
     Admit,
+    /// A turn for the agent, which decides itself. This is what the rules here say.
+    Leave(Standing),
     /// Whether it is a turn depends on the store: the sender may have been paired by now.
     Pairing(Stranger),
     /// No turn, and a word to the sender.
@@ -43,6 +46,8 @@ pub(super) struct Access {
     rates: Option<SenderRates>,
     /// Messages of each stranger that are kept, so that the store decides on them.
     strangers: SenderRates,
+    /// The agent decides itself.
+    is_left: bool,
 }
 
 /// So many messages of a stranger are kept; of the others what is known of pairings decides, which may
@@ -50,13 +55,16 @@ pub(super) struct Access {
 const OF_STRANGERS: Rate = Rate { messages: 5, per: Duration::from_secs(600) };
 
 impl Access {
+    /// `is_left` to an agent that decides itself.
     pub(super) fn new(
         mut policies: watch::Receiver<AccessPolicy>,
         paired: Arc<PairedPeople>,
+        is_left: bool,
     ) -> Self {
         let policy = policies.borrow_and_update().clone();
         let rates = policy.rate.map(SenderRates::new);
-        Self { policy, policies, paired, rates, strangers: SenderRates::new(OF_STRANGERS) }
+        let strangers = SenderRates::new(OF_STRANGERS);
+        Self { policy, policies, paired, rates, strangers, is_left }
     }
 
     /// Decides, and writes the audit line, unless that is left to the pairing.
@@ -77,6 +85,14 @@ impl Access {
         } else {
             self.policy.rule(&contact(message))
         };
+        if self.is_left && !message.is_own() {
+            audit::left(message, &ruling.rule, ruling.reason);
+            return Decision::Leave(match ruling.outcome {
+                Outcome::Admit => Standing::Admitted,
+                Outcome::Pair => Standing::Unsettled,
+                Outcome::Refuse => Standing::Refused,
+            });
+        }
         if ruling.outcome == Outcome::Pair {
             let Some(stranger) = Stranger::of(message) else {
                 audit::refused(message, "dmPolicy=pairing", "its sender is not named");
@@ -175,7 +191,7 @@ mod tests {
     }
 
     fn access(policy: AccessPolicy) -> Access {
-        Access::new(watch::Sender::new(policy).subscribe(), Arc::default())
+        Access::new(watch::Sender::new(policy).subscribe(), Arc::default(), false)
     }
 
     #[test]
@@ -183,7 +199,7 @@ mod tests {
         let rate = Rate { messages: 1, per: Duration::from_secs(60) };
         let mut policy = AccessPolicy { rate: Some(rate), ..AccessPolicy::open() };
         let settings = watch::Sender::new(policy.clone());
-        let mut access = Access::new(settings.subscribe(), Arc::default());
+        let mut access = Access::new(settings.subscribe(), Arc::default(), false);
         let (direct, now) = (message(&serde_json::json!({})), Instant::now());
         assert_eq!(access.decide(&direct, now), Decision::Admit);
         policy.allow_from = AllowList::new(["*".to_owned()]);
@@ -202,6 +218,33 @@ mod tests {
         let mut access = access(AccessPolicy::open());
         let own = message(&serde_json::json!({ "senderId": "$:bot" }));
         assert_eq!(access.decide(&own, Instant::now()), Decision::Ignore);
+    }
+
+    #[test]
+    fn an_agent_that_decides_itself_gets_all_and_what_the_rules_say_of_it() {
+        let standing = |policy, json| {
+            let policies = watch::Sender::new(policy).subscribe();
+            let rate = Rate { messages: 1, per: Duration::from_secs(60) };
+            let mut access = Access::new(policies, Arc::default(), true);
+            access.rates = Some(SenderRates::new(rate));
+            let message = message(&json);
+            let decisions = [(); 3].map(|()| access.decide(&message, Instant::now()));
+            assert!(decisions.iter().all(|decision| *decision == decisions[0]), "{decisions:?}");
+            decisions[0].clone()
+        };
+        let disabled = AccessPolicy { dm: DmPolicy::Disabled, ..AccessPolicy::default() };
+        let group = serde_json::json!({ "conversationType": "2", "isInAtList": true });
+        let direct = serde_json::json!({});
+        for (policy, json, expected) in [
+            (AccessPolicy::open(), &direct, Decision::Leave(Standing::Admitted)),
+            (AccessPolicy::open(), &group, Decision::Leave(Standing::Admitted)),
+            (AccessPolicy::default(), &direct, Decision::Leave(Standing::Unsettled)),
+            (AccessPolicy::default(), &group, Decision::Leave(Standing::Refused)),
+            (disabled, &direct, Decision::Leave(Standing::Refused)),
+            (AccessPolicy::open(), &serde_json::json!({ "senderId": "$:bot" }), Decision::Ignore),
+        ] {
+            assert_eq!(standing(policy, json.clone()), expected, "{json}");
+        }
     }
 
     #[test]
@@ -314,6 +357,7 @@ mod tests {
             }
             let done = match access.decide(&message, Instant::now()) {
                 Decision::Admit => Outcome::Admit,
+                Decision::Leave(standing) => panic!("{standing:?}"),
                 Decision::Pairing(_) => Outcome::Pair,
                 Decision::Say(_) | Decision::Ignore => Outcome::Refuse,
             };

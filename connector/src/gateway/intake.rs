@@ -10,6 +10,7 @@ use super::access::{Access, Decision};
 use super::card_press;
 use super::cards::Cards;
 use super::dedupe::Dedupe;
+use super::peers::Peers;
 use super::turn::{self, Reading};
 use super::work::Task;
 use crate::credential::ClientId;
@@ -46,6 +47,8 @@ pub(super) struct Intake {
     quota_told: bool,
     /// Where presses come from.
     cards: Arc<Cards>,
+    /// Who was answered before.
+    peers: Arc<Peers>,
 }
 
 /// How long a message is recognised when it comes again.
@@ -62,7 +65,7 @@ impl Intake {
         access: Access,
         seen: &[Seen],
         (now, now_ms): (Instant, i64),
-        cards: Arc<Cards>,
+        (cards, peers): (Arc<Cards>, Arc<Peers>),
     ) -> Self {
         let mut dedupe = Dedupe::new(REMEMBERED_FOR, IDS * REMEMBERED);
         for Seen { msg_id, message_id, at } in seen {
@@ -71,7 +74,7 @@ impl Intake {
             let then = now.checked_sub(age).unwrap_or(now);
             dedupe.is_new(msg_id.as_ref(), message_id.as_ref(), then);
         }
-        Self { client_id, access, dedupe, quota_told: false, cards }
+        Self { client_id, access, dedupe, quota_told: false, cards, peers }
     }
 
     /// The ack of a callback that was dealt with.
@@ -147,6 +150,14 @@ impl Intake {
             Decision::Ignore => None,
             Decision::Say(word) => Some(Task::Say(word)),
             Decision::Admit => self.admitted(message),
+            Decision::Leave(standing) => match self.admitted(message)? {
+                Task::Turn(mut turn) => {
+                    turn.standing = standing;
+                    Some(Task::Turn(turn))
+                }
+                // Words of our own are not for strangers.
+                task => self.peers.are_met(message, standing).then_some(task),
+            },
             Decision::Pairing(stranger) => {
                 Some(Task::Pair { stranger, then: self.admitted(message).map(Box::new) })
             }

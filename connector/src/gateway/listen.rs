@@ -16,7 +16,9 @@ use super::quotes;
 use super::reply::Replier;
 use super::send_limit::{Allowance, messages};
 use super::work::{Halt, Opened, Spoken, Tools, keep};
-use crate::agent::{Agent, AgentError, Attempt, Event, Receipt, Say, Speaker, Turn, Utterance};
+use crate::agent::{
+    Agent, AgentError, Attempt, Event, Missing, Receipt, Say, Speaker, Turn, Utterance,
+};
 use crate::protocol::{BotMessage, ConversationType, MsgId};
 use crate::store::InboxId;
 
@@ -30,10 +32,17 @@ pub(super) async fn listen(
     (opened, kept): (Opened, mpsc::Sender<Part>),
     shown: watch::Sender<Shown>,
 ) -> Result<(), Halt> {
-    tools.peers.met(message);
-    let robot_code = tools.replier.robot_code(message);
-    let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
-    tools.media.fetch(&asker, &mut turn.attachments).await;
+    let mut is_admitted = tools.peers.were_met(message, turn.standing).await;
+    if is_admitted {
+        tools.peers.met(message);
+        let robot_code = tools.replier.robot_code(message);
+        let asker = Asker { robot_code, user: message.sender_staff_id.as_ref() };
+        tools.media.fetch(&asker, &mut turn.attachments).await;
+    } else {
+        for attachment in &mut turn.attachments {
+            attachment.file = Some(Err(Missing::NotAdmitted));
+        }
+    }
     quotes::fill(tools, &mut turn).await;
     let mut meter = Meter::new(&tools.replier, message, attempt.said);
     let (speaker, mut heard) = Speaker::new();
@@ -69,7 +78,10 @@ pub(super) async fn listen(
         if held.is_some() {
             outcome = piece.outcome.take();
         }
-        let Piece { mut says, mut partial, seq, receipts, outcome: ending } = piece;
+        let Piece { mut says, mut partial, seq, receipts, is_work, outcome: ending } = piece;
+        if is_work && !std::mem::replace(&mut is_admitted, true) {
+            tools.peers.met(message);
+        }
         if let Some(Err(failure)) = &ending {
             let msg_id = message.msg_id.as_ref().map(MsgId::as_str);
             error!(msg_id, "the agent failed: {failure}");
@@ -80,7 +92,10 @@ pub(super) async fn listen(
             };
             let words = partial.take().or(words).filter(|words| !words.trim().is_empty());
             says.extend(words.map(Say::markdown));
-            says.push(Say::text(FAILED));
+            // Whom the agent has not admitted hears nothing of ours.
+            if is_admitted {
+                says.push(Say::text(FAILED));
+            }
         }
         let ended = ending.is_some();
         let said = !says.is_empty();
@@ -116,6 +131,8 @@ struct Piece {
     /// Of the last event in it.
     seq: Option<u64>,
     receipts: Vec<Receipt>,
+    /// The agent works for whoever wrote, which a word to a stranger is not.
+    is_work: bool,
     /// How the turn ended.
     outcome: Option<Result<(), AgentError>>,
 }
@@ -134,8 +151,11 @@ impl Piece {
                 Ok(()) => self.say(say),
                 Err(_) => return Some(say),
             },
-            Utterance::Partial(words) => self.partial = Some(words),
-            Utterance::Typing => {}
+            Utterance::Partial(words) => {
+                self.is_work = true;
+                self.partial = Some(words);
+            }
+            Utterance::Typing => self.is_work = true,
             Utterance::Event(Event { seq, says, end, receipt }) => {
                 if let Err(retry_after) = meter.take(&says) {
                     receipt.refuse(retry_after);
@@ -144,6 +164,8 @@ impl Piece {
                 if !says.is_empty() {
                     self.partial = None;
                 }
+                // That the agent goes on with it by itself.
+                self.is_work |= says.is_empty() && end.is_none();
                 self.says.extend(says);
                 self.seq = Some(seq);
                 self.receipts.push(receipt);

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use tracing::{info, warn};
 
 use super::push::Target;
+use crate::agent::Standing;
 use crate::credential::ClientId;
 use crate::protocol::{BotMessage, ConversationId, ConversationType, SenderStaffId};
 use crate::store::Store;
@@ -49,6 +50,36 @@ impl Peers {
             if kept.insert(peer.clone()) {
                 // Without it a push needs the exact id, as it does for strangers.
                 drop(self.store.met(peer));
+            }
+        }
+    }
+
+    /// Whether the connector may act by itself for whoever wrote, as far as that is known without asking the
+    /// store: the rules admit them, or leave them to an agent that has worked for them before.
+    pub(super) fn are_met(&self, message: &BotMessage, standing: Standing) -> bool {
+        match (standing, &message.sender_staff_id) {
+            (Standing::Admitted, _) => true,
+            (Standing::Unsettled, Some(user)) => {
+                let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.iter().any(|peer| !peer.is_group && peer.id == user.as_str())
+            }
+            (Standing::Unsettled, None) | (Standing::Refused, _) => false,
+        }
+    }
+
+    /// The same, known from earlier processes too.
+    pub(super) async fn were_met(&self, message: &BotMessage, standing: Standing) -> bool {
+        if self.are_met(message, standing) {
+            return true;
+        }
+        let (Standing::Unsettled, Some(user)) = (standing, &message.sender_staff_id) else {
+            return false;
+        };
+        match self.store.peers_like(&self.client_id, false, user.as_str()).await {
+            Ok(found) => found.iter().any(|id| id == user.as_str()),
+            Err(e) => {
+                warn!(%user, "it is not known whether somebody was answered before: {e}");
+                false
             }
         }
     }

@@ -38,6 +38,10 @@ impl Failing for OpenApiError {
             e if e.is_quota_gone() => Prospect::Never,
             // Even a secret that is refused may be set right at the developer console.
             Self::NoToken { .. } => Prospect::Later,
+            // Nothing is done for a token that is refused, even twice in a row.
+            e if e.is_bad_token() => Prospect::Later,
+            // Whoever answered may have passed it on.
+            Self::Incomprehensible { .. } if self.is_ambiguous() => Prospect::Unclear,
             e if !e.is_retryable() => Prospect::Never,
             e if e.is_ambiguous() => Prospect::Unclear,
             _ => Prospect::Later,
@@ -92,14 +96,32 @@ impl Course {
     }
 }
 
+/// What was given up.
+#[derive(Debug)]
+pub(super) struct GivenUp<E> {
+    /// How the last try ended.
+    pub(super) error: E,
+    /// Some try may have arrived, the last one or another.
+    pub(super) may_have_arrived: bool,
+}
+
 /// Tries a send until it succeeds, cannot succeed, or was tried often enough. `received_at` is when
 /// the question came, in milliseconds since 1970 UTC; `repeats` hears of each failure after which a send
 /// that may have arrived is repeated.
 pub(super) async fn persist<T, E: Failing, F: Future<Output = Result<T, E>>>(
     received_at: i64,
-    mut send: impl FnMut() -> F,
+    send: impl FnMut() -> F,
     repeats: impl Fn(&E),
 ) -> Result<T, E> {
+    persist_or_tell(received_at, send, repeats).await.map_err(|given_up| given_up.error)
+}
+
+/// The same, for those who have to know whether it may have arrived.
+pub(super) async fn persist_or_tell<T, E: Failing, F: Future<Output = Result<T, E>>>(
+    received_at: i64,
+    mut send: impl FnMut() -> F,
+    repeats: impl Fn(&E),
+) -> Result<T, GivenUp<E>> {
     let mut course = Course::default();
     loop {
         let e = match send().await {
@@ -112,7 +134,9 @@ pub(super) async fn persist<T, E: Failing, F: Future<Output = Result<T, E>>>(
             Err(e) => e,
         };
         match course.failed(e.prospect(), now_ms().saturating_sub(received_at)) {
-            Next::GiveUp => return Err(e),
+            Next::GiveUp => {
+                return Err(GivenUp { error: e, may_have_arrived: course.unclear > 0 });
+            }
             Next::Repeat => repeats(&e),
             Next::Wait if course.tries == 1 => warn!("an answer waits: {e}"),
             Next::Wait => debug!("an answer waits: {e}"),
@@ -175,6 +199,15 @@ mod tests {
         };
         let no_token =
             OpenApiError::NoToken { call: "", cause: Box::new(status(401, "authFailed")) };
+        let host = String::new;
+        let blocked = OpenApiError::Blocked { call: "", host: host(), wait: None };
+        let declined = OpenApiError::Declined { call: "", host: host(), problem: String::new() };
+        let incomprehensible = OpenApiError::Incomprehensible {
+            call: "",
+            host: host(),
+            status: 200,
+            problem: String::new(),
+        };
         // With whatever status it comes.
         let quota_gone = status(429, "Forbidden.AccessDenied.ApiCountLimitForOrg");
         for (error, expected) in [
@@ -185,6 +218,11 @@ mod tests {
             (status(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi"), Prospect::Later),
             (status(503, ""), Prospect::Unclear),
             (status(400, "invalidParameter"), Prospect::Never),
+            (status(400, "InvalidAuthentication"), Prospect::Later),
+            (errcode(40_014), Prospect::Later),
+            (blocked, Prospect::Later),
+            (incomprehensible, Prospect::Unclear),
+            (declined, Prospect::Never),
             (errcode(130_101), Prospect::Later),
             (errcode(410_100), Prospect::Later),
             (errcode(300_001), Prospect::Never),

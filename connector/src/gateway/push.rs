@@ -23,7 +23,7 @@ use self::once::{Once, digest};
 use super::cards::Cards;
 use super::parts::parts;
 use super::peers::Peers;
-use super::persist::{Failing, Prospect};
+use super::persist::{Failing, GivenUp, Prospect};
 use super::reply::{Replier, ReplyError};
 use super::upload;
 use crate::agent::Say;
@@ -202,12 +202,13 @@ impl Pusher {
     async fn message(&self, say: &Say) -> Result<RobotMessage, Outcome> {
         let uploaded = upload::message(&self.client, NOW, say).await;
         uploaded.map_err(|e| {
-            let reason = match e {
-                ReplyError::File { problem, detail, .. } => format!("{problem}: {detail}"),
-                e => e.to_string(),
+            let (reason, later) = match e {
+                ReplyError::File { problem, detail, .. } => (format!("{problem}: {detail}"), false),
+                // Nobody saw anything of it, whatever became of the file.
+                e => (e.to_string(), e.prospect() != Prospect::Never),
             };
             error!("a push cannot be sent: {reason}");
-            Outcome::Failed { reason, may_have_arrived: false, later: false }
+            Outcome::Failed { reason, may_have_arrived: false, later }
         })
     }
 
@@ -234,8 +235,8 @@ impl Delivery {
 /// A push answers nothing, so that nothing of it is young enough to wait for a day: a few tries are all.
 const NOW: i64 = 0;
 
-fn failed(e: &OpenApiError) -> Outcome {
-    let may_have_arrived = e.prospect() == Prospect::Unclear;
-    let later = e.prospect() == Prospect::Later;
-    Outcome::Failed { reason: e.to_string(), may_have_arrived, later }
+fn failed(GivenUp { error, may_have_arrived }: &GivenUp<OpenApiError>) -> Outcome {
+    let may_have_arrived = *may_have_arrived;
+    let later = error.prospect() == Prospect::Later && !may_have_arrived;
+    Outcome::Failed { reason: error.to_string(), may_have_arrived, later }
 }

@@ -395,6 +395,7 @@ impl Runtime {
     fn think(&mut self, message: &BotMessage, task: &Task) -> Option<Thinking> {
         let shown = match task {
             Task::Turn(turn) if commands::of(&*self.tools.agent, turn).is_some() => return None,
+            Task::Turn(turn) if !self.tools.peers.are_met(message, turn.standing) => return None,
             Task::Turn(_) => false,
             Task::Resume { .. } | Task::Send(_) => true,
             Task::Say(_) | Task::Pair { .. } => return None,

@@ -8,7 +8,8 @@ mod perform;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -127,9 +128,9 @@ struct Scheduler<P> {
     changed: Notify,
 }
 
-/// Schedules that are being run.
+/// Schedules that are being run, and whether it was said of them that this leaves runs out.
 #[derive(Debug, Clone, Default)]
-struct Busy(Arc<Mutex<HashSet<ScheduleId>>>);
+struct Busy(Arc<Mutex<HashMap<ScheduleId, bool>>>);
 
 /// A schedule that is being run, until this is dropped.
 struct Running {
@@ -140,10 +141,21 @@ struct Running {
 impl Busy {
     /// Marks one, unless it is.
     fn begin(&self, id: ScheduleId) -> Option<Running> {
-        self.lock().insert(id).then(|| Running { busy: self.clone(), id })
+        match self.lock().entry(id) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(free) => {
+                free.insert(false);
+                Some(Running { busy: self.clone(), id })
+            }
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<ScheduleId>> {
+    /// Whether it is to be said that one leaves runs out, which is so once.
+    fn is_news(&self, id: ScheduleId) -> bool {
+        self.lock().get_mut(&id).is_some_and(|told| !std::mem::replace(told, true))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ScheduleId, bool>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -393,7 +405,9 @@ impl<P: Perform> Scheduler<P> {
         let claim = Claim { schedule: id, due, plan, busy: running.is_none(), now };
         let claimed = self.store.claim_runs(claim).await?.unwrap_or_default();
         let Some(running) = running else {
-            warn!(schedule = id.0, "a run is left out, since an earlier one goes on");
+            if self.busy.is_news(id) {
+                warn!(schedule = id.0, "runs are left out as long as an earlier one goes on");
+            }
             return Ok(());
         };
         if !claimed.is_empty() {
@@ -416,7 +430,9 @@ impl<P: Perform> Scheduler<P> {
             Err(reason) => (RunState::Failed, Some(reason)),
         };
         let (schedule, name) = (schedule.id.0, schedule.name.as_deref());
-        if state == RunState::Done {
+        if let (RunState::Done, Some(detail)) = (state, &detail) {
+            warn!(schedule, name, "a schedule was run, and nothing was sent: {detail}");
+        } else if state == RunState::Done {
             info!(schedule, name, "a schedule was run");
         } else {
             let reason = detail.as_deref().unwrap_or_default();

@@ -2,7 +2,7 @@
 //!
 //! Words say where in them a file stood, as `[picture 1]`; the number is that of the attachment.
 
-use crate::agent::{Attachment, AttachmentKind, Quoted, Turn};
+use crate::agent::{Attachment, AttachmentKind, Quoted, Standing, Turn};
 use crate::protocol::{BotMessage, Content, Media, Part, Quote};
 
 /// What becomes of a message.
@@ -34,6 +34,7 @@ pub(super) fn read(message: &BotMessage) -> Reading {
         msg_id: message.msg_id.clone(),
         // Who may is not written in the message.
         command_authorized: false,
+        standing: Standing::Admitted,
         conversation_id: message.conversation_id.clone(),
         conversation_type: message.conversation_type.clone(),
         conversation_title: message.conversation_title.clone(),

@@ -9,8 +9,8 @@ use tracing::warn;
 use super::persist::{Failing, Prospect, persist};
 use super::reply::{FileProblem, ReplyError};
 use crate::agent::{AttachmentKind, Say};
-use crate::openapi::OpenApiClient;
 use crate::openapi::media::MediaType;
+use crate::openapi::{OpenApiClient, OpenApiError};
 use crate::protocol::RobotMessage;
 
 /// Extensions of what is shown as a picture.
@@ -99,7 +99,10 @@ impl Upload<'_> {
         let upload = || self.client.upload(self.media_type, self.name, bytes.clone());
         match persist(self.received_at, upload, |_| ()).await {
             Ok(media_id) => Ok(media_id),
-            Err(e) if e.prospect() == Prospect::Never => {
+            Err(e)
+                if e.prospect() == Prospect::Never
+                    || matches!(e, OpenApiError::Incomprehensible { .. }) =>
+            {
                 Err(fail(FileProblem::Refused, e.to_string()))
             }
             Err(e) => Err(e.into()),

@@ -1,11 +1,12 @@
 //! What an operator does with kept messages.
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde_json::json;
 
 use super::fields::Fields;
+use super::parameters::Path;
 use super::server::{Answer, Refusal, Robots, answer};
 use crate::store::inbox::{Change, ChangeError, ENDED, RETRIED};
 use crate::store::{InboxId, StoreError};

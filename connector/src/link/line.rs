@@ -117,7 +117,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::agent::{Missing, Turn};
+    use crate::agent::{Missing, Standing, Turn};
     use crate::protocol::{ConversationId, Media};
 
     #[test]
@@ -127,6 +127,7 @@ mod tests {
         let turn = Turn {
             msg_id: Some(MsgId::new("msg1")),
             command_authorized: true,
+            standing: Standing::Admitted,
             conversation_id: ConversationId::new("cidA=="),
             conversation_type: ConversationType::Group,
             conversation_title: Some("Team".to_owned()),

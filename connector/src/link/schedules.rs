@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::fields::{BadField, Fields};
 use super::linked::Linked;
+use super::parameters::{Path, Query};
 use super::server::{Answer, Refusal, Robots, answer, find};
 use crate::gateway::push::{Target, TargetError};
 use crate::gateway::schedules::{ScheduleError, Schedules, Wanted};

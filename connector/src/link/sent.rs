@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::parameters::{Path, Query};
 use super::server::{Answer, Refusal, Robots, answer, find};
 use crate::gateway::push::{Readers, SentError};
 use crate::openapi::robot_sent::SendStatus;

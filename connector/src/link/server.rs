@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +28,7 @@ use super::linked::{Linked, NotRestarted, Robot};
 use super::listener::{Listener, Socket};
 use super::message;
 use super::metrics::metrics;
+use super::parameters::{Path, Query};
 use super::schedules;
 use super::sent;
 use super::status::status;

@@ -12,6 +12,8 @@ const MAX_BODY: usize = 1 << 20;
 
 /// How much of a body that is not JSON is quoted, in characters.
 const QUOTED: usize = 80;
+/// Longer words, in bytes, are not quoted.
+const WORD: usize = 20;
 
 /// Reads a whole answer, and takes failures of both hosts' conventions for failures.
 pub(super) async fn read(
@@ -53,6 +55,10 @@ fn judge(
 ) -> Result<Value, OpenApiError> {
     let host = host.to_owned();
     let json = serde_json::from_slice::<Value>(body).ok().filter(Value::is_object);
+    if let Some(json) = json.as_ref().filter(|json| is_blocked(json)) {
+        let wait = json["wait"].as_u64().map(Duration::from_secs);
+        return Err(OpenApiError::Blocked { call, host, wait });
+    }
     let text =
         |key: &str| json.as_ref().and_then(|j| j[key].as_str()).map(excerpt).unwrap_or_default();
     if !(200..300).contains(&status) {
@@ -78,6 +84,11 @@ fn judge(
     }
 }
 
+/// Whether an answer is none, since the caller's address is blocked.
+fn is_blocked(json: &Value) -> bool {
+    json["punish"].is_string() || json["status"].as_i64() == Some(1_111)
+}
+
 /// `accessdenieddetail.requiredScopes`, of an answer to an app that lacks permissions.
 fn required_scopes(json: &Value) -> String {
     let list = json["accessdenieddetail"]["requiredScopes"].as_array();
@@ -97,7 +108,8 @@ pub(super) fn errcode(json: &Value) -> Option<i64> {
     errcode.as_i64().or_else(|| errcode.as_str()?.parse().ok())
 }
 
-/// What a body that is not JSON looks like. HTML almost always comes from something in between.
+/// What a body that is not JSON looks like. HTML almost always comes from something in between. What was
+/// to be JSON may hold a token, and so may any word that is long.
 fn describe(body: &[u8]) -> String {
     if body.is_empty() {
         return "the body is empty".to_owned();
@@ -110,8 +122,12 @@ fn describe(body: &[u8]) -> String {
             "the body is HTML ({quoted:?}), so a proxy or load balancer answered; check \
              HTTPS_PROXY, NO_PROXY and the endpoint"
         )
+    } else if start.starts_with(['{', '[', '"']) {
+        format!("the body is no JSON object ({} bytes of broken or other JSON)", body.len())
     } else {
-        format!("the body is no JSON object ({quoted:?})")
+        let masked = quoted.split(' ').map(|word| if word.len() > WORD { "***" } else { word });
+        let masked = masked.collect::<Vec<_>>().join(" ");
+        format!("the body is no JSON object ({masked:?})")
     }
 }
 
@@ -143,7 +159,16 @@ mod tests {
                 "GET /x: h answered HTTP 400 InvalidAuthentication: 不合法的access_token",
             ),
             (503, "", "GET /x: h answered HTTP 503 : the body is empty"),
-            (200, "[]", r#"GET /x: h answered HTTP 200, but the body is no JSON object ("[]")"#),
+            (
+                200,
+                "[]",
+                "GET /x: h answered HTTP 200, but the body is no JSON object (2 bytes of broken or other JSON)",
+            ),
+            (
+                503,
+                "no healthy upstream",
+                r#"GET /x: h answered HTTP 503 : the body is no JSON object ("no healthy upstream")"#,
+            ),
         ] {
             assert_eq!(judged(status, body), expected);
         }
@@ -162,6 +187,36 @@ mod tests {
         );
         let plain = judge("c", "h", 403, None, b"{}").unwrap_err();
         assert_eq!(plain.required_scopes(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn no_token_is_quoted() {
+        const TOKEN: &str = "5f1c2a98b7e64d3ca0f1e2d3c4b5a697";
+        for body in [
+            format!(r#"{{"accessToken":"{TOKEN}""#),
+            format!(r#"  {{ "expireIn": 7200, "accessToken": "{}"#, &TOKEN[..12]),
+            format!(r#"["{TOKEN}"]"#),
+            format!("\"{TOKEN}\""),
+            TOKEN.to_owned(),
+            format!("ticket={TOKEN}"),
+            format!("the ticket is {TOKEN} and"),
+        ] {
+            for status in [200, 400] {
+                let error = judged(status, &body);
+                assert!(!error.contains(&TOKEN[..8]), "{body}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_blocked_address_is_told_with_its_pause() {
+        let body = r#"{"status":1111,"wait":5,"source":"x5","punish":"deny","uuid":"u"}"#;
+        for status in [200, 403] {
+            let error = judge("GET /x", "h", status, None, body.as_bytes()).unwrap_err();
+            assert!(matches!(error, OpenApiError::Blocked { .. }), "{error}");
+            assert_eq!(error.retry_after(), Some(Duration::from_secs(5)));
+            assert!(error.is_too_fast() && error.is_retryable() && !error.is_ambiguous());
+        }
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl OpenApiClient {
     /// name it.
     ///
     /// A repeated call fails with `param.cardAlreadyExist`: see [`OpenApiError::is_card_there`]. A
-    /// delivery that fails inside HTTP 200 is [`OpenApiError::Incomprehensible`], and nobody sees the card.
+    /// delivery that fails inside HTTP 200 is [`OpenApiError::Declined`], and nobody sees the card.
     /// Made only if the call budget has room.
     pub async fn create_and_deliver_card(
         &self,
@@ -184,7 +184,7 @@ impl OpenApiClient {
 
     fn card_problem(&self, call: &'static str, problem: String) -> OpenApiError {
         let host = self.endpoints.openapi.host_str().unwrap_or_default().to_owned();
-        OpenApiError::Incomprehensible { call, host, status: 200, problem }
+        OpenApiError::Declined { call, host, problem }
     }
 }
 

@@ -60,6 +60,31 @@ pub enum OpenApiError {
         /// What is wrong with the body.
         problem: String,
     },
+    /// A success that says inside that nothing was done.
+    #[error("{call}: {host} answered HTTP 200, but {problem}")]
+    Declined {
+        /// Method and path.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// What it says.
+        problem: String,
+    },
+    /// This machine's address makes so many calls that DingTalk reads none of them for a while: an answer
+    /// such as `{"status":1111,"wait":5,"punish":"deny"}`, inside HTTP 200 (KB 0012: 10,000 calls in 20 s,
+    /// 5 min).
+    #[error(
+        "{call}: {host} blocks this machine's address, which makes too many calls; what else calls \
+         DingTalk from it?"
+    )]
+    Blocked {
+        /// Method and path.
+        call: &'static str,
+        /// The host.
+        host: String,
+        /// What it asks to wait.
+        wait: Option<Duration>,
+    },
     /// A body has more bytes than are read.
     #[error("{call}: what {host} sends is larger than {limit} bytes")]
     TooLarge {
@@ -87,7 +112,7 @@ pub enum OpenApiError {
     /// A URL made by the server names a host that is not DingTalk's. It was not contacted.
     #[error(
         "{url} names a host that is neither DingTalk's nor a configured endpoint; if it is \
-         right, allow it with --allow-host"
+         right, allow it with --allow-host, or allowHosts in the config file"
     )]
     UntrustedHost {
         /// The URL, its query masked.
@@ -140,7 +165,7 @@ impl OpenApiError {
     /// Whether the same request may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Transport { .. } => true,
+            Self::Transport { .. } | Self::Blocked { .. } => true,
             Self::Status { status, .. } => *status >= 500 || self.is_too_fast(),
             // -1 busy; 130101 and 410100 messages per minute.
             Self::ErrCode { errcode, .. } => {
@@ -148,6 +173,7 @@ impl OpenApiError {
             }
             Self::NoToken { cause, .. } => cause.is_retryable(),
             Self::Incomprehensible { .. }
+            | Self::Declined { .. }
             | Self::TooLarge { .. }
             | Self::NotSpared { .. }
             | Self::UntrustedHost { .. } => false,
@@ -155,7 +181,7 @@ impl OpenApiError {
     }
 
     /// Whether the app, or all apps together, made too many calls in a second: 403 `…QpsLimit…` or 429 on
-    /// the new host, 90002 or 90018 on the old one.
+    /// the new host, 90002 or 90018 on the old one; or its address did.
     pub fn is_too_fast(&self) -> bool {
         match self {
             Self::Status { status, code, .. } => {
@@ -163,6 +189,8 @@ impl OpenApiError {
                 *status == 429 || (*status == 403 && many)
             }
             Self::ErrCode { errcode, .. } => matches!(errcode, 90_002 | 90_018),
+            Self::Blocked { .. } => true,
+            Self::NoToken { cause, .. } => matches!(**cause, Self::Blocked { .. }),
             _ => false,
         }
     }
@@ -182,6 +210,7 @@ impl OpenApiError {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Status { retry_after, .. } => *retry_after,
+            Self::Blocked { wait, .. } => *wait,
             Self::NoToken { cause, .. } => cause.retry_after(),
             _ => None,
         }
@@ -192,6 +221,8 @@ impl OpenApiError {
         match self {
             Self::Transport { ambiguous, .. } => *ambiguous,
             Self::Status { status, .. } => *status >= 500,
+            // Whoever answered may have passed it on.
+            Self::Incomprehensible { status, .. } => !(300..500).contains(status),
             _ => false,
         }
     }

@@ -48,7 +48,7 @@ impl OpenApiClient {
             OpenApiError::Status { retry_after, .. } => {
                 OpenFailure::Transient { reason: e.to_string(), retry_after }
             }
-            e => transient(e.to_string()),
+            e => OpenFailure::Transient { reason: e.to_string(), retry_after: e.retry_after() },
         }
     }
 }

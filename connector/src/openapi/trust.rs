@@ -11,12 +11,18 @@ use super::Endpoints;
 pub struct TrustedHosts {
     /// Host and port of the configured endpoints, loopback included.
     endpoints: Vec<(String, u16)>,
-    /// `--allow-host`: any port.
+    /// `--allow-host` and `allowHosts`: any port.
     allowed: Vec<String>,
 }
 
 /// Every subdomain counts too.
 const DINGTALK: [&str; 2] = ["dingtalk.com", "dingtalk.io"];
+
+/// A host name or address as `--allow-host` and `allowHosts` take it, without scheme and port.
+pub fn bare_host(text: &str) -> Option<String> {
+    let host = Host::parse(text).or_else(|_| Host::parse(&format!("[{text}]")));
+    host.ok().map(|host| host.to_string())
+}
 
 impl TrustedHosts {
     /// Trusts DingTalk, the endpoints, and `allowed` host names.

@@ -210,16 +210,22 @@ async fn what_cannot_be_scheduled_is_told_with_what_can() {
     error: --cron is "0 25 * * *" (Component error: Number out of bounds); give five fields (minute, hour, day of month, month, day of week) such as 0 9 * * 1-5
     "#);
     insta::assert_snapshot!(add(&[&with(["--cron", "0 0 30 2 *"])[..], &["--tz", "UTC"]].concat()).await, @r"
-    exit code: 1
+    exit code: 2
     --- stdout
     --- stderr
     error: nothing is ever due at these times: cron 0 0 30 2 * UTC; give times to come
     ");
     insta::assert_snapshot!(add(&with(["--at", "2020-01-01T09:00"])).await, @r#"
-    exit code: 1
+    exit code: 2
     --- stdout
     --- stderr
     error: at is "2020-01-01T09:00", which is past; give a time to come: 2026-12-01T09:00 (as the zone's clocks show it), 2026-12-01T09:00+08:00, or from now on, such as 20m
+    "#);
+    insta::assert_snapshot!(add(&with(["--every", "500ms"])).await, @r#"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: --every is "500ms"; give a time from 1s to 1 year, in whole seconds, such as 1h or 1h 30m
     "#);
     insta::assert_snapshot!(add(&with(["--every", "soon"])).await, @r#"
     exit code: 2
@@ -235,7 +241,7 @@ async fn what_cannot_be_scheduled_is_told_with_what_can() {
     error: --tz is "Shanghai"; give the IANA name of a time zone, such as Asia/Shanghai
     "#);
     insta::assert_snapshot!(add(&["--at", "1h", "--to", "team:1", "--text", "x"]).await, @r#"
-    exit code: 1
+    exit code: 2
     --- stdout
     --- stderr
     error: to is "team:1"; give a staffId, user:STAFFID or chat:OPENCONVERSATIONID, each with ddingtalk: before it or not
@@ -260,4 +266,39 @@ async fn what_cannot_be_scheduled_is_told_with_what_can() {
     "#);
     let list = world.ask(&["cron", "list"]).await;
     assert!(list.starts_with("exit code: 14\n"), "{list}");
+}
+
+#[tokio::test]
+async fn an_agent_that_says_nothing_is_told_of() {
+    let (world, running) = start("none").await;
+    let add = ["cron", "add", "--every", "1h", "--to", "user0001", "--agent", "anything?"];
+    assert!(world.ask(&add).await.starts_with("exit code: 0\n"));
+    insta::assert_snapshot!(steady(&world.ask(&["cron", "run", "1"]).await, &[]), @r"
+    exit code: 0
+    --- stdout
+    done due TIME begun TIME ended TIME the agent said nothing
+    --- stderr
+    schedule 1: the agent said nothing, so that nothing was sent
+    ");
+    let history = world.ask(&["cron", "history", "1"]).await;
+    assert!(history.contains("the agent said nothing"), "{history}");
+    assert_eq!(running.lines("a schedule was run, and nothing was sent").len(), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_uploaded_for_now_is_sent_later() {
+    let (world, running) = start("echo").await;
+    let upload = When::Path("/media/upload".to_owned());
+    let away = Action::code(200, "90018", "too fast");
+    world.app.fault(Fault::first(4, upload, away)).unwrap();
+    let link = Link::of(&world);
+    let path = world.dir.path().join("a.txt");
+    std::fs::write(&path, "a").unwrap();
+    let push = json!({ "to": "user0001", "file": { "path": path } });
+    let (_, answer) = link.post("/v1/messages", &push).await;
+    assert_eq!(answer["results"][0]["status"], "failed", "{answer}");
+    assert_eq!(answer["results"][0]["mayHaveArrived"], false, "{answer}");
+    assert!(running.lines("a push cannot be sent").len() == 1);
+    let (_, answer) = link.post("/v1/messages", &push).await;
+    assert_eq!(answer["results"][0]["status"], "delivered", "{answer}");
 }

@@ -163,7 +163,7 @@ async fn of_several_accounts_one_is_named() {
     running.wait_log("agents can attach", 1).await;
     let send = ["message", "send", "-t", "user0001", "-m", "hi"];
     insta::assert_snapshot!(world.ask(&send).await, @r"
-    exit code: 1
+    exit code: 2
     --- stdout
     --- stderr
     error: --account is missing; give one of default, sales
@@ -173,7 +173,7 @@ async fn of_several_accounts_one_is_named() {
     assert_eq!((world.app.sent().unwrap().len(), other.sent().unwrap().len()), (0, 1));
     let unknown = [&send[..], &["--account", "salse"]].concat();
     insta::assert_snapshot!(world.ask(&unknown).await, @r#"
-    exit code: 1
+    exit code: 2
     --- stdout
     --- stderr
     error: --account is "salse"; give one of default, sales
@@ -235,4 +235,39 @@ async fn without_a_gateway_it_says_what_to_start() {
 
     For more information, try '--help'.
     ");
+}
+
+#[tokio::test]
+async fn openclaws_words_are_understood() {
+    let run = async |args: &[&str]| {
+        let mut command = program();
+        command.args(["message", "send"]).args(args);
+        transcript_of(&output_of(command).await)
+    };
+    let to = ["--channel", "ddingtalk", "--target", "user:u1", "-t", "cidAbC=="];
+    let dry = [&to[..], &["--dry-run", "-m", "**hello**\nworld"]].concat();
+    insta::assert_snapshot!(run(&dry).await, @r"
+    exit code: 0
+    --- stdout
+    would be sent  user:u1  markdown: **hello** world
+    would be sent  chat:cidAbC==  markdown: **hello** world
+    --- stderr
+    ");
+    insta::assert_snapshot!(run(&[&dry[..], &["--plain", "--json"]].concat()).await, @r#"
+    exit code: 0
+    --- stdout
+    {"dryRun":true,"messages":[{"text":"**hello**\nworld","to":"user:u1"},{"text":"**hello**\nworld","to":"chat:cidAbC=="}]}
+    --- stderr
+    "#);
+    insta::assert_snapshot!(run(&["-t", "team:1", "--dry-run", "-m", "x"]).await, @r#"
+    exit code: 2
+    --- stdout
+    --- stderr
+    error: --target is "team:1"; give a staffId, user:STAFFID or chat:OPENCONVERSATIONID, each with ddingtalk: before it or not
+    "#);
+    let other = run(&["--channel", "telegram", "-t", "u1", "-m", "x"]).await;
+    assert!(
+        other.starts_with("exit code: 2\n") && other.contains("possible values: ddingtalk"),
+        "{other}"
+    );
 }

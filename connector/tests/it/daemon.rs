@@ -195,7 +195,7 @@ async fn systemd_is_told_what_it_supervises() {
     let third = status(&world)["process"]["pid"].clone();
     assert_ne!(third, other);
     assert_eq!((after_dogs(), after_dogs()), (format!("MAINPID={third}"), "READY=1".to_owned()));
-    let stopped = told(&world, &["gateway", "stop"]);
+    let stopped = world.ask(&["gateway", "stop"]).await;
     assert!(stopped.contains("`systemctl stop` keeps it down"), "{stopped}");
     assert_eq!(after_dogs(), "STOPPING=1");
 }

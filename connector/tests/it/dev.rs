@@ -32,7 +32,7 @@ fn an_empty_say_is_refused_at_once() {
     let output = program().args(["dev", "--say", " "]).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(stderr, "error: --say is empty; give it the text to send, such as --say hello\n");
-    assert_eq!(output.status.code(), Some(10));
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

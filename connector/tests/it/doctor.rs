@@ -3,6 +3,8 @@
 use std::process::Command;
 use std::time::Duration;
 
+use axum::routing::post;
+use axum::{Json, Router};
 use mock_dingtalk::{Action, AppOptions, ErrorBody, Fault, MockDingtalk, Permission, Preset, When};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -385,4 +387,41 @@ async fn a_message_without_a_user_id_of_a_colleague_shows_that_nothing_is_publis
     }
     assert_eq!(last["status"], "fail", "{last}");
     assert_eq!(last["fix"]["page"]["zh"], "版本管理与发布");
+}
+
+/// A host whose connections are at another one.
+async fn sends_elsewhere() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let endpoint = json!({ "endpoint": format!("ws://localhost:{port}/connect"), "ticket": "t" });
+    let token = json!({ "accessToken": "a", "expireIn": 7200 });
+    let routes = Router::new()
+        .route("/v1.0/oauth2/accessToken", post(async move || Json(token.clone())))
+        .route("/v1.0/gateway/connections/open", post(async move || Json(endpoint.clone())));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    format!("http://127.0.0.1:{port}")
+}
+
+#[tokio::test]
+async fn a_host_is_allowed_by_flag_and_by_file() {
+    let world = World::new().await;
+    let url = sends_elsewhere().await;
+    let open = async |mut command: Command| {
+        command.env("DINGTALK_OPENAPI_ENDPOINT", &url).env("DINGTALK_OAPI_ENDPOINT", &url);
+        let (_, told) = told(command).await;
+        rows(&told, "open")[0].clone()
+    };
+    let refused = open(doctor(&world, &[])).await;
+    assert_eq!(refused["status"], "fail", "{refused}");
+    assert!(refused.to_string().contains("--allow-host, or allowHosts"), "{refused}");
+    let allowed = open(doctor(&world, &["--allow-host", "localhost"])).await;
+    assert_eq!(allowed["status"], "pass", "{allowed}");
+    world.configure(&json!({
+        "clientId": world.app.client_id(), "clientSecret": world.app.client_secret(),
+        "allowHosts": ["LOCALHOST"],
+    }));
+    let mut command = doctor(&world, &[]);
+    command.env_remove("DINGTALK_CLIENT_ID").env_remove("DINGTALK_CLIENT_SECRET");
+    let allowed = open(command).await;
+    assert_eq!(allowed["status"], "pass", "{allowed}");
 }

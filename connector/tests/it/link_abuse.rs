@@ -153,3 +153,26 @@ async fn an_agent_within_that_says_a_hundred_things_waits_and_none_is_lost_or_sa
     assert_eq!(texts(&world.app.wait_sent(60).await.unwrap()), numbers(60));
     gateway.abort();
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_of_a_path_or_query_is_refused_in_json() {
+    let (_world, _running, link, _turns) = attached().await;
+    for path in [
+        "/v1/schedules/one/runs",
+        "/v1/schedules/1/runs?limit=many",
+        "/v1/schedules/1/runs?limit=-1",
+        "/v1/messages/%FF/read",
+        "/v1/agent/turns/%FF/events",
+    ] {
+        let (status, answer) = link.get(path).await;
+        // A turn is only written to.
+        let expected = if path.ends_with("events") { 405 } else { 400 };
+        assert_eq!((status, &answer["v"]), (expected, &json!(1)), "{path}: {answer}");
+        assert!(answer["error"].is_string(), "{path}: {answer}");
+    }
+    for path in ["/v1/inbox/one/retry", "/v1/inbox/1e3/drop", "/v1/schedules/%20/run"] {
+        let (status, answer) = link.post(path, &json!({})).await;
+        assert_eq!(status, 400, "{path}: {answer}");
+        assert!(answer["error"].as_str().unwrap().contains("give numbers"), "{path}: {answer}");
+    }
+}

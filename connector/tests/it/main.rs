@@ -30,6 +30,7 @@ mod media;
 mod model;
 mod openai;
 mod openai_faults;
+mod openclaw_access;
 mod outages;
 mod pains;
 mod pieces;

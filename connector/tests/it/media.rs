@@ -232,3 +232,21 @@ async fn what_is_written_to_a_person_the_robot_answers_for_is_answered() {
     world.app.speak(&speech).await.unwrap();
     assert_eq!(world.app.wait_sent(1).await.unwrap()[0].text, "is Ada there?");
 }
+
+#[tokio::test]
+async fn a_file_comes_from_a_host_that_the_config_file_allows() {
+    for (hosts, comes) in [(serde_json::json!([]), false), (serde_json::json!(["localhost"]), true)]
+    {
+        let world = World::new().await;
+        let elsewhere = When::Path(DOWNLOAD.to_owned());
+        world.app.fault(Fault::always(elsewhere, Action::DownloadUrl(None))).unwrap();
+        let _running = world.start_configured(&serde_json::json!({
+            "clientId": world.app.client_id(), "clientSecret": world.app.client_secret(),
+            "dmPolicy": "open", "allowHosts": hosts,
+        }));
+        world.app.wait_connections(1).await.unwrap();
+        world.app.say_picture("user0001", Sample::Png.media()).await.unwrap();
+        let sent = world.app.wait_sent(1).await.unwrap();
+        assert_eq!(sent[0].msgtype == "image", comes, "{sent:?}");
+    }
+}

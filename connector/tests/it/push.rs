@@ -165,6 +165,19 @@ async fn what_dingtalk_cannot_take_for_now_is_tried_again_and_a_refusal_is_repor
 }
 
 #[tokio::test]
+async fn a_push_one_try_of_which_may_have_arrived_says_so_whatever_came_after_it() {
+    let (world, _running, link) = start().await;
+    let path = || When::Path(BATCH_SEND.to_owned());
+    let qps = Action::code(403, "Forbidden.AccessDenied.QpsLimitForAppkeyAndApi", "slow down");
+    world.app.fault(Fault::once(path(), Action::CutBody)).unwrap();
+    world.app.fault(Fault::first(3, path(), qps)).unwrap();
+    let results = push(&link, json!({ "to": "user0001", "text": "there already" })).await;
+    let outcome = (&results[0]["status"], &results[0]["mayHaveArrived"]);
+    assert_eq!(outcome, (&json!("failed"), &json!(true)), "{results:?}");
+    assert_eq!(world.app.sent().unwrap().len(), 1);
+}
+
+#[tokio::test]
 async fn a_card_is_shown_finished_to_people_and_groups() {
     let (world, _running, link) = start().await;
     let group = world.app.say_in_group("user0001", "Team", "hi").await.unwrap().conversation_id;

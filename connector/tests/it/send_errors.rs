@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dingtalk_connector::agent::{Agent, Answer, Attempt, Say, Speaker, Turn};
-use mock_dingtalk::{Action, Fault, When};
+use mock_dingtalk::{Action, ErrorBody, Fault, When};
 use tokio::sync::Notify;
 
 use crate::support::{Running, World};
@@ -73,6 +73,38 @@ async fn a_token_that_expires_mid_flight_is_renewed_and_the_answer_sent_once() {
     world.app.say("user0001", "expired").await.unwrap();
     answered_once(&world, "expired", "batchSend").await;
     assert!(running.lines("an answer waits").is_empty(), "it is renewed at once");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_twice_waits_and_the_answer_is_sent_once() {
+    let (world, running) = start().await;
+    world.app.fault(session_gone()).unwrap();
+    let expired = Action::code(400, "InvalidAuthentication", "不合法的access_token");
+    world.app.fault(Fault::first(2, on(BATCH_SEND), expired)).unwrap();
+    world.app.say("user0001", "twice").await.unwrap();
+    answered_once(&world, "twice", "batchSend").await;
+    assert!(running.lines("may have arrived is repeated").is_empty());
+}
+
+#[tokio::test]
+async fn a_blocked_address_waits_as_long_as_it_is_told_and_the_answer_is_sent_once() {
+    let (world, running) = start().await;
+    let blocked = || Action::Status(200, ErrorBody::Blocked);
+    world.app.fault(Fault::once(on("/robot/sendBySession"), blocked())).unwrap();
+    world.app.say("user0001", "blocked").await.unwrap();
+    answered_once(&world, "blocked", "sessionWebhook").await;
+    assert!(running.lines("blocks this machine's address").len() == 1);
+    assert!(running.lines("may have arrived is repeated").is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_makes_no_sense_is_one_that_may_have_arrived() {
+    let (world, running) = start().await;
+    let lost = Action::Status(200, ErrorBody::Html);
+    world.app.fault(Fault::once(on("/robot/sendBySession"), lost)).unwrap();
+    world.app.say("user0001", "a page").await.unwrap();
+    answered_once(&world, "a page", "sessionWebhook").await;
+    assert_eq!(running.lines("may have arrived is repeated").len(), 1);
 }
 
 #[tokio::test]

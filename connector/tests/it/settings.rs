@@ -437,3 +437,52 @@ fn the_units_words_are_those_of_the_program() {
         assert!(unit.lines().any(|it| it == line), "{line}");
     }
 }
+
+#[test]
+fn a_file_that_the_environment_leaves_unread_is_told_of() {
+    let home = Home::with("{ channels: { ddingtalk: { dmPolicy: 'open' } } }");
+    let told = |args: &[&str]| {
+        let mut command = home.command(args);
+        command.env("DINGTALK_CLIENT_ID", "dingE").env("DINGTALK_CLIENT_SECRET", "s");
+        transcript(&mut command).replace(&home.0.path().display().to_string(), "DIR")
+    };
+    const UNREAD: &str = "warning: channels.ddingtalk of DIR/openclaw.json is not read, since DINGTALK_CLIENT_ID and \
+                          DINGTALK_CLIENT_SECRET are set; unset them, or set \
+                          OPENCLAW_CONFIG_PATH=DIR/openclaw.json for its other settings\n";
+    for args in [
+        &["config", "set", "dmPolicy", "allowlist"][..],
+        &["config", "get", "dmPolicy"],
+        &["config", "validate"],
+        &["channels", "add", "--client-id", "dingA", "--client-secret", "s", "--non-interactive"],
+    ] {
+        let text = told(args);
+        assert!(text.starts_with("exit code: 0\n") && text.contains(UNREAD), "{args:?}: {text}");
+    }
+    let mut named = home.command(&["config", "validate"]);
+    named.env("DINGTALK_CLIENT_ID", "dingE").env("OPENCLAW_CONFIG_PATH", home.file());
+    assert!(!transcript(&mut named).contains("is not read"));
+    std::fs::write(home.file(), "{ gateway: {} }").unwrap();
+    assert!(!told(&["config", "validate"]).contains("is not read"), "it is somebody else's");
+}
+
+#[test]
+fn hosts_are_read_as_they_are_written() {
+    let home = Home::new();
+    let ok = home.told(&["config", "set", "allowHosts", "[\"files.example.com\", \"::1\"]"]);
+    assert!(ok.starts_with("exit code: 0\n"), "{ok}");
+    insta::assert_snapshot!(home.told(&["config", "set", "allowHosts", "[\"http://a\"]"]), @r#"
+    exit code: 10
+    --- stdout
+    --- stderr
+    error: channels.ddingtalk.allowHosts is to be ["http://a"], and must be a list of hosts without scheme and port, such as ["files.example.com"]
+    "#);
+    let home = Home::with(
+        "{ channels: { ddingtalk: { clientId: 'a', clientSecret: 'b', allowHosts: ['a b'] } } }",
+    );
+    insta::assert_snapshot!(home.told(&["config", "validate"]), @r#"
+    exit code: 10
+    --- stdout
+    --- stderr
+    error: channels.ddingtalk.allowHosts in DIR/openclaw.json is a list, and must be a list of hosts without scheme and port, such as ["files.example.com"]
+    "#);
+}

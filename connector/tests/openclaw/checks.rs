@@ -1,10 +1,11 @@
 //! What is tried, in this order.
 
-use std::process::Child;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command};
 
 use mock_dingtalk::{Content, Speech};
 
-use super::lab::Lab;
+use super::lab::{Lab, kill_group};
 use super::{Check, chat, figures, kills, pushes, setup};
 
 /// A few minutes.
@@ -83,12 +84,17 @@ pub(super) fn answered_slowly(lab: &Lab) -> usize {
     before
 }
 
-/// A process, killed when dropped.
-pub(super) struct Ended(pub(super) Child);
+/// A process with all that it starts, killed when dropped: `openclaw` starts itself once more.
+pub(super) struct Ended(Child);
+
+impl Ended {
+    pub(super) fn spawn(command: &mut Command) -> Self {
+        Self(command.process_group(0).spawn().unwrap())
+    }
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        kill_group(&mut self.0);
     }
 }

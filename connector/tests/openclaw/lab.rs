@@ -216,10 +216,8 @@ impl Lab {
     /// Kills the gateway at once.
     pub(crate) fn kill(&mut self) {
         let Some(mut gateway) = self.gateway.take() else { return };
-        // All of its group: the connector is in one of its own.
-        let group = format!("-{}", gateway.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
-        let _ = gateway.wait();
+        // The connector is in a group of its own.
+        kill_group(&mut gateway);
         self.until("the agent is gone", || self.robot()["attached"] != true);
     }
 
@@ -299,6 +297,13 @@ impl Drop for Lab {
             let _ = Command::new("kill").args(["-KILL", &connector]).status();
         }
     }
+}
+
+/// Kills a process that has a group of its own, with all that it has started in it.
+pub(crate) fn kill_group(process: &mut std::process::Child) {
+    let group = format!("-{}", process.id());
+    let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+    let _ = process.wait();
 }
 
 /// A port that nobody listens at.

@@ -26,7 +26,7 @@ pub(super) fn over_http(lab: &mut Lab) {
         .env("OPENAI_MODEL", "openclaw")
         .stdout(Stdio::null())
         .stderr(log);
-    let mut gateway = Ended(gateway.spawn().unwrap());
+    let gateway = Ended::spawn(&mut gateway);
     let log = || std::fs::read_to_string(lab.state().join("http.txt")).unwrap();
     let connected = lab.runtime.block_on(app.wait_connections(1));
     assert!(connected.is_ok(), "{}", log());
@@ -38,7 +38,7 @@ pub(super) fn over_http(lab: &mut Lab) {
     let (code, text) = lab.run("ddingtalk", &["gateway", "status", "--state-dir", state]);
     assert_eq!(code, 0, "{text}");
     assert!(text.contains("OpenClaw over HTTP: its commands, pairing"), "{text}");
-    gateway.0.kill().unwrap();
+    drop(gateway);
 }
 
 /// `openclaw ARGUMENTS` at a terminal, with its state in `home`.
@@ -129,7 +129,7 @@ pub(super) fn watched(lab: &mut Lab) {
     let file = std::fs::File::create(&shown).unwrap();
     let mut follow = lab.command("openclaw");
     follow.args(["logs", "--follow"]).stdout(file).stderr(Stdio::null());
-    let follow = Ended(follow.spawn().unwrap());
+    let follow = Ended::spawn(&mut follow);
     let shown = || std::fs::read_to_string(&shown).unwrap();
     lab.until("the log is followed", || !shown().is_empty());
     let said = lab.runtime.block_on(lab.app.speak(&say("not for the log"))).unwrap();

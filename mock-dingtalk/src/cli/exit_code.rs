@@ -16,7 +16,8 @@ Exit codes:
   124  waited in vain (--wait)
   126  COMMAND cannot be executed
   127  COMMAND does not exist
-`run` exits with COMMAND's own status, or 128 + N if signal N ended it.";
+`run` exits with COMMAND's own status, or 128 + N if signal N ended it; `scenario run` with the latter
+if a signal ended it.";
 
 /// Why the program ends without having done what it was asked to.
 #[derive(Debug)]

@@ -1,6 +1,12 @@
 //! `mock-dingtalk scenario`.
 
-use std::{ffi::OsString, path::PathBuf, process::ExitCode};
+mod before;
+
+use std::{
+    ffi::OsString,
+    path::PathBuf,
+    process::{ExitCode, ExitStatus},
+};
 
 use clap::{Args, Subcommand};
 use mock_dingtalk::{
@@ -9,10 +15,12 @@ use mock_dingtalk::{
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
+use self::before::Before;
 use super::{
     client::OfApp,
     exit_code::Exit,
     print::{self, Column},
+    signals::{Ending, Signals},
 };
 
 /// Play scenarios against a bot.
@@ -79,12 +87,20 @@ impl Run {
             })?;
             scenarios.push((file, scenario));
         }
+        let mut signals = Signals::listen()?;
         let (mut rows, mut failed) = (Vec::new(), false);
         for (file, scenario) in scenarios {
-            let played = if self.command.is_empty() {
-                self.play_there(&scenario).await?
-            } else {
-                self.play_here(&scenario).await?
+            let play = async {
+                if self.command.is_empty() {
+                    self.play_there(&scenario).await
+                } else {
+                    self.play_here(&scenario).await
+                }
+            };
+            // With what is dropped goes the bot.
+            let played = tokio::select! {
+                played = play => played?,
+                signal = signals.next() => return Ok(ended_by(signal)),
             };
             failed |= played.is_err();
             let verdict = match &played {
@@ -104,21 +120,16 @@ impl Run {
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    /// On the app of a running mock, whose bot is somebody else's.
+    /// On the app of a running mock, whose bot is somebody else's. What the file sets and breaks is as
+    /// before when it is over.
     async fn play_there(&self, scenario: &File) -> Result<Result<(), ScenarioFailure>, Exit> {
         let (client, app) = self.of.find().await?;
-        let mut options = scenario.app_body();
-        let lenient = options.remove("lenient");
-        if let Some(lenient) = lenient {
-            let url = client.at(&["apps", &app, "strictness"]);
-            client.post(url, &json!({ "lenient": lenient })).await?;
-        }
-        if !options.is_empty() {
-            let url = client.at(&["apps", &app, "delivery"]);
-            client.post(url, &options.into()).await?;
-        }
-        let app = RemoteApp::named(client, &app);
-        Ok(scenario.play(&app, &mut Bot::Elsewhere).await)
+        let before = Before::of(&client, &app).await?;
+        before::settle(&client, &app, scenario.app_body()).await?;
+        let stage = RemoteApp::named(client.clone(), &app);
+        let played = scenario.play(&stage, &mut Bot::Elsewhere).await;
+        before.restore(&client, &app).await?;
+        Ok(played)
     }
 
     async fn play_here(&self, scenario: &File) -> Result<Result<(), ScenarioFailure>, Exit> {
@@ -132,7 +143,7 @@ impl Run {
         let stage = Stage::from(&app);
         let env = stage.env().await.map_err(|error| Exit::cannot_create(error.to_string()))?;
         let line = Line { command: self.command.clone(), env };
-        let child = line.start().map_err(|error| {
+        let running = line.start().map_err(|error| {
             let program = line.command[0].display();
             match error.kind() {
                 std::io::ErrorKind::NotFound => {
@@ -141,11 +152,20 @@ impl Run {
                 _ => Exit::not_executable(format!("cannot start `{program}`: {error}")),
             }
         })?;
-        let mut bot = Bot::Ours(Box::new(Started { line, child }));
+        let mut bot = Bot::Ours(Box::new(Started { line, running }));
         let played = scenario.play(&stage, &mut bot).await;
         bot.end().await;
         Ok(played)
     }
+}
+
+/// 128 + N for signal N.
+fn ended_by(signal: Ending) -> ExitCode {
+    ExitCode::from(match signal {
+        Ending::HangUp => 129,
+        Ending::Interrupt => 130,
+        Ending::Terminate => 143,
+    })
 }
 
 /// How a bot is started.
@@ -157,7 +177,7 @@ struct Line {
 
 impl Line {
     /// In a process group of its own, so that what it starts ends with it.
-    fn start(&self) -> std::io::Result<Child> {
+    fn start(&self) -> std::io::Result<Running> {
         let (program, arguments) = self.command.split_first().expect("there is a command");
         let mut command = Command::new(program);
         command
@@ -168,7 +188,51 @@ impl Line {
             .kill_on_drop(true);
         #[cfg(unix)]
         command.process_group(0);
-        command.spawn()
+        let child = command.spawn()?;
+        #[cfg(unix)]
+        let group = child
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(rustix::process::Pid::from_raw);
+        Ok(Running {
+            child,
+            #[cfg(unix)]
+            group,
+        })
+    }
+}
+
+/// The processes of a bot, which are killed when this is dropped.
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    /// It stands while one of them lives, whatever became of the first.
+    #[cfg(unix)]
+    group: Option<rustix::process::Pid>,
+}
+
+impl Running {
+    async fn end(&mut self) {
+        self.kill_group();
+        // One that cannot be killed is none of ours.
+        let _ = self.child.kill().await;
+    }
+
+    #[cfg(unix)]
+    fn kill_group(&self) {
+        if let Some(group) = self.group {
+            // It may be gone.
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn kill_group(&self) {}
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill_group();
     }
 }
 
@@ -176,7 +240,7 @@ impl Line {
 #[derive(Debug)]
 struct Started {
     line: Line,
-    child: Child,
+    running: Running,
 }
 
 /// Who is played against.
@@ -191,31 +255,7 @@ enum Bot {
 impl Bot {
     async fn end(&mut self) {
         if let Self::Ours(bot) = self {
-            end_group(&bot.child);
-            // One that cannot be killed is none of ours.
-            let _ = bot.child.kill().await;
-        }
-    }
-}
-
-#[cfg(unix)]
-fn end_group(child: &Child) {
-    use rustix::process::{Pid, Signal, kill_process_group};
-
-    let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    if let Some(group) = id {
-        // It may be gone.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-}
-
-#[cfg(not(unix))]
-fn end_group(_: &Child) {}
-
-impl Drop for Bot {
-    fn drop(&mut self) {
-        if let Self::Ours(bot) = self {
-            end_group(&bot.child);
+            bot.running.end().await;
         }
     }
 }
@@ -228,9 +268,20 @@ impl Subject for Bot {
                 Err("the bot was started elsewhere; give its command after --".to_owned())
             }
             Self::Ours(bot) => {
-                bot.child = bot.line.start().map_err(|error| error.to_string())?;
+                bot.running = bot.line.start().map_err(|error| error.to_string())?;
                 Ok(())
             }
         }
+    }
+
+    /// One that ends well may have left its work to another process.
+    async fn ended(&mut self) -> ExitStatus {
+        if let Self::Ours(bot) = self
+            && let Ok(status) = bot.running.child.wait().await
+            && !status.success()
+        {
+            return status;
+        }
+        std::future::pending().await
     }
 }

@@ -1,4 +1,4 @@
-//! `limits`, `permissions`, `strictness`, `delivery`: how DingTalk treats an app.
+//! `limits`, `permissions`, `token`, `strictness`, `delivery`: how DingTalk treats an app.
 
 use std::process::ExitCode;
 
@@ -166,6 +166,30 @@ impl Permissions {
         });
         let columns = [("PERMISSION", "/code"), ("STATE", "/state")];
         print::rows(&rows.collect(), &columns, false)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// End the app's access token before its time.
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    #[command(flatten)]
+    of: OfApp,
+    #[command(subcommand)]
+    verb: TokenVerb,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum TokenVerb {
+    /// Calls with it are refused from now on; the next fetch gives another one.
+    Revoke,
+}
+
+impl Token {
+    pub(super) async fn run(self) -> Result<ExitCode, Exit> {
+        let TokenVerb::Revoke = self.verb;
+        let (client, app) = self.of.find().await?;
+        client.delete(client.at(&["apps", &app, "token"])).await?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -6,6 +6,7 @@ use axum::{
     Json,
     body::Bytes,
     extract::{Path, State},
+    http::StatusCode,
 };
 
 use super::{fields::Fields, refusal::Refusal};
@@ -45,6 +46,20 @@ pub(crate) async fn change(
         })
     })?;
     Ok(Json(row))
+}
+
+/// `DELETE /_mock/apps/{clientId}/token`: the access token is over now.
+pub(crate) async fn revoke_token(
+    State(hub): State<Arc<Hub>>,
+    Path(client_id): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    hub.step(|fleet, now| {
+        fleet.act(now, &client_id, |app, _| {
+            app.token.revoke();
+            Ok(())
+        })
+    })?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A list of permissions, by their codes.

@@ -52,6 +52,27 @@ impl Conversations {
         self.by_id.values()
     }
 
+    /// What allows a person's direct chat to have this id, if it cannot: a person has one, and it
+    /// is nobody else's.
+    pub(crate) fn why_not_direct(&self, user_id: &str, id: &str) -> Option<String> {
+        let owner = self.by_id.get(id).map(|chat| chat.user_id.as_deref());
+        if owner.is_some_and(|owner| owner != Some(user_id)) {
+            return Some(format!("an id that is no other chat's than that of {user_id:?}"));
+        }
+        let own = self.direct_by_user.get(user_id).filter(|own| *own != id)?;
+        Some(format!("{own:?}, the chat that {user_id:?} has with the robot"))
+    }
+
+    /// What the texts of all chats take, in bytes, besides their ids.
+    pub(crate) fn title_bytes(&self) -> usize {
+        // Groups are kept by their title, too.
+        self.by_id
+            .values()
+            .filter_map(|chat| chat.title.as_ref())
+            .map(|title| 2 * title.len())
+            .sum()
+    }
+
     /// The person's direct chat, made now if there is none. `None` when there are too many.
     pub(crate) fn direct(
         &mut self,
@@ -108,5 +129,27 @@ impl Conversations {
         }
         self.by_id.insert(made.id.clone(), made.clone());
         Some(made)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Conversations, Mint};
+
+    #[test]
+    fn a_person_has_one_direct_chat_and_shares_it_with_nobody() {
+        let (mut chats, mut mint) = (Conversations::default(), Mint::new(1));
+        let one = chats.direct(&mut mint, "one", Some("cid-1")).unwrap().id;
+        let group = chats.group(&mut mint, None, Some("Team")).unwrap().id;
+        for (user, id, good) in [
+            ("one", one.as_str(), true),
+            ("one", "cid-2", false),
+            ("two", one.as_str(), false),
+            ("two", group.as_str(), false),
+            ("two", "cid-2", true),
+        ] {
+            assert_eq!(chats.why_not_direct(user, id).is_none(), good, "{user} {id}");
+        }
+        assert_eq!(chats.title_bytes(), 8);
     }
 }

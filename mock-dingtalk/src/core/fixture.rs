@@ -39,6 +39,7 @@ pub(crate) struct FixtureFrame {
 #[derive(Debug)]
 pub(crate) struct Renewal {
     pub(crate) msg_id: String,
+    pub(crate) conversation_id: String,
     pub(crate) session: String,
     pub(crate) robot_code: String,
     pub(crate) robot_dingtalk_id: String,
@@ -141,6 +142,7 @@ impl FixtureFrame {
         let old_robot = data.get("chatbotUserId").cloned();
         for (name, value) in [
             ("msgId", &renewal.msg_id),
+            ("conversationId", &renewal.conversation_id),
             ("robotCode", &renewal.robot_code),
             ("chatbotUserId", &renewal.robot_dingtalk_id),
         ] {

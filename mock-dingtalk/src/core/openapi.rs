@@ -18,6 +18,7 @@ mod found;
 mod group_files;
 mod limits;
 mod media;
+mod members;
 mod message_body;
 mod message_files;
 mod msg_key;
@@ -44,10 +45,15 @@ pub(crate) use self::{
     endpoints::{EndpointRow, Fidelity, endpoints},
     state::ApiState,
 };
-use self::{ask::Ask, found::Found, routes::Kind};
+use self::{
+    ask::Ask,
+    found::Found,
+    routes::{Host, Kind},
+};
 use super::{
     app::{App, AppNumber, Cx},
     connection::PEER_UA,
+    findings::Rule,
     http::HttpCall,
     ids,
     journal::Diagnosis,
@@ -126,6 +132,11 @@ impl Routed {
     /// The path as the table has it, with `{}` for what varies.
     pub(crate) fn pattern(&self) -> Option<&'static str> {
         self.found.as_ref().map(|found| found.route.pattern)
+    }
+
+    /// The members that its JSON may have.
+    pub(crate) fn members(&self) -> &'static [&'static str] {
+        self.found.as_ref().map_or(&[], |found| found.route.members)
     }
 
     /// Whether it asks for a connection.
@@ -217,7 +228,7 @@ impl Routed {
     }
 }
 
-/// What is amiss with an address that was understood all the same.
+/// What is amiss with an address or a type that was understood all the same.
 fn remark(found: &Found, call: &HttpCall) -> Option<Diagnosis> {
     let (method, path, route) = (&call.method, &call.path, found.route);
     if found.other_case {
@@ -228,5 +239,19 @@ fn remark(found: &Found, call: &HttpCall) -> Option<Diagnosis> {
         let problem = format!("{method} {path} came by {}", call.host.as_deref()?);
         return Some(Diagnosis::new(problem, route.host.name(), "openapi.md 0"));
     }
+    let has_json = route.host == Host::Api && !call.body.is_empty();
+    if has_json && !call.content_type.as_deref().is_some_and(is_json) {
+        // Whether DingTalk refuses it is not documented, but of the old host (43004).
+        let kind = call.content_type.as_deref().unwrap_or("missing");
+        let problem = format!("Content-Type is {kind}");
+        let diagnosis = Diagnosis::new(problem, "Content-Type: application/json", "openapi.md 0");
+        return Some(diagnosis.of(Rule::HeaderMissing));
+    }
     None
+}
+
+/// Whether a `Content-Type` says JSON, with whatever parameters.
+fn is_json(kind: &str) -> bool {
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
 }

@@ -241,6 +241,7 @@ impl App {
         let held: usize = self.held.values().map(|held| held.bytes() + ROW).sum();
         APP + rows * ROW
             + held
+            + self.conversations.title_bytes()
             + self.sent.size().bytes
             + self.deliveries.size().bytes
             + self.sessions.size().bytes

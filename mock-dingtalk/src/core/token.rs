@@ -39,6 +39,11 @@ impl AccessToken {
         }
     }
 
+    /// Ends the token before its time, if there is one. The next fetch gives another one.
+    pub(crate) fn revoke(&mut self) {
+        self.current = None;
+    }
+
     /// How long the token has to live; nothing if there is none.
     pub(crate) fn lives_for(&self, now: Moment) -> Duration {
         let until = self.current.as_ref().map_or(Duration::ZERO, |(_, until)| *until);
@@ -82,5 +87,8 @@ mod tests {
         let second = token.fetch(&mut mint, AppNumber(1), at(7199 + 7200));
         assert_ne!(first, second);
         assert_eq!(token.check(&first, at(7199 + 7200)), TokenCheck::Unknown);
+        token.revoke();
+        assert_eq!(token.check(&second, at(7199 + 7200)), TokenCheck::Unknown);
+        assert_ne!(token.fetch(&mut mint, AppNumber(1), at(7199 + 7200)), second);
     }
 }

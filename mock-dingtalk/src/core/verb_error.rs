@@ -81,6 +81,18 @@ pub(crate) fn check_id(field: &str, id: &str) -> Result<(), VerbError> {
     Ok(())
 }
 
+/// The title of a group: as an id, and somewhat longer.
+pub(crate) fn check_title(field: &str, title: &str) -> Result<(), VerbError> {
+    if title.is_empty() || title.len() > MAX_TITLE || title.chars().any(char::is_control) {
+        let allowed = format!("1 to {MAX_TITLE} bytes without control characters");
+        return Err(VerbError::invalid(field, quoted(title), allowed));
+    }
+    Ok(())
+}
+
+/// DingTalk's own limit is not documented.
+const MAX_TITLE: usize = 255;
+
 /// A value for an error message: in quotation marks, and not too long.
 pub(crate) fn quoted(value: &str) -> String {
     let end = value.floor_char_boundary(200);

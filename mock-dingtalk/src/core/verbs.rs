@@ -18,7 +18,7 @@ use super::{
     lifetime,
     message::{RobotMessage, Said, SaidState, SayConversation},
     session::Session,
-    verb_error::{VerbError, check_id, quoted},
+    verb_error::{VerbError, check_id, check_title, quoted},
 };
 
 /// The message that a push carries, if it carries one.
@@ -37,12 +37,20 @@ impl App {
         let Some(wanted) = wanted else {
             return Ok(self.conversations.direct(&mut self.mint, from, None));
         };
+        if let Some(title) = &wanted.title {
+            check_title("conversation.title", title)?;
+        }
         if let Some(id) = &wanted.id {
             check_id("conversation.id", id)?;
             let kind = self.conversations.get(id).map(|known| known.kind);
             if kind.is_some_and(|kind| kind != wanted.kind) {
                 let allowed = "the type that this conversation has already";
                 return Err(VerbError::invalid("conversation.type", "the other one", allowed));
+            }
+            if wanted.kind == ConversationKind::Direct
+                && let Some(allowed) = self.conversations.why_not_direct(from, id)
+            {
+                return Err(VerbError::invalid("conversation.id", quoted(id), allowed));
             }
         }
         let id = wanted.id.as_deref();
@@ -196,10 +204,13 @@ impl App {
             let title = frame.datum("conversationTitle").map(str::to_owned);
             self.conversations.group(&mut self.mint, Some(&conversation_id), title.as_deref())
         } else {
-            self.conversations.direct(&mut self.mint, &sender, Some(&conversation_id))
+            // A person has one chat with the robot, whichever the recording was of.
+            let id = Some(conversation_id.as_str())
+                .filter(|id| self.conversations.why_not_direct(&sender, id).is_none());
+            self.conversations.direct(&mut self.mint, &sender, id)
         };
         let conversation = conversation.unwrap_or(Conversation {
-            id: conversation_id.clone(),
+            id: conversation_id,
             kind: ConversationKind::Direct,
             title: None,
             user_id: None,
@@ -208,6 +219,7 @@ impl App {
         let (session, session_expires_at) = self.open_session(cx, &conversation, &sender, &msg_id);
         frame.renew_message(Renewal {
             msg_id: msg_id.clone(),
+            conversation_id: conversation.id.clone(),
             session,
             robot_code: self.robot_code.clone(),
             robot_dingtalk_id: self.robot_dingtalk_id.clone(),
@@ -215,7 +227,7 @@ impl App {
             session_expires_at,
         });
         let payload = Payload::Fixture(Box::new(frame));
-        let chat = Chat { msg_id, conversation_id };
+        let chat = Chat { msg_id, conversation_id: conversation.id };
         self.deliver(cx, "CALLBACK", &topic, Some(chat), payload)
     }
 

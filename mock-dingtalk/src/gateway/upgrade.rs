@@ -10,11 +10,14 @@ use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// What a request gets that asks for no WebSocket: a status, and why.
-pub(crate) struct Refused(StatusCode, &'static str);
+pub(crate) struct Refused {
+    pub(crate) status: StatusCode,
+    pub(crate) why: &'static str,
+}
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        (self.0, self.1).into_response()
+        (self.status, self.why).into_response()
     }
 }
 
@@ -27,7 +30,7 @@ pub(crate) struct Upgrade {
 impl Upgrade {
     /// Reads a request, or refuses one that asks for no WebSocket.
     pub(crate) fn of(mut request: Request) -> Result<Self, Refused> {
-        let refuse = |status, why| Err(Refused(status, why));
+        let refuse = |status, why| Err(Refused { status, why });
         let headers = request.headers();
         if request.method() != Method::GET {
             return refuse(StatusCode::METHOD_NOT_ALLOWED, "a WebSocket begins with GET");

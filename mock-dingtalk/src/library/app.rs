@@ -261,6 +261,15 @@ impl App {
         self.act(|app, _| Ok(app.faults.clear(None)))
     }
 
+    /// Ends the access token before its time, as DingTalk may: calls with it are refused, and the
+    /// next fetch gives another one.
+    pub fn revoke_token(&self) -> Result<(), MockError> {
+        self.act(|app, _| {
+            app.token.revoke();
+            Ok(())
+        })
+    }
+
     // ---- inside --------------------------------------------------------------------------
 
     pub(crate) fn act<R>(

@@ -44,6 +44,8 @@ pub(super) enum Act {
     Fault(Fault),
     Preset(Preset),
     ClearFaults,
+    /// The app's access token is over before its time.
+    RevokeToken,
     /// The app's clock is turned.
     Clock(Turn),
     /// The bot's process is killed and started again with the same state.
@@ -156,6 +158,7 @@ impl Act {
             Self::Cut(_) => call(&["connections", "all", "cut"]),
             Self::Fault(_) | Self::Preset(_) => call(&["faults"]),
             Self::ClearFaults => Call { deletes: true, ..call(&["faults"]) },
+            Self::RevokeToken => Call { deletes: true, ..call(&["token"]) },
             Self::Clock(_) => call(&["clock"]),
             // Each message of a burst is a call of its own, and the player has the processes.
             Self::Burst(_)
@@ -173,7 +176,7 @@ impl Act {
 pub(super) type Read = fn(Fields) -> Result<Act, VerbError>;
 
 /// Every act by its name.
-pub(super) const ACTS: [(&str, Read); 17] = [
+pub(super) const ACTS: [(&str, Read); 18] = [
     ("message", |mut fields| match fields.string("fixture")? {
         Some(name) => {
             fields.finish()?;
@@ -242,6 +245,10 @@ pub(super) const ACTS: [(&str, Read); 17] = [
         fields.finish()?;
         Ok(Act::ClearFaults)
     }),
+    ("revokeToken", |fields| {
+        fields.finish()?;
+        Ok(Act::RevokeToken)
+    }),
     ("clock", |fields| Ok(Act::Clock(control::read_turn(fields)?))),
     ("restart", |fields| {
         fields.finish()?;
@@ -286,6 +293,16 @@ pub(super) const ACTS: [(&str, Read); 17] = [
 ];
 
 impl Act {
+    /// Whether it makes a push, which later steps can name.
+    pub(super) fn pushes(&self) -> bool {
+        matches!(self, Self::Burst(_)) || self.call().is_some_and(|call| call.pushes)
+    }
+
+    /// Whether that push is in a chat.
+    pub(super) fn is_in_a_chat(&self) -> bool {
+        matches!(self, Self::Message(_) | Self::Burst(_) | Self::Fixture(_))
+    }
+
     /// Files that it brings.
     pub(super) fn files(&self) -> &[Media] {
         match self {

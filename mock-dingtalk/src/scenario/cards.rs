@@ -82,17 +82,21 @@ impl Cards {
         self.updates.is_some()
     }
 
-    /// Whether more calls streamed words than there may be. `journal` is exported lines.
-    pub(super) fn too_many(&self, journal: &str) -> Option<String> {
+    /// Whether more calls than there may be streamed words.
+    pub(super) fn too_many(&self, updates: usize) -> Option<String> {
         let most = self.updates?;
-        let is_update = |line: &&str| {
-            let entry: Value = serde_json::from_str(line).unwrap_or_default();
-            let text = entry["text"].as_str().unwrap_or_default();
-            entry["kind"] == "http" && text.starts_with(STREAMING)
-        };
-        let updates = journal.lines().filter(is_update).count();
         (updates > most).then(|| format!("{updates} calls streamed words to cards, not {most}"))
     }
+}
+
+/// How many calls streamed words to cards, by the lines of an exported journal.
+pub(super) fn updates(journal: &str) -> usize {
+    let is_update = |line: &&str| {
+        let entry: Value = serde_json::from_str(line).unwrap_or_default();
+        let text = entry["text"].as_str().unwrap_or_default();
+        entry["kind"] == "http" && text.starts_with(STREAMING)
+    };
+    journal.lines().filter(is_update).count()
 }
 
 fn describe(row: &SentRow) -> String {

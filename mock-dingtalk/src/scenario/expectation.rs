@@ -224,6 +224,11 @@ impl Expectation {
         }
     }
 
+    /// Whether that push has to be in a chat.
+    pub(super) fn is_about_a_chat(&self) -> bool {
+        matches!(self, Self::Sent(_) | Self::Cards(_))
+    }
+
     /// Whether a program has to start for it.
     pub(super) fn waits_for_a_start(&self) -> bool {
         matches!(self, Self::Connections(wanted) if wanted.open.is_some_and(|open| open > 0))

@@ -9,8 +9,9 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    Deed, Evidence, Push, Scenario, Stage, Subject,
+    Deed, Evidence, Push, Scenario, Stage, Step, Subject,
     act::{Act, PushAct, To},
+    base::Base,
     expectation::Expectation,
     peer::Peer,
 };
@@ -60,7 +61,13 @@ impl Scenario {
         evidence: &mut Evidence,
     ) -> Result<(), Failure> {
         let stage = stage.into();
-        let mut known = Known { files: self.files(), ..Known::default() };
+        let counts_updates = |step: &Step| match &step.deed {
+            Deed::Expect { what: Expectation::Cards(cards), .. } => cards.counts_updates(),
+            _ => false,
+        };
+        let base = Base::of(&stage, self.steps.iter().any(counts_updates)).await;
+        let base = base.map_err(|error| Failure::Broken { step: 0, why: error.to_string() })?;
+        let mut known = Known { files: self.files(), base, ..Known::default() };
         for (step, line) in self.steps.iter().enumerate() {
             let broken = |why: String| Failure::Broken { step, why };
             let unmet = |what: String| Failure::Unmet { step, what };
@@ -114,10 +121,27 @@ impl Scenario {
                     if step == 0 && within.is_none() && what.waits_for_a_start() {
                         patience = patience.max(START);
                     }
-                    match stage.wait(what, patience, &known).await {
+                    if let Some(name) = known.lacks(what) {
+                        return Err(broken(format!(
+                            "no earlier step came to anything as `{name}`"
+                        )));
+                    }
+                    let waited = stage.wait(what, patience, &known);
+                    let waited = if step == 0 && what.waits_for_a_start() {
+                        tokio::select! {
+                            biased;
+                            waited = waited => waited,
+                            status = subject.ended() => {
+                                Ok(Some(format!("nobody connected; the bot had ended: {status}")))
+                            }
+                        }
+                    } else {
+                        waited.await
+                    };
+                    match waited {
                         Ok(None) => {}
                         Ok(Some(missing)) => {
-                            let seen = stage.evidence(what, &line.body, &known.pushes).await;
+                            let seen = stage.evidence(what, &line.body, &known).await;
                             *evidence = seen.map_err(|error| broken(error.to_string()))?;
                             return Err(unmet(missing));
                         }
@@ -152,12 +176,20 @@ pub(super) struct Known<'a> {
     pub(super) faults: BTreeMap<String, u64>,
     /// All that people have written.
     pub(super) texts: Vec<(Said, String)>,
+    /// What was there before, and does not count.
+    pub(super) base: Base,
     /// The connections that were there when something was done to them last.
     pub(super) before: BTreeSet<String>,
     peers: Vec<Peer>,
 }
 
 impl Known<'_> {
+    /// The name that an expectation is about, if nothing has it.
+    fn lacks<'e>(&self, what: &'e Expectation) -> Option<&'e String> {
+        let push = what.push().filter(|name| !self.pushes.contains_key(*name));
+        push.or_else(|| what.fault().filter(|name| !self.faults.contains_key(*name)))
+    }
+
     fn push(&self, act: &PushAct) -> Push {
         let target = match &act.to {
             To::Target(target) => target.clone(),

@@ -77,10 +77,77 @@ fn check_model(model: Option<&Script>, steps: &[Step]) -> Result<(), VerbError> 
     Ok(())
 }
 
+/// What the names of earlier steps stand for.
+#[derive(Debug, Default)]
+struct Names {
+    /// All of them.
+    taken: BTreeSet<String>,
+    /// Pushes, and whether they are in a chat.
+    pushes: BTreeMap<String, bool>,
+    /// How many files a step brings.
+    files: BTreeMap<String, usize>,
+    faults: BTreeSet<String>,
+}
+
+impl Names {
+    /// Keeps the name of a step.
+    fn keep(&mut self, path: &str, name: &str, deed: &Deed) -> Result<(), VerbError> {
+        let complaint =
+            |allowed: &str| Err(VerbError::invalid(format!("{path}.as"), quoted(name), allowed));
+        if !self.taken.insert(name.to_owned()) {
+            return complaint("a new name");
+        }
+        let Deed::Act(act) = deed else { return complaint(NAMEABLE) };
+        let files = act.files().len();
+        if matches!(act, Act::Fault(_)) {
+            self.faults.insert(name.to_owned());
+        } else if act.pushes() {
+            self.pushes.insert(name.to_owned(), act.is_in_a_chat());
+        } else if files == 0 {
+            return complaint(NAMEABLE);
+        }
+        self.files.insert(name.to_owned(), files);
+        Ok(())
+    }
+
+    /// Whether what a step refers to is there.
+    fn check(&self, path: &str, deed: &Deed) -> Result<(), VerbError> {
+        let (fault, push, chat, files): (_, _, _, &[FileWanted]) = match deed {
+            Deed::Expect { what, .. } => {
+                (what.fault(), what.push(), what.is_about_a_chat(), what.files())
+            }
+            Deed::Act(act) => (None, act.push(), true, &[]),
+        };
+        let complaint =
+            |name: &str, allowed: &str| Err(VerbError::invalid(path, quoted(name), allowed));
+        if let Some(name) = fault.filter(|name| !self.faults.contains(*name)) {
+            return complaint(name, "what an earlier fault has in `as`");
+        }
+        if let Some(name) = push {
+            match self.pushes.get(name) {
+                None => return complaint(name, "what an earlier push has in `as`"),
+                Some(false) if chat => {
+                    return complaint(name, "what an earlier message has in `as`");
+                }
+                Some(_) => {}
+            }
+        }
+        let missing =
+            |wanted: &&FileWanted| self.files.get(&wanted.of).unwrap_or(&0) <= &wanted.index;
+        if let Some(wanted) = files.iter().find(missing) {
+            let value = format!("file {} of {:?}", wanted.index, wanted.of);
+            let allowed = "a file in `media` of an earlier step";
+            return Err(VerbError::invalid(format!("{path}.sent.files"), value, allowed));
+        }
+        Ok(())
+    }
+}
+
+/// What later steps can refer to.
+const NAMEABLE: &str = "beside what is pushed, a fault that is no preset, or a push with media";
+
 fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
-    // With the number of their files.
-    let mut names = BTreeMap::new();
-    let mut faults = BTreeSet::new();
+    let mut names = Names::default();
     let mut read = Vec::with_capacity(steps.len());
     for (index, step) in steps.into_iter().enumerate() {
         let path = format!("steps[{index}]");
@@ -88,35 +155,9 @@ fn read_steps(steps: Vec<Value>) -> Result<Vec<Step>, VerbError> {
             return Err(VerbError::invalid(path, "no object", "an object with one act"));
         };
         let step = read_step(&path, members)?;
-        if let Deed::Expect { what, .. } = &step.deed
-            && let Some(name) = what.fault().filter(|name| !faults.contains(*name))
-        {
-            let allowed = "what an earlier fault has in `as`";
-            return Err(VerbError::invalid(path, quoted(name), allowed));
-        }
-        let (push, files, brought): (_, &[_], _) = match &step.deed {
-            Deed::Expect { what, .. } => (what.push(), what.files(), 0),
-            Deed::Act(act) => (act.push(), &[], act.files().len()),
-        };
-        if let Some(name) = push.filter(|name| !names.contains_key(*name)) {
-            let allowed = "what an earlier step has in `as`";
-            return Err(VerbError::invalid(path, quoted(name), allowed));
-        }
-        let missing = |wanted: &&FileWanted| names.get(&wanted.of).unwrap_or(&0) <= &wanted.index;
-        if let Some(wanted) = files.iter().find(missing) {
-            let value = format!("file {} of {:?}", wanted.index, wanted.of);
-            let allowed = "a file in `media` of an earlier step";
-            return Err(VerbError::invalid(format!("{path}.sent.files"), value, allowed));
-        }
+        names.check(&path, &step.deed)?;
         if let Some(name) = &step.name {
-            if names.contains_key(name) || faults.contains(name) {
-                return Err(VerbError::invalid(format!("{path}.as"), quoted(name), "a new name"));
-            }
-            if matches!(step.deed, Deed::Act(Act::Fault(_))) {
-                faults.insert(name.clone());
-            } else {
-                names.insert(name.clone(), brought);
-            }
+            names.keep(&path, name, &step.deed)?;
         }
         read.push(step);
     }
@@ -181,7 +222,10 @@ mod tests {
             (r#"[{"message":{"fixture":"stream/nothing"}}]"#, "`fixture`"),
             (r#"[{"noFindings":{"rules":["nothing"]}}]"#, "\"nothing\""),
             (r#"[{"connections":{"open":1,"within":"0s"}}]"#, "`within`"),
-            (r#"[{"restart":{},"as":"x"},{"hit":{"of":"x"}}]"#, "`steps[1]` is \"x\""),
+            (r#"[{"restart":{},"as":"x"},{"hit":{"of":"x"}}]"#, "`steps[0].as` is \"x\""),
+            (r#"[{"connections":{"open":1},"as":"x"}]"#, "`steps[0].as` is \"x\""),
+            (r#"[{"fault":{"preset":"zombie"},"as":"x"}]"#, "`steps[0].as` is \"x\""),
+            (r#"[{"push":{"to":"user:a","text":"b"},"as":"x"}]"#, "`steps[0].as` is \"x\""),
             (r#"[{"burst":{"from":"user0001","text":"b","count":0}}]"#, "`steps[0].burst.count`"),
             (r#"[{"release":{"hold":"rest"}}]"#, "`steps[0]` is \"rest\""),
             (r#"[{"push":{"text":"hi"}}]"#, "`steps[0].push.to`"),
@@ -193,6 +237,31 @@ mod tests {
         for (steps, part) in cases {
             let complaint = complaint(steps);
             assert!(complaint.contains(part), "{steps}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn a_name_stands_for_what_can_be_meant_by_it() {
+        let fault = r#"{"fault":{"when":"open","action":{"type":"hang"}},"as":"x"}"#;
+        let event = r#"{"event":{"eventType":"a"},"as":"x"}"#;
+        let files = r#"{"push":{"to":"user:a","media":{"sample":"png"}},"as":"x"}"#;
+        let message = r#"{"message":{"from":"user0001","text":"hi"},"as":"x"}"#;
+        for (named, later, good) in [
+            (fault, r#"{"hit":{"of":"x"}}"#, true),
+            (fault, r#"{"acked":{"of":"x"}}"#, false),
+            (fault, r#"{"sent":{"texts":["a"],"to":"x"}}"#, false),
+            (event, r#"{"acked":{"of":"x"}}"#, true),
+            (event, r#"{"hit":{"of":"x"}}"#, false),
+            (event, r#"{"cards":{"made":1,"to":"x"}}"#, false),
+            (event, r#"{"push":{"chatOf":"x","text":"a"}}"#, false),
+            (files, r#"{"sent":{"files":[{"of":"x"}]}}"#, true),
+            (files, r#"{"sent":{"texts":["a"],"to":"x"}}"#, false),
+            (message, r#"{"sent":{"texts":["a"],"to":"x"}}"#, true),
+            (message, r#"{"push":{"chatOf":"x","text":"a"}}"#, true),
+        ] {
+            let text = format!(r#"{{"title":"t","patience":"1s","steps":[{named},{later}]}}"#);
+            let read = Scenario::read(&text);
+            assert_eq!(read.is_ok(), good, "{named} {later}: {read:?}");
         }
     }
 

@@ -237,9 +237,13 @@ impl Sent {
         if self.besides == Besides::Nothing && rows.len() > taken.len() {
             return never(format!("said was more than {:?}: {}", self.texts, shown(&rows)));
         }
-        let wrong_way = taken
+        // Where nothing is listed, all that was said is meant.
+        let listed = !self.texts.is_empty() || !self.files.is_empty();
+        let wrong_way = rows
             .iter()
-            .map(|at| &rows[*at])
+            .enumerate()
+            .filter(|(at, row)| if listed { taken.contains(at) } else { row.finished })
+            .map(|(_, row)| row)
             .find(|row| !self.via.is_empty() && !self.via.iter().any(|via| via == row.via));
         match wrong_way {
             Some(row) => {
@@ -319,6 +323,9 @@ impl Connections {
                 return never(format!("no connection was open for {ms} ms: {seen}"));
             }
         }
+        if open == 0 && (self.ponged || !self.subscribed.is_empty()) {
+            return not_yet(format!("no connection is open: {seen}"));
+        }
         for row in rows.iter().filter(|row| row.state == ConnectionState::Open) {
             let id = &row.connection_id;
             let missing = self.subscribed.iter().find(|topic| !row.subscriptions.contains(topic));
@@ -333,5 +340,85 @@ impl Connections {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::{Map, Value, json};
+
+    use super::{Gap, Seen};
+    use crate::{
+        control::Fields,
+        core::{ConnectionRow, DeliveryRow, SentRow},
+        scenario::expectation::{EXPECTATIONS, Expectation},
+    };
+
+    /// Rows as the control API shows them.
+    #[derive(Default)]
+    struct Shown {
+        sent: Vec<SentRow>,
+        connections: Vec<ConnectionRow>,
+    }
+
+    impl Seen for Shown {
+        fn delivery_rows(&self) -> Vec<DeliveryRow> {
+            Vec::new()
+        }
+
+        fn sent_rows(&self) -> Vec<SentRow> {
+            self.sent.clone()
+        }
+
+        fn connection_rows(&self) -> Vec<ConnectionRow> {
+            self.connections.clone()
+        }
+
+        fn hits(&self, _: u64) -> Option<u64> {
+            None
+        }
+    }
+
+    fn expectation(kind: &str, body: Value) -> Expectation {
+        let (_, read) = EXPECTATIONS.iter().find(|(name, _)| *name == kind).unwrap();
+        let Value::Object(members) = body else { panic!("an object") };
+        read(Fields::within("", members)).unwrap()
+    }
+
+    fn row(via: &str, text: &str) -> SentRow {
+        let row = json!({
+            "seq": 1, "via": via, "to": "user0001", "conversationId": "c", "msgtype": "text",
+            "text": text, "media": null, "raw": {}, "at": 0, "finished": true,
+        });
+        let known: Map<String, Value> = row.as_object().unwrap().clone();
+        serde_json::from_value(known.into()).unwrap()
+    }
+
+    #[test]
+    fn a_way_is_looked_at_where_only_a_number_of_messages_is_given() {
+        let rows = [row("batchSend", "0 1"), row("sessionWebhook", "2")];
+        let shown = Shown { sent: rows.to_vec(), ..Shown::default() };
+        for (body, good) in [
+            (json!({"atLeast": 1, "via": ["batchSend"]}), false),
+            (json!({"numbers": 3, "via": ["batchSend"]}), false),
+            (json!({"atLeast": 2, "via": ["batchSend", "sessionWebhook"]}), true),
+            (json!({"texts": ["0 1"], "via": ["batchSend"]}), true),
+        ] {
+            let Expectation::Sent(sent) = expectation("sent", body.clone()) else { panic!() };
+            let fits = sent.fits(&shown, None, &std::collections::BTreeMap::new());
+            assert_eq!(fits.is_ok(), good, "{body}: {fits:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_of_connections_while_there_is_none() {
+        for body in [json!({"subscribed": ["CALLBACK /a"]}), json!({"ponged": true})] {
+            let wanted = expectation("connections", body);
+            let Expectation::Connections(connections) = wanted else { panic!() };
+            let fits = connections.fits(&Shown::default(), &BTreeSet::new());
+            assert!(matches!(fits, Err(Gap::NotYet(_))), "{fits:?}");
+        }
     }
 }

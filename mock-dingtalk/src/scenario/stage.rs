@@ -1,21 +1,20 @@
 //! Where a scenario is played: on an app of this process, or on one of a mock that runs elsewhere.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::Value;
 
 use super::{
     act::Act,
+    base::Since,
+    cards::updates,
     evidence::Evidence,
     expectation::{Expectation, NoFindings},
     play::{Done, Known},
     rows::{Fits, Gap, Seen, all_answered},
 };
 use crate::{
-    core::{CardPress, Finding, Said, Turn},
+    core::{CardPress, ConnectionRow, Finding, Said, SentRow, Turn},
     error::MockError,
     library::App,
     remote::{RemoteApp, read},
@@ -110,10 +109,7 @@ impl Stage {
 
     /// All connections that the bot has made so far.
     pub(super) async fn connection_ids(&self) -> Result<BTreeSet<String>, MockError> {
-        let rows = match self {
-            Self::Here(app) => app.connections()?,
-            Self::There(app) => app.rows().await?.connections,
-        };
+        let (_, rows) = self.sent_and_connections().await?;
         Ok(rows.into_iter().map(|row| row.connection_id).collect())
     }
 
@@ -131,16 +127,26 @@ impl Stage {
 
     /// The card that was shown last; empty where there is none, which no verb takes.
     async fn last_card(&self) -> Result<String, MockError> {
-        let rows = match self {
-            Self::Here(app) => app.sent()?,
-            Self::There(app) => app.rows().await?.sent,
-        };
+        let (rows, _) = self.sent_and_connections().await?;
         let card = rows.iter().rev().find(|row| row.via == "card");
         let id = card.and_then(|row| row.raw["outTrackId"].as_str());
         Ok(id.unwrap_or_default().to_owned())
     }
 
-    async fn findings(&self) -> Result<Vec<Finding>, MockError> {
+    /// What the robot said, and the connections that were made.
+    pub(super) async fn sent_and_connections(
+        &self,
+    ) -> Result<(Vec<SentRow>, Vec<ConnectionRow>), MockError> {
+        Ok(match self {
+            Self::Here(app) => (app.sent()?, app.connections()?),
+            Self::There(app) => {
+                let rows = app.rows().await?;
+                (rows.sent, rows.connections)
+            }
+        })
+    }
+
+    pub(super) async fn findings(&self) -> Result<Vec<Finding>, MockError> {
         match self {
             Self::Here(app) => app.findings(),
             Self::There(app) => Ok(app.findings().await?),
@@ -152,14 +158,16 @@ impl Stage {
         &self,
         wanted: &Expectation,
         body: &Value,
-        pushes: &BTreeMap<String, Said>,
+        known: &Known<'_>,
     ) -> Result<Evidence, MockError> {
-        let findings = self.findings().await?;
+        let findings = known.base.findings(self.findings().await?);
+        let of = |seen: &dyn Seen| {
+            let since = Since { seen, base: &known.base };
+            Evidence::of(wanted, body, &since, &findings, &known.pushes)
+        };
         Ok(match self {
-            Self::Here(app) => {
-                app.look(|app| Evidence::of(wanted, body, app, &findings, pushes))?
-            }
-            Self::There(app) => Evidence::of(wanted, body, &app.rows().await?, &findings, pushes),
+            Self::Here(app) => app.look(|app| of(app))?,
+            Self::There(app) => of(&app.rows().await?),
         })
     }
 
@@ -171,7 +179,7 @@ impl Stage {
         known: &Known<'_>,
     ) -> Result<Option<String>, MockError> {
         if let Expectation::NoFindings(wanted) = wanted {
-            return Ok(wanted.broken_by(&self.findings().await?));
+            return Ok(wanted.broken_by(&known.base.findings(self.findings().await?)));
         }
         let settled = |seen: &dyn Seen| match wanted.fits(seen, known) {
             Ok(()) => Some(None),
@@ -181,7 +189,7 @@ impl Stage {
         if let Some(end) = self.find(patience, settled).await? {
             return match wanted {
                 Expectation::Cards(cards) if end.is_none() && cards.counts_updates() => {
-                    Ok(cards.too_many(&self.journal().await?))
+                    Ok(cards.too_many(known.base.updates(updates(&self.journal().await?))))
                 }
                 _ => Ok(end),
             };
@@ -201,6 +209,7 @@ impl Stage {
 impl Expectation {
     /// Whether rows are as it wants them.
     fn fits(&self, seen: &dyn Seen, known: &Known<'_>) -> Fits {
+        let seen = &Since { seen, base: &known.base };
         let said = self.push().and_then(|name| known.pushes.get(name));
         match (self, said) {
             (Self::Acked(acked), Some(said)) => acked.fits(seen, said),
@@ -244,6 +253,9 @@ impl Act {
             }
             Self::ClearFaults => {
                 app.clear_faults()?;
+            }
+            Self::RevokeToken => {
+                app.revoke_token()?;
             }
             Self::Clock(turn) => turn_clock(app, *turn)?,
             // The stage speaks each message of a burst, and the player has the processes and what is

@@ -21,6 +21,12 @@ pub trait Subject: Sync {
         std::future::ready(Err("whoever plays this cannot stop the bot".to_owned()))
     }
 
+    /// Tells the status with which it ended badly, by itself, once it has. One that ends well may have
+    /// left its work to another process, so that this does not tell of it.
+    fn ended(&mut self) -> impl Future<Output = ExitStatus> + Send {
+        std::future::pending()
+    }
+
     /// Has it send a message of its own accord, and gives the status that this ended with; nothing
     /// where it has not ended `within` this time.
     fn push(

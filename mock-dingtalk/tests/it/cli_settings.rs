@@ -31,6 +31,7 @@ async fn settings_of_an_app_are_shown_and_changed_from_a_shell() {
             &["permissions", "grant", "Card.Streaming.Write", "--app", "dingmockone"],
             &["permissions", "grant", "Card"],
             &["permissions", "revoke"],
+            &["token", "revoke"],
             &["strictness", "show"],
             &["strictness", "lenient"],
             &["strictness", "strict"],

@@ -455,3 +455,27 @@ fn no_body_and_no_path_makes_the_control_api_fail() {
         .unwrap();
     runtime.block_on(async { drop(mock) });
 }
+
+#[tokio::test]
+async fn a_name_that_a_web_page_may_have_reaches_the_control_api_with_a_token_only() {
+    for token in [None, Some("dingmock-secret")] {
+        let mut builder = MockDingtalk::builder();
+        if let Some(token) = token {
+            builder = builder.admin_token(token);
+        }
+        let mock = builder.start().await.unwrap();
+        for (host, good) in [("evil.example", token.is_some()), ("mock:8700", true)] {
+            let mut call = http().get(format!("{}/_mock/apps", mock.url())).header("host", host);
+            if let Some(token) = token {
+                call = call.bearer_auth(token);
+            } else {
+                call = call.header("origin", format!("http://{host}"));
+            }
+            let told = call.send().await.unwrap();
+            assert_eq!(told.status(), if good { 200 } else { 403 }, "{host} {token:?}");
+            if !good {
+                assert!(told.text().await.unwrap().contains("--admin-token"));
+            }
+        }
+    }
+}

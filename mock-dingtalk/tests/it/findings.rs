@@ -273,6 +273,77 @@ async fn tickets_storms_and_pings() {
 }
 
 #[tokio::test]
+async fn members_that_no_page_has_are_found_in_any_body_and_within_its_objects() {
+    let caller = Caller::new().await;
+    let at = json!({"atUserIDs": ["user0001"]});
+    for (method, path, body, member) in [
+        ("PUT", "/v1.0/card/instances", json!({"cardUpdateOption": {}}), "cardUpdateOption"),
+        (
+            "PUT",
+            "/v1.0/card/instances",
+            json!({"cardUpdateOptions": {"updateByKey": true}}),
+            "cardUpdateOptions.updateByKey",
+        ),
+        ("POST", "/v1.0/card/instances", json!({"cardParamMap": {}}), "cardParamMap"),
+        (
+            "POST",
+            "/v1.0/robot/groupMessages/recall",
+            json!({"processQueryKey": "x"}),
+            "processQueryKey",
+        ),
+        ("POST", "/v1.0/robot/emotion/reply", json!({"textEmotion": {"id": 1}}), "textEmotion.id"),
+        ("POST", "/robot/sendBySession?session=dingmock", json!({"at": at}), "at.atUserIDs"),
+    ] {
+        caller.request(method, path).json(&body).send().await.unwrap();
+        let message = format!("has the member {member:?}");
+        let mut found = caller.app.findings().unwrap();
+        found.extend(caller.mock.findings());
+        let found =
+            found.iter().any(|row| row.rule == "unknown-field" && row.message.ends_with(&message));
+        assert!(found, "{method} {path} {body}");
+    }
+}
+
+#[tokio::test]
+async fn json_under_another_type_is_found() {
+    let caller = Caller::new().await;
+    let push = json!({"robotCode": caller.app.robot_code(), "userIds": ["user0001"],
+        "msgKey": "sampleText", "msgParam": "{\"content\":\"x\"}"});
+    let path = "/v1.0/robot/oToMessages/batchSend";
+    let send = async |kind: &str| {
+        let request = caller.request("POST", path).header("content-type", kind);
+        request.body(push.to_string()).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(send("application/json; charset=utf-8").await, 200);
+    assert_eq!(send("Application/JSON").await, 200);
+    assert!(rules(&caller.app).is_empty(), "{:?}", rules(&caller.app));
+    assert_eq!(send("application/x-www-form-urlencoded").await, 200);
+    let found = finding(&caller.app, "header-missing");
+    let message = "Content-Type is application/x-www-form-urlencoded";
+    assert!(found.message.ends_with(message), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_asks_for_no_websocket_leaves_its_trace_and_the_ticket() {
+    let mock = MockDingtalk::start().await.unwrap();
+    let app = mock.app();
+    let (endpoint, ticket) = crate::support::ticket(&mock, &app).await;
+    let url = format!("{}?ticket={ticket}", endpoint.replacen("ws://", "http://", 1));
+    let refused = crate::support::http().get(&url).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(refused.headers().contains_key("x-mock-diagnosis"), "{refused:?}");
+    let body: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(body["message"], "the header Connection does not say Upgrade");
+    assert!(body["requestid"].is_string(), "{body}");
+    let found = finding(&app, "call-refused");
+    assert!(found.message.starts_with("GET /connect: "), "{found:?}");
+    let journal = app.journal().unwrap();
+    let entry = journal.iter().find(|entry| entry.text.starts_with("GET /connect refused: "));
+    assert!(entry.is_some_and(|entry| entry.diagnosis.is_some()), "{journal:?}");
+    assert!(Bot::redeem(&endpoint, &ticket).await.is_ok(), "the ticket is as good as before");
+}
+
+#[tokio::test]
 async fn tokens_headers_paths_and_limits() {
     let mut caller = Caller::new().await;
     caller.renew().await;

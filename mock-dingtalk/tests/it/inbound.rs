@@ -452,3 +452,48 @@ async fn what_cannot_be_sent_is_refused_with_the_fields_name() {
     }
     assert_eq!(app.deliveries().unwrap(), [], "nothing was pushed");
 }
+
+#[tokio::test]
+async fn a_person_has_one_direct_chat_whoever_opens_it() {
+    let mock = MockDingtalk::start().await.unwrap();
+    let app = mock.app();
+    let mut bot = Bot::connect(&mock, &app).await;
+    let one = app.say("user0001", "one").await.unwrap();
+    bot.frame().await;
+    let fixture = app.push_fixture("stream/callback_bot_text_dm").unwrap();
+    assert_eq!(fixture.conversation_id, one.conversation_id);
+    assert_eq!(data(&bot.frame().await)["conversationId"], one.conversation_id);
+    let two = app.say("user0001", "two").await.unwrap();
+    assert_eq!(two.conversation_id, one.conversation_id);
+    let speak = |from: &str, id: &str| {
+        let chat = json!({"type": "1", "id": id});
+        json!({"from": from, "text": "hi", "conversation": chat})
+    };
+    let url = format!("{}/_mock/apps/{}/messages", mock.url(), app.client_id());
+    for (from, id, status) in [
+        ("user0001", one.conversation_id.as_str(), 202),
+        ("user0002", one.conversation_id.as_str(), 400),
+        ("user0001", "cidanother", 400),
+        ("user0002", "cidanother", 202),
+    ] {
+        let told = http().post(&url).json(&speak(from, id)).send().await.unwrap();
+        assert_eq!(told.status(), status, "{from} {id}: {}", told.text().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_title_has_its_bounds() {
+    let mock = MockDingtalk::start().await.unwrap();
+    let app = mock.app();
+    let apps = format!("{}/_mock/apps/{}", mock.url(), app.client_id());
+    for (title, good) in [("组".repeat(85), true), ("x".repeat(256), false), (String::new(), false)]
+    {
+        let group = json!({"type": "2", "title": title});
+        let message = json!({"from": "user0001", "text": "hi", "conversation": group});
+        let robot = json!({"conversation": {"title": title}});
+        for (path, body, done) in [("messages", message, 202), ("custom-robots", robot, 201)] {
+            let told = http().post(format!("{apps}/{path}")).json(&body).send().await.unwrap();
+            assert_eq!(told.status(), if good { done } else { 400 }, "{path} {}", title.len());
+        }
+    }
+}

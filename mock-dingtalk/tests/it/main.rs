@@ -32,6 +32,7 @@ mod limits;
 mod media_api;
 mod messages;
 mod openapi;
+mod page;
 mod permissions;
 mod plug;
 mod plug_env;

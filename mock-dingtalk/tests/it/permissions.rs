@@ -118,3 +118,25 @@ async fn permissions_are_chosen_at_minting_and_changed_over_http() {
         assert!(status == 400 && message.starts_with(said), "{status} {message}");
     }
 }
+
+#[tokio::test]
+async fn a_token_that_is_revoked_is_refused_and_the_next_fetch_gives_another() {
+    let mut caller = Caller::new().await;
+    let old = caller.token.clone();
+    let fetch = async |caller: &Caller| {
+        caller.post("/v1.0/robot/messageFiles/download", &json!({"robotCode": "x"})).await
+    };
+    let before = fetch(&caller).await;
+    assert!(!before.to_string().contains("InvalidAuthentication"), "{before}");
+    let path = format!("/_mock/apps/{}/token", caller.app.client_id());
+    let told = caller.bare("DELETE", &path).send().await.unwrap();
+    assert_eq!(told.status(), 204);
+    let refused = fetch(&caller).await;
+    assert!(refused.to_string().contains("InvalidAuthentication"), "{refused}");
+    caller.renew().await;
+    assert_ne!(caller.token, old);
+    let taken = fetch(&caller).await;
+    assert_eq!(taken, before);
+    caller.app.revoke_token().unwrap();
+    assert_eq!(fetch(&caller).await, refused);
+}

@@ -32,7 +32,7 @@ pub(in crate::run) fn matrix(matrix: &Matrix) -> String {
                 "<th title=\"{}\">{}<br>{}<br><span class=\"quiet\">{passes} of {all}</span></th>",
                 escaped(&subject.subject),
                 escaped(&subject.name),
-                seal(subject.passed)
+                seal(subject.passed, &subject.counts)
             ),
         );
     }

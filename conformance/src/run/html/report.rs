@@ -18,7 +18,7 @@ pub(in crate::run) fn report(report: &Report) -> String {
     let mut body = format!(
         "<header>\n<h1>DingTalk conformance {}</h1>\n<p><code class=\"subject\">{}</code></p>\n\
          <p class=\"quiet\">declares {} · seed {} · version {}<br>{}</p>\n</header>\n{}",
-        seal(report.passed),
+        seal(report.passed, &report.counts),
         escaped(&report.subject),
         escaped(&declared),
         report.seed,

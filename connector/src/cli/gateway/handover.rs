@@ -35,25 +35,12 @@ pub(super) use self::words::Report;
 /// Set for a process that is to take another's place; its standard input is a socket to whoever started it.
 const VARIABLE: &str = "DINGTALK_HANDOVER";
 
-/// How the process that is asked to restart leaves its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// Its store is for one process: the next one gets it when this one has closed it.
-    StoreChangesHands,
-}
-
-/// The one place where it is decided. Where several processes share a store the next one would join them before
-/// this one leaves, so that nothing has to change hands.
-pub(super) fn way() -> Way {
-    Way::StoreChangesHands
-}
-
 /// Who starts processes for this one, and hears of their end.
 pub(super) enum Nursery {
     /// It does so itself.
-    Own(Keeper),
+    Own(Box<Keeper>),
     /// The process that started it.
-    Keeper(Upward),
+    Keeper(Box<Upward>),
 }
 
 impl Nursery {
@@ -63,7 +50,7 @@ impl Nursery {
         signals: &mut Signals,
     ) -> Result<Self, Failure> {
         if env.var(VARIABLE).is_none() {
-            return Ok(Self::Own(Keeper::default()));
+            return Ok(Self::Own(Box::default()));
         }
         let (upward, relayed) = Upward::of_stdin().map_err(|e| {
             let message = format!(
@@ -73,7 +60,7 @@ impl Nursery {
             Failure::new(ExitCode::Configuration, message)
         })?;
         signals.also_from(relayed);
-        Ok(Self::Keeper(upward))
+        Ok(Self::Keeper(Box::new(upward)))
     }
 
     /// Whether this process starts its successor itself.
@@ -96,12 +83,12 @@ impl Nursery {
         if let Self::Keeper(upward) = self {
             while let Some(order) = upward.order().await {
                 if order == Order::Alone {
-                    *self = Self::Own(Keeper::default());
+                    *self = Self::Own(Box::default());
                     return;
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Tells why this process ends, if anybody waits for it to take over.

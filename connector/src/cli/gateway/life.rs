@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::handover::{Coming, Nursery, Report, Times, Way, way};
+use super::handover::{Coming, Nursery, Report, Times};
 use super::reload::Follower;
 use super::robot::{Fleet, Shared};
 use super::run::RunArgs;
@@ -22,7 +22,7 @@ use crate::cli::robots::Ending;
 use crate::cli::signals::{Heard, Signals};
 use crate::config::ProcessEnvironment;
 use crate::config::accounts::{Account, Accounts};
-use crate::credential::{ClientId, Credential};
+use crate::credential::ClientId;
 use crate::gateway::line::{Line, LineConfig};
 use crate::link::{
     About, Health, Linked, Listener, ListenerError, NotRestarted, Probes, ProbesError,
@@ -96,9 +96,8 @@ struct Inherited {
 impl Ground {
     /// What the connection of an account's robot needs.
     pub(super) fn line(&self, account: &Account) -> (String, ClientId, LineConfig) {
-        let credential = account.credential.clone();
-        let client_id = credential.client_id.clone();
-        let config = line_config(&self.args, &self.endpoints, &self.tls, credential);
+        let client_id = account.credential.client_id.clone();
+        let config = line_config(&self.args, &self.endpoints, &self.tls, account);
         (account.name.clone(), client_id, config)
     }
 
@@ -118,7 +117,7 @@ impl Ground {
         &self,
         mut accounts: Accounts,
         coming: Option<Coming>,
-        log: &LogFile,
+        (log, follower): (&LogFile, &mut Follower),
         nursery: &mut Nursery,
         signals: &mut Signals,
     ) -> Result<Ended, Failure> {
@@ -132,8 +131,7 @@ impl Ground {
         }
         let linked = Arc::clone(&life.linked);
         let mut alone = pin!(left_alone(&linked, self.args.agent.linger()));
-        let mut follower = Follower::new(&accounts, self.args.access);
-        let (health_listen, store) = (accounts.health_listen, accounts.store.clone());
+        let (health_listen, configured_store) = (accounts.health_listen, accounts.store.clone());
         let ends = loop {
             tokio::select! {
                 heard = signals.heard() => match heard {
@@ -150,10 +148,10 @@ impl Ground {
                     self.announce(&mut life);
                 }
                 settings = follower.changed() => {
-                    warn_of_restarts(&settings, health_listen, store.as_deref());
+                    warn_of_restarts(&settings, health_listen, configured_store.as_deref());
                     accounts.clone_from(&settings);
                     life.health.expect(named(&settings));
-                    life.fleet.follow(settings.accounts).await;
+                    life.fleet.follow(settings.accounts);
                 }
                 failure = life.fleet.failed() => return Err(failure),
                 () = &mut alone => {
@@ -168,12 +166,10 @@ impl Ground {
                 life.stop(signals).await;
                 Ok(Ended::Stopped)
             }
-            Ends::Leaves(request, times) => match way() {
-                Way::StoreChangesHands => {
-                    let left = self.leave(life, request, times, nursery).await;
-                    Ok(if left { Ended::Left } else { Ended::LeftInVain(Box::new(accounts)) })
-                }
-            },
+            Ends::Leaves(request, times) => {
+                let left = self.leave(life, request, times, nursery).await;
+                Ok(if left { Ended::Left } else { Ended::LeftInVain(Box::new(accounts)) })
+            }
         }
     }
 
@@ -227,14 +223,14 @@ impl Ground {
         about.systemd = self.supervisor.is_systemd();
         let linked = Arc::new(Linked::new(about, Some(restarts)));
         let health = Health::new(Arc::clone(&store), Arc::clone(&linked), named(accounts));
-        let mut probed = None;
+        let mut health_since = None;
         let probes = match self.args.health_listen.or(accounts.health_listen) {
             Some(address) => {
                 let start = async || Probes::start(address, Arc::clone(&linked), &health).await;
                 let is_taken = |e: &ProbesError| matches!(e, ProbesError::Bind { .. });
                 let probes = until_free(took_over, start, is_taken).await?;
                 info!(address = %probes.address(), "health checks are answered");
-                probed = Some(now_ms());
+                health_since = Some(now_ms());
                 Some(probes)
             }
             None => None,
@@ -256,7 +252,7 @@ impl Ground {
         let link = Server::start(listener, Arc::clone(&linked), &health);
         if let Some(predecessor) = nursery.predecessor().filter(|_| took_over) {
             let (pid, at) = (std::process::id(), now_ms());
-            predecessor.report(Report::Took { pid, at, listening, probed }).await;
+            predecessor.report(Report::Took { pid, at, listening, probed: health_since }).await;
             info!("this process has taken the place of another one");
         }
         let (restarts, watchdog) = (requests, None);
@@ -280,8 +276,8 @@ impl Ground {
     fn trace_export(&self, store: &StoreAddress) -> Result<Option<Traces>, Failure> {
         let collector = traces::collector(&ProcessEnvironment, &self.tls)?;
         let Some(collector) = collector else { return Ok(None) };
-        let store = store.clone();
-        let open = move || store.reader()?.ok_or(StoreError::Closed);
+        let address = store.clone();
+        let open = move || address.reader()?.ok_or(StoreError::Closed);
         let traces = Traces::start(collector, Box::new(open))
             .map_err(|e| Failure::new(ExitCode::Failed, format!("no thread for traces: {e}")))?;
         info!("traces are exported");
@@ -362,7 +358,7 @@ impl Ground {
 impl Life {
     async fn stop(self, signals: &mut Signals) {
         let Self { lock: _lock, store, fleet, link, probes, watchdog, traces, .. } = self;
-        info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs());
+        info!("stopping; answers under way get {} s", crate::gateway::DRAIN.as_secs_f32());
         let unfinished = signals.or_die(fleet.end(Ending::Stop)).await;
         // Until here agents could finish their answers.
         drop((link, probes));
@@ -389,15 +385,15 @@ async fn call(
     info!("a restart was asked for");
     let connected = life.linked.hearing().iter().map(|id| id.as_str().to_owned()).collect();
     let called = tokio::select! {
-        called = timeout(request.patience, nursery.call(connected, &life.hold)) => match called {
-            Ok(called) => called.map_err(|e| (e, None)),
-            Err(_) => {
-                let waited = humantime::format_duration(request.patience);
+        called = timeout(request.patience, nursery.call(connected, &life.hold)) => {
+            let late = |_| {
+                let time = humantime::format_duration(request.patience);
                 let problem =
-                    format!("the new process was not connected within {waited}, and was ended");
-                Err((NotRestarted { problem, exit_code: 1 }, None))
-            }
-        },
+                    format!("the new process was not connected within {time}, and was ended");
+                Err(NotRestarted { problem, exit_code: 1 })
+            };
+            called.unwrap_or_else(late).map_err(|e| (e, None))
+        }
         _ = signals.next() => {
             let problem = "it was told to stop meanwhile".to_owned();
             Err((NotRestarted { problem, exit_code: 1 }, Some(Ends::Stops)))
@@ -435,13 +431,14 @@ pub(super) fn line_config(
     args: &RunArgs,
     endpoints: &Endpoints,
     tls: &Arc<rustls::ClientConfig>,
-    credential: Credential,
+    account: &Account,
 ) -> LineConfig {
+    let allowed = args.allow_host.iter().chain(&account.allow_hosts).cloned();
     LineConfig {
         openapi: OpenApiConfig {
             endpoints: endpoints.clone(),
-            credential,
-            trusted: TrustedHosts::new(endpoints, args.allow_host.iter().cloned()),
+            credential: account.credential.clone(),
+            trusted: TrustedHosts::new(endpoints, allowed),
             tls: Arc::clone(tls),
             system_proxy: true,
             timeout: Duration::from_secs(10),
@@ -462,13 +459,13 @@ pub(super) fn line_config(
 
 /// Settings that were read at the start.
 fn warn_of_restarts(
-    settings: &Accounts,
+    accounts: &Accounts,
     health_listen: Option<SocketAddr>,
     store: Option<&PostgresAddress>,
 ) {
     let changed = [
-        ("healthListen", settings.health_listen != health_listen),
-        ("store", settings.store.as_deref() != store),
+        ("healthListen", accounts.health_listen != health_listen),
+        ("store", accounts.store.as_deref() != store),
     ];
     for (name, _) in changed.into_iter().filter(|(_, changed)| *changed) {
         warn!("{name} has changed in the settings, which a restart takes");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use crate::cli::access::AccessArgs;
+use crate::cli::exit_code::Failure;
 use crate::config::accounts::Accounts;
 
 /// How often the files are looked at. One that was changed is read when it stays the same for so long, so
@@ -21,22 +21,30 @@ type Stamp = Option<(u64, u64, u64, i64, i64)>;
 
 /// Watches the files that the settings came from.
 pub(super) struct Follower {
-    access: AccessArgs,
+    read_again: Box<dyn Fn() -> Result<Accounts, Failure> + Send>,
     files: Vec<PathBuf>,
     /// As they were when they were read.
     read: Vec<Stamp>,
     /// As they were at the last look.
     seen: Vec<Stamp>,
     looks: Interval,
+    /// What was read before anything was looked at: it may have changed in between.
+    first: Option<Accounts>,
 }
 
 impl Follower {
-    pub(super) fn new(accounts: &Accounts, access: AccessArgs) -> Self {
+    /// `read_again` brings what the files have by then; `accounts` is what they had.
+    pub(super) fn new(
+        accounts: &Accounts,
+        read_again: impl Fn() -> Result<Accounts, Failure> + Send + 'static,
+    ) -> Self {
         let files = accounts.files.clone();
-        let read = stamps(&files);
+        let seen = stamps(&files);
+        let read = Vec::new();
+        let (first, read_again) = (Some(accounts.clone()), Box::new(read_again));
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { access, files, seen: read.clone(), read, looks }
+        Self { read_again, files, read, seen, looks, first }
     }
 
     /// Reads the files at the next look, changed or not.
@@ -45,6 +53,7 @@ impl Follower {
             info!("the settings are those of the environment, which a running process keeps");
         }
         self.read.clear();
+        self.first = None;
         self.looks.reset_immediately();
     }
 
@@ -61,8 +70,14 @@ impl Follower {
                 continue;
             }
             self.read.clone_from(&self.seen);
-            match self.access.accounts() {
+            match (self.read_again)() {
                 Ok(accounts) => {
+                    if self.first.take().is_some_and(|first| first == accounts) {
+                        continue;
+                    }
+                    for warning in &accounts.warnings {
+                        warn!("{warning}");
+                    }
                     info!(accounts = accounts.accounts.len(), "the settings were read again");
                     if self.files != accounts.files {
                         // What is included now was read just now.
@@ -84,4 +99,37 @@ fn stamps(files: &[PathBuf]) -> Vec<Stamp> {
         Some((of.dev(), of.ino(), of.len(), of.mtime(), of.mtime_nsec()))
     };
     files.iter().map(stamp).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_changed_between_the_first_reading_and_the_first_look_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("openclaw.json");
+        std::fs::write(&file, "").unwrap();
+        let read = Accounts { files: vec![file], ..Accounts::default() };
+        let reads = Arc::new(AtomicUsize::new(0));
+        let follower = |now: &Accounts| {
+            let (now, reads) = (now.clone(), Arc::clone(&reads));
+            Follower::new(&read, move || {
+                reads.fetch_add(1, SeqCst);
+                Ok(now.clone())
+            })
+        };
+        let changed = Accounts { disabled: vec!["sales".to_owned()], ..read.clone() };
+        assert_eq!(follower(&changed).changed().await, changed);
+        let mut same = follower(&read);
+        assert!(timeout(3 * LOOK, same.changed()).await.is_err(), "nothing is new");
+        assert_eq!(reads.load(SeqCst), 2, "each was read once more");
+        same.look_again();
+        assert_eq!(same.changed().await, read, "who asks is told");
+    }
 }

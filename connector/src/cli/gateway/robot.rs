@@ -9,7 +9,6 @@ use tracing::{Instrument, error, info, warn};
 
 use super::life::line_config;
 use super::run::RunArgs;
-use crate::agent::AgentKind;
 use crate::cli::agent::AgentArgs;
 use crate::cli::exit_code::{ExitCode, Failure};
 use crate::cli::robots::{Ending, Maker, Robots};
@@ -42,6 +41,17 @@ pub(super) struct Shared {
     pub(super) lines: Mutex<HashMap<ClientId, Line>>,
 }
 
+impl Shared {
+    /// Whether an account's robot can go on with other settings.
+    fn is_same(&self, old: &Account, new: &Account) -> bool {
+        let kind = |account: &Account| self.args.agent.kind(account.agent);
+        old.credential == new.credential
+            && old.alert == new.alert
+            && old.allow_hosts == new.allow_hosts
+            && kind(old) == kind(new)
+    }
+}
+
 /// All robots, and what each was started with.
 pub(super) struct Fleet {
     shared: Arc<Shared>,
@@ -64,7 +74,6 @@ impl Fleet {
         let alone = accounts.len() == 1;
         let (mut at_work, mut waits) = (0, false);
         for account in accounts {
-            let account = fleet.admitting(account);
             let (name, span) = (account.name.clone(), Robots::span(&account.name, alone));
             let maker = fleet.enlist(account);
             let first = match maker.start().instrument(span.clone()).await {
@@ -100,38 +109,32 @@ impl Fleet {
 
     /// Makes the robots those of `accounts`: access rules change under a running robot, another credential,
     /// agent or alert takes a new one, and the others are not touched.
-    pub(super) async fn follow(&mut self, accounts: Vec<Account>) {
+    pub(super) fn follow(&mut self, accounts: Vec<Account>) {
         let mut gone: Vec<String> = self.known.keys().cloned().collect();
         gone.retain(|name| accounts.iter().all(|account| account.name != *name));
         for name in gone {
             info!(account = name, "the account is gone from the settings; its robot stops");
             self.dismiss(&name);
         }
+        // All that end are told so before any begins: they may have exchanged their apps.
+        for account in &accounts {
+            let known = self.known.get(&account.name);
+            if known.is_some_and(|known| !self.shared.is_same(&known.account, account)) {
+                self.robots.end(&account.name);
+            }
+        }
         for account in accounts {
-            self.follow_one(account).await;
+            self.follow_one(account);
         }
     }
 
-    /// OpenClaw knows its people and decides on each message, so all are admitted to it.
-    fn admitting(&self, mut account: Account) -> Account {
-        if self.shared.args.agent.kind(account.agent) == AgentKind::OpenClaw {
-            account.access = AccessPolicy::everybody();
-        }
-        account
-    }
-
-    async fn follow_one(&mut self, account: Account) {
-        let account = self.admitting(account);
+    fn follow_one(&mut self, account: Account) {
         let name = account.name.clone();
         let Some(known) = self.known.get_mut(&name) else {
             info!(account = name, "the account is new in the settings; its robot starts");
             let span = Robots::span(&name, false);
             let maker = self.enlist(account);
-            let first = maker.start().instrument(span.clone()).await;
-            let first = first.inspect_err(|e| {
-                span.in_scope(|| error!("the robot cannot start, and is tried again: {e}"));
-            });
-            return self.robots.keep(&name, span, maker, first.ok());
+            return self.robots.replace(&name, span, maker);
         };
         if known.policy.send_if_modified(|policy| {
             let changes = *policy != account.access;
@@ -140,17 +143,13 @@ impl Fleet {
         }) {
             info!(account = name, "who may talk to the robot changes with the settings");
         }
-        let kind = |account: &Account| self.shared.args.agent.kind(account.agent);
-        let is_same = known.account.credential == account.credential
-            && known.account.alert == account.alert
-            && kind(&known.account) == kind(&account);
-        if is_same {
+        if self.shared.is_same(&known.account, &account) {
             known.account = account;
             return;
         }
         info!(
             account = name,
-            "the robot begins again with the credential, agent and alerts of the settings"
+            "the robot begins again with the credential, agent, alerts and hosts of the settings"
         );
         let old_app = known.account.credential.client_id.clone();
         let is_other_app = old_app != account.credential.client_id;
@@ -206,6 +205,10 @@ impl Maker for OneRobot {
         started
     }
 
+    fn app(&self) -> &str {
+        self.account.credential.client_id.as_str()
+    }
+
     fn failed(&self, why: &str) {
         self.shared.linked.miss(self.missing(why.to_owned()));
     }
@@ -251,7 +254,7 @@ impl OneRobot {
         );
         let early =
             lines.lock().unwrap_or_else(PoisonError::into_inner).remove(&credential.client_id);
-        let line = line_config(args, endpoints, tls, credential);
+        let line = line_config(args, endpoints, tls, &self.account);
         let config = GatewayConfig {
             openapi: line.openapi,
             session: line.session,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::handover::{Coming, Nursery};
 use super::life::{Ended, Ground};
+use super::reload::Follower;
 use super::systemd::Supervisor;
 use crate::cli::access::{AccessArgs, StoreFlag, state_dir};
 use crate::cli::agent::AgentArgs;
@@ -16,7 +17,7 @@ use crate::cli::signals::Signals;
 use crate::cli::times::{QueuedAfter, alert_after, duration, queued_after};
 use crate::config::{self, ProcessEnvironment};
 use crate::gateway::push::Target;
-use crate::openapi::{CALLS_PER_SECOND, Endpoints};
+use crate::openapi::{CALLS_PER_SECOND, Endpoints, bare_host};
 use crate::telemetry::LogFormat;
 use crate::telemetry::log_file::LogFile;
 use crate::{state_dir, telemetry, tls};
@@ -42,7 +43,8 @@ pub(super) struct RunArgs {
     pub(super) access: AccessArgs,
     #[command(flatten)]
     pub(super) cards: CardArgs,
-    /// A host, besides DingTalk's, that URLs made by the server may name; may be repeated.
+    /// A host, besides DingTalk's and allowHosts of the config file, that URLs made by the server may name; may be
+    /// repeated.
     #[arg(long, value_name = "HOST", value_parser = host)]
     pub(super) allow_host: Vec<String>,
     /// Pause between WebSocket pings.
@@ -114,6 +116,8 @@ async fn live(
 ) -> Result<Ends, Failure> {
     check_times(&args)?;
     let mut accounts = args.access.accounts()?;
+    let access = args.access;
+    let mut follower = Follower::new(&accounts, move || access.followed());
     let endpoints = config::endpoints(&ProcessEnvironment)?;
     let state_dir = state_dir(args.state_dir.clone())?;
     state_dir::prepare(&state_dir)?;
@@ -127,7 +131,8 @@ async fn live(
         coming = Some(Coming::connect(predecessor, robots).await?);
     }
     loop {
-        match ground.live(accounts, coming.take(), log, nursery, signals).await? {
+        let kept = (log, &mut follower);
+        match ground.live(accounts, coming.take(), kept, nursery, signals).await? {
             Ended::Stopped => return Ok(Ends::Stopped),
             Ended::Left => return Ok(Ends::Left),
             Ended::LeftInVain(settings) => accounts = *settings,
@@ -178,8 +183,7 @@ fn check_times(args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// A host name or address, without scheme and port.
-fn host(text: &str) -> Result<String, String> {
-    let bare = url::Host::parse(text).or_else(|_| url::Host::parse(&format!("[{text}]")));
-    bare.map(|host| host.to_string())
-        .map_err(|_| "is no host; give a name or address without scheme and port".to_owned())
+pub(in crate::cli) fn host(text: &str) -> Result<String, String> {
+    bare_host(text)
+        .ok_or_else(|| "is no host; give a name or address without scheme and port".to_owned())
 }

@@ -24,7 +24,7 @@ impl Supervisor {
     pub(super) fn new(env: &dyn Environment) -> Self {
         let set = |name| env.var(name).filter(|value| !value.is_empty());
         let socket = set("NOTIFY_SOCKET").and_then(|name| {
-            let opened = address(&name).and_then(|to| Ok((UnixDatagram::unbound()?, to)));
+            let opened = address(&name).and_then(|to| Ok((unbound()?, to)));
             opened.inspect_err(|e| warn!("NOTIFY_SOCKET {name} cannot be used: {e}")).ok()
         });
         // What a terminal or another service hands on is not meant for this process.
@@ -83,6 +83,13 @@ impl Supervisor {
             warn!("systemd cannot be told {state}: {e}");
         }
     }
+}
+
+/// A socket that does not wait for whoever listens: nothing else would go on meanwhile.
+fn unbound() -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 /// A path, or with `@` a name without a file.

@@ -41,6 +41,7 @@ fn one(key: &Key) -> Value {
             let id = json!({ "anyOf": [text(), { "type": "integer", "minimum": 0 }] });
             json!({ "type": "array", "items": id })
         }
+        Kind::Hosts => json!({ "type": "array", "items": text() }),
         Kind::Object(table, needed) => object(table, needed),
         Kind::Named(table, names) => {
             let mut schema =

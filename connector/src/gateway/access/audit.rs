@@ -15,6 +15,11 @@ pub(crate) fn refused(message: &BotMessage, rule: &str, reason: &str) {
     line(message, "refuse", rule, reason);
 }
 
+/// The message goes to the agent, which decides; the rule and reason are what the account's own rules say.
+pub(crate) fn left(message: &BotMessage, rule: &str, reason: &str) {
+    line(message, "left to OpenClaw", rule, reason);
+}
+
 fn line(message: &BotMessage, decision: &str, rule: &str, reason: &str) {
     info!(
         target: "audit",

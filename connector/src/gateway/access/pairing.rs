@@ -88,11 +88,11 @@ impl Pairing {
     }
 
     /// Keeps looking as long as this lives, or when other processes tell. `teller` tells those who were paired
-    /// since, while the policy is to pair.
+    /// since, while the policy is to pair; without one an agent decides itself who may talk, and nobody is told.
     pub(crate) fn keep_fresh(
         self: &Arc<Self>,
         teller: Arc<Pusher>,
-        policy: watch::Receiver<AccessPolicy>,
+        policy: Option<watch::Receiver<AccessPolicy>>,
         replicas: Option<Arc<Replicas>>,
     ) {
         let look = Self::look(Arc::downgrade(self), teller, policy, replicas);
@@ -106,7 +106,7 @@ impl Pairing {
     async fn look(
         pairing: Weak<Self>,
         teller: Arc<Pusher>,
-        policy: watch::Receiver<AccessPolicy>,
+        policy: Option<watch::Receiver<AccessPolicy>>,
         replicas: Option<Arc<Replicas>>,
     ) {
         loop {
@@ -118,7 +118,8 @@ impl Pairing {
                 },
             }
             let Some(pairing) = pairing.upgrade() else { return };
-            let pairs = policy.borrow().dm == DmPolicy::Pairing;
+            let pairs =
+                policy.as_ref().is_some_and(|policy| policy.borrow().dm == DmPolicy::Pairing);
             match (pairing.refresh().await, pairs) {
                 (Ok(untold), true) => {
                     for sender in untold {

@@ -91,14 +91,6 @@ pub struct AccessPolicy {
     pub rate: Option<Rate>,
 }
 
-impl AccessPolicy {
-    /// Everybody may talk everywhere, mentioned or not: somebody else decides.
-    pub fn everybody() -> Self {
-        let require_mention = Some(false);
-        Self { dm: DmPolicy::Open, group: GroupPolicy::Open, require_mention, ..Self::default() }
-    }
-}
-
 /// Who writes, and where.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Contact<'a> {

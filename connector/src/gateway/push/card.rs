@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::cards::Cards;
 use super::super::parts::parts;
-use super::super::persist::persist;
+use super::super::persist::{GivenUp, persist, persist_or_tell};
 use super::{Deliveries, Delivery, NOW, Outcome, Pusher, Target, failed};
 use crate::agent::Say;
 use crate::markdown;
@@ -30,12 +30,18 @@ impl Pusher {
                     let outcome = Outcome::Delivered { out_track_id: Some(out_track_id) };
                     deliveries.push(Delivery::none(target, outcome, 1));
                 }
-                Err(Unsent { e, shown: false }) if e.is_permission_denied() => {
-                    self.cards.refused(&e);
+                Err(Unsent { e: GivenUp { error, .. }, shown: false })
+                    if error.is_permission_denied() =>
+                {
+                    self.cards.refused(&error);
                     without.push(target);
                 }
                 // The call budget has no room for a card, which costs two calls for one.
-                Err(Unsent { e: OpenApiError::NotSpared { .. }, .. }) => without.push(target),
+                Err(Unsent {
+                    e: GivenUp { error: OpenApiError::NotSpared { .. }, .. }, ..
+                }) => {
+                    without.push(target);
+                }
                 Err(Unsent { e, shown }) => {
                     let mut outcome = failed(&e);
                     if let Outcome::Failed { may_have_arrived, later, .. } = &mut outcome {
@@ -78,7 +84,7 @@ impl Pusher {
                 outcome => outcome.map(drop),
             }
         };
-        persist(NOW, create, |_| ()).await.map_err(|e| Unsent { e, shown: false })?;
+        persist_or_tell(NOW, create, |_| ()).await.map_err(|e| Unsent { e, shown: false })?;
         let frame = CardFrame {
             guid: out_track_id,
             key: &config.key,
@@ -86,7 +92,7 @@ impl Pusher {
             stage: CardStage::Finished,
         };
         let finish = || client.stream_card(out_track_id, &frame);
-        let Err(e) = persist(NOW, finish, |_| ()).await else { return Ok(()) };
+        let Err(e) = persist_or_tell(NOW, finish, |_| ()).await else { return Ok(()) };
         // It must not wait for its words for ever.
         let (key, stage) = (&config.key, CardStage::Finished);
         let update = || client.update_card(out_track_id, key, words, stage);
@@ -96,7 +102,7 @@ impl Pusher {
 
 /// A card that was not finished.
 struct Unsent {
-    e: OpenApiError,
+    e: GivenUp<OpenApiError>,
     /// Its recipient sees it, without its words.
     shown: bool,
 }

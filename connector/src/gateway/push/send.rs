@@ -1,6 +1,6 @@
 //! Messages to people, twenty at a time, and to groups, one after the other.
 
-use super::super::persist::persist;
+use super::super::persist::persist_or_tell;
 use super::super::quotes;
 use super::{Deliveries, Delivery, NOW, Outcome, Pusher, Target, failed};
 use crate::agent::Say;
@@ -66,7 +66,7 @@ impl Pusher {
                 break;
             }
             let send = || self.client.batch_send(&robot_code, &left, message);
-            let done = persist(NOW, send, |e| self.repeats(e)).await;
+            let done = persist_or_tell(NOW, send, |e| self.repeats(e)).await;
             if let Ok(done) = &done {
                 self.remember((quotes::people(&left), false), &done.process_query_key, words);
             }
@@ -94,7 +94,7 @@ impl Pusher {
         let mut delivery = Delivery::none(Target::Chat(group.clone()), arrived, messages.len());
         for (message, words) in messages {
             let send = || self.client.group_send(&robot_code, &group, message);
-            match persist(NOW, send, |e| self.repeats(e)).await {
+            match persist_or_tell(NOW, send, |e| self.repeats(e)).await {
                 Ok(key) => {
                     self.remember((group.clone(), true), &key, words);
                     delivery.process_query_keys.push(key);

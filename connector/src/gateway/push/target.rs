@@ -29,11 +29,12 @@ const LONGEST: usize = 256;
 impl std::str::FromStr for Target {
     type Err = TargetError;
 
-    /// Reads `STAFFID`, `user:STAFFID` or `chat:OPENCONVERSATIONID`, with `ddingtalk:` before it or not. Case
-    /// is kept: ids are case-sensitive.
+    /// Reads `STAFFID`, `user:STAFFID` or `chat:OPENCONVERSATIONID`, with `ddingtalk:` before it or not, or the
+    /// `OPENCONVERSATIONID` alone where it looks like one. Case is kept: ids are case-sensitive.
     fn from_str(text: &str) -> Result<Self, TargetError> {
         let text = text.strip_prefix("ddingtalk:").unwrap_or(text);
-        let (kind, id) = text.split_once(':').unwrap_or(("user", text));
+        let bare = if is_chat(text) { "chat" } else { "user" };
+        let (kind, id) = text.split_once(':').unwrap_or((bare, text));
         let odd = |c: char| c.is_whitespace() || c.is_control();
         if id.is_empty() || id.len() > LONGEST || id.contains(odd) {
             return Err(TargetError);
@@ -44,6 +45,16 @@ impl std::str::FromStr for Target {
             _ => Err(TargetError),
         }
     }
+}
+
+/// Whether an id is a group's `openConversationId` by its looks: `cid` and Base64, which has signs that no
+/// staffId has, or is longer than one.
+fn is_chat(id: &str) -> bool {
+    const SHORTEST: usize = 20;
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
+    id.strip_prefix("cid").is_some_and(|rest| {
+        rest.chars().all(is_base64) && (rest.len() >= SHORTEST || rest.contains(['+', '/', '=']))
+    })
 }
 
 impl TryFrom<String> for Target {
@@ -87,6 +98,13 @@ mod tests {
             ("user:a:b", user("a:b")),
             ("chat:cidAbC+/==", chat("cidAbC+/==")),
             ("ddingtalk:chat:cidAbC+/==", chat("cidAbC+/==")),
+            ("cidAbC+/==", chat("cidAbC+/==")),
+            ("ddingtalk:cidAbC==", chat("cidAbC==")),
+            ("cid4KgKXd2Pm0jB7wQv1Yx", user("cid4KgKXd2Pm0jB7wQv1Yx")),
+            ("cid4KgKXd2Pm0jB7wQv1YxZz", chat("cid4KgKXd2Pm0jB7wQv1YxZz")),
+            ("user:cidAbC==", user("cidAbC==")),
+            ("cidney", user("cidney")),
+            ("cid", user("cid")),
             ("", Err(TargetError)),
             ("user:", Err(TargetError)),
             ("User:x", Err(TargetError)),

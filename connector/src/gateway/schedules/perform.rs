@@ -11,7 +11,7 @@ use tracing::warn;
 use super::super::listen::answer;
 use super::super::push::{Delivery, Outcome, Push, Pusher, Target, What};
 use super::Perform;
-use crate::agent::{Agent, AgentError, Attempt, Say, Speaker, Turn, TurnId, Utterance};
+use crate::agent::{Agent, AgentError, Attempt, Say, Speaker, Standing, Turn, TurnId, Utterance};
 use crate::protocol::{ConversationId, ConversationType};
 use crate::store::schedules::{RunId, Schedule};
 
@@ -86,6 +86,7 @@ impl Perform for Robot {
             msg_id: None,
             // Nobody wrote it who may command.
             command_authorized: false,
+            standing: Standing::Admitted,
             conversation_id: ConversationId::new(format!(
                 "schedule {} run {}",
                 schedule.id.0, run.0

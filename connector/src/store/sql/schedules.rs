@@ -190,15 +190,37 @@ fn claim_runs(db: &dyn Db, claim: &Claim) -> Done<Option<Vec<RunId>>> {
     if is_due == 0 {
         return Ok(None);
     }
+    if *busy {
+        if let Some(last) = plan.runs.last() {
+            leave_out(db, *schedule, *last, *now)?;
+        }
+        return Ok(Some(Vec::new()));
+    }
     if let Some(missed) = plan.missed {
         insert(db, *schedule, missed, *now, RunState::Missed)?;
     }
-    let state = if *busy { RunState::Busy } else { RunState::Running };
     let mut runs = Vec::with_capacity(plan.runs.len());
     for due in &plan.runs {
-        runs.push(insert(db, *schedule, *due, *now, state)?);
+        runs.push(insert(db, *schedule, *due, *now, RunState::Running)?);
     }
-    Ok(Some(if *busy { Vec::new() } else { runs }))
+    Ok(Some(runs))
+}
+
+/// Notes that a run is left out. One row tells of all that the same earlier one leaves no room for, with the
+/// last of their times: a history of them alone would be of no use.
+fn leave_out(db: &dyn Db, schedule: ScheduleId, due: i64, now: i64) -> Done<()> {
+    let noted = db.execute(
+        "UPDATE schedule_run SET due_at = :due, begun_at = :now, ended_at = :now
+         WHERE id = (SELECT MAX(id) FROM schedule_run WHERE schedule_id = :schedule_id)
+           AND state = :busy",
+        params! {
+            ":due": due, ":now": now, ":schedule_id": schedule.0, ":busy": RunState::Busy.name(),
+        },
+    )?;
+    if noted == 0 {
+        insert(db, schedule, due, now, RunState::Busy)?;
+    }
+    Ok(())
 }
 
 /// Adds a run, and forgets the oldest ones.

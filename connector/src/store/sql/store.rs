@@ -97,9 +97,8 @@ impl<D> SqlStore<D> {
         Box::pin(async { outcome.await.unwrap_or(Err(StoreError::Closed)) })
     }
 
-    /// Lets go of the database once everything queued is durable, and blocks until then. What is asked for later is
-    /// [`StoreError::Closed`].
-    pub fn close(&self) {
+    /// Ends the writer when everything queued is durable, and waits for that.
+    fn end(&self) {
         drop(self.jobs.write().unwrap_or_else(PoisonError::into_inner).take());
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
@@ -124,7 +123,7 @@ impl<D> fmt::Debug for SqlStore<D> {
 
 impl<D> Drop for SqlStore<D> {
     fn drop(&mut self) {
-        self.close();
+        self.end();
     }
 }
 
@@ -133,6 +132,10 @@ where
     Self: ReplicaStore,
     D: Send + Sync + 'static,
 {
+    fn close(&self) {
+        self.end();
+    }
+
     fn recover(
         &self,
         client_id: &ClientId,
@@ -159,10 +162,6 @@ where
 
     fn barrier(&self) -> Pending<()> {
         self.queue(|reply| Box::new(Barrier(reply)))
-    }
-
-    fn close(&self) {
-        Self::close(self);
     }
 
     fn probe(&self) -> Pending<()> {

@@ -52,6 +52,14 @@ pub(super) static CALLS: &[Call] = &[
     .answers(200, Content::Of("Permissions"))
     .twins(&["App::grant", "App::revoke"])
     .verb("permissions grant"),
+    Call::delete(
+        "/_mock/apps/{clientId}/token",
+        "revokeToken",
+        "ends the access token before its time: it is refused, and the next fetch gives another",
+        || delete(permissions::revoke_token),
+    )
+    .twins(&["App::revoke_token"])
+    .verb("token revoke"),
     Call::get(
         "/_mock/apps/{clientId}/strictness",
         "showStrictness",

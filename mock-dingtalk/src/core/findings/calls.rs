@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{Findings, Rule, Seen, hint, recent};
 use crate::core::{
@@ -33,47 +33,6 @@ const OPENS_WITHIN: Duration = Duration::from_secs(10);
 const MAX_ANSWERS: usize = 32;
 /// What is wrong with one body is said of so many members.
 const MAX_UNKNOWN: usize = 5;
-
-/// The members that pages document or official SDKs send, by the route's pattern.
-const MEMBERS: [(&str, &[&str]); 9] = [
-    (
-        "/v1.0/gateway/connections/open",
-        &["clientId", "clientSecret", "subscriptions", "ua", "localIp", "extras"],
-    ),
-    ("/v1.0/oauth2/accessToken", &["appKey", "appSecret"]),
-    ("/v1.0/oauth2/{}/token", &["client_id", "client_secret", "grant_type"]),
-    (
-        "/robot/sendBySession",
-        &[
-            "msgtype",
-            "text",
-            "markdown",
-            "link",
-            "actionCard",
-            "feedCard",
-            "empty",
-            "at",
-            "image",
-            "file",
-            "video",
-            "voice",
-        ],
-    ),
-    ("/v1.0/robot/oToMessages/batchSend", &["robotCode", "userIds", "msgKey", "msgParam"]),
-    (
-        "/v1.0/robot/groupMessages/send",
-        &["robotCode", "openConversationId", "msgKey", "msgParam", "coolAppCode", "token"],
-    ),
-    (
-        "/v1.0/robot/privateChatMessages/send",
-        &["robotCode", "openConversationId", "msgKey", "msgParam", "coolAppCode"],
-    ),
-    (
-        "/v1.0/card/streaming",
-        &["outTrackId", "guid", "key", "content", "isFull", "isFinalize", "isError"],
-    ),
-    ("/v1.0/robot/messageFiles/download", &["robotCode", "downloadCode"]),
-];
 
 /// What the app is known by, to find it where it does not belong.
 pub(crate) struct Secrets {
@@ -124,13 +83,12 @@ impl Findings {
             let seen = Seen::new(Rule::ForeignHostAsked, place.as_str(), message, expected);
             self.add(now.unix_ms, entry, seen);
         }
-        let members = MEMBERS.iter().find(|(known, _)| Some(*known) == pattern);
-        if let (Some((_, members)), Some(Value::Object(body))) = (members, routed.json()) {
-            let unknown = body.keys().filter(|name| !members.contains(&name.as_str()));
-            for name in unknown.take(MAX_UNKNOWN) {
+        let members = routed.members();
+        if let (false, Some(Value::Object(body))) = (members.is_empty(), routed.json()) {
+            for (name, allowed) in unknown_members(body, members).into_iter().take(MAX_UNKNOWN) {
                 let message = format!("{place}: the body has the member {name:?}");
                 let place = format!("{place} {name}");
-                let expected = format!("of {}", members.join(", "));
+                let expected = format!("of {}", allowed.join(", "));
                 self.add(
                     now.unix_ms,
                     entry,
@@ -157,6 +115,31 @@ impl Findings {
         let expected = "a fresh ticket of connections/open for every connection";
         self.add(now.unix_ms, entry, Seen::new(rule, "", message, expected));
     }
+}
+
+/// Members of a body that no page has, each with those that it may be. Within an object they are
+/// looked at where `known` has some of it, as `object.member`.
+fn unknown_members(
+    body: &Map<String, Value>,
+    known: &[&'static str],
+) -> Vec<(String, Vec<&'static str>)> {
+    let mut unknown = Vec::new();
+    let outer: Vec<&str> = known.iter().copied().filter(|name| !name.contains('.')).collect();
+    for (name, value) in body {
+        if !outer.contains(&name.as_str()) {
+            unknown.push((name.clone(), outer.clone()));
+            continue;
+        }
+        let within = |known: &&'static str| {
+            known.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix('.'))
+        };
+        let inner: Vec<&str> = known.iter().filter_map(within).collect();
+        if let (false, Value::Object(members)) = (inner.is_empty(), value) {
+            let more = members.keys().filter(|member| !inner.contains(&member.as_str()));
+            unknown.extend(more.map(|member| (format!("{name}.{member}"), inner.clone())));
+        }
+    }
+    unknown
 }
 
 /// What is in a URL and should not be.

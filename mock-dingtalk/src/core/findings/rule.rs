@@ -206,7 +206,8 @@ pub(crate) static RULES: &[FindingRule] = &[
         severity: Severity::Error,
         what: "`x-acs-dingtalk-access-token`, the `access_token` of the old host, or \
              `Content-Type: application/json` is not there.",
-        why: "The call is refused.",
+        why: "The call is refused; a body under another `Content-Type` is read here, and may be \
+             refused there.",
         see: "openapi.md 0.1, 0.2 and 3 (KB 0013, KB 0717)",
     },
     FindingRule {
@@ -264,7 +265,7 @@ pub(crate) static RULES: &[FindingRule] = &[
         rule: Rule::UnknownField,
         slug: "unknown-field",
         severity: Severity::Remark,
-        what: "A JSON body has a member that no page documents.",
+        what: "A JSON body, or an object such as `at` in it, has a member that no page documents.",
         why: "DingTalk ignores it, and with it what was meant: mostly a name that is written a \
              little otherwise.",
         see: "openapi.md 1, 3, 4 and 6; stream-protocol.md 2",

@@ -10,7 +10,8 @@ use crate::core::{
     connection::{Connection, ConnectionKey, ConnectionState},
     effect::Effect,
     fault::{Action, Cut, Point},
-    http::Plan,
+    findings::{Rule, Seen},
+    http::{HttpAnswer, Plan},
     journal::{Diagnosis, Draft, EntryKind},
     lifetime,
     mutation::Mutation,
@@ -92,6 +93,34 @@ impl Fleet {
                 UpgradeVerdict::Answer(answer)
             }
         }
+    }
+
+    /// A request with this ticket, which stays good, asks for no WebSocket as RFC 6455 has it.
+    pub(crate) fn refuse_handshake(
+        &mut self,
+        now: Moment,
+        ticket: &str,
+        status: u16,
+        why: &str,
+    ) -> HttpAnswer {
+        let owner = self.tickets.app(ticket);
+        let local = self.local(now, owner);
+        let expected = "GET with Connection: Upgrade, Upgrade: websocket, Sec-WebSocket-Version: \
+                        13 and a Sec-WebSocket-Key";
+        let diagnosis = Diagnosis::new(why, expected, "RFC 6455, 4.1; stream-protocol.md 3.1");
+        // DingTalk does not document the answer; the status is the RFC's, the body like the others.
+        let mut answer = Reply::error(status, "badHandshake", why)
+            .diagnosed(diagnosis.clone())
+            .finish(&mut self.mint);
+        answer.owner = owner;
+        let entry = self.journals.next_seq();
+        let app = owner.and_then(|number| self.apps.get_mut(&number));
+        let findings = app.map_or(&mut self.findings, |app| &mut app.findings);
+        let message = format!("GET /connect: {why}");
+        let seen = Seen::new(Rule::CallRefused, "GET /connect", message, expected);
+        findings.add(local.unix_ms, entry, seen);
+        self.note_upgrade(local, owner, why, status, Some(diagnosis));
+        answer
     }
 
     fn note_upgrade(

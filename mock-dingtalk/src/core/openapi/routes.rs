@@ -2,7 +2,7 @@
 
 use super::{
     Reply, ask::Ask, batch_send, card_create, card_more, card_update, emotion, endpoints::Fidelity,
-    group_files, media, message_files, read_status, recall, send_to_chat, users,
+    group_files, media, members, message_files, read_status, recall, send_to_chat, users,
 };
 use crate::core::{
     app::{App, Cx},
@@ -81,6 +81,9 @@ pub(crate) struct Route {
     pub(super) counted: bool,
     /// What an app has to be permitted.
     pub(super) needs: Option<Permission>,
+    /// The members of the body that pages document or official SDKs send, from `members.rs`; those of
+    /// an object in it as `object.member`, where they are known.
+    pub(super) members: &'static [&'static str],
 }
 
 const fn route(
@@ -106,6 +109,7 @@ const fn route(
         any_case: false,
         counted: matches!(kind, Kind::Api(_) | Kind::Oapi(_)),
         needs: None,
+        members: &[],
     }
 }
 
@@ -116,6 +120,10 @@ impl Route {
 
     const fn needs(self, permission: Permission) -> Self {
         Self { needs: Some(permission), ..self }
+    }
+
+    const fn takes(self, members: &'static [&'static str]) -> Self {
+        Self { members, ..self }
     }
 
     const fn any_case(self) -> Self {
@@ -145,11 +153,16 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::ConnectionsOpen,
         "stream-protocol.md 2 (developerpedia, stream/protocol)",
     )
+    .takes(members::CONNECTIONS_OPEN)
     .derived("the XML for callers without Accept; what a malformed body gets, beyond the one seen"),
-    route("POST", "/v1.0/oauth2/accessToken", Kind::AccessToken, "openapi.md 1.1 (KB 0033)"),
-    route("POST", "/v1.0/oauth2/{}/token", Kind::CorpToken, "openapi.md 1.2 (KB 0037)").derived(
-        "401 for another corporation; the code for a body that is no JSON, borrowed from accessToken",
-    ),
+    route("POST", "/v1.0/oauth2/accessToken", Kind::AccessToken, "openapi.md 1.1 (KB 0033)")
+        .takes(members::ACCESS_TOKEN),
+    route("POST", "/v1.0/oauth2/{}/token", Kind::CorpToken, "openapi.md 1.2 (KB 0037)")
+        .takes(members::CORP_TOKEN)
+        .derived(
+            "401 for another corporation; the code for a body that is no JSON, borrowed from \
+             accessToken",
+        ),
     route(
         "GET",
         "/gettoken",
@@ -157,8 +170,10 @@ pub(crate) static ROUTES: &[Route] = &[
         "openapi.md 1.3 (KB 1444); errors as in a third party's log of probes of 2026-09-11",
     ),
     route("POST", "/robot/sendBySession", Kind::SendBySession, "openapi.md 3 (KB 0699)")
+        .takes(members::REPLY)
         .derived("image, file and video have no page; which codes of /robot/send apply here"),
     route("POST", "/robot/send", Kind::RobotSend, "openapi.md 8 (KB 0717)")
+        .takes(members::ROBOT_SEND)
         .derived(
             "order of the checks; a message of the same msgUuid is taken and not said again; of \
              the codes for an unknown token (300001, 300005, 400101) the one seen last",
@@ -169,6 +184,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(batch_send::answer),
         "openapi.md 4.1 and 4.8 (KB 0714, KB 0699)",
     )
+    .takes(members::BATCH_SEND)
     .needs(Permission::RobotSendMessage)
     .derived(
         "the code for a media_id that nobody uploaded; one code for all that an action card \
@@ -180,6 +196,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(send_to_chat::group),
         "openapi.md 4.2 (KB 0716)",
     )
+    .takes(members::GROUP_SEND)
     .needs(Permission::RobotSendMessage)
     .derived(SENT),
     route(
@@ -188,6 +205,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(send_to_chat::private),
         "openapi.md 4.3 (KB 0715)",
     )
+    .takes(members::PRIVATE_SEND)
     .needs(Permission::RobotSendMessage)
     .derived("a direct chat stands in for one between two people; else as groupMessages/send"),
     // KB 0723 writes it so, and batchSend otherwise; clients use both spellings.
@@ -197,6 +215,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(recall::direct),
         "openapi.md 4.4 (KB 0723)",
     )
+    .takes(members::DIRECT_RECALL)
     .needs(Permission::RobotSendMessage)
     .any_case()
     .derived("the reasons in failedResult"),
@@ -206,6 +225,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(recall::group),
         "openapi.md 4.4 (KB 0725)",
     )
+    .takes(members::CHAT_RECALL)
     .needs(Permission::RobotSendMessage)
     .derived("the reasons in failedResult"),
     route(
@@ -214,6 +234,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(recall::private),
         "openapi.md 4.4 (KB 0724)",
     )
+    .takes(members::CHAT_RECALL)
     .needs(Permission::RobotSendMessage)
     .derived("the reasons in failedResult"),
     route(
@@ -230,6 +251,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(read_status::group),
         "openapi.md 4.5 (KB 0722)",
     )
+    .takes(members::READERS_OF)
     .needs(Permission::RobotSendMessage)
     .derived(READERS),
     route(
@@ -238,6 +260,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(read_status::private),
         "openapi.md 4.5 (KB 0721)",
     )
+    .takes(members::READERS_OF)
     .needs(Permission::RobotSendMessage)
     .derived(READERS),
     route(
@@ -246,6 +269,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(emotion::reply),
         "openapi.md 4.6 (aliyun/dingtalk-sdk robot_1_0)",
     )
+    .takes(members::EMOTION)
     .needs(Permission::RobotSendMessage)
     .derived("the codes: the call has no page"),
     route(
@@ -254,6 +278,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(emotion::recall),
         "openapi.md 4.6 (aliyun/dingtalk-sdk robot_1_0)",
     )
+    .takes(members::EMOTION)
     .needs(Permission::RobotSendMessage)
     .derived("the codes, and the answer for a reaction that is not there"),
     route(
@@ -262,10 +287,12 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(message_files::download),
         "openapi.md 4.7 (KB 0719)",
     )
+    .takes(members::MESSAGE_FILE)
     .needs(Permission::RobotSendMessage)
     .derived("how long code and address last"),
     route("POST", "/topapi/v2/user/get", Kind::Top(users::get), "openapi.md 7 (KB 0056)")
-    .needs(Permission::GetMember)
+        .takes(members::USER_GET)
+        .needs(Permission::GetMember)
         .uncounted()
         .derived(TOP),
     route(
@@ -274,6 +301,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Top(users::by_mobile),
         "openapi.md 7 (KB 0063)",
     )
+    .takes(members::USER_BY_MOBILE)
     .needs(Permission::GetMemberByMobile)
     .uncounted()
     .derived(TOP),
@@ -283,6 +311,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Top(users::by_union_id),
         "openapi.md 7 (KB 0064)",
     )
+    .takes(members::USER_BY_UNION_ID)
     .needs(Permission::GetMember)
     .uncounted()
     .derived(TOP),
@@ -311,6 +340,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_create::create),
         "openapi.md 6.2 (KB 0780)",
     )
+    .takes(members::CARD_CREATE)
     .needs(Permission::CardInstanceWrite)
     .derived("templates are not looked up"),
     route(
@@ -319,6 +349,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_update::update),
         "openapi.md 6.5 (KB 0782)",
     )
+    .takes(members::CARD_UPDATE)
     .needs(Permission::CardInstanceWrite)
     .derived("param.invalid for what is no string"),
     route(
@@ -327,6 +358,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_create::deliver),
         "openapi.md 6.1 and 6.3 (KB 0781)",
     )
+    .takes(members::CARD_DELIVER)
     .needs(Permission::CardInstanceWrite)
     .derived("errorMsg for spaces other than IM_ROBOT; templates are not looked up"),
     route(
@@ -335,6 +367,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_create::create_and_deliver),
         "openapi.md 6.4 (KB 0783)",
     )
+    .takes(members::CARD_CREATE_AND_DELIVER)
     .needs(Permission::CardInstanceWrite)
     .derived("errorMsg for spaces other than IM_ROBOT; templates are not looked up"),
     route(
@@ -343,6 +376,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_more::spaces),
         "openapi.md 6.9 (KB 0787)",
     )
+    .takes(members::CARD_SPACES)
     .needs(Permission::CardInstanceWrite)
     .derived("the codes, shared with the other card calls"),
     route(
@@ -351,6 +385,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_update::stream),
         "openapi.md 6.6 and 6.7 (KB 0785)",
     )
+    .takes(members::CARD_STREAMING)
     .needs(Permission::CardStreamingWrite)
     .derived(
         "nothing changes after the end; more than 64 KiB is refused; the variables of unknown \
@@ -362,6 +397,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_more::register),
         "openapi.md 6.8 (KB 0786)",
     )
+    .takes(members::CARD_CALLBACK)
     .needs(Permission::CardInstanceWrite)
     .derived("the codes; presses are told over Stream only, never to callbackUrl"),
     route(
@@ -370,6 +406,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(card_more::close_top),
         "openapi.md 6.9 (KB 0784)",
     )
+    .takes(members::CARD_TOP)
     .needs(Permission::CardInstanceWrite)
     .derived("the codes, shared with the other card calls"),
     route(
@@ -378,6 +415,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(group_files::space),
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
+    .takes(members::SPACE_QUERY)
     .needs(Permission::ConvFileSpaceRead)
     .derived("the codes; unionId in the query or the body"),
     route(
@@ -386,6 +424,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(group_files::list),
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
+    .takes(members::DENTRIES)
     .needs(Permission::StorageFileRead)
     .derived(
         "the codes, also for a body that is no JSON object; the files of one group, newest first, \
@@ -397,6 +436,7 @@ pub(crate) static ROUTES: &[Route] = &[
         Kind::Api(group_files::download),
         "openapi.md 5.3 (soimy/openclaw-channel-dingtalk)",
     )
+    .takes(members::DENTRIES)
     .needs(Permission::StorageDownloadInfoRead)
     .derived("the codes, also for a body that is no JSON object; the names of the headers"),
     route(
@@ -410,8 +450,30 @@ pub(crate) static ROUTES: &[Route] = &[
         .derived(
             "extensions of type file beyond the documented ones are taken, with a remark; of the \
              codes for one thing the first of the page: 40006, not 45001; 44001, not 34010 or 34011",
-        ),
+        )
+        .takes(members::MEDIA_UPLOAD),
     route("GET", "/media/downloadFile", Kind::Oapi(media::download), "openapi.md 5.1 (KB 0013)"),
     route("GET", "/media/{}", Kind::Media, "openapi.md 5.1 (clients in use)")
         .derived("the answer for an unknown id"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::ROUTES;
+
+    #[test]
+    fn every_route_with_a_body_says_what_it_may_hold() {
+        for route in ROUTES {
+            let has_body = ["POST", "PUT"].contains(&route.method);
+            let path = route.pattern;
+            assert_eq!(!route.members.is_empty(), has_body, "{} {path}", route.method);
+            for member in route.members {
+                let outer = member.split_once('.').map(|(outer, _)| outer);
+                assert!(
+                    outer.is_none_or(|outer| route.members.contains(&outer)),
+                    "{path} {member}"
+                );
+            }
+        }
+    }
+}

@@ -136,8 +136,8 @@ impl Nursery {
             }
         };
         timeout(patience, hear).await.unwrap_or_else(|_| {
-            let waited = humantime::format_duration(patience);
-            let problem = format!("the new process {problem} within {waited}, and was ended");
+            let time = humantime::format_duration(patience);
+            let problem = format!("the new process {problem} within {time}, and was ended");
             Err(NotRestarted { problem, exit_code: 1 })
         })
     }

@@ -174,9 +174,9 @@ impl Coming {
                 Ok(Err(_)) => Err(failed("its stream has ended".to_owned())),
                 Err(_) => {
                     let last = line.life().report().outages.pop();
-                    let waited = humantime::format_duration(patience);
+                    let time = humantime::format_duration(patience);
                     let problem = last.map_or("no answer".to_owned(), |last| last.reason);
-                    Err(failed(format!("not within {waited}: {problem}")))
+                    Err(failed(format!("not within {time}: {problem}")))
                 }
             }
         };

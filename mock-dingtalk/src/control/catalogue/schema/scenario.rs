@@ -84,6 +84,7 @@ fn steps() -> Vec<Value> {
         ("cut", reference("Cut")),
         ("fault", faults::fault()),
         ("clearFaults", nothing()),
+        ("revokeToken", nothing()),
         ("clock", clock()),
         ("restart", nothing()),
         ("peer", nothing()),
@@ -112,12 +113,19 @@ fn steps() -> Vec<Value> {
         ("noFindings", no_findings()),
     ];
     let step = |(name, schema): (&str, Value)| {
-        let mut properties = json!({ "as": text() });
+        let mut properties = json!({});
+        if NAMED.contains(&name) {
+            properties["as"] = described(text(), "what later steps call it");
+        }
         properties[name] = schema;
         object(&[name], properties)
     };
     acts.into_iter().chain(expectations).map(step).collect()
 }
+
+/// Acts that later steps can refer to.
+const NAMED: [&str; 8] =
+    ["message", "burst", "event", "callback", "press", "frame", "fault", "push"];
 
 fn acked() -> Value {
     object(
