@@ -121,7 +121,8 @@ impl Setup {
                 ScenarioFailure::Broken { .. } => outcome.verdict = Verdict::Untestable,
             }
             if let ScenarioFailure::Unmet { step: 0, .. } = failure {
-                outcome.not_run = ended.and_then(|status| status.code()).filter(is_not_run);
+                outcome.not_run =
+                    ended.and_then(|status| status.code()).filter(|code| is_not_run(*code));
             }
             let mut why = failure.to_string();
             if let Some(status) = ended.filter(|_| !why.contains(HAD_ENDED)) {
@@ -253,7 +254,7 @@ impl Setup {
 }
 
 /// The status with which `sh` says that it cannot run a command, or that there is none.
-fn is_not_run(code: &i32) -> bool {
+fn is_not_run(code: i32) -> bool {
     matches!(code, 126 | 127)
 }
 

@@ -10,7 +10,6 @@
 //! no answer comes twice but through the one window that the program counts, and nothing is left in the store.
 //! Without PostgreSQL (`initdb`, `pg_ctl`) the tests are skipped, counted and named with the
 //! reason; with `REQUIRE_EXTERNAL=1` they fail.
-#![expect(clippy::print_stderr, reason = "what is skipped is said there")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic, in its helpers too")]
 #![expect(clippy::print_stdout, reason = "figures for people are what the long form is for")]
 

@@ -438,6 +438,10 @@ fn the_units_words_are_those_of_the_program() {
     }
 }
 
+const UNREAD: &str = "warning: channels.ddingtalk of DIR/openclaw.json is not read, since DINGTALK_CLIENT_ID and \
+                      DINGTALK_CLIENT_SECRET are set; unset them, or set \
+                      OPENCLAW_CONFIG_PATH=DIR/openclaw.json for its other settings\n";
+
 #[test]
 fn a_file_that_the_environment_leaves_unread_is_told_of() {
     let home = Home::with("{ channels: { ddingtalk: { dmPolicy: 'open' } } }");
@@ -446,9 +450,6 @@ fn a_file_that_the_environment_leaves_unread_is_told_of() {
         command.env("DINGTALK_CLIENT_ID", "dingE").env("DINGTALK_CLIENT_SECRET", "s");
         transcript(&mut command).replace(&home.0.path().display().to_string(), "DIR")
     };
-    const UNREAD: &str = "warning: channels.ddingtalk of DIR/openclaw.json is not read, since DINGTALK_CLIENT_ID and \
-                          DINGTALK_CLIENT_SECRET are set; unset them, or set \
-                          OPENCLAW_CONFIG_PATH=DIR/openclaw.json for its other settings\n";
     for args in [
         &["config", "set", "dmPolicy", "allowlist"][..],
         &["config", "get", "dmPolicy"],

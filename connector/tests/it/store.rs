@@ -78,10 +78,6 @@ impl Moody {
 }
 
 impl Store for Moody {
-    fn close(&self) {
-        self.inner.close();
-    }
-
     fn recover(&self, client_id: &ClientId, since: i64, at_most: usize) -> Pending<Recovered> {
         self.inner.recover(client_id, since, at_most)
     }

@@ -3,6 +3,7 @@
 //!
 //! Include it by path. Without PostgreSQL a test is skipped and says so, or fails with `REQUIRE_EXTERNAL=1`.
 
+use std::io::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::chown;
@@ -172,7 +173,8 @@ pub(crate) fn database_of(url: &str) -> &str {
 fn skipped() {
     static SKIPPED: AtomicUsize = AtomicUsize::new(0);
     let count = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
-    eprintln!("skipped ({count} so far): there is no PostgreSQL here");
+    // Nobody may read it.
+    let _ = writeln!(std::io::stderr(), "skipped ({count} so far): there is no PostgreSQL here");
 }
 
 /// Where the server's programs are.
