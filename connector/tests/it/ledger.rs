@@ -110,13 +110,15 @@ impl Ledger {
         waits.get(waits.len() / 2).copied().unwrap_or(0)
     }
 
-    /// When each acked message was said and answered, in the order they were said.
+    /// When each message that was acked at its first push was said and answered, in the order they were said.
     pub(crate) fn times(&self) -> Vec<(i64, i64)> {
         let mut first: HashMap<&str, i64> = HashMap::new();
         for (text, at) in self.answers.values() {
             first.entry(text).or_insert(*at);
         }
-        let acked = self.said.iter().filter(|said| self.is_acked(said));
+        // What came again waited for that, and for nobody here.
+        let once = |said: &&SaidRow| self.pushed.get(&said.msg_id).is_some_and(|p| p.pushes == 1);
+        let acked = self.said.iter().filter(|said| self.is_acked(said)).filter(once);
         acked.filter_map(|said| Some((said.at, *first.get(said.text.as_str())?))).collect()
     }
 

@@ -160,7 +160,8 @@ impl Storm {
     async fn blow(&mut self, messages: usize, span: Duration) -> Result<(), String> {
         let mut events = events(&mut self.random, span).into_iter().peekable();
         let (begin, mut said) = (Instant::now(), 0_u32);
-        let mut noted = Instant::now();
+        // What is open is counted now and then: all that was said since may be.
+        let (mut noted, mut open) = (Instant::now(), 0);
         let messages = u32::try_from(messages).unwrap();
         while said < messages || events.peek().is_some() {
             while let Some((_, event)) = events.next_if(|(at, _)| *at <= begin.elapsed()) {
@@ -168,12 +169,13 @@ impl Storm {
             }
             if noted.elapsed() > Duration::from_millis(200) {
                 self.ledger.note(&self.site.app);
-                noted = Instant::now();
+                (noted, open) = (Instant::now(), self.ledger.owed().len());
             }
             let due = span.mul_f64(f64::from(said) / f64::from(messages));
-            if said < messages && due <= begin.elapsed() && self.ledger.owed().len() < OPEN {
+            if said < messages && due <= begin.elapsed() && open < OPEN {
                 if self.say().await == SaidState::Pushed {
                     said += 1;
+                    open += 1;
                 }
             } else {
                 tokio::time::sleep(Duration::from_millis(1)).await;
