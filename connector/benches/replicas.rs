@@ -10,7 +10,6 @@
 //! older messages of other processes (150 ms) does not bound it. Everything runs on one machine: compare rows of
 //! one run, by their ratios.
 #![expect(clippy::print_stdout, reason = "a table for people is what this program is for")]
-#![expect(clippy::print_stderr, reason = "what is skipped is said there")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
 
 #[path = "replicas/load.rs"]
