@@ -132,8 +132,10 @@ impl Robots {
                 let _ = old.changed().await;
             }
             let first = tokio::select! {
-                first = maker.start() => first,
+                biased;
+                // One that was told to stop while it waited does not begin.
                 _ = stopped(&mut stop) => return Ok(0),
+                first = maker.start() => first,
             };
             let first =
                 first.inspect_err(|e| error!("the robot cannot start, and is tried again: {e}"));
@@ -234,8 +236,9 @@ async fn keep<M: Maker>(
             _ = stopped(&mut stop) => return Ok(0),
         }
         let started = tokio::select! {
-            started = maker.start() => started,
+            biased;
             _ = stopped(&mut stop) => return Ok(0),
+            started = maker.start() => started,
         };
         match started {
             Ok(robot) => {

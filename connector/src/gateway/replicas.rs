@@ -1,7 +1,7 @@
 //! Several processes at one robot: each works on the conversations of its own buckets.
 //!
 //! A task beats, which renews the lease and shares the buckets out, and hears what other processes tell. What
-//! the robot's loop has to do about it stands in [`Shares`]. A store that one process has for itself has none of
+//! the robot's loop has to do about it stands in `Shares`. A store that one process has for itself has none of
 //! this.
 
 mod hold;
