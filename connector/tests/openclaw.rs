@@ -49,7 +49,7 @@ fn main() {
             let lab = Arc::new(Mutex::new(Shared::None));
             let trials = wanted.map(|&(name, check)| {
                 let (lab, bins) = (Arc::clone(&lab), bins.clone());
-                Trial::test(name, move || run(&lab, &bins, check))
+                Trial::test(name, move || run(&lab, &bins, name, check))
             });
             trials.collect()
         }
@@ -84,11 +84,20 @@ fn bins() -> Result<String, String> {
 /// The lab that all share, and why there is none.
 type Shared = Option<Result<Lab, String>>;
 
-fn run(lab: &Mutex<Shared>, bins: &str, check: Check) -> Result<(), Failed> {
+fn run(lab: &Mutex<Shared>, bins: &str, name: &str, check: Check) -> Result<(), Failed> {
     let mut lab = lab.lock().unwrap_or_else(PoisonError::into_inner);
     let made = lab.get_or_insert_with(|| caught(|| checks::installed(Lab::new(bins))));
     match made {
-        Ok(lab) => caught(|| check(lab)).map_err(Failed::from),
+        Ok(lab) => {
+            let checked = caught(|| {
+                // What is tried alone needs somebody who may talk to the robot, too.
+                if !lab.approved && name != checks::PAIRING {
+                    chat::pairing(lab);
+                }
+                check(lab);
+            });
+            checked.map_err(Failed::from)
+        }
         Err(reason) => Err(Failed::from(format!("there is no gateway: {reason}"))),
     }
 }

@@ -17,6 +17,7 @@ pub(super) fn pairing(lab: &mut Lab) {
     // The gateway tells the model of its surroundings behind the first words of a session.
     let sent = lab.ask(&say("hello again"), 1).remove(0).text;
     assert!(sent.starts_with("You said (0 pictures): hello again"), "{sent}");
+    lab.approved = true;
 }
 
 pub(super) fn text(lab: &mut Lab) {

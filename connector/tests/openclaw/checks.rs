@@ -8,9 +8,12 @@ use mock_dingtalk::{Content, Speech};
 use super::lab::{Lab, kill_group};
 use super::{Check, chat, figures, kills, pushes, setup};
 
+/// The one after which the person may talk to the robot.
+pub(super) const PAIRING: &str = "a01_a_stranger_gets_a_code_and_is_answered_when_approved";
+
 /// A few minutes.
 pub(super) const SHORT: &[(&str, Check)] = &[
-    ("a01_a_stranger_gets_a_code_and_is_answered_when_approved", chat::pairing),
+    (PAIRING, chat::pairing),
     ("a02_text_and_markdown", chat::text),
     ("a03_a_picture_reaches_the_model_and_one_comes_back", chat::pictures),
     ("a04_a_file_and_a_voice_reach_the_model", chat::files),
@@ -84,12 +87,13 @@ pub(super) fn answered_slowly(lab: &Lab) -> usize {
     before
 }
 
-/// A process with all that it starts, killed when dropped: `openclaw` starts itself once more.
+/// A process with all that it starts, killed when dropped.
 pub(super) struct Ended(Child);
 
 impl Ended {
     pub(super) fn spawn(command: &mut Command) -> Self {
-        Self(command.process_group(0).spawn().unwrap())
+        // A command of OpenClaw starts itself once more, in a session of its own, which outlives a kill.
+        Self(command.env("OPENCLAW_NO_RESPAWN", "1").process_group(0).spawn().unwrap())
     }
 }
 

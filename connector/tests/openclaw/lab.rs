@@ -32,6 +32,8 @@ pub(crate) struct Lab {
     pub(crate) mock: MockDingtalk,
     /// How long each start of the gateway took, until it was attached.
     pub(crate) starts: Vec<Duration>,
+    /// Whether `user0001` may talk to the robot.
+    pub(crate) approved: bool,
     dir: TempDir,
     path: String,
     gateway: Option<std::process::Child>,
@@ -52,8 +54,18 @@ impl Lab {
         let others = std::env::var("PATH").unwrap_or_default();
         let path = format!("{bins}:{}:{others}", ours.display());
         let port = free_port();
-        let starts = Vec::new();
-        let lab = Self { runtime, app, model, port, mock, starts, dir, path, gateway: None };
+        let lab = Self {
+            runtime,
+            app,
+            model,
+            port,
+            mock,
+            starts: Vec::new(),
+            approved: false,
+            dir,
+            path,
+            gateway: None,
+        };
         let workspace = lab.workspace();
         std::fs::create_dir_all(&workspace).unwrap();
         let model = |id: &str| json!({ "id": id, "name": id, "input": ["text", "image"], "contextWindow": 64_000, "maxTokens": 2_000 });
