@@ -310,7 +310,9 @@ pub enum StoreError {
     #[error("the conversation belongs to another process")]
     NotMine,
     /// The database is away. Nothing was stored, and the same can be asked again.
-    #[error("the database cannot be reached: {reason}; it is tried again")]
+    #[error(
+        "the database cannot be reached: {reason}; see that it runs and takes connections from here; a gateway tries again by itself"
+    )]
     Unreachable {
         /// What went wrong.
         reason: String,
