@@ -115,6 +115,11 @@ pub trait Store:
     ) -> Pending<Option<SentMessage>>;
 }
 
+/// Looks into a store, whoever works with it: nothing is made, changed or held up by it.
+pub trait StoreReader: inbox::InboxReader + pairing::PairingReader {}
+
+impl<R: inbox::InboxReader + pairing::PairingReader> StoreReader for R {}
+
 /// A message that the robot API took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentMessage {

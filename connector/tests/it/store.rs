@@ -287,10 +287,6 @@ impl PairingStore for Moody {
         self.inner.paired(client_id)
     }
 
-    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>> {
-        self.inner.everybody_paired()
-    }
-
     fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool> {
         self.inner.take_telling(client_id, sender)
     }
@@ -305,10 +301,6 @@ impl PairingStore for Moody {
 
     fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
         self.inner.ask_pairing(request, now)
-    }
-
-    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>> {
-        self.inner.pairing_requests(now)
     }
 
     fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {

@@ -250,10 +250,6 @@ impl<D> PairingStore for SqlStore<D> {
         self.work(move |db| pairing::paired(db, &client_id))
     }
 
-    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>> {
-        self.work(pairing::everybody)
-    }
-
     fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool> {
         let client_id = client_id.clone();
         self.work(move |db| pairing::take_telling(db, &client_id, &sender))
@@ -269,10 +265,6 @@ impl<D> PairingStore for SqlStore<D> {
 
     fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
         self.work(move |db| pairing::ask(db, &request, now))
-    }
-
-    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>> {
-        self.work(move |db| pairing::requests(db, now))
     }
 
     fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {
