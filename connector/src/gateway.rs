@@ -28,6 +28,7 @@ pub mod replicas;
 mod reply;
 mod runtime;
 pub mod schedules;
+mod seats;
 mod send_limit;
 mod suspects;
 mod thinking;

@@ -209,7 +209,8 @@ mod tests {
             let message = BotMessage::parse(&data.to_string()).unwrap();
             self.count += 1;
             let id = InboxId::of(self.count);
-            let work = Work { id, received_at: 0, message, task, thinking: None };
+            let (thinking, seat) = (None, None);
+            let work = Work { id, received_at: 0, message, task, thinking, seat };
             self.notices.watch(&Slow(Pace::OneAtATime), &work, self.at(seconds));
             self.queue.push(ConversationId::new(chat), work);
         }
