@@ -2,14 +2,13 @@
 
 pub(in crate::store) mod engine;
 mod reader;
-mod replicas;
 mod schema;
 
 use std::path::{Path, PathBuf};
 
 pub use self::reader::SqliteReader;
 use super::StoreError;
-use super::sql::SqlStore;
+use super::sql::{Dialect, SqlStore};
 
 /// An open file. Dropping it waits until everything queued is durable.
 pub type SqliteStore = SqlStore<Sqlite>;
@@ -17,6 +16,8 @@ pub type SqliteStore = SqlStore<Sqlite>;
 /// Marks a store as one in an SQLite file.
 #[derive(Debug)]
 pub struct Sqlite(());
+
+impl Dialect for Sqlite {}
 
 /// Name of the file in the state directory.
 pub const FILE: &str = "ddingtalk.sqlite3";

@@ -4,7 +4,7 @@
 //! sync however many messages share it, and nothing waits for company.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -32,6 +32,14 @@ pub struct SqlStore<D> {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// What the engine has beside its connection.
     pub(in crate::store) dialect: D,
+}
+
+/// What an engine has beside its connection.
+pub trait Dialect: Send + Sync + Sized + 'static {
+    /// What the processes that share a store need of it, where several may.
+    fn replicas(_: Arc<SqlStore<Self>>) -> Option<Arc<dyn ReplicaStore>> {
+        None
+    }
 }
 
 impl<D> SqlStore<D> {
@@ -127,11 +135,11 @@ impl<D> Drop for SqlStore<D> {
     }
 }
 
-impl<D> Store for SqlStore<D>
-where
-    Self: ReplicaStore,
-    D: Send + Sync + 'static,
-{
+impl<D: Dialect> Store for SqlStore<D> {
+    fn replicas(self: Arc<Self>) -> Option<Arc<dyn ReplicaStore>> {
+        D::replicas(self)
+    }
+
     fn close(&self) {
         self.end();
     }
