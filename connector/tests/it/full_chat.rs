@@ -31,7 +31,10 @@ async fn a_chat_that_is_full_holds_up_no_other_and_what_it_had_no_room_for_comes
     assert_eq!(other.turn.text, "me too");
     other.speaker.say(Say::text("of course")).await;
     drop(other);
-    assert_eq!(app.wait_sent(1).await.unwrap()[0].text, "of course");
+    let texts: Vec<_> = app.wait_sent(2).await.unwrap().into_iter().map(|row| row.text).collect();
+    assert!(texts.iter().any(|text| text == "of course"), "{texts:?}");
+    let told = texts.iter().filter(|text| text.contains("Too many messages wait in this chat"));
+    assert_eq!(told.count(), 1, "{texts:?}");
     app.wait_acked(1 + SHARE + 1).await.unwrap();
     let unacked: Vec<_> =
         app.deliveries().unwrap().into_iter().filter(|row| row.ack.is_none()).collect();
@@ -39,9 +42,9 @@ async fn a_chat_that_is_full_holds_up_no_other_and_what_it_had_no_room_for_comes
     assert_eq!(unacked, said[1 + SHARE..], "they were not kept");
     // A full chat is stopped like any other.
     app.say("user0001", "/stop").await.unwrap();
-    let sent = app.wait_sent(2).await.unwrap();
+    let sent = app.wait_sent(3).await.unwrap();
     let stopped = format!("Stopped ({} messages)", 1 + SHARE);
-    assert!(sent[1].text.contains(&stopped), "{sent:?}");
+    assert!(sent[2].text.contains(&stopped), "{sent:?}");
     world.mock.clock().advance(Duration::from_secs(61));
     for n in 1 + SHARE..=SHARE + MORE {
         let again = asked.recv().await.unwrap();

@@ -1,16 +1,18 @@
 //! Frames are judged, and their messages kept and acked.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Instant;
 
-use tracing::{error, warn};
+use tracing::{Instrument, error, warn};
 
 use super::Runtime;
 use crate::gateway::intake::{Ids, Intake, Verdict};
+use crate::gateway::queued::Notice;
 use crate::gateway::replicas::Keeping;
 use crate::gateway::seats::{OF_ONE, Seat};
 use crate::gateway::work::{Halt, Task, Work};
-use crate::protocol::MsgId;
+use crate::protocol::{BotMessage, MsgId};
 use crate::store::inbox::Step;
 use crate::store::replicas::Bucket;
 use crate::store::{NewMessage, Place, StoreError, TakenIn};
@@ -50,7 +52,7 @@ impl Runtime {
             }
             Verdict::Keep(keep) => {
                 let (new, message, task) = *keep;
-                let Some(seat) = self.seat(&new, &task) else { return };
+                let Some(seat) = self.seat(&new, &message, &task) else { return };
                 let bucket = Bucket::of(&new.conversation_id);
                 let keeping = self.replicas.as_ref().map(|others| others.shares().keep(bucket));
                 let done = self.tools.store.take_in(new.clone());
@@ -116,7 +118,7 @@ impl Runtime {
 
     /// A seat for a new message. Without one it is not kept and not acked, so that it comes again; until then it was
     /// never here.
-    fn seat(&mut self, new: &NewMessage, task: &Task) -> Option<Seat> {
+    fn seat(&mut self, new: &NewMessage, message: &BotMessage, task: &Task) -> Option<Seat> {
         let overtakes = task.overtakes(&*self.tools.agent);
         match self.seats.take(&new.conversation_id, overtakes) {
             Ok(seat) => Some(seat),
@@ -128,6 +130,14 @@ impl Runtime {
                         "{OF_ONE} messages of one chat wait: more are not acked, so that they come again, until it \
                          has room"
                     );
+                    if let Task::Turn(turn) = task
+                        && self.tools.peers.are_met(message, turn.standing)
+                    {
+                        let notice = Notice::of_full_chat(message.clone());
+                        let replier = Arc::clone(&self.tools.replier);
+                        let tell = async move { notice.tell(&replier).await };
+                        self.chores.spawn(tell.in_current_span());
+                    }
                 }
                 self.intake.forget(new);
                 None
