@@ -565,6 +565,42 @@ async fn a_message_that_ends_process_after_process_is_parked_and_the_others_are_
 }
 
 #[tokio::test]
+async fn a_suspect_does_not_wait_for_turns_that_may_take_long() {
+    let (agent, mut asked) = Played::new();
+    let world = World::new().await;
+    let store = world.store();
+    let mut ids = Vec::new();
+    for (n, text) in ["ordinary", "suspect", "other"].into_iter().enumerate() {
+        let data = serde_json::json!({
+            "conversationId": format!("cid{n}"), "conversationType": "1", "msgId": format!("m{n}"),
+            "senderStaffId": "user0001", "msgtype": "text", "text": { "content": text },
+        });
+        let message = NewMessage {
+            client_id: ClientId::new(world.app.client_id()),
+            msg_id: None,
+            message_id: None,
+            conversation_id: ConversationId::new(format!("cid{n}")),
+            received_at: i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis())
+                .unwrap(),
+            data: data.to_string(),
+        };
+        ids.push(store.take_in(message).await.unwrap().id);
+    }
+    // The others waited behind something else when the first process ended.
+    store.keep_cut_off(ids[1], 1).await.unwrap();
+    let config = world.gateway_config(agent);
+    let gateway = Gateway::start(config, store).await.unwrap();
+    let (told, suspect) = texts(&mut asked, 1).await;
+    assert_eq!(told, ["suspect"]);
+    assert!(asked.try_recv().is_err(), "it runs alone");
+    drop(suspect);
+    let (told, turns) = texts(&mut asked, 2).await;
+    assert_eq!(told, ["ordinary", "other"]);
+    drop(turns);
+    assert_eq!(gateway.stop().await, 0);
+}
+
+#[tokio::test]
 async fn an_end_in_order_makes_no_message_a_suspect() {
     let world = World::new().await;
     let store = world.store();
