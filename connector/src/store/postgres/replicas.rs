@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::super::sql::{Db, Done, SqlStore, count_cut_off, params, unfinished};
+use super::super::sql::{Db, Dialect, Done, SqlStore, count_cut_off, params, unfinished};
 use super::{Me, Postgres};
 use crate::credential::ClientId;
 use crate::redact::Secret;
@@ -17,6 +17,12 @@ use crate::store::{Pending, StoreError, Unfinished};
 
 /// First key of the advisory lock under which an app's buckets are shared out.
 const SHARING: i64 = 0x4444_544b;
+
+impl Dialect for Postgres {
+    fn replicas(store: Arc<SqlStore<Self>>) -> Option<Arc<dyn ReplicaStore>> {
+        Some(store)
+    }
+}
 
 impl ReplicaStore for SqlStore<Postgres> {
     fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share> {
@@ -72,8 +78,8 @@ impl ReplicaStore for SqlStore<Postgres> {
         })
     }
 
-    fn wakes(&self, client_id: &ClientId) -> Option<mpsc::Receiver<Wake>> {
-        Some(self.dialect.listener.hear(client_id))
+    fn wakes(&self, client_id: &ClientId) -> mpsc::Receiver<Wake> {
+        self.dialect.listener.hear(client_id)
     }
 
     fn shared_token(&self, client_id: &ClientId) -> Pending<Option<SharedToken>> {
