@@ -89,9 +89,10 @@ mod tests {
     #[test]
     fn a_full_chat_takes_what_overtakes_and_is_complained_of_once_until_it_is_empty() {
         let seats = Seats::default();
-        let fill = || (0..OF_ONE).map(|_| seats.take(&chat(1), false).unwrap()).collect::<Vec<_>>();
+        let crowd =
+            || (0..OF_ONE).map(|_| seats.take(&chat(1), false).unwrap()).collect::<Vec<_>>();
         let full = |overtakes| seats.take(&chat(1), overtakes).map(drop);
-        let mut taken = fill();
+        let mut taken = crowd();
         assert_eq!(full(false), Err(Full { is_news: true }));
         assert_eq!(full(false), Err(Full { is_news: false }));
         let reserved: Vec<_> = (0..RESERVED).map(|_| seats.take(&chat(1), true).unwrap()).collect();
@@ -103,8 +104,8 @@ mod tests {
         taken.push(seats.take_again(&chat(1)));
         assert_eq!(full(false), Err(Full { is_news: false }), "more than there are");
         drop(taken);
-        drop(fill());
-        let _taken = fill();
+        drop(crowd());
+        let _taken = crowd();
         assert_eq!(full(false), Err(Full { is_news: true }));
     }
 
