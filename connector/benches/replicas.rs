@@ -202,9 +202,13 @@ async fn measured(
     let start = begin.elapsed();
     let database = Database::connect(url).await?;
     let shared_out = async {
-        let fair = "SELECT count(*) FROM (SELECT FROM ddingtalk.bucket GROUP BY client_id, replica
-                    HAVING client_id = 'dingbench' AND replica IS NOT NULL) AS owners";
-        while database.number(fair).await? != u64::try_from(replicas)? {
+        let fair = 64_usize.div_ceil(replicas);
+        let fair = format!(
+            "SELECT CASE WHEN sum(n) = 64 AND max(n) <= {fair} THEN count(*) ELSE 0 END FROM (
+                 SELECT count(*) AS n FROM ddingtalk.bucket
+                 WHERE client_id = '{APP}' AND replica IS NOT NULL GROUP BY replica) AS owned"
+        );
+        while database.number(&fair).await? != u64::try_from(replicas)? {
             gateways.check()?;
             tokio::time::sleep(LOOK).await;
         }

@@ -108,7 +108,8 @@ impl Running {
             .env("DINGTALK_OAPI_ENDPOINT", load.url())
             .env("DINGTALK_STORE", store)
             .env("OPENCLAW_STATE_DIR", dir)
-            .env("RUST_LOG", "info")
+            // Who may talk is told of each message.
+            .env("RUST_LOG", "info,audit=warn")
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

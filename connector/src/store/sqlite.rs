@@ -50,7 +50,7 @@ mod tests {
     #[tokio::test]
     async fn the_contract_holds() {
         let dir = tempfile::tempdir().unwrap();
-        contract::holds(|| SqliteStore::open(&dir.path().join(FILE))).await;
+        contract::holds(|| SqliteStore::open(&dir.path().join(FILE)), false).await;
     }
 
     #[tokio::test]

@@ -64,7 +64,11 @@ pub(super) struct Statements<'a> {
     pub(super) explain: &'a dyn Fn(&rusqlite::Error) -> StoreError,
 }
 
-static WORDS: Words = Words { same_id_any_case: "id = :id COLLATE NOCASE", not_of_others: "TRUE" };
+static WORDS: Words = Words {
+    same_id_any_case: "id = :id COLLATE NOCASE",
+    not_of_others: "TRUE",
+    tells_repeats: false,
+};
 
 impl Statements<'_> {
     fn prepared(&self, sql: &str, params: Params<'_>) -> rusqlite::Result<CachedStatement<'_>> {
