@@ -310,18 +310,17 @@ struct Committed {
 /// own, so that a single bad one does not fail its neighbours, until one cannot begin or be committed.
 fn commit(engine: &mut impl Engine, mut batch: Batch) -> Committed {
     let (begun, outcome) = together(engine, &mut batch);
-    let mut rest = Batch::new();
+    // What has failed is told to all of them, or each is done by itself.
+    let rest = match outcome {
+        Ok(()) | Err(Failure::Unknown) => batch.split_off(begun),
+        Err(_) => Batch::new(),
+    };
     let mut all = match outcome {
+        Ok(()) => Some(Ok(())),
+        Err(Failure::Job(e)) if batch.len() == 1 => Some(Err(e)),
+        Err(Failure::Job(_)) => None,
         Err(Failure::Transaction(e)) => Some(Err(e)),
-        outcome => {
-            rest = batch.split_off(begun);
-            match outcome {
-                Err(Failure::Unknown) => return Committed { unknown: batch, rest },
-                Err(Failure::Job(e)) if batch.len() == 1 => Some(Err(e)),
-                Err(_) => None,
-                Ok(()) => Some(Ok(())),
-            }
-        }
+        Err(Failure::Unknown) => return Committed { unknown: batch, rest },
     };
     let mut unknown = Vec::new();
     for mut job in batch {
@@ -347,7 +346,7 @@ fn commit(engine: &mut impl Engine, mut batch: Batch) -> Committed {
     Committed { unknown, rest }
 }
 
-/// Does jobs in one transaction while there is time; returns how many were begun, one that failed among them.
+/// Does jobs in one transaction while there is time; returns how many were begun.
 fn together(engine: &mut impl Engine, jobs: &mut [Box<dyn Job>]) -> (usize, Result<(), Failure>) {
     if !jobs.iter().any(|job| job.needs_transaction()) {
         return (jobs.len(), Ok(()));
