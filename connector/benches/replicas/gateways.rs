@@ -60,14 +60,13 @@ impl Gateways {
 
     /// The ends of their logs.
     pub(crate) fn logs(&self) -> String {
-        let mut logs = String::new();
-        for (n, running) in self.running.iter().enumerate() {
+        let log = |(n, running): (usize, &Running)| {
             let log = fs::read_to_string(&running.log).unwrap_or_else(|e| e.to_string());
             let lines: Vec<_> = log.lines().collect();
             let last = &lines[lines.len().saturating_sub(LINES)..];
-            logs.push_str(&format!("\nlog of gateway {n}, its last lines:\n{}\n", last.join("\n")));
-        }
-        logs
+            format!("\nlog of gateway {n}, its last lines:\n{}\n", last.join("\n"))
+        };
+        self.running.iter().enumerate().map(log).collect()
     }
 
     /// Ends them in order, so that nothing of theirs is left to whoever comes next.
