@@ -73,13 +73,7 @@ impl<T> Conversations<T> {
 
     /// Queues an item behind those of its conversation.
     pub(super) fn push(&mut self, conversation: ConversationId, item: T) {
-        let may_start = self.may_start(&conversation);
-        let queue = self.waiting.entry(conversation.clone()).or_default();
-        queue.push_back(item);
-        self.waiting_total += 1;
-        if queue.len() == 1 && may_start {
-            self.ready.push_back(conversation);
-        }
+        self.queue(conversation, |queue| queue.push_back(item));
     }
 
     /// Queues an item where it belongs: behind those of its conversation that wait, but for the last ones that
@@ -100,9 +94,13 @@ impl<T> Conversations<T> {
 
     /// Queues an item before all others of its conversation.
     pub(super) fn push_first(&mut self, conversation: ConversationId, item: T) {
+        self.queue(conversation, |queue| queue.push_front(item));
+    }
+
+    fn queue(&mut self, conversation: ConversationId, put: impl FnOnce(&mut VecDeque<T>)) {
         let may_start = self.may_start(&conversation);
         let queue = self.waiting.entry(conversation.clone()).or_default();
-        queue.push_front(item);
+        put(queue);
         self.waiting_total += 1;
         if queue.len() == 1 && may_start {
             self.ready.push_back(conversation);

@@ -27,5 +27,5 @@ pub(super) use self::sessions::KEEP_MS as SESSION_KEEP_MS;
 pub(super) use self::statement::{
     Changed, Db, Done, Fenced, Next, Params, Row, ToValue, Value, Words, params,
 };
-pub(super) use self::store::SqlStore;
+pub(super) use self::store::{Dialect, SqlStore};
 pub(super) use self::writer::{Engine, Failure, Settled};

@@ -111,7 +111,8 @@ impl Runtime {
         let app = self.tools.replier.client_id();
         let begun = Instant::now();
         self.looking.push(begun);
-        let found = look(&self.tools.store, app, (asked, begun), buckets, taken_over);
+        let stores = (&*self.tools.store, others);
+        let found = look(stores, app, (asked, begun), buckets, taken_over);
         self.looks.push(Box::pin(found));
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use tokio::sync::mpsc;
 
-use super::super::sql::{Db, Done, SqlStore, count_cut_off, params, unfinished};
+use super::super::sql::{Db, Dialect, Done, SqlStore, count_cut_off, params, unfinished};
 use super::{Me, Postgres};
 use crate::credential::ClientId;
 use crate::redact::Secret;
@@ -20,6 +20,12 @@ const SHARING: i64 = 0x4444_544b;
 /// Messages of some buckets of an app. One text whichever they are: the server keeps each statement that it was told.
 const OF_BUCKETS: &str = "client_id = :client_id
     AND bucket = ANY (CAST(string_to_array(:buckets, ',') AS smallint[]))";
+
+impl Dialect for Postgres {
+    fn replicas(store: Arc<SqlStore<Self>>) -> Option<Arc<dyn ReplicaStore>> {
+        Some(store)
+    }
+}
 
 impl ReplicaStore for SqlStore<Postgres> {
     fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share> {
@@ -80,8 +86,8 @@ impl ReplicaStore for SqlStore<Postgres> {
         })
     }
 
-    fn wakes(&self, client_id: &ClientId) -> Option<mpsc::Receiver<Wake>> {
-        Some(self.dialect.listener.hear(client_id))
+    fn wakes(&self, client_id: &ClientId) -> mpsc::Receiver<Wake> {
+        self.dialect.listener.hear(client_id)
     }
 
     fn shared_token(&self, client_id: &ClientId) -> Pending<Option<SharedToken>> {
