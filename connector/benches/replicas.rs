@@ -17,6 +17,11 @@
 //! checkpoint), `per commit` how many messages share a transaction that writes. PostgreSQL has the settings that it
 //! comes with, `fsync` included.
 //!
+//! As the tables grow each row is measured right after a checkpoint and a restart of the database, so that `pages` is
+//! as bad as it gets: ids are random, so that each message is the first since to change its page of their index. On a
+//! machine with other work compare the times of processors, not the rates: `BENCH_ROWS=0` measures four times the same,
+//! and shows how much these differ by themselves.
+//!
 //! A wait that takes too long ends the run, and says what did not come, with the ends of the gateways' logs.
 #![expect(clippy::print_stdout, reason = "a table for people is what this program is for")]
 
