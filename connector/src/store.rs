@@ -59,7 +59,7 @@ pub trait Store:
 
     /// Everything of an app that is not finished, in the order it came, and what is needed to
     /// recognise messages that come again: the ids of at most the last `seen_at_most` of them, received
-    /// since `seen_since`, in milliseconds since 1970 UTC.
+    /// since `seen_since`, in milliseconds since 1970 UTC; none where the store tells [repeats](Place::Repeat) itself.
     ///
     /// A message whose kept answer cannot be read is finished with a reason, so that it does not stop
     /// every start. The first message of each conversation whose turn is not over is counted as

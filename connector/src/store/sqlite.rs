@@ -62,7 +62,7 @@ mod tests {
     async fn the_contract_holds() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE);
-        contract::holds(|| SqliteStore::open(&path), || SqliteReader::open(&path)).await;
+        contract::holds(|| SqliteStore::open(&path), || SqliteReader::open(&path), false).await;
     }
 
     #[tokio::test]

@@ -17,6 +17,9 @@ use crate::store::{Pending, StoreError, Unfinished};
 
 /// First key of the advisory lock under which an app's buckets are shared out.
 const SHARING: i64 = 0x4444_544b;
+/// Messages of some buckets of an app. One text whichever they are: the server keeps each statement that it was told.
+const OF_BUCKETS: &str = "client_id = :client_id
+    AND bucket = ANY (CAST(string_to_array(:buckets, ',') AS smallint[]))";
 
 impl Dialect for Postgres {
     fn replicas(store: Arc<SqlStore<Self>>) -> Option<Arc<dyn ReplicaStore>> {
@@ -29,10 +32,14 @@ impl ReplicaStore for SqlStore<Postgres> {
         let me = Arc::clone(&self.dialect.me);
         me.joined.store(true, Ordering::Release);
         let (app, owned) = (client_id.clone(), Arc::clone(&self.dialect.owned));
-        let beaten = self.work_alone({
+        let offers = !idle.is_empty();
+        let work = {
             let app = app.clone();
-            move |db| beat(db, &me, &app, &idle)
-        });
+            move |db: &dyn Db| beat(db, &me, &app, &idle)
+        };
+        // However much there is to write, the lease has to be renewed in time: others would work on what is worked on
+        // here. What is given away needs what was written of it before.
+        let beaten = if offers { self.work_alone(work) } else { self.work_first(work) };
         Box::pin(async move {
             let (live, mine) = beaten.await?;
             // No panic can leave it half changed.
@@ -68,13 +75,14 @@ impl ReplicaStore for SqlStore<Postgres> {
             return Box::pin(std::future::ready(Ok(Vec::new())));
         }
         let numbers: Vec<_> = buckets.iter().map(|bucket| bucket.number().to_string()).collect();
-        let condition = format!("client_id = :client_id AND bucket IN ({})", numbers.join(", "));
+        let numbers = numbers.join(",");
         self.work(move |db| {
-            let of_app = params! { ":client_id": client_id.as_str() };
+            let of_buckets =
+                params! { ":client_id": client_id.as_str(), ":buckets": numbers.as_str() };
             if taken_over {
-                count_cut_off(db, &condition, of_app)?;
+                count_cut_off(db, OF_BUCKETS, of_buckets)?;
             }
-            unfinished(db, &condition, of_app)
+            unfinished(db, OF_BUCKETS, of_buckets)
         })
     }
 

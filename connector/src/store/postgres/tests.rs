@@ -69,7 +69,7 @@ async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
 #[tokio::test]
 async fn the_contract_holds() {
     let Some((_, url)) = fresh() else { return };
-    contract::holds(|| open(&url), || read(&url)).await;
+    contract::holds(|| open(&url), || read(&url), true).await;
 }
 
 #[tokio::test]

@@ -83,6 +83,15 @@ impl<D> SqlStore<D> {
         self.queue(|reply| Box::new(Work::alone(work, reply)))
     }
 
+    /// The same, before all that was asked earlier and is not begun.
+    pub(in crate::store) fn work_first<T, F>(&self, work: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&dyn Db) -> Done<T> + Send + 'static,
+    {
+        self.queue(|reply| Box::new(Work::first(work, reply)))
+    }
+
     /// Does work, and blocks until it is done.
     pub(in crate::store) fn wait<T, F>(&self, work: F) -> Done<T>
     where
