@@ -189,7 +189,7 @@ impl Server {
             }
         };
         let statements = Statements::new(link, &self.runtime, &self.me);
-        let worked = work(&statements);
+        let worked = work(&statements).and_then(|()| statements.tell_elsewhere());
         if let Some(reason) = statements.broken() {
             return (Attempt::Away(reason), number);
         }
