@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo test -p dingtalk-connector --test replicas                  # short
 //! REPLICAS_MESSAGES=20000 REPLICAS_SECONDS=200 cargo test -p dingtalk-connector --test replicas storm   # long
+//! REPLICAS_RESTARTS=20 cargo test -p dingtalk-connector --test replicas restarts                        # each process
 //! REPLICAS_SEED=7 cargo test -p dingtalk-connector --test replicas storm
 //! ```
 //!
@@ -23,6 +24,8 @@ mod ledger;
 mod process;
 #[path = "replicas/proxy.rs"]
 mod proxy;
+#[path = "replicas/restart.rs"]
+mod restart;
 #[path = "replicas/schedules.rs"]
 mod schedules;
 #[path = "replicas/storm.rs"]
@@ -37,8 +40,12 @@ type Work = std::pin::Pin<Box<dyn Future<Output = Result<(), String>>>>;
 /// Name and test.
 type Named = (&'static str, fn() -> Work);
 
-const TRIALS: [Named; 6] = [
+const TRIALS: [Named; 10] = [
     ("storm", || Box::pin(storm::play())),
+    ("restarts_of_one_sent_once", || Box::pin(restart::one_sent_once())),
+    ("restarts_of_one_sent_again", || Box::pin(restart::one_sent_again())),
+    ("restarts_in_turn_sent_once", || Box::pin(restart::rolling_sent_once())),
+    ("restarts_in_turn_sent_again", || Box::pin(restart::rolling_sent_again())),
     ("schedules_fire_once_across_kills", || Box::pin(schedules::play())),
     ("the_database_is_away_at_start", || Box::pin(trouble::at_start())),
     ("the_database_goes_in_the_middle", || Box::pin(trouble::in_the_middle())),

@@ -1,0 +1,214 @@
+//! `gateway restart` on PostgreSQL while people write: of one process again and again, and of three, one after the
+//! other.
+
+use std::time::{Duration, Instant};
+
+use mock_dingtalk::{AppOptions, ConnectionRow, DeliveryRules, MockDingtalk, Profile, SaidState};
+use serde_json::Value;
+
+use super::chats::numbered;
+use super::cluster::Cluster;
+use super::ledger::{Figures, Ledger};
+use super::process::{PATIENCE, Replica, Site};
+use super::storm::wait_shared;
+
+/// Chats that people write in.
+const CHATS: usize = 50;
+/// Messages that are said after each restart, before the next one.
+const AFTER: usize = 20;
+/// Between two messages, and so between two of a chat fifty times as long.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How often each process is restarted: one process, and each of three.
+const RESTARTS: (usize, usize) = (4, 2);
+/// What is acked within this many milliseconds is in time for its place among its chat's.
+const PROMPTLY: u64 = 100;
+
+/// One process, restarted again and again.
+pub(crate) async fn one_sent_once() -> Result<(), String> {
+    play("one process, sent once", 1, Profile::Documented).await
+}
+
+/// The same where what is not acked comes again.
+pub(crate) async fn one_sent_again() -> Result<(), String> {
+    play("one process, sent again", 1, Profile::Observed60s).await
+}
+
+/// Three, one after the other.
+pub(crate) async fn rolling_sent_once() -> Result<(), String> {
+    play("three processes in turn, sent once", 3, Profile::Documented).await
+}
+
+/// The same where what is not acked comes again, to another one.
+pub(crate) async fn rolling_sent_again() -> Result<(), String> {
+    play("three processes in turn, sent again", 3, Profile::Observed60s).await
+}
+
+async fn play(name: &str, count: usize, profile: Profile) -> Result<(), String> {
+    let cluster = Cluster::shared().ok_or("there is no PostgreSQL")?;
+    let rules = DeliveryRules { profile, ..DeliveryRules::default() };
+    let mock = MockDingtalk::start().await.unwrap();
+    let app = mock.app_with(AppOptions::default().delivery(rules)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let site = Site { mock, app, dir, database: (cluster.database(), cluster.port()) };
+    let mut replicas = Vec::new();
+    for n in 0..count {
+        let mut replica = Replica::new(&site, &format!("r{n}")).await;
+        replica.start(&site);
+        replicas.push(replica);
+    }
+    wait_shared(&site, &replicas).await?;
+    let mut load = Load { site, replicas, ledger: Ledger::default(), profile };
+    let given = std::env::var("REPLICAS_RESTARTS").ok().map(|text| text.parse().unwrap());
+    let rounds = given.unwrap_or(if count == 1 { RESTARTS.0 } else { RESTARTS.1 });
+    let mut told = Vec::new();
+    for _ in 0..rounds {
+        for n in 0..count {
+            told.push(load.restart(n).await?);
+        }
+    }
+    let figures = load.settle().await?;
+    load.judge(name, &told, &figures)
+}
+
+/// People who write all the time.
+struct Load {
+    site: Site,
+    replicas: Vec<Replica>,
+    ledger: Ledger,
+    profile: Profile,
+}
+
+impl Load {
+    /// Restarts one, with messages before, meanwhile and after; what is told of that.
+    async fn restart(&mut self, n: usize) -> Result<Value, String> {
+        let mut command = self.replicas[n].command(&self.site, &["gateway", "restart", "--json"]);
+        let mut restart = tokio::task::spawn_blocking(move || command.output().unwrap());
+        let (mut after, mut output) = (0, None);
+        while after < AFTER {
+            self.say().await?;
+            let pause = tokio::time::sleep(PAUSE);
+            tokio::select! {
+                ended = &mut restart, if output.is_none() => output = Some(ended.unwrap()),
+                () = pause => {}
+            }
+            after += usize::from(output.is_some());
+        }
+        self.ledger.note(&self.site.app);
+        let output = output.unwrap();
+        if output.status.success() {
+            return Ok(serde_json::from_slice(&output.stdout).unwrap());
+        }
+        let why = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(format!("it was not restarted: {why}\n{}", self.logs()))
+    }
+
+    async fn say(&mut self) -> Result<(), String> {
+        let number = self.ledger.said.len();
+        let chat = number % CHATS;
+        match self.ledger.say(&self.site.app, chat, &numbered(chat, number)).await {
+            SaidState::Pushed => Ok(()),
+            _ => Err("nobody is connected".to_owned()),
+        }
+    }
+
+    /// Waits until everything is answered.
+    async fn settle(&mut self) -> Result<Figures, String> {
+        let comes_again = self.profile != Profile::Documented;
+        let mut advances = comes_again;
+        let promptly = (self.replicas.len() > 1).then_some(PROMPTLY);
+        let start = Instant::now();
+        loop {
+            if advances && self.ledger.owed().is_empty() {
+                // What crossed a Close frame was answered by whoever took it in, and is only acked now.
+                self.site.mock.clock().advance(Duration::from_secs(61));
+                advances = false;
+            }
+            let open = self.ledger.open(&self.site.app, self.profile);
+            let counted = self.replicas.iter().map(Replica::counted).sum::<usize>();
+            let found = self.ledger.check(0, promptly).and_then(|figures| {
+                let (left, unacked) = (self.ledger.unanswered(), figures.unacked);
+                if advances
+                    || open > 0
+                    || !left.is_empty()
+                    || (comes_again && unacked > 0)
+                    || counted > 0
+                {
+                    return Err(format!("{open} open, {counted} counted, {figures:?}, {left:?}"));
+                }
+                if promptly.is_none() {
+                    self.ledger.all_answered_in_order()?
+                }
+                Ok(figures)
+            });
+            match found {
+                Ok(figures) => return Ok(figures),
+                Err(e) if start.elapsed() > PATIENCE => {
+                    return Err(format!("{e}\n{}", self.logs()));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    }
+
+    fn judge(mut self, name: &str, told: &[Value], figures: &Figures) -> Result<(), String> {
+        let connections = self.site.app.connections().unwrap();
+        let (uncovered, fewest) = gap(&connections, self.replicas.len());
+        let longest = self.ledger.times().iter().map(|(said, at)| at - said).max().unwrap_or(0);
+        let each = |name: &str| {
+            told.iter().map(|told| told[name].to_string()).collect::<Vec<_>>().join(", ")
+        };
+        println!(
+            "{name}, {} restarts: {} messages said, answered once and in order in {} chats, {} of them not acked, \
+             {} not looked at for order; gap {} ms, both connected {} ms, turns waited at most {} ms; by the mock \
+             nobody was connected for {uncovered} ms, and {fewest} at least; half of the answers within {} ms, \
+             the last within {longest} ms",
+            told.len(),
+            figures.said,
+            figures.chats,
+            figures.unacked,
+            figures.late,
+            each("gapMs"),
+            each("overlapMs"),
+            each("waitedMs"),
+            self.ledger.median_ms(),
+        );
+        if told.iter().any(|told| told["gapMs"] != 0) || fewest < self.replicas.len() {
+            return Err(format!("there was a gap: {told:?}, {connections:?}"));
+        }
+        for n in 0..self.replicas.len() {
+            let code = self.replicas[n].end()?;
+            if code != Some(0) {
+                return Err(format!("it ended with {code:?}: {}", self.replicas[n].log()));
+            }
+        }
+        Ok(())
+    }
+
+    fn logs(&self) -> String {
+        self.replicas.iter().map(Replica::log).collect::<Vec<_>>().join("\n---\n")
+    }
+}
+
+/// For how many milliseconds nobody was connected once `count` processes were, and how many connections there were
+/// at least.
+fn gap(connections: &[ConnectionRow], count: usize) -> (i64, usize) {
+    let mut opened: Vec<_> = connections.iter().map(|row| row.opened_at).collect();
+    opened.sort_unstable();
+    let from = opened[count - 1];
+    let closed = connections.iter().filter_map(|row| row.closed_at.filter(|at| *at >= from));
+    let open_at = |at: i64| {
+        let is_open =
+            |row: &&ConnectionRow| row.opened_at <= at && row.closed_at.is_none_or(|end| end > at);
+        connections.iter().filter(is_open).count()
+    };
+    let mut fewest = count;
+    let mut nobody = 0;
+    for end in closed {
+        fewest = fewest.min(open_at(end));
+        if open_at(end) == 0 {
+            let next = opened.iter().find(|at| **at > end).copied();
+            nobody += next.map_or(0, |next| next - end);
+        }
+    }
+    (nobody, fewest)
+}
