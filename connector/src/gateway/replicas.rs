@@ -160,6 +160,7 @@ impl Keeper {
         let mut sweeps = interval(SWEEP);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beat: Option<Beat> = None;
+        let mut has_heard = false;
         loop {
             let slow_at = beat.as_ref().filter(|beat| !beat.is_slow).map(|beat| beat.begun + SLOW);
             tokio::select! {
@@ -175,7 +176,10 @@ impl Keeper {
                     let reason = format!("it has not answered for {} s", SLOW.as_secs());
                     self.is_away(beat.begun_at, &reason);
                 },
-                Some(wake) = wakes.recv() => self.hear(wake),
+                Some(wake) = wakes.recv() => {
+                    let begins = !std::mem::replace(&mut has_heard, true);
+                    self.hear(wake, begins);
+                }
                 _ = sweeps.tick() => self.sweep(),
                 _ = &mut stop => break,
             }
@@ -260,7 +264,8 @@ impl Keeper {
         }
     }
 
-    fn hear(&self, wake: Wake) {
+    /// Hears what others tell. When it `begins` to, something may have been missed, but there was no outage.
+    fn hear(&self, wake: Wake, begins: bool) {
         match wake {
             Wake::Messages(bucket) => {
                 self.replicas.shares().told(bucket);
@@ -269,7 +274,13 @@ impl Keeper {
             Wake::Pairing => self.replicas.pairing.notify_one(),
             Wake::Schedules => self.schedules.look_again(),
             Wake::Everything => {
-                self.replicas.shares().link_is_back();
+                let mut shares = self.replicas.shares();
+                if begins {
+                    shares.told_all();
+                } else {
+                    shares.link_is_back();
+                }
+                drop(shares);
                 self.replicas.changed.notify_one();
                 self.replicas.pairing.notify_one();
                 self.schedules.look_again();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -14,6 +15,7 @@ use crate::store::replicas::{
     BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake,
 };
 use crate::store::{Pending, StoreError, Unfinished};
+use crate::unix_time::now_ms;
 
 /// First key of the advisory lock under which an app's buckets are shared out.
 const SHARING: i64 = 0x4444_544b;
@@ -66,7 +68,9 @@ impl ReplicaStore for SqlStore<Postgres> {
         self.work(move |db| {
             let of_app = params! { ":client_id": client_id.as_str() };
             if taken_over {
-                count_cut_off(db, &condition, of_app)?;
+                // What came after the last beat of whoever had them has waited since, unless it says otherwise.
+                let beaten = i64::try_from((LEASE + GRACE).as_millis()).unwrap_or(i64::MAX);
+                count_cut_off(db, &condition, now_ms().saturating_sub(beaten), of_app)?;
             }
             unfinished(db, &condition, of_app)
         })
@@ -125,7 +129,17 @@ fn beat(
 ) -> Done<(u32, BTreeMap<Bucket, i64>)> {
     lock(db, client_id)?;
     let (app, id) = (client_id.as_str(), me.id.as_str());
-    let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    // If this one lives, and yet nobody holds a lease, nobody could beat: the database was away. Whoever beats first
+    // waits for the others as if they had just beaten.
+    db.later(
+        "UPDATE replica SET alive_until = clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond'
+         WHERE client_id = :client_id
+         AND EXISTS (SELECT 1 FROM replica WHERE client_id = :client_id AND id = :me)
+         AND NOT EXISTS (
+             SELECT 1 FROM replica WHERE client_id = :client_id AND alive_until > clock_timestamp())",
+        params! { ":client_id": app, ":me": id, ":lease": millis(LEASE) },
+    )?;
     db.later(
         "INSERT INTO replica (client_id, id, host, alive_until)
          VALUES (:client_id, :me, :host, clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond')

@@ -31,7 +31,7 @@ impl ReplicaStore for SqlStore<Sqlite> {
         self.work(move |db| {
             let of_app = params! { ":client_id": client_id.as_str() };
             if taken_over {
-                count_cut_off(db, "client_id = :client_id", of_app)?;
+                count_cut_off(db, "client_id = :client_id", i64::MAX, of_app)?;
             }
             let chats: HashMap<InboxId, Bucket> = db
                 .all(
