@@ -125,7 +125,7 @@ async fn under_load(name: &str, profile: Profile) {
             if open > 0 || (comes_again && figures.unacked > 0) {
                 return Err(format!("{open} are open, {figures:?}"));
             }
-            ledger.all_answered_in_order().map(|()| figures)
+            all_answered(&world, &ledger).map(|()| figures)
         });
         match figures {
             Ok(figures) => break figures,
@@ -142,6 +142,22 @@ async fn under_load(name: &str, profile: Profile) {
     assert!(!running.log().contains("may have arrived"), "{}", running.log());
     let counts = (figures.said, figures.unacked, ledger.median_ms());
     report(name, counts, slowest, &told);
+}
+
+/// Whether every message is answered, and those of each chat in order: also those that crossed a Close frame, so
+/// that they could not be acked.
+fn all_answered(world: &World, ledger: &Ledger) -> Result<(), String> {
+    let sent = world.app.sent().unwrap();
+    let answers: HashMap<&str, u64> = sent.iter().map(|row| (row.text.as_str(), row.seq)).collect();
+    let mut last_of = HashMap::new();
+    for said in &ledger.said {
+        let at = answers.get(said.text.as_str()).ok_or(format!("not answered: {}", said.text))?;
+        let last = last_of.insert(said.chat, at);
+        if last.is_some_and(|last| last > at) {
+            return Err(format!("out of order: {}", said.text));
+        }
+    }
+    Ok(())
 }
 
 #[expect(clippy::print_stdout, reason = "the measured gap is to be seen")]

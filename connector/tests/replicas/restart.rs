@@ -1,27 +1,19 @@
 //! `gateway restart` on PostgreSQL while people write: of one process again and again, and of three, one after the
 //! other.
 
-use std::time::{Duration, Instant};
-
-use mock_dingtalk::{AppOptions, ConnectionRow, DeliveryRules, MockDingtalk, Profile, SaidState};
+use mock_dingtalk::{AppOptions, ConnectionRow, DeliveryRules, MockDingtalk, Profile};
 use serde_json::Value;
 
-use super::chats::numbered;
 use super::cluster::Cluster;
 use super::ledger::{Figures, Ledger};
-use super::process::{PATIENCE, Replica, Site};
+use super::load::{Load, PAUSE};
+use super::process::{Replica, Site};
 use super::storm::wait_shared;
 
-/// Chats that people write in.
-const CHATS: usize = 50;
 /// Messages that are said after each restart, before the next one.
 const AFTER: usize = 20;
-/// Between two messages, and so between two of a chat fifty times as long.
-const PAUSE: Duration = Duration::from_millis(5);
 /// How often each process is restarted: one process, and each of three.
 const RESTARTS: (usize, usize) = (4, 2);
-/// What is acked within this many milliseconds is in time for its place among its chat's.
-const PROMPTLY: u64 = 100;
 
 /// One process, restarted again and again.
 pub(crate) async fn one_sent_once() -> Result<(), String> {
@@ -66,16 +58,8 @@ async fn play(name: &str, count: usize, profile: Profile) -> Result<(), String> 
             told.push(load.restart(n).await?);
         }
     }
-    let figures = load.settle().await?;
+    let figures = load.settle(false).await?;
     load.judge(name, &told, &figures)
-}
-
-/// People who write all the time.
-struct Load {
-    site: Site,
-    replicas: Vec<Replica>,
-    ledger: Ledger,
-    profile: Profile,
 }
 
 impl Load {
@@ -100,54 +84,6 @@ impl Load {
         }
         let why = String::from_utf8_lossy(&output.stderr).into_owned();
         Err(format!("it was not restarted: {why}\n{}", self.logs()))
-    }
-
-    async fn say(&mut self) -> Result<(), String> {
-        let number = self.ledger.said.len();
-        let chat = number % CHATS;
-        match self.ledger.say(&self.site.app, chat, &numbered(chat, number)).await {
-            SaidState::Pushed => Ok(()),
-            _ => Err("nobody is connected".to_owned()),
-        }
-    }
-
-    /// Waits until everything is answered.
-    async fn settle(&mut self) -> Result<Figures, String> {
-        let comes_again = self.profile != Profile::Documented;
-        let mut advances = comes_again;
-        let promptly = (self.replicas.len() > 1).then_some(PROMPTLY);
-        let start = Instant::now();
-        loop {
-            if advances && self.ledger.owed().is_empty() {
-                // What crossed a Close frame was answered by whoever took it in, and is only acked now.
-                self.site.mock.clock().advance(Duration::from_secs(61));
-                advances = false;
-            }
-            let open = self.ledger.open(&self.site.app, self.profile);
-            let counted = self.replicas.iter().map(Replica::counted).sum::<usize>();
-            let found = self.ledger.check(0, promptly).and_then(|figures| {
-                let (left, unacked) = (self.ledger.unanswered(), figures.unacked);
-                if advances
-                    || open > 0
-                    || !left.is_empty()
-                    || (comes_again && unacked > 0)
-                    || counted > 0
-                {
-                    return Err(format!("{open} open, {counted} counted, {figures:?}, {left:?}"));
-                }
-                if promptly.is_none() {
-                    self.ledger.all_answered_in_order()?
-                }
-                Ok(figures)
-            });
-            match found {
-                Ok(figures) => return Ok(figures),
-                Err(e) if start.elapsed() > PATIENCE => {
-                    return Err(format!("{e}\n{}", self.logs()));
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
-        }
     }
 
     fn judge(mut self, name: &str, told: &[Value], figures: &Figures) -> Result<(), String> {
@@ -175,17 +111,7 @@ impl Load {
         if told.iter().any(|told| told["gapMs"] != 0) || fewest < self.replicas.len() {
             return Err(format!("there was a gap: {told:?}, {connections:?}"));
         }
-        for n in 0..self.replicas.len() {
-            let code = self.replicas[n].end()?;
-            if code != Some(0) {
-                return Err(format!("it ended with {code:?}: {}", self.replicas[n].log()));
-            }
-        }
-        Ok(())
-    }
-
-    fn logs(&self) -> String {
-        self.replicas.iter().map(Replica::log).collect::<Vec<_>>().join("\n---\n")
+        self.end()
     }
 }
 
