@@ -28,7 +28,7 @@ use super::cards::Cards;
 use super::schedules::Schedules;
 use crate::credential::ClientId;
 use crate::openapi::OpenApiClient;
-use crate::store::replicas::{BEAT_EVERY, Bucket, Share, Wake};
+use crate::store::replicas::{BEAT_EVERY, Bucket, LEASE, Share, Wake};
 use crate::store::{Pending, Store, StoreError};
 use crate::unix_time::now_ms;
 
@@ -41,8 +41,8 @@ const SWEEP: Duration = Duration::from_secs(5);
 const PRESSED: usize = 200;
 /// After an outage others may need so long until what came to them meanwhile is stored.
 pub(super) const SETTLED: Duration = Duration::from_millis(1_200);
-/// How long leaving may take.
-const LEAVE: Duration = Duration::from_secs(1);
+/// How long leaving may take: then the others have noticed by themselves.
+const LEAVE: Duration = LEASE;
 
 /// One process among those of a robot, as its parts see it.
 #[derive(Debug, Default)]
@@ -185,9 +185,12 @@ impl Keeper {
             }
         }
         let left = tokio::time::timeout(LEAVE, self.store.leave(&self.client_id));
-        if let Ok(Err(e)) = left.await {
-            warn!("the other processes of the robot notice later that this one has ended: {e}");
-        }
+        let problem = match left.await {
+            Ok(Ok(())) => return,
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => format!("the database has not answered for {} s", LEAVE.as_secs_f32()),
+        };
+        warn!("the other processes of the robot notice later that this one has ended: {problem}");
     }
 
     /// Looks for what nobody told of, and where the cards are that others made.

@@ -67,10 +67,12 @@ impl Load {
     async fn restart(&mut self, n: usize) -> Result<Value, String> {
         let mut command = self.replicas[n].command(&self.site, &["gateway", "restart", "--json"]);
         let mut restart = tokio::task::spawn_blocking(move || command.output().unwrap());
+        // Where several take messages in, what is acked late is not looked at for order.
+        let pause = PAUSE * u32::try_from(self.replicas.len()).unwrap();
         let (mut after, mut output) = (0, None);
         while after < AFTER {
             self.say().await?;
-            let pause = tokio::time::sleep(PAUSE);
+            let pause = tokio::time::sleep(pause);
             tokio::select! {
                 ended = &mut restart, if output.is_none() => output = Some(ended.unwrap()),
                 () = pause => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::super::sql::{Db, Done, SqlStore, count_cut_off, params, unfinished};
+use super::super::sql::{Db, Done, SqlStore, count_cut_off, not_begun, params, unfinished};
 use super::{Me, Postgres};
 use crate::credential::ClientId;
 use crate::redact::Secret;
@@ -42,8 +42,11 @@ impl ReplicaStore for SqlStore<Postgres> {
         let (me, client_id) = (Arc::clone(&self.dialect.me), client_id.clone());
         self.work_alone(move |db| {
             lock(db, &client_id)?;
+            // Free they are in any case, and this says that nothing was cut off. What holds one may wait for another.
             db.later(
-                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND replica = :me",
+                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
+                     SELECT number FROM bucket WHERE client_id = :client_id AND replica = :me
+                     FOR UPDATE SKIP LOCKED)",
                 params! { ":client_id": client_id.as_str(), ":me": me.id.as_str() },
             )?;
             db.later(
@@ -63,14 +66,11 @@ impl ReplicaStore for SqlStore<Postgres> {
         if buckets.is_empty() {
             return Box::pin(std::future::ready(Ok(Vec::new())));
         }
-        let numbers: Vec<_> = buckets.iter().map(|bucket| bucket.number().to_string()).collect();
-        let condition = format!("client_id = :client_id AND bucket IN ({})", numbers.join(", "));
+        let condition = of_buckets(buckets.iter().map(|bucket| bucket.number().into()));
         self.work(move |db| {
             let of_app = params! { ":client_id": client_id.as_str() };
             if taken_over {
-                // What came after the last beat of whoever had them has waited since, unless it says otherwise.
-                let beaten = i64::try_from((LEASE + GRACE).as_millis()).unwrap_or(i64::MAX);
-                count_cut_off(db, &condition, now_ms().saturating_sub(beaten), of_app)?;
+                not_begun(db, &condition, of_app)?;
             }
             unfinished(db, &condition, of_app)
         })
@@ -109,6 +109,12 @@ impl ReplicaStore for SqlStore<Postgres> {
             )
         })
     }
+}
+
+/// Whether a message is of one of some buckets.
+fn of_buckets(numbers: impl Iterator<Item = u32>) -> String {
+    let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
+    format!("client_id = :client_id AND bucket IN ({})", numbers.join(", "))
 }
 
 /// One process of an app at a time.
@@ -169,15 +175,25 @@ fn beat(
     if mine.len() < fair {
         let more = i64::try_from(fair - mine.len()).unwrap_or(i64::MAX);
         // One that a stalled transaction of its last owner holds is taken at another beat.
-        db.later(
-            "UPDATE bucket SET replica = :me, taken = taken + 1
-             WHERE client_id = :client_id AND number IN (
-                 SELECT number FROM bucket WHERE client_id = :client_id AND NOT EXISTS (
+        let taken = db.all(
+            "UPDATE bucket SET replica = :me, taken = taken + 1 FROM (
+                 SELECT number AS free, replica AS former FROM bucket
+                 WHERE client_id = :client_id AND NOT EXISTS (
                      SELECT 1 FROM replica
                      WHERE replica.client_id = bucket.client_id AND replica.id = bucket.replica)
-                 ORDER BY number LIMIT :more FOR UPDATE SKIP LOCKED)",
+                 ORDER BY number LIMIT :more FOR UPDATE OF bucket SKIP LOCKED) AS found
+             WHERE client_id = :client_id AND number = free RETURNING number, former IS NOT NULL",
             params! { ":client_id": app, ":me": id, ":more": more },
+            |row| Ok((row.get::<u32>(0)?, row.get::<bool>(1)?)),
         )?;
+        let dead: Vec<_> = taken.iter().filter(|(_, has_died)| *has_died).collect();
+        if !dead.is_empty() {
+            // Who has left in order has cut nothing off. What came after the last beat of whoever had them has
+            // waited since, unless it says otherwise.
+            let since = now_ms().saturating_sub(millis(LEASE + GRACE));
+            let of_dead = of_buckets(dead.iter().map(|(number, _)| *number));
+            count_cut_off(db, &of_dead, since, params! { ":client_id": app })?;
+        }
         mine = owned(db, app, id)?;
     } else {
         // The leader stays.
@@ -186,14 +202,19 @@ fn beat(
             idle.iter().copied().filter(|bucket| mine.contains_key(bucket)).collect();
         given.sort_unstable_by(|a, b| b.cmp(a));
         for bucket in given.into_iter().take(surplus) {
-            db.later(
-                "UPDATE bucket SET replica = NULL
-                 WHERE client_id = :client_id AND number = :bucket AND replica = :me",
+            // One that somebody takes a message in for stays for now.
+            let changed = db.execute(
+                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
+                     SELECT number FROM bucket
+                     WHERE client_id = :client_id AND number = :bucket AND replica = :me
+                     FOR UPDATE SKIP LOCKED)",
                 params! {
                     ":client_id": app, ":bucket": u32::from(bucket.number()), ":me": id,
                 },
             )?;
-            mine.remove(&bucket);
+            if changed > 0 {
+                mine.remove(&bucket);
+            }
         }
     }
     Ok((live, mine))

@@ -129,6 +129,7 @@ pub(super) fn recover(
     let params = params! { ":client_id": client_id.as_str() };
     let of_app = format!("client_id = :client_id AND {}", db.words().not_of_others);
     count_cut_off(db, &of_app, i64::MAX, params)?;
+    not_begun(db, &of_app, params)?;
     Ok(Recovered {
         unfinished: unfinished(db, &of_app, params)?,
         seen: seen(db, client_id, seen_since, seen_at_most)?,
@@ -156,8 +157,11 @@ pub(in crate::store) fn count_cut_off(
                  WHERE finished_at IS NULL AND {condition} GROUP BY client_id, conversation_id)"
         ),
         &with,
-    )?;
-    // What an earlier process had begun waits to be begun again.
+    )
+}
+
+/// What an earlier process had begun waits to be begun again.
+pub(in crate::store) fn not_begun(db: &dyn Db, condition: &str, params: Params<'_>) -> Done<()> {
     db.later(
         &format!("UPDATE inbox SET begun_at = NULL WHERE finished_at IS NULL AND {condition}"),
         params,

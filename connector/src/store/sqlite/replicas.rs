@@ -9,7 +9,7 @@ use super::Sqlite;
 use crate::credential::ClientId;
 use crate::protocol::ConversationId;
 use crate::store::replicas::{Bucket, ReplicaStore, Share, SharedToken, Wake};
-use crate::store::sql::{SqlStore, count_cut_off, params, unfinished};
+use crate::store::sql::{SqlStore, count_cut_off, not_begun, params, unfinished};
 use crate::store::{InboxId, Pending, Unfinished};
 
 impl ReplicaStore for SqlStore<Sqlite> {
@@ -32,6 +32,7 @@ impl ReplicaStore for SqlStore<Sqlite> {
             let of_app = params! { ":client_id": client_id.as_str() };
             if taken_over {
                 count_cut_off(db, "client_id = :client_id", i64::MAX, of_app)?;
+                not_begun(db, "client_id = :client_id", of_app)?;
             }
             let chats: HashMap<InboxId, Bucket> = db
                 .all(

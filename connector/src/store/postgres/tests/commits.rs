@@ -151,6 +151,24 @@ async fn what_only_a_lost_primary_had_is_told_to_fail_whatever_has_its_number_no
 }
 
 #[tokio::test]
+async fn a_host_that_says_nothing_keeps_nobody_from_the_others() {
+    let Some((cluster, url)) = fresh() else { return };
+    // Connections are made, and that is all.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = format!("127.0.0.1:{}", cluster.port());
+    let both = |first: &str, second: &str| url.replace(&there, &format!("{first},{second}"));
+    let place = silent.local_addr().unwrap().to_string();
+    let store = open(&both(&place, &there)).unwrap();
+    store.take_in(contract::message("app", 0)).await.unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let none = open(&both(&place, &closed.to_string())).unwrap_err().to_string();
+    for part in [&format!("{place}: no connection within 2.5 s"), &format!("{closed}: "), "refused"]
+    {
+        assert!(none.contains(part), "{none}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_takes_no_writes_any_more_is_left_by_who_writes_and_by_who_listens() {
     let (Some(one), Some(other)) = (Cluster::start(), Cluster::shared()) else { return };
     let there = other.database();
