@@ -7,106 +7,159 @@
 //!
 //! The load is this process: it answers `connections/open`, takes the connections, spreads messages over them, and
 //! takes the answers of the echo agent at `sessionWebhook`. It keeps so many messages in flight that the wait for
-//! older messages of other processes (150 ms) does not bound it. Everything runs on one machine: compare rows of
-//! one run, by their ratios.
+//! older messages of other processes (150 ms) does not bound it; the times of the table follow from that (2,048 in
+//! flight at 2,000 a second are one second each), and say nothing of how long people wait.
+//!
+//! Everything runs on one machine and competes for it, the load included: compare rows of one run, by their ratios.
+//! What carries over to other machines is the time of processors for a message: `gateway`, `database` (all its
+//! processes) and `load` are user and system time, in microseconds, from `/proc`. `WAL` are bytes of the
+//! write-ahead log for a message; `pages` is how many whole pages are in that (the first change of each page after a
+//! checkpoint), `per commit` how many messages share a transaction that writes. PostgreSQL has the settings that it
+//! comes with, `fsync` included.
+//!
+//! As the tables grow each row is measured right after a checkpoint and a restart of the database, so that `pages` is
+//! as bad as it gets: ids are random, so that each message is the first since to change its page of their index. On a
+//! machine with other work compare the times of processors, not the rates: `BENCH_ROWS=0` measures four times the same,
+//! and shows how much these differ by themselves.
+//!
+//! A wait that takes too long ends the run, and says what did not come, with the ends of the gateways' logs.
 #![expect(clippy::print_stdout, reason = "a table for people is what this program is for")]
-#![expect(clippy::unwrap_used, reason = "a bench that cannot go on may panic")]
-
-#[path = "replicas/load.rs"]
-mod load;
 
 #[path = "../tests/postgres/cluster.rs"]
 mod cluster;
+#[path = "replicas/counters.rs"]
+mod counters;
+#[path = "replicas/gateways.rs"]
+mod gateways;
+#[path = "replicas/load.rs"]
+mod load;
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::error::Error;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use self::cluster::{Cluster, database_of};
-use self::load::{Load, Row};
+use self::counters::{Counters, Database, Spent};
+use self::gateways::Gateways;
+use self::load::Load;
+
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+pub(crate) type Fallible<T> = Result<T, Failure>;
 
 /// How long each row is measured.
 const SPAN: Duration = Duration::from_secs(8);
 /// Before it is measured.
 const WARM_UP: Duration = Duration::from_secs(3);
 /// Messages that are not answered yet.
-const IN_FLIGHT: usize = 4_096;
-/// The processes have come together by then: they beat every 0.8 s.
-const TOGETHER: Duration = Duration::from_secs(4);
+const IN_FLIGHT: usize = 2_048;
+/// The gateways are connected by then, and have shared the conversations out.
+const TOGETHER: Duration = Duration::from_secs(60);
+/// Some message is answered within this.
+const STALLED: Duration = Duration::from_secs(15);
+/// Rows are filled in by then, half a million at a time, or indexes cleaned.
+const FILLED: Duration = Duration::from_secs(900);
+/// How often it is looked whether something has come.
+const LOOK: Duration = Duration::from_millis(50);
 
 #[tokio::main]
-async fn main() {
-    match std::env::var("BENCH_ROWS") {
-        Ok(rows) => growing(rows.parse().unwrap()).await,
+async fn main() -> ExitCode {
+    let done = match std::env::var("BENCH_ROWS").map(|rows| rows.parse()) {
+        Ok(Ok(rows)) => growing(rows).await,
+        Ok(Err(e)) => Err(format!("BENCH_ROWS has to be a number of rows: {e}").into()),
         Err(_) => side_by_side().await,
-    }
+    };
+    let Err(e) = done else { return ExitCode::SUCCESS };
+    println!("{e}");
+    ExitCode::FAILURE
 }
 
-/// As where it matters: what tests do without.
-fn durable(cluster: &Cluster) {
+/// Waits for something, but not for ever.
+pub(crate) async fn within<T>(
+    what: &str,
+    at_most: Duration,
+    coming: impl Future<Output = T>,
+) -> Fallible<T> {
+    let came = tokio::time::timeout(at_most, coming).await;
+    came.map_err(|_| format!("{what} did not come within {} s", at_most.as_secs()).into())
+}
+
+/// A database in a server that keeps what it says is kept, which tests do without; its address.
+fn database(cluster: &Cluster) -> String {
     cluster.sql("postgres", "ALTER SYSTEM SET fsync = on");
     cluster.sql("postgres", "SELECT pg_reload_conf()");
-    println!("PostgreSQL on port {}, with fsync", cluster.port());
+    let url = cluster.database();
+    println!("PostgreSQL on port {}, database {}, with fsync", cluster.port(), database_of(&url));
+    url
 }
 
 /// Throughput of one, two and three processes.
-async fn side_by_side() {
-    let Some(cluster) = Cluster::shared() else { return };
-    durable(cluster);
-    println!(
-        "{:>8} {:>11} {:>7} {:>9} {:>9} {:>12} {:>12}",
-        "replicas", "answers/s", "ratio", "p50 ms", "p99 ms", "commits/s", "per commit"
-    );
+async fn side_by_side() -> Fallible<()> {
+    let Some(cluster) = Cluster::shared() else { return Ok(()) };
+    database(cluster);
+    println!("{:>8} {}", "replicas", Row::HEAD);
     let mut first = None;
     for replicas in 1..=3 {
-        let app = format!("dingbench{replicas}");
-        let row = measure(cluster, &cluster.database(), &app, replicas).await;
-        let per_second = row.per_second();
-        let first = *first.get_or_insert(per_second);
-        println!(
-            "{replicas:>8} {per_second:>11.0} {:>7.2} {:>9.1} {:>9.1} {:>12.0} {:>12.1}",
-            per_second / first,
-            row.millis(50),
-            row.millis(99),
-            row.commits / row.took.as_secs_f64(),
-            f64::from(u32::try_from(row.times.len()).unwrap()) / row.commits.max(1.0),
-        );
+        let row = measure(&cluster.database(), replicas).await?;
+        println!("{replicas:>8} {}", row.line(&mut first));
     }
+    Ok(())
 }
 
 /// Cost of a message as the tables grow.
-async fn growing(rows: u64) {
-    let Some(mut cluster) = Cluster::start() else { return };
-    durable(&cluster);
-    let database = cluster.database();
+async fn growing(rows: u64) -> Fallible<()> {
+    let Some(mut cluster) = Cluster::start() else { return Ok(()) };
+    let url = database(&cluster);
     // The schema is made by whoever comes first.
-    measure(&cluster, &database, "dingbench", 1).await;
+    measure(&url, 1).await?;
     println!(
-        "{:>10} {:>11} {:>7} {:>9} {:>9} {:>9}",
-        "rows", "answers/s", "ratio", "p50 ms", "p99 ms", "MB"
+        "{:>10} {} {:>9} {:>9} {:>9} {:>9}",
+        "rows",
+        Row::HEAD,
+        "start ms",
+        "MB",
+        "of index",
+        "bytes/row"
     );
     let (mut there, mut first) = (0, None);
     for step in [0, rows / 100, rows / 10, rows] {
-        fill(&cluster, &database, there, step);
+        let database = Database::connect(&url).await?;
+        fill(&database, there, step).await?;
         there = step;
-        // Nothing of it is in the server's memory.
+        database.run("CHECKPOINT", FILLED).await?;
+        drop(database);
+        // Nothing of it is in the server's own memory.
         cluster.start_again();
-        let row = measure(&cluster, &database, &format!("dingbench{step}"), 1).await;
-        let per_second = row.per_second();
-        let first = *first.get_or_insert(per_second);
-        let size = "SELECT pg_database_size(current_database()) / 1000000";
-        let size = cluster.sql(database_of(&database), size).concat();
+        let row = measure(&url, 1).await?;
+        let database = Database::connect(&url).await?;
+        let (all, indexes, count) = size(&database).await?;
         println!(
-            "{step:>10} {per_second:>11.0} {:>7.2} {:>9.1} {:>9.1} {size:>9}",
-            per_second / first,
-            row.millis(50),
-            row.millis(99),
+            "{step:>10} {} {:>9} {:>9} {:>9} {:>9}",
+            row.line(&mut first),
+            row.start.as_millis(),
+            all / 1_000_000,
+            indexes / 1_000_000,
+            all / count.max(1),
         );
     }
+    Ok(())
 }
 
-/// Finished messages of an app of their own, with one answer each, from the last six days.
-fn fill(cluster: &Cluster, database: &str, from: u64, to: u64) {
+/// Bytes of messages and answers, those of their indexes among them, and how many messages there are.
+async fn size(database: &Database) -> Fallible<(u64, u64, u64)> {
+    let sum = |function: &str| {
+        format!(
+            "SELECT CAST({function}('ddingtalk.inbox') + {function}('ddingtalk.outbox') AS bigint)"
+        )
+    };
+    Ok((
+        database.number(&sum("pg_total_relation_size")).await?,
+        database.number(&sum("pg_indexes_size")).await?,
+        database.number("SELECT count(*) FROM ddingtalk.inbox").await?,
+    ))
+}
+
+/// Finished messages of two apps, with one answer each, from the last six days.
+async fn fill(database: &Database, from: u64, to: u64) -> Fallible<()> {
     const AT_ONCE: u64 = 500_000;
     let mut next = from;
     while next < to {
@@ -114,61 +167,134 @@ fn fill(cluster: &Cluster, database: &str, from: u64, to: u64) {
         let statement = include_str!("replicas/fill.sql");
         let statement =
             statement.replace(":first", &first.to_string()).replace(":last", &last.to_string());
-        cluster.sql(database_of(database), &statement);
+        database.run(&statement, FILLED).await?;
         next = last;
     }
     if to > from {
-        cluster.sql(database_of(database), "VACUUM ANALYZE");
+        database.run("VACUUM ANALYZE", FILLED).await?;
     }
+    Ok(())
 }
 
 /// Answers in a while.
-async fn measure(cluster: &Cluster, database: &str, app: &str, replicas: usize) -> Row {
-    let dir = tempfile::tempdir().unwrap();
-    let load = Load::start().await;
-    let mut running = Vec::new();
-    for n in 0..replicas {
-        running.push(Running(start(&load, app, database, &dir.path().join(n.to_string()))));
-    }
-    load.wait_connections(replicas).await;
-    tokio::time::sleep(TOGETHER).await;
-    load.run(IN_FLIGHT, WARM_UP).await;
-    let commits = || -> f64 {
-        let count = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()";
-        cluster.sql(database_of(database), count).concat().parse().unwrap()
+async fn measure(url: &str, replicas: usize) -> Fallible<Row> {
+    let mut load = Load::start().await?;
+    let mut gateways = Gateways::start(&load, APP, url, replicas)?;
+    let measured = measured(url, &mut load, &mut gateways, replicas).await;
+    let row = measured.map_err(|e| format!("{e}; {}\n{}", load.account(), gateways.logs()))?;
+    gateways.stop().await?;
+    Ok(row)
+}
+
+/// Names the robot; `fill.sql` does so, too.
+const APP: &str = "dingbench";
+
+async fn measured(
+    url: &str,
+    load: &mut Load,
+    gateways: &mut Gateways,
+    replicas: usize,
+) -> Fallible<Row> {
+    let begin = Instant::now();
+    let connected = async {
+        while load.connections() < replicas {
+            gateways.check()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        Fallible::Ok(())
     };
-    let (before, begin) = (commits(), Instant::now());
-    let mut row = load.run(IN_FLIGHT, SPAN).await;
-    row.took = begin.elapsed();
-    row.commits = commits() - before;
-    row
+    within("a connection of each gateway", TOGETHER, connected).await??;
+    let start = begin.elapsed();
+    let database = Database::connect(url).await?;
+    let shared_out = async {
+        let fair = 64_usize.div_ceil(replicas);
+        let fair = format!(
+            "SELECT CASE WHEN sum(n) = 64 AND max(n) <= {fair} THEN count(*) ELSE 0 END FROM (
+                 SELECT count(*) AS n FROM ddingtalk.bucket
+                 WHERE client_id = '{APP}' AND replica IS NOT NULL GROUP BY replica) AS owned"
+        );
+        while database.number(&fair).await? != u64::try_from(replicas)? {
+            gateways.check()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        Fallible::Ok(())
+    };
+    within("a part of the conversations for each gateway", TOGETHER, shared_out).await??;
+    load.begin(IN_FLIGHT)?;
+    watch(load, gateways, WARM_UP).await?;
+    let before = Counters::read(&database, gateways).await?;
+    load.times();
+    watch(load, gateways, SPAN).await?;
+    let mut times = load.times();
+    let spent = Counters::read(&database, gateways).await?.since(&before);
+    load.end().await?;
+    times.sort_unstable();
+    Ok(Row { times, spent, start })
 }
 
-fn start(load: &Load, app: &str, store: &str, dir: &Path) -> Child {
-    std::fs::create_dir_all(dir).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_ddingtalk"))
-        .args(["gateway", "--agent", "echo", "--dm-policy", "open", "--group-policy", "open"])
-        .args(["--suspect-after", "120s", "--ping-interval", "30s", "--no-thinking"])
-        .env_clear()
-        .env("DINGTALK_CLIENT_ID", app)
-        .env("DINGTALK_CLIENT_SECRET", "secret")
-        .env("DINGTALK_OPENAPI_ENDPOINT", load.url())
-        .env("DINGTALK_OAPI_ENDPOINT", load.url())
-        .env("DINGTALK_STORE", store)
-        .env("OPENCLAW_STATE_DIR", dir)
-        .env("RUST_LOG", "error")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Killed when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+/// Lets the load go on for a while, as long as it does.
+async fn watch(load: &Load, gateways: &mut Gateways, span: Duration) -> Fallible<()> {
+    let begin = Instant::now();
+    let (mut answered, mut at) = (load.answered(), begin);
+    while begin.elapsed() < span {
+        gateways.check()?;
+        tokio::time::sleep(LOOK.min(span.saturating_sub(begin.elapsed()))).await;
+        let now = load.answered();
+        if now != answered {
+            (answered, at) = (now, Instant::now());
+        } else if at.elapsed() > STALLED {
+            return Err(format!("no message was answered for {} s", STALLED.as_secs()).into());
+        }
     }
+    Ok(())
+}
+
+/// What was measured.
+struct Row {
+    /// From a message to its answer, shortest first.
+    times: Vec<Duration>,
+    spent: Spent,
+    /// From the start of the processes to their connections.
+    start: Duration,
+}
+
+impl Row {
+    const HEAD: &str = "answers/s  ratio   p50 ms   p99 ms commits/s per commit  gateway database     load      WAL  pages";
+
+    fn answers(&self) -> f64 {
+        real(self.times.len().max(1))
+    }
+
+    /// So many of a hundred answers took no longer, in milliseconds.
+    fn millis(&self, share: usize) -> f64 {
+        let at = self.times.len().saturating_sub(1) * share / 100;
+        self.times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1_000.0)
+    }
+
+    /// As [`Row::HEAD`] has it. `first` is the rate that it is compared with: this one, if there was none before.
+    fn line(&self, first: &mut Option<f64>) -> String {
+        let Spent { took, gateways, postgres, load, commits, log, pages } = &self.spent;
+        let seconds = took.as_secs_f64();
+        let rate = self.answers() / seconds;
+        let micros = |time: &Duration| time.as_secs_f64() * 1e6 / self.answers();
+        let commits = real(*commits);
+        format!(
+            "{rate:>9.0} {:>6.2} {:>8.0} {:>8.0} {:>9.0} {:>10.1} {:>8.0} {:>8.0} {:>8.0} {:>8.0} {:>6.2}",
+            rate / *first.get_or_insert(rate),
+            self.millis(50),
+            self.millis(99),
+            commits / seconds,
+            self.answers() / commits.max(1.0),
+            micros(gateways),
+            micros(postgres),
+            micros(load),
+            real(*log) / self.answers(),
+            real(*pages) / self.answers(),
+        )
+    }
+}
+
+/// Counts of this program are far below what this holds.
+fn real(count: impl TryInto<u32>) -> f64 {
+    count.try_into().map_or(f64::NAN, f64::from)
 }

@@ -123,7 +123,7 @@ pub fn run(cli: Cli) -> ExitCode {
             Command::Doctor(args) => doctor::run(args).await,
             Command::Health(args) => health::run(args).await,
             Command::Pairing(args) => pairing::run(args).await,
-            Command::Policy(args) => policy::run(args).await,
+            Command::Policy(args) => policy::run(args),
             Command::Config(args) => config::run(args),
             Command::Completion(args) => completion::run(&args),
         }

@@ -28,6 +28,7 @@ pub mod replicas;
 mod reply;
 mod runtime;
 pub mod schedules;
+mod seats;
 mod send_limit;
 mod suspects;
 mod thinking;
@@ -186,8 +187,8 @@ impl Gateway {
     ) -> Result<Self, StartError> {
         let client_id = config.openapi.credential.client_id.clone();
         let now = now_ms();
-        let wakes = store.wakes(&client_id);
-        let others = wakes.is_some().then(|| Arc::new(Replicas::default()));
+        let others = Arc::clone(&store).replicas().map(|shared| Arc::new(Replicas::new(shared)));
+        let wakes = others.as_ref().map(|others| others.store.wakes(&client_id));
         let recovered = recover(&*store, &client_id, now, others.is_some()).await?;
         let heard_until = store.heard_until(&client_id).await?;
         let kept_cards = store.cards(&client_id, KNOWN).await?;

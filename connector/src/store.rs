@@ -25,6 +25,7 @@ pub mod sqlite;
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::agent::Say;
 use crate::credential::ClientId;
@@ -32,7 +33,7 @@ use crate::protocol::{ConversationId, MessageId, MsgId, ProcessQueryKey};
 
 pub use address::StoreAddress;
 pub use cards::{CardId, CardState, CardStore, KeptCard, NewCard};
-pub use replicas::{Place, TakenIn};
+pub use replicas::{Place, ReplicaStore, TakenIn};
 
 /// Work that is queued; ready when it is durable.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>;
@@ -48,15 +49,17 @@ pub trait Store:
     + pushes::PushStore
     + inbox::InboxStore
     + schedules::ScheduleStore
-    + replicas::ReplicaStore
     + fmt::Debug
     + Send
     + Sync
     + 'static
 {
+    /// What the processes that share it need of it; `None` of one that a process has for itself.
+    fn replicas(self: Arc<Self>) -> Option<Arc<dyn ReplicaStore>>;
+
     /// Everything of an app that is not finished, in the order it came, and what is needed to
     /// recognise messages that come again: the ids of at most the last `seen_at_most` of them, received
-    /// since `seen_since`, in milliseconds since 1970 UTC.
+    /// since `seen_since`, in milliseconds since 1970 UTC; none where the store tells [repeats](Place::Repeat) itself.
     ///
     /// A message whose kept answer cannot be read is finished with a reason, so that it does not stop
     /// every start. The first message of each conversation whose turn is not over is counted as
@@ -114,6 +117,11 @@ pub trait Store:
         key: &ProcessQueryKey,
     ) -> Pending<Option<SentMessage>>;
 }
+
+/// Looks into a store, whoever works with it: nothing is made, changed or held up by it.
+pub trait StoreReader: inbox::InboxReader + pairing::PairingReader {}
+
+impl<R: inbox::InboxReader + pairing::PairingReader> StoreReader for R {}
 
 /// A message that the robot API took.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -19,8 +19,7 @@ use tracing::warn;
 use self::export::Worker;
 pub use self::export::{CollectorError, collector};
 pub use self::spans::trace_id;
-use crate::store::inbox::InboxReader;
-use crate::store::{InboxId, StoreError};
+use crate::store::{InboxId, StoreError, StoreReader};
 
 /// Messages that may wait to be exported. Further ones are not: traces hold up no answer.
 const WAITING: usize = 10_000;
@@ -28,7 +27,7 @@ const WAITING: usize = 10_000;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Opens what reads the store; called once, on a thread that may block.
-pub type OpenReader = Box<dyn FnOnce() -> Result<Box<dyn InboxReader>, StoreError> + Send>;
+pub type OpenReader = Box<dyn FnOnce() -> Result<Box<dyn StoreReader>, StoreError> + Send>;
 
 /// The export of a process. Its end is [`finish`](Self::finish).
 #[derive(Debug)]

@@ -41,5 +41,7 @@ pub use crate::{
     library::{App, Builder, MockClock, MockDingtalk},
     remote::{ControlClient, ControlError, RemoteApp},
     replay::{Outcome, Recording, RecordingError, Replay},
-    scenario::{Evidence, Failure as ScenarioFailure, Model, Push, Scenario, Stage, Subject},
+    scenario::{
+        Evidence, Failure as ScenarioFailure, Model, ProcessGroup, Push, Scenario, Stage, Subject,
+    },
 };

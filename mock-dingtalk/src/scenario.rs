@@ -10,6 +10,7 @@ mod cards;
 mod evidence;
 mod expectation;
 mod files;
+mod group;
 mod model;
 mod peer;
 mod play;
@@ -26,6 +27,7 @@ pub(crate) use self::act::MAX_BURST;
 use self::{act::Act, expectation::Expectation, model::Script};
 pub use self::{
     evidence::Evidence,
+    group::ProcessGroup,
     model::Model,
     play::Failure,
     stage::Stage,

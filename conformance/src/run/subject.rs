@@ -6,17 +6,15 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use mock_dingtalk::{Model, Push, Subject};
+use mock_dingtalk::{Model, ProcessGroup, Push, Subject};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use self::output::Output;
 use super::{Setup, quoted};
 
-/// What was killed may take so long to be gone, and what it wrote to be read.
+/// What was killed wrote may take so long to be read.
 const BURIAL: Duration = Duration::from_secs(2);
-#[cfg(unix)]
-const LOOK: Duration = Duration::from_millis(5);
 
 /// A bot, its folder, and what it writes. All processes of its group are killed when dropped.
 #[derive(Debug)]
@@ -24,7 +22,7 @@ pub(super) struct Process {
     line: String,
     push: Option<String>,
     env: Vec<(String, String)>,
-    running: Running,
+    running: ProcessGroup,
     output: Output,
     model: Option<Model>,
     dir: TempDir,
@@ -44,7 +42,7 @@ impl Process {
         let variables = model.iter().flat_map(Model::env);
         env.extend(variables.map(|(name, value)| (name.to_owned(), value)));
         let output = Output::new()?;
-        let running = Running::start(&lasting(&line), &env, &output)?;
+        let running = start(&lasting(&line), &env, &output)?;
         Ok(Self { line, push, env, running, output, model, dir })
     }
 
@@ -60,111 +58,33 @@ impl Process {
     }
 }
 
-/// A shell, and all processes of its group, which are killed when dropped.
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    /// It stands while one of them lives, whatever became of the shell.
-    #[cfg(unix)]
-    group: Option<rustix::process::Pid>,
+/// Starts a shell.
+fn start(line: &str, env: &[(String, String)], output: &Output) -> io::Result<ProcessGroup> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", line])
+        .envs(env.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(output.writer()?)
+        .stderr(output.writer()?);
+    ProcessGroup::spawn(&mut command)
 }
 
-impl Running {
-    fn start(line: &str, env: &[(String, String)], output: &Output) -> io::Result<Self> {
-        let mut command = Command::new("sh");
-        command
-            .args(["-c", line])
-            .envs(env.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(output.writer()?)
-            .stderr(output.writer()?)
-            .kill_on_drop(true);
-        #[cfg(unix)]
-        command.process_group(0);
-        let child = command.spawn()?;
-        #[cfg(unix)]
-        let group = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(rustix::process::Pid::from_raw);
-        Ok(Self {
-            child,
-            #[cfg(unix)]
-            group,
-        })
-    }
-
-    async fn kill(&mut self) {
-        self.signal(Signal::Kill);
-        // One that cannot be killed is none of ours.
-        let _ = self.child.kill().await;
-    }
-
-    /// Kills it, and waits until nothing of it is left that holds a lock or a port.
-    #[cfg(unix)]
-    async fn bury(&mut self) {
-        self.kill().await;
-        let Some(group) = self.group else { return };
-        let gone = async {
-            // Only the process table tells, and it tells nobody by itself.
-            while rustix::process::test_kill_process_group(group).is_ok() {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        // Where nobody collects the dead they stay in the table.
-        if tokio::time::timeout(BURIAL, gone).await.is_ok() {
-            self.group = None;
-        }
-    }
-
-    #[cfg(not(unix))]
-    async fn bury(&mut self) {
-        self.kill().await;
-    }
-
-    /// Reaches what the command started, too.
-    #[cfg(unix)]
-    fn signal(&self, signal: Signal) {
-        use rustix::process::{Signal as Unix, kill_process_group};
-
-        if let Some(group) = self.group {
-            let signal = match signal {
-                Signal::Kill => Unix::KILL,
-                Signal::Terminate => Unix::TERM,
-            };
-            // It may be gone.
-            let _ = kill_process_group(group, signal);
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn signal(&self, _signal: Signal) {}
-
-    /// How the shell ends, if it does in time.
-    async fn status_within(&mut self, within: Duration) -> Result<Option<ExitStatus>, String> {
-        match tokio::time::timeout(within, self.child.wait()).await {
-            Ok(status) => status.map(Some).map_err(|error| error.to_string()),
-            Err(_) => Ok(None),
-        }
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Signal {
-    Kill,
-    Terminate,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.signal(Signal::Kill);
+/// How a shell ends, if it does in time.
+async fn status_within(
+    shell: &mut ProcessGroup,
+    within: Duration,
+) -> Result<Option<ExitStatus>, String> {
+    match tokio::time::timeout(within, shell.child.wait()).await {
+        Ok(status) => status.map(Some).map_err(|error| error.to_string()),
+        Err(_) => Ok(None),
     }
 }
 
 impl Subject for Process {
     async fn restart(&mut self) -> Result<(), String> {
         self.running.bury().await;
-        let running = Running::start(&lasting(&self.line), &self.env, &self.output);
+        let running = start(&lasting(&self.line), &self.env, &self.output);
         self.running = running.map_err(|e| e.to_string())?;
         Ok(())
     }
@@ -181,8 +101,8 @@ impl Subject for Process {
         if let Some(status) = self.status() {
             return Err(format!("the bot had ended before: {status}"));
         }
-        self.running.signal(Signal::Terminate);
-        self.running.status_within(within).await
+        self.running.terminate();
+        status_within(&mut self.running, within).await
     }
 
     async fn push(&mut self, push: &Push, within: Duration) -> Result<Option<ExitStatus>, String> {
@@ -201,8 +121,8 @@ impl Subject for Process {
             line,
             &[("{target}", &push.target), ("{text}", &push.text), ("{media}", &media)],
         );
-        let running = Running::start(&line, &self.env, &self.output);
-        running.map_err(|e| e.to_string())?.status_within(within).await
+        let running = start(&line, &self.env, &self.output);
+        status_within(&mut running.map_err(|e| e.to_string())?, within).await
     }
 
     fn model(&self) -> Option<&Model> {

@@ -122,10 +122,9 @@ const setupWizard = {
     resolveConfigured: ({ cfg, accountId }) => resolveAccount(cfg, accountId).configured,
   },
   introNote: {
-    title: "DingTalk robot", lines: [
-      "1. 企业内部应用 (app of your organisation): create one", "2. 机器人 (robot): add it, message mode Stream",
-      "3. 版本管理与发布 (versions): publish", "4. 凭证与基础信息 (credentials): copy Client ID and Client Secret",
-    ],
+    title: "DingTalk robot",
+    lines: ["1. 企业内部应用 (app of your organisation): create one", "2. 机器人 (robot): add it, message mode Stream",
+      "3. 版本管理与发布 (versions): publish", "4. 凭证与基础信息 (credentials): copy Client ID and Client Secret"],
   },
   credentials: [], textInputs: [asked("clientId", "Client ID", "AppKey"), asked("clientSecret", "Client Secret", "AppSecret")],
   completionNote: { title: "Next", lines: ["Write to the robot. A stranger gets a code: openclaw pairing approve ddingtalk CODE"] },

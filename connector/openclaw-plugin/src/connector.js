@@ -7,8 +7,9 @@ import { fileURLToPath } from "node:url";
 
 import { call, stateDir } from "./link.js";
 
-// A gateway that restarts is back within 20 s. Until then messages are kept and marked, so that none is lost.
-const LINGER = "90s";
+// A gateway that restarts is back within 20 s; one that was killed can wait 5 min for what it held itself, and after
+// three kills starts no channel for 5 min. Until then messages are kept and marked, so that none is lost.
+const LINGER = "10m";
 const SETTING = "plugins.entries.ddingtalk.config.binary";
 const BESIDE = fileURLToPath(new URL("../bin/ddingtalk", import.meta.url));
 
@@ -32,15 +33,13 @@ async function start(cfg, log) {
   if (failures > 0) await pause(Math.min(500 * 2 ** failures, 30_000));
   if (await answers()) return;
   failures += 1;
-  const configured = cfg?.plugins?.entries?.ddingtalk?.config?.binary;
-  const program = configured || (fs.existsSync(BESIDE) ? BESIDE : "ddingtalk");
+  const program = cfg?.plugins?.entries?.ddingtalk?.config?.binary || (fs.existsSync(BESIDE) ? BESIDE : "ddingtalk");
   const args = ["gateway", "run", "--agent", "openclaw", "--linger", LINGER, "--state-dir", stateDir()];
   log?.info?.(`starting ${program}`);
   // It outlives this process on purpose. Its log is in the state directory; stderr is of use until it has started.
   const started = (child = spawn(program, args, { detached: true, stdio: ["ignore", "ignore", "pipe"] }));
   started.unref();
-  let said = "";
-  let over;
+  let [said, over] = [""];
   const ended = (why) => {
     over = why;
     if (child === started) child = undefined;

@@ -13,6 +13,11 @@ import { CHANNEL } from "./account.js";
 const TRIES = 8;
 const PAUSE = 4_000;
 
+// By session: the end of the turn whose final reply OpenClaw is handing over. For one that comes in the middle of that
+// OpenClaw tells the person that it does not know whether the reply has arrived.
+const handing = new Map();
+const HANDING = 5_000;
+
 /** Dispatches a turn, and ends it. A gateway that is not ready for it yet says so by throwing. */
 export async function dispatch(turn, context) {
   for (let tries = 1; ; tries += 1) {
@@ -40,8 +45,7 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
   const { route, buildEnvelope } = resolveChannelInboundRouteEnvelope({ cfg, channel: CHANNEL, accountId, peer });
   const { agentId, dmScope, sessionKey } = route;
   const mentions = direct ? undefined : { canDetectMention: true, wasMentioned: line.mentioned };
-  const rules = scheduled ? { ...config, dmPolicy: "open", allowFrom: ["*"] } : config;
-  const admitted = await admission({ cfg, channel, accountId, config: rules, line, senderId, route, mentions });
+  const admitted = await admission({ cfg, channel, accountId, line, senderId, route, mentions, config: scheduled ? { ...config, dmPolicy: "open", allowFrom: ["*"] } : config });
   const { admission: verdict, reasonCode } = admitted.ingress;
   if (verdict === "pairing-required") return pair(turn, channel, accountId, senderId);
   if (verdict !== "dispatch") return log?.info?.(`not for the agent (${reasonCode}): message ${line.msgId} of ${senderId}`);
@@ -49,14 +53,13 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
   const to = `${CHANNEL}:${conversation.target ?? `chat:${conversation.id}`}`;
   const quote = line.quote && { id: line.quote.msgId, body: line.quote.text, sender: line.quote.nick, isQuote: true };
   const body = buildEnvelope({ channel: "DingTalk", from: sender.nick ?? senderId, timestamp, body: line.text });
-  const label = direct ? sender.nick : conversation.title;
   // What could not be fetched stands beside the words.
   const missing = line.attachments.filter((one) => one.missing).map((one) => `[${one.kind}: ${one.missing}]`);
   const ctxPayload = channel.inbound.buildContext({
     channel: CHANNEL, accountId: route.accountId ?? accountId,
     messageId: line.msgId, messageIdFull: line.msgId, timestamp,
     from: `${CHANNEL}:${peer.id}`, sender: { id: senderId, name: sender.nick },
-    conversation: { kind: peer.kind, id: conversation.id, label, routePeer: peer },
+    conversation: { kind: peer.kind, id: conversation.id, label: direct ? sender.nick : conversation.title, routePeer: peer },
     route: { agentId, dmScope, accountId: route.accountId, routeSessionKey: sessionKey, dispatchSessionKey: sessionKey },
     reply: { to, originatingTo: to },
     message: { body, bodyForAgent: [line.text, ...missing].filter(Boolean).join("\n"), rawBody: line.text, commandBody: line.text },
@@ -65,13 +68,16 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
     supplemental: quote && { quote },
     channelIngress: admitted,
   });
+  const { promise: over, resolve: end } = Promise.withResolvers();
   const deliver = async (payload, { kind }) => {
     const event = payload.isReasoning ? undefined : await said(payload, channel);
+    if (event && kind === "final") handing.set(sessionKey, over);
     if (event) await turn.say({ type: kind === "final" ? "final" : "block", ...event });
     return event ? { visibleReplySent: true, content: payload.text } : { visibleReplySent: false };
   };
   log?.info?.(`message ${line.msgId ?? conversation.id} of ${senderId} goes to ${sessionKey}`);
-  await channel.inbound.dispatch({
+  if (handing.has(sessionKey)) await Promise.race([handing.get(sessionKey), pause(HANDING, undefined, { ref: false })]);
+  const dispatched = channel.inbound.dispatch({
     cfg, channel: CHANNEL, accountId, ctxPayload,
     route: { agentId, dmScope, sessionKey },
     delivery: { deliver, onError: (error) => log?.error?.(`turn ${line.id}: ${error?.message ?? error}`) },
@@ -85,6 +91,10 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
     },
     replyPipeline: {},
   });
+  await dispatched.finally(() => {
+    if (handing.get(sessionKey) === over) handing.delete(sessionKey);
+    end();
+  });
   log?.info?.(`message ${line.msgId ?? conversation.id} has been answered`);
 }
 
@@ -94,7 +104,6 @@ function admission({ cfg, channel, accountId, config, line, senderId, route: { a
   const direct = type === "direct";
   const group = config.groups?.[id] ?? config.groups?.["*"];
   const requireMention = group?.requireMention ?? config.requireMention ?? true;
-  const isListed = Boolean(group) && group.enabled !== false;
   const needsListing = !direct && config.groupPolicy !== "open" && config.groups;
   return channel.inbound.ingress.resolveStable({
     cfg, channelId: CHANNEL, accountId,
@@ -108,7 +117,7 @@ function admission({ cfg, channel, accountId, config, line, senderId, route: { a
     groupAllowFrom: group?.allowFrom ?? config.groupAllowFrom ?? (group ? ["*"] : []),
     mentionFacts: mentions,
     policy: mentions && { activation: { requireMention, allowTextCommands: true } },
-    route: needsListing ? { id, kind: "room", configured: true, matched: Boolean(group), allowed: isListed } : undefined,
+    route: needsListing ? { id, kind: "room", configured: true, matched: Boolean(group), allowed: Boolean(group) && group.enabled !== false } : undefined,
     command: { allowTextCommands: true, hasControlCommand: channel.commands.isControlCommandMessage(line.text, cfg) },
   });
 }
@@ -117,22 +126,20 @@ function admission({ cfg, channel, accountId, config, line, senderId, route: { a
 async function pair(turn, { pairing }, accountId, id) {
   const { code, created } = await pairing.upsertPairingRequest({ channel: CHANNEL, accountId, id, meta: { name: turn.line.sender.nick ?? id } });
   if (!created) return;
-  const text = pairing.buildPairingReply({ channel: CHANNEL, idLine: `Your DingTalk user id: ${id}`, code });
-  await turn.say({ type: "final", text });
+  await turn.say({ type: "final", text: pairing.buildPairingReply({ channel: CHANNEL, idLine: `Your DingTalk user id: ${id}`, code }) });
 }
 
 const KINDS = { picture: "image", audio: "audio", video: "video", file: "document" };
 
 /** Files of the turn, in the gateway's own media directory, where the agent may read them. */
 function media(line, channel) {
-  const saved = line.attachments.filter((one) => one.path).map(async ({ path, name, kind }) => {
+  return Promise.all(line.attachments.filter((one) => one.path).map(async ({ path, name, kind }) => {
     const bytes = await fs.readFile(path);
     const { path: stored, contentType } = await channel.media.saveMediaBuffer(bytes, undefined, "inbound", bytes.length, name, name);
     // DingTalk has put a voice into words, which are in the text.
     const transcribed = kind === "audio" && line.hasWords;
     return { path: stored, contentType, kind: KINDS[kind], fileName: name, messageId: line.msgId, transcribed };
-  });
-  return Promise.all(saved);
+  }));
 }
 
 /** A reply as the link takes it; nothing if there is nothing to say. */

@@ -30,8 +30,7 @@ function target() {
 /** Opens a call; the answer's body is still to be read. */
 function open(method, to, { body, signal, timeout = 30_000 } = {}) {
   return new Promise((resolve, reject) => {
-    const options = { agent: false, method, path: to, signal, timeout, ...target() };
-    const request = http.request(options, resolve);
+    const request = http.request({ agent: false, method, path: to, signal, timeout, ...target() }, resolve);
     request.on("timeout", () => request.destroy(new Error(`${method} ${to} has no answer`)));
     request.on("error", (error) => reject(error.code === "ECONNREFUSED" ? away() : error));
     request.end(body && JSON.stringify(body));

@@ -10,9 +10,8 @@ use crate::config::accounts::{self, Accounts, Overrides};
 use crate::config::{self, Environment, ProcessEnvironment};
 use crate::gateway::access::{DmPolicy, GroupPolicy};
 use crate::redact::Secret;
-use crate::store::StoreAddress;
-use crate::store::inbox::InboxReader;
 use crate::store::postgres::PostgresAddress;
+use crate::store::{StoreAddress, StoreReader};
 
 /// Flags that win over the config file, for every account.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -129,7 +128,7 @@ impl StoreFlag {
 }
 
 /// Reads a store, which a robot may be working with.
-pub(super) fn reader(store: &StoreAddress) -> Result<Box<dyn InboxReader>, Failure> {
+pub(super) fn reader(store: &StoreAddress) -> Result<Box<dyn StoreReader>, Failure> {
     if let Some(reader) = store.reader()? {
         return Ok(reader);
     }

@@ -16,8 +16,7 @@ use crate::doctor::{Probe, Report, Witness, examine};
 use crate::gateway::push::Target;
 use crate::link::client::{LinkClient, LinkError};
 use crate::openapi::{CALLS_PER_SECOND, Endpoints, OpenApiClient, OpenApiConfig, TrustedHosts};
-use crate::store::Newest;
-use crate::store::inbox::InboxReader;
+use crate::store::{Newest, StoreReader};
 use crate::stream::TransportConfig;
 use crate::stream::proxy::Proxies;
 
@@ -114,7 +113,7 @@ pub(super) struct Known {
     status: Value,
     /// Why its gateway could not be asked.
     unasked: Option<LinkError>,
-    store: Option<Box<dyn InboxReader>>,
+    store: Option<Box<dyn StoreReader>>,
 }
 
 /// The newest message of an app is looked for among so many.

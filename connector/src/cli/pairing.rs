@@ -51,16 +51,16 @@ struct Person {
 
 pub(super) async fn run(args: Args) -> Result<(), Failure> {
     match args.verb {
-        Verb::List(common) => list(common).await,
+        Verb::List(common) => list(&common),
         Verb::Approve(Code { code, common }) => decide(&code, true, common).await,
         Verb::Deny(Code { code, common }) => decide(&code, false, common).await,
         Verb::Revoke(person) => revoke(person).await,
     }
 }
 
-async fn list(common: StoreArgs) -> Result<(), Failure> {
-    let (requests, paired) = match common.store()?.open_existing()? {
-        Some(store) => (store.pairing_requests(now_ms()).await?, store.everybody_paired().await?),
+fn list(common: &StoreArgs) -> Result<(), Failure> {
+    let (requests, paired) = match common.store()?.reader()? {
+        Some(store) => (store.pairing_requests(now_ms())?, store.everybody_paired()?),
         None => (Vec::new(), Vec::new()),
     };
     if common.json {

@@ -10,6 +10,7 @@ use super::exit_code::{ExitCode, Failure};
 use super::output;
 use crate::config::accounts::Account;
 use crate::gateway::access::{Chat, Contact, Outcome};
+use crate::store::pairing::PairedPerson;
 use crate::telemetry;
 
 #[derive(Debug, clap::Args)]
@@ -53,7 +54,7 @@ struct Test {
     json: bool,
 }
 
-pub(super) async fn run(args: Args) -> Result<(), Failure> {
+pub(super) fn run(args: Args) -> Result<(), Failure> {
     let Verb::Test(test) = args.verb;
     telemetry::start(false);
     let mut accounts = test.access.accounts()?.accounts;
@@ -67,16 +68,20 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
             ));
         }
     }
-    let store = test.store.find(&state_dir(test.state_dir.clone())?)?.open_existing()?;
-    let mut rows = Vec::new();
-    for account in &accounts {
-        let paired = match &store {
-            Some(store) => store.paired(&account.credential.client_id).await?,
-            None => Vec::new(),
-        };
-        let is_paired = paired.iter().any(|person| person.sender == test.user);
-        rows.push(verdict(&test, account, is_paired));
-    }
+    let paired = match test.store.find(&state_dir(test.state_dir.clone())?)?.reader()? {
+        Some(store) => store.everybody_paired()?,
+        None => Vec::new(),
+    };
+    let rows: Vec<_> = accounts
+        .iter()
+        .map(|account| {
+            let client_id = &account.credential.client_id;
+            let is_meant = |person: &PairedPerson| {
+                person.sender == test.user && person.client_id == *client_id
+            };
+            verdict(&test, account, paired.iter().any(is_meant))
+        })
+        .collect();
     if test.json {
         return output::data(&json!(rows).to_string());
     }

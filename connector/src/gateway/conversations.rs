@@ -73,13 +73,7 @@ impl<T> Conversations<T> {
 
     /// Queues an item behind those of its conversation.
     pub(super) fn push(&mut self, conversation: ConversationId, item: T) {
-        let may_start = self.may_start(&conversation);
-        let queue = self.waiting.entry(conversation.clone()).or_default();
-        queue.push_back(item);
-        self.waiting_total += 1;
-        if queue.len() == 1 && may_start {
-            self.ready.push_back(conversation);
-        }
+        self.queue(conversation, |queue| queue.push_back(item));
     }
 
     /// Queues an item where it belongs: behind those of its conversation that wait, but for the last ones that
@@ -100,9 +94,13 @@ impl<T> Conversations<T> {
 
     /// Queues an item before all others of its conversation.
     pub(super) fn push_first(&mut self, conversation: ConversationId, item: T) {
+        self.queue(conversation, |queue| queue.push_front(item));
+    }
+
+    fn queue(&mut self, conversation: ConversationId, put: impl FnOnce(&mut VecDeque<T>)) {
         let may_start = self.may_start(&conversation);
         let queue = self.waiting.entry(conversation.clone()).or_default();
-        queue.push_front(item);
+        put(queue);
         self.waiting_total += 1;
         if queue.len() == 1 && may_start {
             self.ready.push_back(conversation);
@@ -147,19 +145,20 @@ impl<T> Conversations<T> {
     /// Takes the next item that may start.
     #[cfg(test)]
     pub(super) fn start(&mut self) -> Option<(Ticket, T)> {
-        self.start_where(|_| true)
+        self.start_where(|_, _| true)
     }
 
-    /// Takes the next item that may start of a conversation that `may`. The next one of its conversation may do so
+    /// Takes the next item that may start, and of which that is true besides. The next one of its conversation may do so
     /// when this one is [`opened`](Self::opened), where more than one may run, or [`finished`](Self::finished).
     pub(super) fn start_where(
         &mut self,
-        may: impl Fn(&ConversationId) -> bool,
+        may: impl Fn(&ConversationId, &T) -> bool,
     ) -> Option<(Ticket, T)> {
         if self.running_total >= self.limits.in_all {
             return None;
         }
-        let at = self.ready.iter().position(may)?;
+        let first = |id| self.waiting.get(id).and_then(VecDeque::front);
+        let at = self.ready.iter().position(|id| first(id).is_some_and(|item| may(id, item)))?;
         let conversation = self.ready.remove(at)?;
         let queue = self.waiting.get_mut(&conversation).expect("a ready conversation has a queue");
         let item = queue.pop_front().expect("a ready conversation has something waiting");

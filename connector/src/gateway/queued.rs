@@ -1,4 +1,4 @@
-//! "排队中": what people hear whose message waits behind others of its chat.
+//! "排队中": what people hear whose message waits behind others of its chat, or had no room there.
 //!
 //! A courtesy for agents that take one message after the other: each person of a chat hears it once, until
 //! nothing of that chat waits or runs any more. It is no answer, and nothing of it is kept, so that no restart
@@ -35,12 +35,13 @@ struct Waits {
     message: InboxId,
 }
 
-/// Somebody is to hear that their message waits.
+/// Somebody is to hear that their message waits, or was not taken.
 #[derive(Debug)]
 pub(super) struct Notice {
     message: BotMessage,
-    /// How many of its chat come before it, those that are being answered included.
-    before: usize,
+    /// How many of its chat come before it, those that are being answered included; `None` if there was no room
+    /// for it.
+    before: Option<usize>,
 }
 
 /// Of a wait people hear after this long, unless a setting says something else.
@@ -87,7 +88,7 @@ impl Notices {
         let mut due = Vec::new();
         while let Some(waits) = self.early.pop_front_if(|waits| waits.look_at <= now) {
             match find(queue, &waits) {
-                Some(notice) if notice.before >= DEEP => due.extend(self.once(notice)),
+                Some(notice) if notice.before >= Some(DEEP) => due.extend(self.once(notice)),
                 Some(_) => {
                     let rest = self.after.unwrap_or_default() * (SOONER - 1) / SOONER;
                     self.late.push_back(Waits { look_at: waits.look_at + rest, ..waits });
@@ -116,20 +117,25 @@ impl Notices {
 /// A message that still waits.
 fn find(queue: &Conversations<Work>, waits: &Waits) -> Option<Notice> {
     let (before, work) = queue.find(&waits.conversation, |work| work.id == waits.message)?;
-    Some(Notice { message: work.message.clone(), before })
+    Some(Notice { message: work.message.clone(), before: Some(before) })
 }
 
 impl Notice {
+    /// A message was not taken, since too many of its chat wait.
+    pub(super) fn of_full_chat(message: BotMessage) -> Self {
+        Self { message, before: None }
+    }
+
     /// Says it, if that goes at once.
     pub(super) async fn tell(self, replier: &Replier) {
         let question = Question { message: &self.message, received_at: NOW };
         let msg_id = self.message.msg_id.as_ref().map_or("", |id| id.as_str());
         match timeout(PATIENCE, replier.reply(&question, &self.say())).await {
             Ok(Ok(_)) => {
-                info!(msg_id, before = self.before, "somebody was told that a message waits");
+                info!(msg_id, before = ?self.before, "somebody was told how a chat's queue stands");
             }
-            Ok(Err(e)) => debug!(msg_id, "nobody could be told that a message waits: {e}"),
-            Err(_) => debug!(msg_id, "nobody could be told in time that a message waits"),
+            Ok(Err(e)) => debug!(msg_id, "nobody could be told how a chat's queue stands: {e}"),
+            Err(_) => debug!(msg_id, "nobody could be told in time how a chat's queue stands"),
         }
     }
 
@@ -147,10 +153,11 @@ impl Notice {
     }
 }
 
-fn words(before: usize) -> String {
+fn words(before: Option<usize>) -> String {
     match before {
-        0 => "排队中，轮到后会回复。\nQueued: the answer comes when it is its turn.".to_owned(),
-        before => format!(
+        None => "排队的消息太多，刚发的没有收下，请稍后再发。\nToo many messages wait in this chat, and the last ones were not taken; please send them again later.".to_owned(),
+        Some(0) => "排队中，轮到后会回复。\nQueued: the answer comes when it is its turn.".to_owned(),
+        Some(before) => format!(
             "排队中：前面还有 {before} 条消息，轮到后会回复。\nQueued: {before} before yours; the answer comes when it is its turn."
         ),
     }
@@ -209,7 +216,8 @@ mod tests {
             let message = BotMessage::parse(&data.to_string()).unwrap();
             self.count += 1;
             let id = InboxId::of(self.count);
-            let work = Work { id, received_at: 0, message, task, thinking: None };
+            let (thinking, seat) = (None, None);
+            let work = Work { id, received_at: 0, message, task, thinking, seat };
             self.notices.watch(&Slow(Pace::OneAtATime), &work, self.at(seconds));
             self.queue.push(ConversationId::new(chat), work);
         }
@@ -222,7 +230,7 @@ mod tests {
             }
             let sender =
                 |notice: &Notice| notice.message.sender_id.as_ref().unwrap().as_str().to_owned();
-            told.iter().map(|notice| (sender(notice), notice.before)).collect()
+            told.iter().map(|notice| (sender(notice), notice.before.unwrap())).collect()
         }
     }
 
@@ -297,7 +305,7 @@ mod tests {
             "conversationId": "c", "conversationType": "2", "senderStaffId": "u1",
         });
         let message = BotMessage::parse(&data.to_string()).unwrap();
-        let say = Notice { message, before: 2 }.say();
+        let say = Notice { message, before: Some(2) }.say();
         let Say::Message(RobotMessage::Mention { message, user_ids, everybody: false }) = say
         else {
             panic!("{say:?}");
@@ -307,7 +315,7 @@ mod tests {
         排队中：前面还有 2 条消息，轮到后会回复。
         Queued: 2 before yours; the answer comes when it is its turn.
         ");
-        insta::assert_snapshot!(words(0), @r"
+        insta::assert_snapshot!(words(Some(0)), @r"
         排队中，轮到后会回复。
         Queued: the answer comes when it is its turn.
         ");

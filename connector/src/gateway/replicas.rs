@@ -29,7 +29,7 @@ use super::schedules::Schedules;
 use crate::credential::ClientId;
 use crate::openapi::OpenApiClient;
 use crate::store::replicas::{BEAT_EVERY, Bucket, LEASE, Share, Wake};
-use crate::store::{Pending, Store, StoreError};
+use crate::store::{Pending, ReplicaStore, Store, StoreError};
 use crate::unix_time::now_ms;
 
 /// A beat that takes longer means that the database does not answer.
@@ -45,8 +45,10 @@ pub(super) const SETTLED: Duration = Duration::from_millis(1_200);
 const LEAVE: Duration = LEASE;
 
 /// One process among those of a robot, as its parts see it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Replicas {
+    /// Through which they hear of each other.
+    pub(super) store: Arc<dyn ReplicaStore>,
     shares: Mutex<Shares>,
     /// There may be something to do for the loop.
     changed: Notify,
@@ -79,6 +81,18 @@ pub struct ReplicaReport {
 }
 
 impl Replicas {
+    /// Before the first beat.
+    pub(super) fn new(store: Arc<dyn ReplicaStore>) -> Self {
+        Self {
+            store,
+            shares: Mutex::default(),
+            changed: Notify::new(),
+            leads: watch::Sender::default(),
+            database: watch::Sender::default(),
+            pairing: Notify::new(),
+        }
+    }
+
     /// What is owned, and what is to be done.
     pub(super) fn shares(&self) -> MutexGuard<'_, Shares> {
         // No panic can leave it half changed.
@@ -184,7 +198,7 @@ impl Keeper {
                 _ = &mut stop => break,
             }
         }
-        let left = tokio::time::timeout(LEAVE, self.store.leave(&self.client_id));
+        let left = tokio::time::timeout(LEAVE, self.replicas.store.leave(&self.client_id));
         let problem = match left.await {
             Ok(Ok(())) => return,
             Ok(Err(e)) => e.to_string(),
@@ -216,7 +230,7 @@ impl Keeper {
         // Under the lock: what goes to the store after this is behind it.
         let mut shares = self.replicas.shares();
         let offered = shares.offer(leading);
-        let pending = self.store.beat(&self.client_id, offered);
+        let pending = self.replicas.store.beat(&self.client_id, offered);
         drop(shares);
         Beat { begun: Instant::now(), begun_at: now_ms(), is_slow: false, pending }
     }
@@ -304,7 +318,7 @@ impl Company {
     /// Joins the others.
     pub(super) fn start(keeper: Keeper, wakes: mpsc::Receiver<Wake>, teller: Teller) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let shelf = Shelf::new(keeper.client_id.clone(), Arc::clone(&keeper.store));
+        let shelf = Shelf::new(keeper.client_id.clone(), Arc::clone(&keeper.replicas.store));
         keeper.client.share_token(Arc::new(shelf));
         let teller = teller.run(keeper.replicas.database());
         Self {
@@ -374,7 +388,7 @@ pub(super) struct Left {
 
 /// Asks for what is unfinished of some buckets.
 pub(super) fn look(
-    store: &Arc<dyn Store>,
+    (store, others): (&dyn Store, &Replicas),
     client_id: &ClientId,
     (look, begun): (Look, Instant),
     buckets: &BTreeSet<Bucket>,
@@ -383,7 +397,7 @@ pub(super) fn look(
     let buckets: Vec<_> = buckets.iter().copied().collect();
     // Both are asked at once: what this process writes later comes after it.
     let cards = taken_over.then(|| store.cards(client_id, super::cards::KNOWN));
-    let unfinished = store.unfinished_of(client_id, buckets.clone(), taken_over);
+    let unfinished = others.store.unfinished_of(client_id, buckets.clone(), taken_over);
     async move {
         let outcome = async {
             let cards = match cards {

@@ -1,5 +1,6 @@
 //! The loop of one robot: frames are judged, kept and acked, messages queued, turns run.
 
+mod keeping;
 mod leave;
 mod shared;
 mod turns;
@@ -15,26 +16,27 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tracing::{Instrument, error, info, warn};
 
+use self::keeping::Kept;
 use self::shared::{changed, written};
 use super::DRAIN;
 use super::commands;
 use super::conversations::{Conversations, Limits, Ticket};
 use super::handing::{Handing, at};
 use super::inbox::Order;
-use super::intake::{Ids, Intake, Verdict};
+use super::intake::Intake;
 use super::queued::Notices;
-use super::replicas::{Found, Hold, Keeping, Replicas};
+use super::replicas::{Found, Hold, Replicas};
+use super::seats::Seats;
 use super::suspects::{self, Suspects};
 use super::thinking::{Marked, Thinking};
 use super::vitals::Queue;
 use super::work::{Halt, Task, Tools, Work, keep_trying};
 use crate::agent::Pace;
 use crate::protocol::{BotMessage, ConversationId};
-use crate::store::inbox::{STOPPED, Step};
+use crate::store::inbox::STOPPED;
 use crate::store::replicas::Bucket;
-use crate::store::{InboxId, NewMessage, Place, StoreError, TakenIn, Unfinished};
-use crate::stream::{Dispatched, FrameRef, StreamHandle};
-use crate::unix_time::now_ms;
+use crate::store::{InboxId, Unfinished};
+use crate::stream::{Dispatched, StreamHandle};
 
 /// State of the loop.
 pub(super) struct Runtime {
@@ -48,6 +50,8 @@ pub(super) struct Runtime {
     /// The store has failed, and that has been said.
     complained: bool,
     conversations: Conversations<Work>,
+    /// Where messages wait, in these and before them.
+    seats: Seats,
     /// What is told of them.
     queue: Arc<Queue>,
     turns: JoinSet<Result<(), Halt>>,
@@ -93,24 +97,6 @@ struct Running {
 #[derive(Debug)]
 pub(super) struct Unanswered(pub(super) usize);
 
-/// How the keeping of a frame's message ended.
-struct Kept {
-    frame: FrameRef,
-    outcome: Outcome,
-}
-
-enum Outcome {
-    New(Box<Work>, Place, Option<Keeping>),
-    NotKept(StoreError, Box<NewMessage>, Option<Keeping>),
-    /// What was queued before a repeat is dealt with. It was judged when `failed_keeps` messages had
-    /// failed: as long as no other has, what it repeats is durable.
-    Repeat {
-        ids: Ids,
-        failed_keeps: u64,
-        passed: Result<(), StoreError>,
-    },
-}
-
 /// Turns that run at the same time.
 const AT_ONCE: usize = 256;
 /// Turns of one conversation that an agent with a queue of its own may have at the same time.
@@ -143,6 +129,7 @@ impl Runtime {
             failed_keeps: 0,
             complained: false,
             conversations: Conversations::new(Limits { in_all: AT_ONCE, of_one }),
+            seats: Seats::default(),
             queue: Arc::default(),
             turns: JoinSet::new(),
             chores: JoinSet::new(),
@@ -283,7 +270,8 @@ impl Runtime {
         match task {
             Ok(task) => {
                 let thinking = self.think(&message, &task);
-                self.queue(Work { id, received_at, message, task, thinking });
+                let seat = Some(self.seats.take_again(&message.conversation_id));
+                self.queue(Work { id, received_at, message, task, thinking, seat });
             }
             Err(reason) => {
                 // An earlier process may have marked it.
@@ -313,82 +301,6 @@ impl Runtime {
                 tools.trace(message);
             }
         });
-    }
-
-    /// Judges a frame. Its ack goes out at once, or when its message is durable.
-    async fn take_in(&mut self, Dispatched { frame, data_frame }: Dispatched) {
-        let kept = match self.intake.judge(&data_frame, Instant::now(), now_ms()) {
-            Verdict::Ack(ack) => return self.stream.ack(frame, ack).await,
-            Verdict::Repeat(ids) => {
-                let failed_keeps = self.failed_keeps;
-                let passed = self.tools.store.barrier();
-                Box::pin(async move {
-                    let outcome = Outcome::Repeat { ids, failed_keeps, passed: passed.await };
-                    Kept { frame, outcome }
-                }) as Pin<Box<dyn Future<Output = Kept> + Send>>
-            }
-            Verdict::Keep(keep) => {
-                let (new, message, task) = *keep;
-                let bucket = Bucket::of(&new.conversation_id);
-                let keeping = self.replicas.as_ref().map(|others| others.shares().keep(bucket));
-                let done = self.tools.store.take_in(new.clone());
-                Box::pin(async move {
-                    let received_at = new.received_at;
-                    let outcome = match done.await {
-                        Ok(TakenIn { id, place }) => {
-                            let work = Work { id, received_at, message, task, thinking: None };
-                            Outcome::New(Box::new(work), place, keeping)
-                        }
-                        Err(e) => Outcome::NotKept(e, Box::new(new), keeping),
-                    };
-                    Kept { frame, outcome }
-                })
-            }
-        };
-        self.keeping.push_back(kept);
-    }
-
-    /// A message is durable: it is acked and queued. One that is not is left to come again, and so is
-    /// a repeat of it, even one that was judged when that was not known yet.
-    async fn kept(&mut self, Kept { frame, outcome }: Kept) -> Result<(), Halt> {
-        match outcome {
-            Outcome::New(mut work, place, keeping) => {
-                self.complained = false;
-                let message = work.id;
-                if self.is_for_here(message, place, keeping) {
-                    work.thinking = self.think(&work.message, &work.task);
-                    self.queue(*work);
-                }
-                self.stream.ack(frame, Intake::accepted()).await;
-                if place != Place::Repeat {
-                    self.tools.store.note(Step::Acked { message, at: now_ms() });
-                }
-                return Ok(());
-            }
-            Outcome::Repeat { ids, failed_keeps, passed: Ok(()) }
-                if failed_keeps == self.failed_keeps =>
-            {
-                self.intake.remember(&ids, Instant::now());
-            }
-            Outcome::Repeat { passed: Err(StoreError::Closed), .. }
-            | Outcome::NotKept(StoreError::Closed, ..) => return Err(Halt::StoreGone),
-            Outcome::Repeat { .. } => return Ok(()),
-            Outcome::NotKept(e, not_kept, keeping) => {
-                if let (Some(others), Some(keeping)) = (&self.replicas, keeping) {
-                    others.shares().kept(keeping);
-                }
-                self.failed_keeps += 1;
-                self.intake.forget(&not_kept);
-                if !std::mem::replace(&mut self.complained, true) {
-                    error!(
-                        "messages cannot be kept and are not acked, so that they come again: {e}"
-                    );
-                }
-                return Ok(());
-            }
-        }
-        self.stream.ack(frame, Intake::accepted()).await;
-        Ok(())
     }
 
     /// Marks a message that the agent is to answer.

@@ -54,6 +54,11 @@ impl Suspects {
         !self.waiting.is_empty() || self.alone.is_some()
     }
 
+    /// Whether a message is one whose turn has not begun.
+    pub(super) fn waits(&self, message: InboxId) -> bool {
+        self.waiting.contains_key(&message)
+    }
+
     /// A turn begins; returns the count to keep before, if it is a suspect's.
     pub(super) fn begins(&mut self, message: InboxId, now: Instant) -> Option<u32> {
         let times = self.waiting.remove(&message)? + 1;

@@ -19,6 +19,7 @@ use super::media::MediaStore;
 use super::parts::parts;
 use super::peers::Peers;
 use super::reply::{Question, Replier};
+use super::seats::Seat;
 use super::thinking::Thinking;
 use crate::agent::{Agent, Attempt, Say, Turn, TurnId};
 use crate::backoff::Backoff;
@@ -38,6 +39,8 @@ pub(super) struct Work {
     pub(super) task: Task,
     /// Its mark, which goes when the work is done.
     pub(super) thinking: Option<Thinking>,
+    /// Its seat among those that wait, until it begins.
+    pub(super) seat: Option<Seat>,
 }
 
 /// What is to be done for a message.
@@ -129,27 +132,38 @@ impl Tools {
     }
 }
 
+impl Task {
+    /// Whether it overtakes what waits in its chat.
+    pub(super) fn overtakes(&self, agent: &dyn Agent) -> bool {
+        self.command(agent).is_some_and(|ours| ours.is_stop() || ours.is_aside())
+    }
+
+    fn command<'a>(&self, agent: &'a dyn Agent) -> Option<commands::Ours<'a>> {
+        self.turn().and_then(|turn| commands::of(agent, turn))
+    }
+
+    fn turn(&self) -> Option<&Turn> {
+        match self {
+            Self::Turn(turn) | Self::Resume { turn, .. } => Some(turn),
+            Self::Say(_) | Self::Pair { .. } | Self::Send(_) => None,
+        }
+    }
+}
+
 impl Work {
     /// Whether it is a `/stop` that the connector answers.
     pub(super) fn is_stop(&self, agent: &dyn Agent) -> bool {
-        self.turn().and_then(|turn| commands::of(agent, turn)).is_some_and(|ours| ours.is_stop())
+        self.task.command(agent).is_some_and(|ours| ours.is_stop())
     }
 
     /// Whether it is a command that is answered beside the turn that runs.
     pub(super) fn is_aside(&self, agent: &dyn Agent) -> bool {
-        self.turn().and_then(|turn| commands::of(agent, turn)).is_some_and(|ours| ours.is_aside())
+        self.task.command(agent).is_some_and(|ours| ours.is_aside())
     }
 
     /// Whether a `/stop` takes it out of the queue: the agent is to answer it.
     pub(super) fn can_be_stopped(&self, agent: &dyn Agent) -> bool {
-        self.turn().is_some_and(|turn| commands::of(agent, turn).is_none())
-    }
-
-    fn turn(&self) -> Option<&Turn> {
-        match &self.task {
-            Task::Turn(turn) | Task::Resume { turn, .. } => Some(turn),
-            Task::Say(_) | Task::Pair { .. } | Task::Send(_) => None,
-        }
+        self.task.turn().is_some() && self.task.command(agent).is_none()
     }
 
     /// Does it. Whatever is not finished when this is dropped is finished after the next start. `stop`
@@ -160,7 +174,8 @@ impl Work {
         opened: Opened,
         stop: oneshot::Receiver<()>,
     ) -> Result<(), Halt> {
-        let Self { id, received_at, message, task, thinking: _until_the_end } = self;
+        let Self { id, received_at, message, task, thinking: _until_the_end, seat } = self;
+        drop(seat);
         let question = Question { message: &message, received_at };
         let task = match task {
             Task::Pair { stranger, then } => match tools.pairing.ask(&message, &stranger).await? {

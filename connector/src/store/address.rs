@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use tracing::error;
 
-use super::inbox::InboxReader;
 use super::postgres::{PostgresAddress, PostgresReader, PostgresStore};
 use super::sqlite::{FILE, SqliteReader, SqliteStore, size};
-use super::{Store, StoreError};
+use super::{Store, StoreError, StoreReader};
 
 /// A file that one process has for itself, or a database that several share. `Display` shows no password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl StoreAddress {
     }
 
     /// Reads it, whoever works with it; `None` if it is a file that is not there.
-    pub fn reader(&self) -> Result<Option<Box<dyn InboxReader>>, StoreError> {
+    pub fn reader(&self) -> Result<Option<Box<dyn StoreReader>>, StoreError> {
         Ok(match self {
             Self::File(path) if !path.exists() => None,
             Self::File(path) => Some(Box::new(SqliteReader::open(path)?)),

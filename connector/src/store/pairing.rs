@@ -3,7 +3,7 @@
 
 use crate::credential::ClientId;
 
-use super::Pending;
+use super::{Pending, StoreError};
 
 /// Letters of a code: none that is taken for another one (0 O, 1 I).
 pub const CODE_LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
@@ -22,9 +22,6 @@ pub trait PairingStore {
     /// Everybody who was paired with an app.
     fn paired(&self, client_id: &ClientId) -> Pending<Vec<PairedPerson>>;
 
-    /// Everybody who was paired, of all apps, oldest first.
-    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>>;
-
     /// Whoever asks first is to tell a person of the pairing, and gets `true`; everybody else gets
     /// `false`.
     fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool>;
@@ -39,11 +36,17 @@ pub trait PairingStore {
     /// A stranger has written: makes a code, unless there is no need or no room.
     fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked>;
 
-    /// Whoever waits, of all apps, oldest first.
-    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>>;
-
     /// Approves or denies a request; `None` if no such code waits.
     fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>>;
+}
+
+/// Reads who is paired beside a robot that may be at work. Calls may take long, and block.
+pub trait PairingReader {
+    /// Everybody who was paired, of all apps, oldest first.
+    fn everybody_paired(&self) -> Result<Vec<PairedPerson>, StoreError>;
+
+    /// Whoever waits, of all apps, oldest first.
+    fn pairing_requests(&self, now: i64) -> Result<Vec<Waiting>, StoreError>;
 }
 
 /// A person who was paired.

@@ -2,7 +2,7 @@
 //!
 //! Conversations belong to [`BUCKETS`] buckets, and each bucket to one process at a time. A process *beats*: that
 //! renews its lease and shares the buckets out. Who does not beat loses its buckets to the others. A store that
-//! one process has for itself needs nothing of this, and every bucket is its own.
+//! one process has for itself has nothing of this.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -95,19 +95,6 @@ pub struct Share {
     pub leads: bool,
 }
 
-impl Share {
-    /// Of a process that shares with nobody, and so gains and loses nothing.
-    pub fn alone() -> Self {
-        Self {
-            live: 1,
-            mine: Bucket::all().collect(),
-            gained: Vec::new(),
-            lost: Vec::new(),
-            leads: true,
-        }
-    }
-}
-
 /// What another process of an app tells. It is told once it is durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
@@ -151,8 +138,8 @@ pub struct SharedToken {
     pub expires_at: i64,
 }
 
-/// The part of a store that several processes share.
-pub trait ReplicaStore {
+/// What processes that share a store need of it.
+pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
     /// Renews this process's lease, which joins it at the first time, and shares the buckets out; `idle` are own
     /// buckets without work in this process, which it may lose if it has more than its share.
     ///
@@ -175,12 +162,10 @@ pub trait ReplicaStore {
         taken_over: bool,
     ) -> Pending<Vec<Unfinished>>;
 
-    /// What other processes tell of an app from now on; each call gives one more that hears all. `None` for a store
-    /// that one process has for itself.
-    fn wakes(&self, client_id: &ClientId) -> Option<mpsc::Receiver<Wake>>;
+    /// What other processes tell of an app from now on; each call gives one more that hears all.
+    fn wakes(&self, client_id: &ClientId) -> mpsc::Receiver<Wake>;
 
-    /// The token that a process of the app shared last, expired or not. `None` also from a store that one process
-    /// has for itself, which keeps none.
+    /// The token that a process of the app shared last, expired or not.
     fn shared_token(&self, client_id: &ClientId) -> Pending<Option<SharedToken>>;
 
     /// Shares a token with the other processes of the app.

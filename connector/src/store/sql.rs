@@ -20,12 +20,12 @@ mod writer;
 
 pub(super) use self::inbox::Reading;
 #[cfg(test)]
-pub(super) use self::queries::{KEEP_MS, PRUNE_ROWS};
+pub(super) use self::queries::{KEEP_MS, PRUNE_ROWS, YOUNG};
 pub(super) use self::queries::{count_cut_off, keep, not_begun, prune, unfinished};
 #[cfg(test)]
 pub(super) use self::sessions::KEEP_MS as SESSION_KEEP_MS;
 pub(super) use self::statement::{
     Changed, Db, Done, Fenced, Next, Params, Row, ToValue, Value, Words, params,
 };
-pub(super) use self::store::SqlStore;
+pub(super) use self::store::{Dialect, SqlStore};
 pub(super) use self::writer::{Engine, Failure, Settled};

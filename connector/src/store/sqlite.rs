@@ -2,14 +2,13 @@
 
 pub(in crate::store) mod engine;
 mod reader;
-mod replicas;
 mod schema;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use self::reader::SqliteReader;
 use super::StoreError;
-use super::sql::SqlStore;
+use super::sql::{Dialect, SqlStore};
 
 /// An open file. Dropping it waits until everything queued is durable.
 pub type SqliteStore = SqlStore<Sqlite>;
@@ -18,13 +17,21 @@ pub type SqliteStore = SqlStore<Sqlite>;
 #[derive(Debug)]
 pub struct Sqlite(());
 
+impl Dialect for Sqlite {}
+
 /// Name of the file in the state directory.
 pub const FILE: &str = "ddingtalk.sqlite3";
 
 /// Bytes that the database takes on disk, its log included.
 pub fn size(file: &Path) -> u64 {
-    let log = file.with_extension("sqlite3-wal");
-    [file, &log].iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+    [file, &log(file)].iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum()
+}
+
+/// The write-ahead log of a file; it is there while somebody works with it, and after a crash.
+fn log(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
 }
 
 impl SqlStore<Sqlite> {
@@ -39,6 +46,9 @@ impl SqlStore<Sqlite> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::ffi::OsString;
+
     use super::*;
     use crate::agent::Say;
     use crate::credential::ClientId;
@@ -46,11 +56,13 @@ mod tests {
     use crate::store::Store;
     use crate::store::contract;
     use crate::store::inbox::{InboxReader, InboxStore, Step};
+    use crate::store::pairing::PairingReader;
 
     #[tokio::test]
     async fn the_contract_holds() {
         let dir = tempfile::tempdir().unwrap();
-        contract::holds(|| SqliteStore::open(&dir.path().join(FILE))).await;
+        let path = dir.path().join(FILE);
+        contract::holds(|| SqliteStore::open(&path), || SqliteReader::open(&path), false).await;
     }
 
     #[tokio::test]
@@ -106,6 +118,34 @@ mod tests {
             let message = SqliteReader::open(&path).unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
+    }
+
+    /// What stands in a directory, byte for byte.
+    fn files(dir: &Path) -> BTreeMap<OsString, Vec<u8>> {
+        let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+        entries.map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap())).collect()
+    }
+
+    #[tokio::test]
+    async fn a_reader_makes_and_changes_nothing_and_sees_what_is_written_meanwhile() {
+        let dir = tempfile::tempdir().unwrap();
+        // Everything that an address of a file has to escape.
+        let path = dir.path().join("a b?c#d%20\u{9489}.sqlite3");
+        let store = SqliteStore::open(&path).unwrap();
+        let first = store.take_in(contract::message("app", 1)).await.unwrap().id;
+        drop(store);
+        let before = files(dir.path());
+        assert_eq!(before.len(), 1, "{:?}", before.keys());
+        let reader = SqliteReader::open(&path).unwrap();
+        assert!(reader.by_id(first).unwrap().is_some());
+        assert!(reader.pairing_requests(0).unwrap().is_empty());
+        assert!(files(dir.path()) == before);
+        // It holds up nobody, and sees what whoever comes then writes.
+        let store = SqliteStore::open(&path).unwrap();
+        let second = store.take_in(contract::message("app", 2)).await.unwrap().id;
+        assert!(reader.by_id(second).unwrap().is_some());
+        let third = store.take_in(contract::message("app", 3)).await.unwrap().id;
+        assert!(reader.by_id(third).unwrap().is_some());
     }
 
     #[tokio::test]

@@ -19,6 +19,7 @@ mod dev;
 mod doctor;
 mod durable;
 mod fetch;
+mod full_chat;
 mod golden;
 mod health;
 mod hostile;

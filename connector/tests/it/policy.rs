@@ -352,6 +352,58 @@ async fn a_policy_can_be_tried_without_a_robot() {
 }
 
 #[tokio::test]
+async fn what_only_looks_makes_nothing_and_disturbs_no_gateway() {
+    let world = World::new().await;
+    let section = json!({ "clientId": "dingA", "clientSecret": "s3cr3t" });
+    world.configure(&section);
+    let looks: [&[&str]; 6] = [
+        &["pairing", "list"],
+        &["policy", "test", "--user", "user0001"],
+        &["inbox", "list", "--all"],
+        &["doctor", "--no-connect", "--timeout", "1s"],
+        &["channels", "list"],
+        &["gateway", "status"],
+    ];
+    let state = world.dir.path().join("ddingtalk");
+    for args in looks {
+        tool(&world, args);
+        assert!(!state.exists(), "{args:?}");
+    }
+    // A database that a gateway has left, in a directory that nobody may write to.
+    let mut running = world.start(&[]);
+    world.app.wait_connections(1).await.unwrap();
+    world.app.say("user0001", "hello").await.unwrap();
+    world.app.wait_sent(1).await.unwrap();
+    running.terminate();
+    assert!(running.ended().await.success());
+    let look = || {
+        let entries = std::fs::read_dir(&state).unwrap().map(Result::unwrap);
+        let file = |entry: std::fs::DirEntry| {
+            (entry.file_name(), std::fs::read(entry.path()).unwrap_or_default())
+        };
+        entries.map(file).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = look();
+    assert_eq!(waiting(&world).len(), 1);
+    for args in looks {
+        tool(&world, args);
+        let after = look();
+        assert!(after == before, "{args:?}: {:?} were {:?}", after.keys(), before.keys());
+    }
+    // Whatever a program of another release would have to bring up to date first is named and left alone.
+    let db = rusqlite::Connection::open(state.join("ddingtalk.sqlite3")).unwrap();
+    db.pragma_update(None, "user_version", 3).unwrap();
+    drop(db);
+    let before = look();
+    for args in &looks[..3] {
+        let (code, _, stderr) = tool(&world, args);
+        assert_eq!(code, Some(11), "{args:?}: {stderr}");
+        assert!(stderr.contains("start its gateway once"), "{args:?}: {stderr}");
+        assert!(look() == before, "{args:?}");
+    }
+}
+
+#[tokio::test]
 async fn agent_none_acks_and_says_nothing() {
     let world = World::new().await;
     let mut running = world.start(&["--agent", "none", "--dm-policy", "open"]);

@@ -17,7 +17,6 @@ use dingtalk_connector::store::pairing::{
 };
 use dingtalk_connector::store::peers::{Peer, PeerStore};
 use dingtalk_connector::store::pushes::{KeptPush, NewPush, PushStore};
-use dingtalk_connector::store::replicas::{Bucket, ReplicaStore, Share, SharedToken, Wake};
 use dingtalk_connector::store::schedules::{
     Claim, NewSchedule, Run, RunId, RunState, Schedule, ScheduleId, ScheduleStore, Unended,
 };
@@ -27,7 +26,7 @@ use dingtalk_connector::store::sessions::{
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
     CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, Newest, OutboxId, Pending,
-    Recovered, Said, SentMessage, Store, StoreError, TakenIn, Unfinished,
+    Recovered, ReplicaStore, Said, SentMessage, Store, StoreError, TakenIn, Unfinished,
 };
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
@@ -78,6 +77,10 @@ impl Moody {
 }
 
 impl Store for Moody {
+    fn replicas(self: Arc<Self>) -> Option<Arc<dyn ReplicaStore>> {
+        None
+    }
+
     fn recover(&self, client_id: &ClientId, since: i64, at_most: usize) -> Pending<Recovered> {
         self.inner.recover(client_id, since, at_most)
     }
@@ -287,10 +290,6 @@ impl PairingStore for Moody {
         self.inner.paired(client_id)
     }
 
-    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>> {
-        self.inner.everybody_paired()
-    }
-
     fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool> {
         self.inner.take_telling(client_id, sender)
     }
@@ -307,43 +306,8 @@ impl PairingStore for Moody {
         self.inner.ask_pairing(request, now)
     }
 
-    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>> {
-        self.inner.pairing_requests(now)
-    }
-
     fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {
         self.inner.decide_pairing(code, approved, now)
-    }
-}
-
-impl ReplicaStore for Moody {
-    fn beat(&self, app: &ClientId, idle: Vec<Bucket>) -> Pending<Share> {
-        self.inner.beat(app, idle)
-    }
-
-    fn leave(&self, app: &ClientId) -> Pending<()> {
-        self.inner.leave(app)
-    }
-
-    fn unfinished_of(
-        &self,
-        app: &ClientId,
-        buckets: Vec<Bucket>,
-        taken_over: bool,
-    ) -> Pending<Vec<Unfinished>> {
-        self.inner.unfinished_of(app, buckets, taken_over)
-    }
-
-    fn wakes(&self, app: &ClientId) -> Option<mpsc::Receiver<Wake>> {
-        self.inner.wakes(app)
-    }
-
-    fn shared_token(&self, app: &ClientId) -> Pending<Option<SharedToken>> {
-        self.inner.shared_token(app)
-    }
-
-    fn share_token(&self, app: &ClientId, token: SharedToken) -> Pending<()> {
-        self.inner.share_token(app, token)
     }
 }
 
@@ -598,6 +562,42 @@ async fn a_message_that_ends_process_after_process_is_parked_and_the_others_are_
     let query = "SELECT failure FROM inbox WHERE failure IS NOT NULL";
     let reason: String = db.query_row(query, (), |row| row.get(0)).unwrap();
     assert_eq!(reason, "parked: the process ended 10 times while this message was answered");
+}
+
+#[tokio::test]
+async fn a_suspect_does_not_wait_for_turns_that_may_take_long() {
+    let (agent, mut asked) = Played::new();
+    let world = World::new().await;
+    let store = world.store();
+    let mut ids = Vec::new();
+    for (n, text) in ["ordinary", "suspect", "other"].into_iter().enumerate() {
+        let data = serde_json::json!({
+            "conversationId": format!("cid{n}"), "conversationType": "1", "msgId": format!("m{n}"),
+            "senderStaffId": "user0001", "msgtype": "text", "text": { "content": text },
+        });
+        let message = NewMessage {
+            client_id: ClientId::new(world.app.client_id()),
+            msg_id: None,
+            message_id: None,
+            conversation_id: ConversationId::new(format!("cid{n}")),
+            received_at: i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis())
+                .unwrap(),
+            data: data.to_string(),
+        };
+        ids.push(store.take_in(message).await.unwrap().id);
+    }
+    // The others waited behind something else when the first process ended.
+    store.keep_cut_off(ids[1], 1).await.unwrap();
+    let config = world.gateway_config(agent);
+    let gateway = Gateway::start(config, store).await.unwrap();
+    let (told, suspect) = texts(&mut asked, 1).await;
+    assert_eq!(told, ["suspect"]);
+    assert!(asked.try_recv().is_err(), "it runs alone");
+    drop(suspect);
+    let (told, turns) = texts(&mut asked, 2).await;
+    assert_eq!(told, ["ordinary", "other"]);
+    drop(turns);
+    assert_eq!(gateway.stop().await, 0);
 }
 
 #[tokio::test]

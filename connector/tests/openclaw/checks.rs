@@ -43,7 +43,8 @@ pub(super) const LONG: &[(&str, Check)] = &[
     ("b14_over_http_without_the_plugin", setup::over_http),
     ("b15_both_killed_lose_and_repeat_nothing", kills::killed_both),
     ("b16_from_a_package_and_a_warning_of_shared_sessions", setup::package),
-    ("b17_figures", figures::figures),
+    ("b17_heartbeat", pushes::heartbeat),
+    ("b18_figures", figures::figures),
 ];
 
 /// Installs the plugin, adds the account, and starts the gateway.
@@ -79,6 +80,7 @@ pub(super) fn say(text: &str) -> Speech {
 
 /// Asks for a slow answer, and waits until its card shows words; gives how many messages there were before.
 pub(super) fn answered_slowly(lab: &Lab) -> usize {
+    lab.settled();
     let before = lab.sent().len();
     lab.runtime.block_on(lab.app.speak(&say("SLOW"))).unwrap();
     lab.until("the card shows words", || {

@@ -21,6 +21,7 @@ pub(super) fn killed_connector(lab: &mut Lab) {
 pub(super) fn killed_gateway(lab: &mut Lab) {
     let before = answered_slowly(lab);
     lab.kill();
+    assert!(!lab.sent()[before].finished, "it was killed in the middle of it");
     let marked = lab.app.reactions().unwrap().len();
     lab.runtime.block_on(lab.app.speak(&say("while it is down"))).unwrap();
     lab.until("who wrote sees that it has arrived", || lab.app.reactions().unwrap().len() > marked);
@@ -38,6 +39,7 @@ pub(super) fn killed_both(lab: &mut Lab) {
     let before = answered_slowly(lab);
     lab.kill_connector();
     lab.kill();
+    assert!(!lab.sent()[before].finished, "it was killed in the middle of it");
     lab.start();
     let whole = format!("word{}", PIECES - 1);
     let answers = || lab.sent().iter().skip(before).filter(|row| row.text.contains(&whole)).count();
@@ -69,6 +71,7 @@ pub(super) fn cut_off_sends(lab: &mut Lab) {
     });
     assert_eq!(arrived(lab, "heard once"), 1, "{:?}", lab.sent());
     // Nobody takes it; OpenClaw makes up for it when it runs again.
+    lab.settled();
     lab.kill_connector();
     lab.kill();
     lab.until("the connector is gone", || lab.robot().is_null());

@@ -104,7 +104,7 @@ fn tools_said(messages: &[Value]) -> Vec<String> {
 }
 
 /// `SEND PATH` gives a file, `SLOW` many pieces; `REMIND TIME WORDS` makes an automation, which comes back as a
-/// question with `DUE` in it; `LOOP` sends messages until one is refused. Anything else comes back.
+/// question with `DUE` in it; `PULSE WORDS` is for the heartbeat; `LOOP` sends messages until one is refused. Anything else comes back.
 fn answer(messages: &[Value], asked: &Asked) -> Answer {
     let at_once = |text: String| Answer::Words(vec![text], Duration::ZERO);
     let system = messages.first().map(|m| words(&m["content"])).unwrap_or_default();
@@ -127,6 +127,11 @@ fn answer(messages: &[Value], asked: &Asked) -> Answer {
     if let Some((_, words)) = asked.text.split_once("\nDUE ") {
         let words = words.lines().next().unwrap_or_default();
         return at_once(format!("It is time: {words}"));
+    }
+    if let Some((_, words)) = asked.context.rsplit_once("PULSE ") {
+        // It comes in quotes.
+        let words = words.split('"').next().unwrap_or_default();
+        return at_once(format!("It beats: {words}"));
     }
     if asked.text.starts_with("LOOP") {
         if let Some(refused) = said.last().filter(|said| said.contains("messages a minute")) {

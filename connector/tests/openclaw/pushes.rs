@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::checks::say;
-use super::lab::Lab;
+use super::lab::{Lab, TOKEN};
 
 /// `openclaw message send` to the channel.
 fn message(lab: &Lab, more: &[&str]) -> (i32, String) {
@@ -82,6 +84,21 @@ pub(super) fn reminder(lab: &mut Lab) {
     assert_eq!((reminder.text.as_str(), reminder.via), ("It is time: of the tea", "batchSend"));
     assert_eq!(reminder.to, "user0001");
     assert!(reminder.process_query_key.is_some(), "{reminder:?}");
+}
+
+/// The agent speaks by itself, to whom the heartbeat's settings name.
+pub(super) fn heartbeat(lab: &mut Lab) {
+    let settings = json!({ "every": "1h", "target": "ddingtalk", "to": "user0001" });
+    lab.set("agents.defaults.heartbeat", &settings);
+    let before = lab.sent().len();
+    let event = ["system", "event", "--mode", "now", "--text", "PULSE of the day"];
+    let token = ["--token", TOKEN, "--port", &lab.port.to_string()];
+    let (code, text) = lab.openclaw(&[&event[..], &token].concat());
+    assert_eq!(code, 0, "{text}");
+    let sent = lab.wait(before, 1).remove(0);
+    assert_eq!((sent.text.as_str(), sent.via), ("It beats: of the day", "batchSend"));
+    assert_eq!(sent.to, "user0001");
+    lab.set("agents.defaults.heartbeat", &json!({ "every": "0m" }));
 }
 
 /// A model that calls the message tool again and again is held by the limit for each recipient, and told so.

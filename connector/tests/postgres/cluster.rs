@@ -36,7 +36,7 @@ if [ ! -d "$2/data" ]; then
     echo 'fsync = off' >>"$2/data/postgresql.conf"
 fi
 "$1/pg_ctl" -D "$2/data" -l "$2/server.log" -w -t 120 -o "-p $3 -c listen_addresses=127.0.0.1 \
-    -c unix_socket_directories='$2' -c shared_buffers=16MB -c max_connections=80" \
+    -c unix_socket_directories='$2' -c max_connections=80" \
     start >/dev/null || { cat "$2/server.log" >&2; exit 1; }
 echo ready
 cat >/dev/null

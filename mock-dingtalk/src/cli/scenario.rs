@@ -10,10 +10,11 @@ use std::{
 
 use clap::{Args, Subcommand};
 use mock_dingtalk::{
-    AppOptions, MockDingtalk, RemoteApp, Scenario as File, ScenarioFailure, Stage, Subject,
+    AppOptions, MockDingtalk, ProcessGroup, RemoteApp, Scenario as File, ScenarioFailure, Stage,
+    Subject,
 };
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 
 use self::before::Before;
 use super::{
@@ -177,62 +178,15 @@ struct Line {
 
 impl Line {
     /// In a process group of its own, so that what it starts ends with it.
-    fn start(&self) -> std::io::Result<Running> {
+    fn start(&self) -> std::io::Result<ProcessGroup> {
         let (program, arguments) = self.command.split_first().expect("there is a command");
         let mut command = Command::new(program);
         command
             .args(arguments)
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .stdin(std::process::Stdio::null())
-            .stdout(std::io::stderr())
-            .kill_on_drop(true);
-        #[cfg(unix)]
-        command.process_group(0);
-        let child = command.spawn()?;
-        #[cfg(unix)]
-        let group = child
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(rustix::process::Pid::from_raw);
-        Ok(Running {
-            child,
-            #[cfg(unix)]
-            group,
-        })
-    }
-}
-
-/// The processes of a bot, which are killed when this is dropped.
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    /// It stands while one of them lives, whatever became of the first.
-    #[cfg(unix)]
-    group: Option<rustix::process::Pid>,
-}
-
-impl Running {
-    async fn end(&mut self) {
-        self.kill_group();
-        // One that cannot be killed is none of ours.
-        let _ = self.child.kill().await;
-    }
-
-    #[cfg(unix)]
-    fn kill_group(&self) {
-        if let Some(group) = self.group {
-            // It may be gone.
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn kill_group(&self) {}
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.kill_group();
+            .stdout(std::io::stderr());
+        ProcessGroup::spawn(&mut command)
     }
 }
 
@@ -240,7 +194,7 @@ impl Drop for Running {
 #[derive(Debug)]
 struct Started {
     line: Line,
-    running: Running,
+    running: ProcessGroup,
 }
 
 /// Who is played against.
@@ -255,7 +209,7 @@ enum Bot {
 impl Bot {
     async fn end(&mut self) {
         if let Self::Ours(bot) = self {
-            bot.running.end().await;
+            bot.running.bury().await;
         }
     }
 }

@@ -11,7 +11,7 @@ use mock_dingtalk::{AppOptions, DeliveryState, MockDingtalk, Permission, SaidSta
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::support::{Bot, ack, data, eventually, http};
+use crate::support::{Bot, ack, data, eventually, http, old_token};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
@@ -144,19 +144,7 @@ async fn tokens_and_pushes_are_taken_and_answered_in_the_recorded_shape() {
     let answer: Value = http().post(url).json(&request).send().await.unwrap().json().await.unwrap();
     assert_eq!(shape(&answer), shape(&value("openapi/access_token.response.json")));
     let token = answer["accessToken"].as_str().unwrap();
-    let old: Value = http()
-        .get(format!(
-            "{}/gettoken?appkey={}&appsecret={}",
-            mock.url(),
-            app.client_id(),
-            app.client_secret()
-        ))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let old = old_token(&mock, &app).await;
     assert_eq!(shape(&old), shape(&value("openapi/gettoken.response.json")));
     for name in names("openapi", "batch_send", ".request.json") {
         let response = http()

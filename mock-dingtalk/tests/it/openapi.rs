@@ -6,7 +6,7 @@ use mock_dingtalk::{App, MockDingtalk};
 use reqwest::Response;
 use serde_json::{Value, json};
 
-use crate::support::{Bot, data, http, open, open_body};
+use crate::support::{Bot, data, http, old_token, open, open_body};
 
 async fn token(mock: &MockDingtalk, app: &App) -> String {
     let body = json!({"appKey": app.client_id(), "appSecret": app.client_secret()});
@@ -125,19 +125,7 @@ async fn one_token_for_both_hosts_until_it_expires() {
     let app = mock.app();
     let first = token(&mock, &app).await;
     assert_eq!(first.len(), 32);
-    let old_way: Value = http()
-        .get(format!(
-            "{}/gettoken?appkey={}&appsecret={}",
-            mock.url(),
-            app.client_id(),
-            app.client_secret()
-        ))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let old_way = old_token(&mock, &app).await;
     assert_eq!(
         old_way,
         json!({"errcode": 0, "errmsg": "ok", "access_token": first, "expires_in": 7200})

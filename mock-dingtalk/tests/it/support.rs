@@ -54,6 +54,13 @@ pub(crate) async fn open(url: &str, body: &Value) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap_or_default())
 }
 
+/// The access token that `gettoken` of the old host gives.
+pub(crate) async fn old_token(mock: &MockDingtalk, app: &App) -> Value {
+    let (key, secret) = (app.client_id(), app.client_secret());
+    let url = format!("{}/gettoken?appkey={key}&appsecret={secret}", mock.url());
+    http().get(url).send().await.unwrap().json().await.unwrap()
+}
+
 /// A fresh ticket and the endpoint it is for.
 pub(crate) async fn ticket(mock: &MockDingtalk, app: &App) -> (String, String) {
     let (status, body) = open(mock.url(), &open_body(app)).await;

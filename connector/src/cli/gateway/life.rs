@@ -370,6 +370,8 @@ impl Life {
         if let Some(traces) = traces {
             signals.or_die(traces.finish()).await;
         }
+        // Without its last user the log beside the database goes, and one file is left. It fails only if it panicked.
+        let _ = signals.or_die(tokio::task::spawn_blocking(move || store.close())).await;
         info!(unfinished, "stopped");
     }
 }

@@ -6,18 +6,17 @@ use std::sync::Arc;
 use crate::credential::ClientId;
 use crate::openapi::{Expiring, TokenShelf};
 use crate::redact::Secret;
-use crate::store::Store;
-use crate::store::replicas::SharedToken;
+use crate::store::replicas::{ReplicaStore, SharedToken};
 
 /// One app's token.
 #[derive(Debug)]
 pub(in crate::gateway) struct Shelf {
     client_id: ClientId,
-    store: Arc<dyn Store>,
+    store: Arc<dyn ReplicaStore>,
 }
 
 impl Shelf {
-    pub(in crate::gateway) fn new(client_id: ClientId, store: Arc<dyn Store>) -> Self {
+    pub(in crate::gateway) fn new(client_id: ClientId, store: Arc<dyn ReplicaStore>) -> Self {
         Self { client_id, store }
     }
 }

@@ -18,15 +18,21 @@ use crate::store::{InboxId, Place, Unfinished};
 const LOOKS: usize = 4;
 
 impl Runtime {
-    /// Takes what may begin next.
+    /// Takes what may begin next. Suspects are the first: each is cleared within a minute, and other turns, which may
+    /// take long, would let them and everybody wait.
     pub(super) fn next_turn(&mut self) -> Option<(Ticket, Work)> {
-        match &self.replicas {
-            None => self.conversations.start_where(|_| true),
-            Some(others) => {
-                let shares = others.shares();
-                self.conversations.start_where(|id| shares.may_begin(Bucket::of(id)))
-            }
+        let shares = self.replicas.as_ref().map(|others| others.shares());
+        let may = |id: &ConversationId| {
+            shares.as_ref().is_none_or(|shares| shares.may_begin(Bucket::of(id)))
+        };
+        let suspects = &self.suspects;
+        if suspects.are_there()
+            && let first @ Some(_) =
+                self.conversations.start_where(|id, work| suspects.waits(work.id) && may(id))
+        {
+            return first;
         }
+        self.conversations.start_where(|id, _| may(id))
     }
 
     /// Whether a message that is kept is queued here.
@@ -111,7 +117,8 @@ impl Runtime {
         let app = self.tools.replier.client_id();
         let begun = Instant::now();
         self.looking.push(begun);
-        let found = look(&self.tools.store, app, (asked, begun), buckets, taken_over);
+        let stores = (&*self.tools.store, others);
+        let found = look(stores, app, (asked, begun), buckets, taken_over);
         self.looks.push(Box::pin(found));
     }
 

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::super::listen::answer;
 use super::super::push::{Delivery, Outcome, Push, Pusher, Target, What};
-use super::Perform;
+use super::run::Perform;
 use crate::agent::{Agent, AgentError, Attempt, Say, Speaker, Standing, Turn, TurnId, Utterance};
 use crate::protocol::{ConversationId, ConversationType};
 use crate::store::schedules::{RunId, Schedule};

@@ -1,13 +1,19 @@
 //! Runs against a store on disk, a clock that is set, and a robot that breaks off.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::SeqCst};
 
 use proptest::prelude::*;
 use tokio::sync::Semaphore;
 
+use super::run::Perform;
+use super::scheduler::{Clock, RESUMED_MS};
 use super::*;
+use crate::agent::Say;
 use crate::store::pushes::{NewPush, PushStore};
+use crate::store::schedules::{RunId, RunState};
 use crate::store::sqlite::{FILE, SqliteStore};
+use crate::unix_time::now_ms;
 
 const MINUTE: i64 = 60_000;
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::super::sql::{Db, Done, SqlStore, count_cut_off, not_begun, params, unfinished};
+use super::super::sql::{
+    Db, Dialect, Done, SqlStore, count_cut_off, not_begun, params, unfinished,
+};
 use super::{Me, Postgres};
 use crate::credential::ClientId;
 use crate::redact::Secret;
@@ -19,16 +21,29 @@ use crate::unix_time::now_ms;
 
 /// First key of the advisory lock under which an app's buckets are shared out.
 const SHARING: i64 = 0x4444_544b;
+/// Messages of some buckets of an app. One text whichever they are: the server keeps each statement that it was told.
+const OF_BUCKETS: &str = "client_id = :client_id
+    AND bucket = ANY (CAST(string_to_array(:buckets, ',') AS smallint[]))";
+
+impl Dialect for Postgres {
+    fn replicas(store: Arc<SqlStore<Self>>) -> Option<Arc<dyn ReplicaStore>> {
+        Some(store)
+    }
+}
 
 impl ReplicaStore for SqlStore<Postgres> {
     fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share> {
         let me = Arc::clone(&self.dialect.me);
         me.joined.store(true, Ordering::Release);
         let (app, owned) = (client_id.clone(), Arc::clone(&self.dialect.owned));
-        let beaten = self.work_alone({
+        let offers = !idle.is_empty();
+        let work = {
             let app = app.clone();
-            move |db| beat(db, &me, &app, &idle)
-        });
+            move |db: &dyn Db| beat(db, &me, &app, &idle)
+        };
+        // However much there is to write, the lease has to be renewed in time: others would work on what is worked on
+        // here. What is given away needs what was written of it before.
+        let beaten = if offers { self.work_alone(work) } else { self.work_first(work) };
         Box::pin(async move {
             let (live, mine) = beaten.await?;
             // No panic can leave it half changed.
@@ -66,18 +81,19 @@ impl ReplicaStore for SqlStore<Postgres> {
         if buckets.is_empty() {
             return Box::pin(std::future::ready(Ok(Vec::new())));
         }
-        let condition = of_buckets(buckets.iter().map(|bucket| bucket.number().into()));
+        let numbers = listed(buckets.iter().map(|bucket| bucket.number().into()));
         self.work(move |db| {
-            let of_app = params! { ":client_id": client_id.as_str() };
+            let of_buckets =
+                params! { ":client_id": client_id.as_str(), ":buckets": numbers.as_str() };
             if taken_over {
-                not_begun(db, &condition, of_app)?;
+                not_begun(db, OF_BUCKETS, of_buckets)?;
             }
-            unfinished(db, &condition, of_app)
+            unfinished(db, OF_BUCKETS, of_buckets)
         })
     }
 
-    fn wakes(&self, client_id: &ClientId) -> Option<mpsc::Receiver<Wake>> {
-        Some(self.dialect.listener.hear(client_id))
+    fn wakes(&self, client_id: &ClientId) -> mpsc::Receiver<Wake> {
+        self.dialect.listener.hear(client_id)
     }
 
     fn shared_token(&self, client_id: &ClientId) -> Pending<Option<SharedToken>> {
@@ -111,10 +127,9 @@ impl ReplicaStore for SqlStore<Postgres> {
     }
 }
 
-/// Whether a message is of one of some buckets.
-fn of_buckets(numbers: impl Iterator<Item = u32>) -> String {
-    let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
-    format!("client_id = :client_id AND bucket IN ({})", numbers.join(", "))
+/// Numbers of buckets, as [`OF_BUCKETS`] has them.
+fn listed(numbers: impl Iterator<Item = u32>) -> String {
+    numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(",")
 }
 
 /// One process of an app at a time.
@@ -191,8 +206,9 @@ fn beat(
             // Who has left in order has cut nothing off. What came after the last beat of whoever had them has
             // waited since, unless it says otherwise.
             let since = now_ms().saturating_sub(millis(LEASE + GRACE));
-            let of_dead = of_buckets(dead.iter().map(|(number, _)| *number));
-            count_cut_off(db, &of_dead, since, params! { ":client_id": app })?;
+            let dead = listed(dead.iter().map(|(number, _)| *number));
+            let of_dead = params! { ":client_id": app, ":buckets": dead.as_str() };
+            count_cut_off(db, OF_BUCKETS, since, of_dead)?;
         }
         mine = owned(db, app, id)?;
     } else {

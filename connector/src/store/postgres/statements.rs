@@ -43,6 +43,7 @@ static WORDS: Words = Words {
         JOIN replica r ON r.client_id = b.client_id AND r.id = b.replica
         WHERE b.client_id = inbox.client_id AND r.alive_until > clock_timestamp()
         AND r.id <> current_setting('ddingtalk.replica'))",
+    tells_repeats: true,
 };
 
 impl<'a> Statements<'a> {

@@ -73,7 +73,7 @@ async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
 #[tokio::test]
 async fn the_contract_holds() {
     let Some((_, url)) = fresh() else { return };
-    contract::holds(|| open(&url)).await;
+    contract::holds(|| open(&url), || read(&url), true).await;
 }
 
 #[tokio::test]
@@ -175,8 +175,8 @@ async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
 async fn a_message_of_anothers_bucket_is_told_to_it() {
     let Some((_, url)) = fresh() else { return };
     let (one, other) = (open(&url).unwrap(), open(&url).unwrap());
-    let mut wakes = other.wakes(&app()).unwrap();
-    let mut own = one.wakes(&app()).unwrap();
+    let mut wakes = other.wakes(&app());
+    let mut own = one.wakes(&app());
     assert_eq!(wakes.recv().await, Some(Wake::Everything), "when it begins to listen");
     assert_eq!(own.recv().await, Some(Wake::Everything));
     beat(&one).await;
@@ -353,7 +353,7 @@ async fn a_server_that_starts_again_is_linked_again_and_nothing_is_lost_or_doubl
     let Some(mut cluster) = Cluster::start() else { return };
     let url = cluster.database();
     let store = open(&url).unwrap();
-    let mut wakes = store.wakes(&app()).unwrap();
+    let mut wakes = store.wakes(&app());
     assert_eq!(wakes.recv().await, Some(Wake::Everything));
     beat(&store).await;
     store.take_in(contract::message("app", 0)).await.unwrap();

@@ -73,8 +73,11 @@ fn cards(db: &dyn Db, client_id: &ClientId, at_most: i64) -> Done<Vec<KeptCard>>
     )?;
     db.all(
         "SELECT id, inbox_id, out_track_id, key, conversation_id, in_group, abandoned, closed_at
-         FROM cards WHERE client_id = :client_id AND (closed_at IS NULL OR id IN
-             (SELECT id FROM cards WHERE client_id = :client_id ORDER BY id DESC LIMIT :at_most))
+         FROM cards WHERE id IN (
+             SELECT id FROM cards WHERE client_id = :client_id AND closed_at IS NULL
+             UNION SELECT id FROM (
+                 SELECT id FROM cards WHERE client_id = :client_id
+                 ORDER BY id DESC LIMIT :at_most) AS newest)
          ORDER BY id",
         params! { ":client_id": client_id.as_str(), ":at_most": at_most },
         |row| {

@@ -1,11 +1,12 @@
 //! The statements of pairing.
 
 use super::statement::Changed;
-use super::{Db, Done, Row, params};
+use super::{Db, Done, Reading, Row, params};
 use crate::credential::ClientId;
 use crate::store::StoreError;
 use crate::store::pairing::{
-    Asked, CODE_LIFE_MS, PairedPerson, PairingRequest, TELL_PAUSE_MS, WAITING, Waiting, new_code,
+    Asked, CODE_LIFE_MS, PairedPerson, PairingReader, PairingRequest, TELL_PAUSE_MS, WAITING,
+    Waiting, new_code,
 };
 
 pub(super) fn paired(db: &dyn Db, client_id: &ClientId) -> Done<Vec<PairedPerson>> {
@@ -16,12 +17,27 @@ pub(super) fn paired(db: &dyn Db, client_id: &ClientId) -> Done<Vec<PairedPerson
     )
 }
 
-pub(super) fn everybody(db: &dyn Db) -> Done<Vec<PairedPerson>> {
-    db.all(
-        &format!("SELECT {PERSON} FROM paired ORDER BY approved_at, sender, client_id"),
-        params! {},
-        person_row,
-    )
+impl<R: Reading> PairingReader for R {
+    fn everybody_paired(&self) -> Done<Vec<PairedPerson>> {
+        self.read(|db| {
+            db.all(
+                &format!("SELECT {PERSON} FROM paired ORDER BY approved_at, sender, client_id"),
+                params! {},
+                person_row,
+            )
+        })
+    }
+
+    fn pairing_requests(&self, now: i64) -> Done<Vec<Waiting>> {
+        let expired = now.saturating_sub(CODE_LIFE_MS);
+        self.read(move |db| {
+            db.all(
+                &format!("{WAITS} ORDER BY asked_at, code"),
+                params! { ":expired": expired },
+                waiting_row,
+            )
+        })
+    }
 }
 
 pub(super) fn take_telling(db: &dyn Db, client_id: &ClientId, sender: &str) -> Done<bool> {
@@ -152,15 +168,6 @@ fn waiting_row(row: &dyn Row) -> Done<Waiting> {
         code: row.get(3)?,
         asked_at: row.get(4)?,
     })
-}
-
-pub(super) fn requests(db: &dyn Db, now: i64) -> Done<Vec<Waiting>> {
-    let expired = now.saturating_sub(CODE_LIFE_MS);
-    db.all(
-        &format!("{WAITS} ORDER BY asked_at, code"),
-        params! { ":expired": expired },
-        waiting_row,
-    )
 }
 
 pub(super) fn decide(db: &dyn Db, code: &str, approved: bool, now: i64) -> Done<Option<Waiting>> {

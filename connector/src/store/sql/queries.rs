@@ -130,10 +130,13 @@ pub(super) fn recover(
     let of_app = format!("client_id = :client_id AND {}", db.words().not_of_others);
     count_cut_off(db, &of_app, i64::MAX, params)?;
     not_begun(db, &of_app, params)?;
-    Ok(Recovered {
-        unfinished: unfinished(db, &of_app, params)?,
-        seen: seen(db, client_id, seen_since, seen_at_most)?,
-    })
+    // Where the table tells repeats by itself nobody has to know them by heart.
+    let seen = if db.words().tells_repeats {
+        Vec::new()
+    } else {
+        seen(db, client_id, seen_since, seen_at_most)?
+    };
+    Ok(Recovered { unfinished: unfinished(db, &of_app, params)?, seen })
 }
 
 /// Counts the turns that the last process was in the midst of, of messages for which a condition holds: those at
@@ -300,25 +303,30 @@ fn seen(db: &dyn Db, client_id: &ClientId, since: i64, at_most: i64) -> Done<Vec
     Ok(seen)
 }
 
+/// The first message that is not removed. Only the oldest are looked at: however many are old, a round reads no more
+/// than it removes. The newest of all stays whatever its age: without it, ids that sessions still name would be given
+/// again.
+pub(in crate::store) const YOUNG: &str = "SELECT coalesce(
+         min(CASE WHEN received_at >= :before THEN id END), (SELECT max(id) FROM inbox))
+     FROM (
+         SELECT id, received_at FROM inbox WHERE finished_at IS NOT NULL
+         ORDER BY id LIMIT :rows) AS oldest";
+
 /// Removes some of the messages that were finished and came long ago, and of what was sent then, oldest
 /// first. Returns whether there may be more. The newest message stays, however old: its id is what the next
 /// one counts on from, and sessions and attached agents know turns by these ids.
 pub(in crate::store) fn prune(db: &dyn Db, now: i64) -> Done<bool> {
     let before = now.saturating_sub(KEEP_MS);
-    // The newest stays whatever its age: without it, ids that sessions still name would be given again.
-    let young: Option<i64> = db.one(
-        "SELECT coalesce(
-             (SELECT id FROM inbox WHERE received_at >= :before ORDER BY id LIMIT 1),
-             (SELECT max(id) FROM inbox))",
-        params! { ":before": before },
-        |row| row.get(0),
-    )?;
+    let oldest = params! { ":before": before, ":rows": PRUNE_ROWS };
+    let young: Option<i64> = db.one(YOUNG, oldest, |row| row.get(0))?;
     let ended = sessions::prune(db, now, PRUNE_ROWS)?;
     let forgotten = sent_messages::prune(db, before, PRUNE_ROWS)?;
     db.execute(
         "DELETE FROM cards WHERE id IN (
-             SELECT id FROM cards WHERE closed_at IS NOT NULL AND opened_at < :before
-             ORDER BY id LIMIT :rows)",
+             SELECT id FROM (
+                 SELECT id, opened_at FROM cards WHERE closed_at IS NOT NULL
+                 ORDER BY id LIMIT :rows) AS oldest
+             WHERE opened_at < :before)",
         params! { ":before": before, ":rows": PRUNE_ROWS },
     )?;
     let mut removed = 0;

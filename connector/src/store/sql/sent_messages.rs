@@ -48,10 +48,9 @@ pub(super) fn find(
 pub(super) fn prune(db: &dyn Db, before: i64, rows: i64) -> Done<usize> {
     db.execute(
         "DELETE FROM sent_message WHERE id IN (
-             SELECT id FROM sent_message WHERE id < coalesce(
-                 (SELECT id FROM sent_message WHERE sent_at >= :before ORDER BY id LIMIT 1),
-                 9223372036854775807)
-             ORDER BY id LIMIT :rows)",
+             SELECT id FROM (
+                 SELECT id, sent_at FROM sent_message ORDER BY id LIMIT :rows) AS oldest
+             WHERE sent_at < :before)",
         params! { ":before": before, ":rows": rows },
     )
 }

@@ -82,6 +82,8 @@ pub(in crate::store) struct Words {
     pub(in crate::store) same_id_any_case: &'static str,
     /// That a row of `inbox` does not belong to another process that lives.
     pub(in crate::store) not_of_others: &'static str,
+    /// Whether a message that is there already is not kept once more.
+    pub(in crate::store) tells_repeats: bool,
 }
 
 /// Whether more rows are wanted.

@@ -4,7 +4,7 @@
 //! sync however many messages share it, and nothing waits for company.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError, RwLock, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, mpsc};
 use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
@@ -32,6 +32,14 @@ pub struct SqlStore<D> {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// What the engine has beside its connection.
     pub(in crate::store) dialect: D,
+}
+
+/// What an engine has beside its connection.
+pub trait Dialect: Send + Sync + Sized + 'static {
+    /// What the processes that share a store need of it, where several may.
+    fn replicas(_: Arc<SqlStore<Self>>) -> Option<Arc<dyn ReplicaStore>> {
+        None
+    }
 }
 
 impl<D> SqlStore<D> {
@@ -73,6 +81,15 @@ impl<D> SqlStore<D> {
         F: FnMut(&dyn Db) -> Done<T> + Send + 'static,
     {
         self.queue(|reply| Box::new(Work::alone(work, reply)))
+    }
+
+    /// The same, before all that was asked earlier and is not begun.
+    pub(in crate::store) fn work_first<T, F>(&self, work: F) -> Pending<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&dyn Db) -> Done<T> + Send + 'static,
+    {
+        self.queue(|reply| Box::new(Work::first(work, reply)))
     }
 
     /// Does work, and blocks until it is done.
@@ -127,11 +144,11 @@ impl<D> Drop for SqlStore<D> {
     }
 }
 
-impl<D> Store for SqlStore<D>
-where
-    Self: ReplicaStore,
-    D: Send + Sync + 'static,
-{
+impl<D: Dialect> Store for SqlStore<D> {
+    fn replicas(self: Arc<Self>) -> Option<Arc<dyn ReplicaStore>> {
+        D::replicas(self)
+    }
+
     fn close(&self) {
         self.end();
     }
@@ -250,10 +267,6 @@ impl<D> PairingStore for SqlStore<D> {
         self.work(move |db| pairing::paired(db, &client_id))
     }
 
-    fn everybody_paired(&self) -> Pending<Vec<PairedPerson>> {
-        self.work(pairing::everybody)
-    }
-
     fn take_telling(&self, client_id: &ClientId, sender: String) -> Pending<bool> {
         let client_id = client_id.clone();
         self.work(move |db| pairing::take_telling(db, &client_id, &sender))
@@ -269,10 +282,6 @@ impl<D> PairingStore for SqlStore<D> {
 
     fn ask_pairing(&self, request: PairingRequest, now: i64) -> Pending<Asked> {
         self.work(move |db| pairing::ask(db, &request, now))
-    }
-
-    fn pairing_requests(&self, now: i64) -> Pending<Vec<Waiting>> {
-        self.work(move |db| pairing::requests(db, now))
     }
 
     fn decide_pairing(&self, code: String, approved: bool, now: i64) -> Pending<Option<Waiting>> {

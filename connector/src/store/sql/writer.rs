@@ -1,5 +1,6 @@
 //! The thread that owns the connection.
 
+use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,10 @@ pub(super) trait Job: Send {
     fn is_alone(&self) -> bool {
         false
     }
+    /// Whether it waits for none of those that came before it, and is alone.
+    fn overtakes(&self) -> bool {
+        false
+    }
     /// Does it; nothing of it holds before the commit.
     fn perform(&mut self, db: &dyn Db) -> Done<()>;
     /// Tells whoever asked how it ended. They may have left.
@@ -66,18 +71,24 @@ pub(super) trait Job: Send {
 pub(super) struct Work<T, F> {
     perform: F,
     is_alone: bool,
+    overtakes: bool,
     done: Option<Done<T>>,
     reply: oneshot::Sender<Done<T>>,
 }
 
 impl<T, F> Work<T, F> {
     pub(super) fn new(work: F, reply: oneshot::Sender<Done<T>>) -> Self {
-        Self { perform: work, is_alone: false, done: None, reply }
+        Self { perform: work, is_alone: false, overtakes: false, done: None, reply }
     }
 
     /// Such as no other may be in its transaction.
     pub(super) fn alone(work: F, reply: oneshot::Sender<Done<T>>) -> Self {
         Self { is_alone: true, ..Self::new(work, reply) }
+    }
+
+    /// The same, before all that waits.
+    pub(super) fn first(work: F, reply: oneshot::Sender<Done<T>>) -> Self {
+        Self { overtakes: true, ..Self::alone(work, reply) }
     }
 }
 
@@ -92,6 +103,10 @@ where
 
     fn is_alone(&self) -> bool {
         self.is_alone
+    }
+
+    fn overtakes(&self) -> bool {
+        self.overtakes
     }
 
     fn perform(&mut self, db: &dyn Db) -> Done<()> {
@@ -153,6 +168,9 @@ where
 
 /// Jobs of one transaction, so that the first of them does not wait for long.
 const BATCH: usize = 1_024;
+/// A transaction takes up no more jobs after this time, so that it holds its locks no longer, and that what overtakes
+/// the others comes soon: a database far away needs a millisecond for each of them.
+const LONGEST: Duration = Duration::from_millis(100);
 /// What can wait does so until nothing came for this long.
 const QUIET: Duration = Duration::from_secs(1);
 /// How often old rows are looked for.
@@ -164,7 +182,7 @@ type Batch = Vec<Box<dyn Job>>;
 
 /// Works until nobody can ask any more.
 pub(super) fn run(mut engine: impl Engine, jobs: &Receiver<Box<dyn Job>>) {
-    let mut queue = Queue { jobs, held: None };
+    let mut queue = Queue::new(jobs);
     let mut pruned: Option<Instant> = None;
     // Jobs that are done or not, which is not known.
     let mut limbo: Batch = Vec::new();
@@ -178,7 +196,9 @@ pub(super) fn run(mut engine: impl Engine, jobs: &Receiver<Box<dyn Job>>) {
             limbo = settle(&mut engine, limbo);
         }
         if !batch.is_empty() {
-            limbo.extend(commit(&mut engine, batch));
+            let Committed { unknown, rest } = commit(&mut engine, batch);
+            limbo.extend(unknown);
+            queue.put_back(rest);
         }
         if pruned.is_none_or(|at| at.elapsed() >= PRUNE_EVERY) && limbo.is_empty() {
             pruned = match engine.prune(now_ms()) {
@@ -214,65 +234,99 @@ fn settle(engine: &mut impl Engine, limbo: Batch) -> Batch {
 /// What waits to be done.
 struct Queue<'a> {
     jobs: &'a Receiver<Box<dyn Job>>,
-    /// It came when a batch was ready, and is the next one by itself.
-    held: Option<Box<dyn Job>>,
+    /// What came, in order.
+    waiting: VecDeque<Box<dyn Job>>,
+    /// What overtakes that.
+    first: VecDeque<Box<dyn Job>>,
 }
 
-impl Queue<'_> {
+impl<'a> Queue<'a> {
+    fn new(jobs: &'a Receiver<Box<dyn Job>>) -> Self {
+        Self { jobs, waiting: VecDeque::new(), first: VecDeque::new() }
+    }
+
+    fn put(&mut self, job: Box<dyn Job>) {
+        let queue = if job.overtakes() { &mut self.first } else { &mut self.waiting };
+        queue.push_back(job);
+    }
+
+    /// What was taken and not begun.
+    fn put_back(&mut self, batch: Batch) {
+        for job in batch.into_iter().rev() {
+            self.waiting.push_front(job);
+        }
+    }
+
     /// What is done in the next transaction. Waits for something that cannot wait itself, but not for ever, and for
     /// anything at all at most for a time.
     fn next_batch(&mut self, at_most: Option<Duration>) -> Result<Batch, RecvTimeoutError> {
-        let first = match (self.held.take(), at_most) {
-            (Some(held), _) => held,
-            (None, None) => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected)?,
-            (None, Some(at_most)) => self.jobs.recv_timeout(at_most)?,
-        };
-        if first.is_alone() {
-            return Ok(vec![first]);
-        }
-        let mut batch = vec![first];
+        let mut batch = Batch::new();
         loop {
+            while let Ok(job) = self.jobs.try_recv() {
+                self.put(job);
+            }
+            if let Some(job) = self.first.pop_front() {
+                self.put_back(batch);
+                return Ok(vec![job]);
+            }
             while batch.len() < BATCH
-                && let Ok(next) = self.jobs.try_recv()
+                && let Some(next) = self.waiting.pop_front()
             {
-                if next.is_alone() {
-                    self.held = Some(next);
+                if !next.is_alone() {
+                    batch.push(next);
+                } else if batch.is_empty() {
+                    return Ok(vec![next]);
+                } else {
+                    self.waiting.push_front(next);
                     return Ok(batch);
                 }
-                batch.push(next);
             }
             if batch.len() >= BATCH || !batch.iter().all(|job| job.can_wait()) {
-                break;
+                return Ok(batch);
             }
-            match self.jobs.recv_timeout(QUIET) {
-                Ok(next) if next.is_alone() => {
-                    self.held = Some(next);
-                    break;
-                }
-                Ok(next) => batch.push(next),
-                Err(_) => break,
+            let next = match at_most {
+                _ if !batch.is_empty() => self.jobs.recv_timeout(QUIET),
+                Some(at_most) => self.jobs.recv_timeout(at_most),
+                None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match next {
+                Ok(next) => self.put(next),
+                Err(e) if batch.is_empty() => return Err(e),
+                Err(_) => return Ok(batch),
             }
         }
-        Ok(batch)
     }
 }
 
-/// Does a batch in one transaction. If a job fails in it each has one of its own, so that a single bad
-/// one does not fail its neighbours, until one cannot begin or be committed. Returns the jobs of which it is not
-/// known whether they are done.
-fn commit(engine: &mut impl Engine, mut batch: Batch) -> Batch {
-    let mut all = match together(engine, &mut batch) {
+/// What is left of a batch.
+struct Committed {
+    /// It is not known whether these are done.
+    unknown: Batch,
+    /// These were not begun: there was no time.
+    rest: Batch,
+}
+
+/// Does a batch in one transaction, or as much of it as there is time for. If a job fails in it each has one of its
+/// own, so that a single bad one does not fail its neighbours, until one cannot begin or be committed.
+fn commit(engine: &mut impl Engine, mut batch: Batch) -> Committed {
+    let (begun, outcome) = together(engine, &mut batch);
+    // What has failed is told to all of them, or each is done by itself.
+    let rest = match outcome {
+        Ok(()) | Err(Failure::Unknown) => batch.split_off(begun),
+        Err(_) => Batch::new(),
+    };
+    let mut all = match outcome {
         Ok(()) => Some(Ok(())),
         Err(Failure::Job(e)) if batch.len() == 1 => Some(Err(e)),
         Err(Failure::Job(_)) => None,
         Err(Failure::Transaction(e)) => Some(Err(e)),
-        Err(Failure::Unknown) => return batch,
+        Err(Failure::Unknown) => return Committed { unknown: batch, rest },
     };
     let mut unknown = Vec::new();
     for mut job in batch {
         let outcome = match &all {
             Some(outcome) => outcome.clone(),
-            None => match together(engine, std::slice::from_mut(&mut job)) {
+            None => match together(engine, std::slice::from_mut(&mut job)).1 {
                 Ok(()) => Ok(()),
                 Err(Failure::Job(e)) => Err(e),
                 Err(Failure::Transaction(e)) => {
@@ -289,14 +343,29 @@ fn commit(engine: &mut impl Engine, mut batch: Batch) -> Batch {
         };
         job.reply(outcome);
     }
-    unknown
+    Committed { unknown, rest }
 }
 
-fn together(engine: &mut impl Engine, jobs: &mut [Box<dyn Job>]) -> Result<(), Failure> {
+/// Does jobs in one transaction while there is time; returns how many were begun.
+fn together(engine: &mut impl Engine, jobs: &mut [Box<dyn Job>]) -> (usize, Result<(), Failure>) {
     if !jobs.iter().any(|job| job.needs_transaction()) {
-        return Ok(());
+        return (jobs.len(), Ok(()));
     }
-    engine.transaction(&mut |db| jobs.iter_mut().try_for_each(|job| job.perform(db)))
+    let mut begun = 0;
+    let outcome = engine.transaction(&mut |db| {
+        let since = Instant::now();
+        // It may be done again.
+        begun = 0;
+        for job in &mut *jobs {
+            if begun > 0 && since.elapsed() >= LONGEST {
+                break;
+            }
+            begun += 1;
+            job.perform(db)?;
+        }
+        Ok(())
+    });
+    (begun, outcome)
 }
 
 #[cfg(test)]
@@ -329,6 +398,54 @@ mod tests {
         let (batch, replies) = insert_all.into_iter().map(insert).unzip();
         commit(&mut db, batch);
         assert_eq!(outcomes(replies), [true, false, true]);
+    }
+
+    #[test]
+    fn what_overtakes_waits_for_none_of_those_before_it() {
+        let (jobs, queue) = std::sync::mpsc::channel();
+        let mut queue = Queue::new(&queue);
+        let work = |_: &dyn Db| Ok(());
+        let other = || -> Box<dyn Job> { Box::new(Work::new(work, oneshot::channel().0)) };
+        let alone = || -> Box<dyn Job> { Box::new(Work::alone(work, oneshot::channel().0)) };
+        let first = || -> Box<dyn Job> { Box::new(Work::first(work, oneshot::channel().0)) };
+        for job in [other(), other(), alone(), other(), first()] {
+            jobs.send(job).unwrap();
+        }
+        drop(jobs);
+        let next = |queue: &mut Queue<'_>| queue.next_batch(None).map(|batch| batch.len());
+        let batch = queue.next_batch(None).unwrap();
+        assert!(batch.len() == 1 && batch[0].overtakes());
+        let two = queue.next_batch(None).unwrap();
+        assert_eq!(two.len(), 2);
+        queue.put_back(two);
+        assert_eq!(next(&mut queue), Ok(2), "what was not begun comes again");
+        assert!(queue.next_batch(None).unwrap()[0].is_alone());
+        assert_eq!(next(&mut queue), Ok(1));
+        assert_eq!(next(&mut queue), Err(RecvTimeoutError::Disconnected));
+    }
+
+    #[test]
+    fn a_transaction_takes_up_no_more_when_its_time_is_over() {
+        let mut db = File(Connection::open_in_memory().unwrap());
+        db.0.execute_batch("CREATE TABLE t (a)").unwrap();
+        let slow = || -> (Box<dyn Job>, Reply) {
+            let (reply, outcome) = oneshot::channel();
+            let work = |db: &dyn Db| {
+                let since = Instant::now();
+                while since.elapsed() < LONGEST * 2 / 3 {
+                    std::hint::spin_loop();
+                }
+                db.execute("INSERT INTO t VALUES (1)", &[]).map(drop)
+            };
+            (Box::new(Work::new(work, reply)), outcome)
+        };
+        let (batch, mut replies): (Vec<_>, Vec<_>) = (0..3).map(|_| slow()).unzip();
+        let left = commit(&mut db, batch);
+        assert_eq!((left.unknown.len(), left.rest.len()), (0, 1));
+        assert!(replies.pop().unwrap().try_recv().is_err(), "it has not been begun");
+        assert_eq!(outcomes(replies), [true; 2]);
+        let rows: i64 = db.0.query_row("SELECT count(*) FROM t", (), |row| row.get(0)).unwrap();
+        assert_eq!(rows, 2);
     }
 
     #[test]

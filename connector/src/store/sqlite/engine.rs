@@ -64,7 +64,11 @@ pub(super) struct Statements<'a> {
     pub(super) explain: &'a dyn Fn(&rusqlite::Error) -> StoreError,
 }
 
-static WORDS: Words = Words { same_id_any_case: "id = :id COLLATE NOCASE", not_of_others: "TRUE" };
+static WORDS: Words = Words {
+    same_id_any_case: "id = :id COLLATE NOCASE",
+    not_of_others: "TRUE",
+    tells_repeats: false,
+};
 
 impl Statements<'_> {
     fn prepared(&self, sql: &str, params: Params<'_>) -> rusqlite::Result<CachedStatement<'_>> {
@@ -166,8 +170,10 @@ impl Row for rusqlite::Row<'_> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::StatementStatus;
+
     use super::*;
-    use crate::store::sql::{KEEP_MS, PRUNE_ROWS, SESSION_KEEP_MS};
+    use crate::store::sql::{KEEP_MS, PRUNE_ROWS, SESSION_KEEP_MS, YOUNG};
 
     fn empty() -> File {
         let mut db = Connection::open_in_memory().unwrap();
@@ -197,6 +203,23 @@ mod tests {
         let left: i64 =
             file.0.query_row("SELECT count(*) FROM inbox", (), |row| row.get(0)).unwrap();
         assert_eq!(left, 2, "the unfinished one and the young one");
+    }
+
+    #[test]
+    fn a_round_reads_no_more_however_many_rows_are_old() {
+        let steps = |rounds: i64| {
+            let mut file = empty();
+            let insert =
+                "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
+                 INSERT INTO inbox (client_id, conversation_id, received_at, finished_at, data)
+                 SELECT 'app', 'cid', n, n, '' FROM n";
+            file.0.execute(insert, [rounds * PRUNE_ROWS]).unwrap();
+            assert!(file.prune(10 * KEEP_MS).unwrap());
+            file.0.prepare_cached(YOUNG).unwrap().get_status(StatementStatus::VmStep)
+        };
+        let few = steps(2);
+        assert!(few > 0);
+        assert_eq!(steps(20), few);
     }
 
     #[test]

@@ -178,7 +178,7 @@ async fn a_server_that_takes_no_writes_any_more_is_left_by_who_writes_and_by_who
     let both = format!("127.0.0.1:{},127.0.0.1:{}", one.port(), other.port());
     let url = there.replace(&format!("127.0.0.1:{}", other.port()), &both);
     let store = open(&url).unwrap();
-    let mut wakes = store.wakes(&app()).unwrap();
+    let mut wakes = store.wakes(&app());
     assert_eq!(wakes.recv().await, Some(Wake::Everything), "it begins to listen");
     store.take_in(contract::message("app", 1)).await.unwrap();
     one.set("default_transaction_read_only", "on");
