@@ -143,6 +143,9 @@ pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
     /// Renews this process's lease, which joins it at the first time, and shares the buckets out; `idle` are own
     /// buckets without work in this process, which it may lose if it has more than its share.
     ///
+    /// Of the dead whose buckets it takes the turns that they were in the midst of are counted as cut off; who left in
+    /// order has cut nothing off.
+    ///
     /// From the first beat on, what comes before a send fails with
     /// [`NotMine`](super::StoreError::NotMine) if the bucket is another's or the lease is over.
     fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share>;
@@ -150,9 +153,8 @@ pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
     /// Leaves in order: its buckets are free at once, and the others know.
     fn leave(&self, client_id: &ClientId) -> Pending<()>;
 
-    /// Unfinished messages of buckets, in the order they were kept. With `taken_over` the buckets were just gained:
-    /// cut-off turns are counted as [`recover`](super::Store::recover) does, which a process that beats need not
-    /// call.
+    /// Unfinished messages of buckets, in the order they were kept. With `taken_over` the buckets were just gained: what
+    /// others had begun waits again. Who beats need not call [`recover`](super::Store::recover).
     fn unfinished_of(
         &self,
         client_id: &ClientId,
