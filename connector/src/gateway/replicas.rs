@@ -28,14 +28,14 @@ use super::cards::Cards;
 use super::schedules::Schedules;
 use crate::credential::ClientId;
 use crate::openapi::OpenApiClient;
-use crate::store::replicas::{BEAT_EVERY, Bucket, LEASE, Share, Wake};
+use crate::store::replicas::{BEAT_EVERY, Bucket, LEASE, Share, Wake, Wanted};
 use crate::store::{Pending, ReplicaStore, Store, StoreError};
 use crate::unix_time::now_ms;
 
 /// A beat that takes longer means that the database does not answer.
 const SLOW: Duration = Duration::from_secs(2);
 /// So often it is looked for messages that nobody told of: an operator's doing at another process, a message that
-/// was told to a process that died.
+/// was told to a process that died. What is known already is not read again.
 const SWEEP: Duration = Duration::from_secs(5);
 /// Cards of others of which is known where they are: the newest, which people press on.
 const PRESSED: usize = 200;
@@ -284,8 +284,8 @@ impl Keeper {
     /// Hears what others tell. When it `begins` to, something may have been missed, but there was no outage.
     fn hear(&self, wake: Wake, begins: bool) {
         match wake {
-            Wake::Messages(bucket) => {
-                self.replicas.shares().told(bucket);
+            Wake::Messages(named) => {
+                self.replicas.shares().told_of(named);
                 self.replicas.changed.notify_one();
             }
             Wake::Pairing => self.replicas.pairing.notify_one(),
@@ -373,7 +373,7 @@ pub(super) struct Found {
     pub(super) look: Look,
     /// When it was asked for.
     pub(super) begun: Instant,
-    pub(super) buckets: Vec<Bucket>,
+    pub(super) buckets: BTreeSet<Bucket>,
     /// Whether others worked on these before.
     pub(super) taken_over: bool,
     pub(super) outcome: Result<Left, StoreError>,
@@ -386,18 +386,21 @@ pub(super) struct Left {
     pub(super) cards: Vec<crate::store::KeptCard>,
 }
 
-/// Asks for what is unfinished of some buckets.
+/// Asks for some of what is unfinished.
 pub(super) fn look(
     (store, others): (&dyn Store, &Replicas),
     client_id: &ClientId,
     (look, begun): (Look, Instant),
-    buckets: &BTreeSet<Bucket>,
-    taken_over: bool,
+    wanted: Wanted,
 ) -> impl Future<Output = Found> + Send + 'static {
-    let buckets: Vec<_> = buckets.iter().copied().collect();
+    let (buckets, taken_over) = match &wanted {
+        Wanted::TakenOver(buckets) => (buckets.clone(), true),
+        Wanted::But { of, .. } => (of.clone(), false),
+        Wanted::Among(named) => (named.keys().copied().collect(), false),
+    };
     // Both are asked at once: what this process writes later comes after it.
     let cards = taken_over.then(|| store.cards(client_id, super::cards::KNOWN));
-    let unfinished = others.store.unfinished_of(client_id, buckets.clone(), taken_over);
+    let unfinished = others.store.unfinished_of(client_id, wanted);
     async move {
         let outcome = async {
             let cards = match cards {

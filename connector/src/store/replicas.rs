@@ -4,7 +4,7 @@
 //! renews its lease and shares the buckets out. Who does not beat loses its buckets to the others. A store that
 //! one process has for itself has nothing of this.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -96,10 +96,10 @@ pub struct Share {
 }
 
 /// What another process of an app tells. It is told once it is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
-    /// Messages of a bucket were taken in by a process that does not own it.
-    Messages(Bucket),
+    /// Messages were taken in by a process that does not own their buckets.
+    Messages(Named),
     /// Somebody was paired, denied, or revoked.
     Pairing,
     /// Schedules were changed.
@@ -107,6 +107,26 @@ pub enum Wake {
     /// The link to the database was away, or there was too much to tell: anything may have changed. What was
     /// asked meanwhile and failed may be stored all the same.
     Everything,
+}
+
+/// Messages by their numbers, each with its bucket.
+pub type Named = BTreeMap<Bucket, BTreeSet<InboxId>>;
+
+/// Which unfinished messages are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of buckets that were just gained: what others had begun waits again. Who beats need not call
+    /// [`recover`](super::Store::recover).
+    TakenOver(BTreeSet<Bucket>),
+    /// All of buckets, but for some that are known.
+    But {
+        /// The buckets.
+        of: BTreeSet<Bucket>,
+        /// What is left out, whatever its bucket.
+        known: Vec<InboxId>,
+    },
+    /// Those among some. However many wait, only these are looked at.
+    Among(Named),
 }
 
 /// A message that is kept.
@@ -153,14 +173,8 @@ pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
     /// Leaves in order: its buckets are free at once, and the others know.
     fn leave(&self, client_id: &ClientId) -> Pending<()>;
 
-    /// Unfinished messages of buckets, in the order they were kept. With `taken_over` the buckets were just gained: what
-    /// others had begun waits again. Who beats need not call [`recover`](super::Store::recover).
-    fn unfinished_of(
-        &self,
-        client_id: &ClientId,
-        buckets: Vec<Bucket>,
-        taken_over: bool,
-    ) -> Pending<Vec<Unfinished>>;
+    /// Unfinished messages, in the order they were kept.
+    fn unfinished_of(&self, client_id: &ClientId, wanted: Wanted) -> Pending<Vec<Unfinished>>;
 
     /// What other processes tell of an app from now on; each call gives one more that hears all.
     fn wakes(&self, client_id: &ClientId) -> mpsc::Receiver<Wake>;

@@ -14,9 +14,9 @@ use super::{Me, Postgres};
 use crate::credential::ClientId;
 use crate::redact::Secret;
 use crate::store::replicas::{
-    BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake,
+    BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake, Wanted,
 };
-use crate::store::{Pending, StoreError, Unfinished};
+use crate::store::{InboxId, Pending, StoreError, Unfinished};
 use crate::unix_time::now_ms;
 
 /// First key of the advisory lock under which an app's buckets are shared out.
@@ -24,6 +24,14 @@ const SHARING: i64 = 0x4444_544b;
 /// Messages of some buckets of an app. One text whichever they are: the server keeps each statement that it was told.
 const OF_BUCKETS: &str = "client_id = :client_id
     AND bucket = ANY (CAST(string_to_array(:buckets, ',') AS smallint[]))";
+/// The same, but for some, which are compared by their hashes.
+const BUT: &str = "client_id = :client_id
+    AND bucket = ANY (CAST(string_to_array(:buckets, ',') AS smallint[]))
+    AND id NOT IN (SELECT CAST(unnest(string_to_array(:ids, ',')) AS bigint))";
+/// Some messages. Each is found by its number, even while the server believes that hardly anything is unfinished, and
+/// that all which is may as well be read.
+const AMONG: &str = "unnest(CAST(string_to_array(:ids, ',') AS bigint[])) AS named (number)
+    CROSS JOIN LATERAL (SELECT * FROM inbox WHERE id = named.number OFFSET 0) AS inbox";
 
 impl Dialect for Postgres {
     fn replicas(store: Arc<SqlStore<Self>>) -> Option<Arc<dyn ReplicaStore>> {
@@ -71,25 +79,34 @@ impl ReplicaStore for SqlStore<Postgres> {
         })
     }
 
-    fn unfinished_of(
-        &self,
-        client_id: &ClientId,
-        buckets: Vec<Bucket>,
-        taken_over: bool,
-    ) -> Pending<Vec<Unfinished>> {
+    fn unfinished_of(&self, client_id: &ClientId, wanted: Wanted) -> Pending<Vec<Unfinished>> {
         let client_id = client_id.clone();
-        if buckets.is_empty() {
-            return Box::pin(std::future::ready(Ok(Vec::new())));
-        }
-        let numbers = listed(buckets.iter().map(|bucket| bucket.number().into()));
-        self.work(move |db| {
-            let of_buckets =
-                params! { ":client_id": client_id.as_str(), ":buckets": numbers.as_str() };
-            if taken_over {
-                not_begun(db, OF_BUCKETS, of_buckets)?;
+        match wanted {
+            Wanted::TakenOver(buckets) => {
+                let buckets = listed(buckets.into_iter().map(Bucket::number));
+                self.work(move |db| {
+                    let of = params! { ":client_id": client_id.as_str(), ":buckets": buckets };
+                    not_begun(db, OF_BUCKETS, of)?;
+                    unfinished(db, "inbox", OF_BUCKETS, of)
+                })
             }
-            unfinished(db, OF_BUCKETS, of_buckets)
-        })
+            Wanted::But { of, known } => {
+                let buckets = listed(of.into_iter().map(Bucket::number));
+                let ids = listed(known.into_iter().map(InboxId::number));
+                self.work(move |db| {
+                    let client_id = client_id.as_str();
+                    let but = params! { ":client_id": client_id, ":buckets": buckets, ":ids": ids };
+                    unfinished(db, "inbox", BUT, but)
+                })
+            }
+            Wanted::Among(named) => {
+                let ids = listed(named.into_values().flatten().map(InboxId::number));
+                self.work(move |db| {
+                    let among = params! { ":client_id": client_id.as_str(), ":ids": ids };
+                    unfinished(db, AMONG, "client_id = :client_id", among)
+                })
+            }
+        }
     }
 
     fn wakes(&self, client_id: &ClientId) -> mpsc::Receiver<Wake> {
@@ -127,9 +144,10 @@ impl ReplicaStore for SqlStore<Postgres> {
     }
 }
 
-/// Numbers of buckets, as [`OF_BUCKETS`] has them.
-fn listed(numbers: impl Iterator<Item = u32>) -> String {
-    numbers.map(|number| number.to_string()).collect::<Vec<_>>().join(",")
+/// Numbers as one parameter.
+fn listed(numbers: impl Iterator<Item = impl ToString>) -> String {
+    let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
+    numbers.join(",")
 }
 
 /// One process of an app at a time.

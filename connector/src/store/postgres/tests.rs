@@ -10,7 +10,7 @@ use crate::store::contract;
 use crate::store::inbox::{InboxReader, InboxStore, Step};
 use crate::store::pairing::{Asked, PairingRequest, PairingStore};
 use crate::store::replicas::{
-    BUCKETS, GRACE, LEASE, Place, ReplicaStore, Share, SharedToken, Wake,
+    BUCKETS, GRACE, LEASE, Named, Place, ReplicaStore, Share, SharedToken, Wake, Wanted,
 };
 use crate::store::{InboxId, NewMessage, Said, Store};
 
@@ -20,6 +20,8 @@ mod commits;
 mod cutter;
 #[path = "../../../tests/postgres/standby.rs"]
 mod standby;
+
+mod told;
 
 use self::cluster::{Cluster, database_of};
 
@@ -163,7 +165,10 @@ async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
     assert_eq!(begun.place, Place::Elsewhere, "who has left works on nothing");
     let share = beat(&other).await;
     assert_eq!((share.live, share.mine.len(), share.leads), (2, 32, true));
-    let left = other.unfinished_of(&app(), share.gained, true).await.unwrap();
+    let left = other
+        .unfinished_of(&app(), Wanted::TakenOver(share.gained.into_iter().collect()))
+        .await
+        .unwrap();
     assert_eq!((left[0].id, left[0].cut_off), (running.id, 0));
     assert_eq!(beat(&third).await.mine.len(), 32);
     // Another app is shared out by itself.
@@ -185,8 +190,9 @@ async fn a_message_of_anothers_bucket_is_told_to_it() {
     let theirs = *beat(&other).await.mine.first().unwrap();
     let kept = one.take_in(message(1, theirs)).await.unwrap();
     assert_eq!(kept.place, Place::Elsewhere);
-    assert_eq!(wakes.recv().await, Some(Wake::Messages(theirs)));
-    let found = other.unfinished_of(&app(), vec![theirs], false).await.unwrap();
+    let named = Named::from([(theirs, [kept.id].into())]);
+    assert_eq!(wakes.recv().await, Some(Wake::Messages(named.clone())));
+    let found = other.unfinished_of(&app(), Wanted::Among(named)).await.unwrap();
     assert_eq!(
         found.iter().map(|left| (left.id, left.cut_off)).collect::<Vec<_>>(),
         [(kept.id, 0)]
@@ -239,7 +245,10 @@ async fn what_a_dead_process_had_is_taken_over_and_it_may_begin_nothing_more() {
     assert_eq!((share.live, share.mine.len()), (1, usize::from(BUCKETS)));
     assert_eq!(dies.begin(parts[0]).await, Err(StoreError::NotMine));
     assert_eq!(dies.failed(kept.id, "late".to_owned()).await, Err(StoreError::NotMine));
-    let found = lives.unfinished_of(&app(), share.gained, true).await.unwrap();
+    let found = {
+        let gained = share.gained.into_iter().collect();
+        lives.unfinished_of(&app(), Wanted::TakenOver(gained)).await.unwrap()
+    };
     let counted: Vec<_> = found.iter().map(|left| (left.id, left.cut_off)).collect();
     let (id, cut_off) = counted[0];
     assert_eq!((counted.len(), id, cut_off, found[0].parts[0].begun), (3, kept.id, 1, false));
