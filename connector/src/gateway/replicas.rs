@@ -28,7 +28,7 @@ use super::cards::Cards;
 use super::schedules::Schedules;
 use crate::credential::ClientId;
 use crate::openapi::OpenApiClient;
-use crate::store::replicas::{BEAT_EVERY, Bucket, Share, Wake, Wanted};
+use crate::store::replicas::{BEAT_EVERY, Bucket, LEASE, Share, Wake, Wanted};
 use crate::store::{Pending, ReplicaStore, Store, StoreError};
 use crate::unix_time::now_ms;
 
@@ -41,8 +41,8 @@ const SWEEP: Duration = Duration::from_secs(5);
 const PRESSED: usize = 200;
 /// After an outage others may need so long until what came to them meanwhile is stored.
 pub(super) const SETTLED: Duration = Duration::from_millis(1_200);
-/// How long leaving may take.
-const LEAVE: Duration = Duration::from_secs(1);
+/// How long leaving may take: then the others have noticed by themselves.
+const LEAVE: Duration = LEASE;
 
 /// One process among those of a robot, as its parts see it.
 #[derive(Debug)]
@@ -174,6 +174,7 @@ impl Keeper {
         let mut sweeps = interval(SWEEP);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beat: Option<Beat> = None;
+        let mut has_heard = false;
         loop {
             let slow_at = beat.as_ref().filter(|beat| !beat.is_slow).map(|beat| beat.begun + SLOW);
             tokio::select! {
@@ -189,15 +190,21 @@ impl Keeper {
                     let reason = format!("it has not answered for {} s", SLOW.as_secs());
                     self.is_away(beat.begun_at, &reason);
                 },
-                Some(wake) = wakes.recv() => self.hear(wake),
+                Some(wake) = wakes.recv() => {
+                    let begins = !std::mem::replace(&mut has_heard, true);
+                    self.hear(wake, begins);
+                }
                 _ = sweeps.tick() => self.sweep(),
                 _ = &mut stop => break,
             }
         }
         let left = tokio::time::timeout(LEAVE, self.replicas.store.leave(&self.client_id));
-        if let Ok(Err(e)) = left.await {
-            warn!("the other processes of the robot notice later that this one has ended: {e}");
-        }
+        let problem = match left.await {
+            Ok(Ok(())) => return,
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => format!("the database has not answered for {} s", LEAVE.as_secs_f32()),
+        };
+        warn!("the other processes of the robot notice later that this one has ended: {problem}");
     }
 
     /// Looks for what nobody told of, and where the cards are that others made.
@@ -274,7 +281,8 @@ impl Keeper {
         }
     }
 
-    fn hear(&self, wake: Wake) {
+    /// Hears what others tell. When it `begins` to, something may have been missed, but there was no outage.
+    fn hear(&self, wake: Wake, begins: bool) {
         match wake {
             Wake::Messages(named) => {
                 self.replicas.shares().told_of(named);
@@ -283,7 +291,13 @@ impl Keeper {
             Wake::Pairing => self.replicas.pairing.notify_one(),
             Wake::Schedules => self.schedules.look_again(),
             Wake::Everything => {
-                self.replicas.shares().link_is_back();
+                let mut shares = self.replicas.shares();
+                if begins {
+                    shares.told_all();
+                } else {
+                    shares.link_is_back();
+                }
+                drop(shares);
                 self.replicas.changed.notify_one();
                 self.replicas.pairing.notify_one();
                 self.schedules.look_again();

@@ -115,8 +115,8 @@ pub type Named = BTreeMap<Bucket, BTreeSet<InboxId>>;
 /// Which unfinished messages are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wanted {
-    /// All of buckets that were just gained: cut-off turns are counted as [`recover`](super::Store::recover) does,
-    /// which a process that beats need not call.
+    /// All of buckets that were just gained: what others had begun waits again. Who beats need not call
+    /// [`recover`](super::Store::recover).
     TakenOver(BTreeSet<Bucket>),
     /// All of buckets, but for some that are known.
     But {
@@ -162,6 +162,9 @@ pub struct SharedToken {
 pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
     /// Renews this process's lease, which joins it at the first time, and shares the buckets out; `idle` are own
     /// buckets without work in this process, which it may lose if it has more than its share.
+    ///
+    /// Of the dead whose buckets it takes the turns that they were in the midst of are counted as cut off; who left in
+    /// order has cut nothing off.
     ///
     /// From the first beat on, what comes before a send fails with
     /// [`NotMine`](super::StoreError::NotMine) if the bucket is another's or the lease is over.

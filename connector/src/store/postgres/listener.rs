@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::{AsyncMessage, Connection, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, SimpleQueryMessage, Socket};
 use tracing::{error, warn};
 
 use super::link::{Connector, Trouble, answered};
@@ -224,10 +224,23 @@ async fn listen_once(
             _ = &mut driver => return Err(Trouble::Away("the link broke".to_owned())),
             () = tokio::time::sleep(LOOK_EVERY) => {
                 hub.catch_up();
-                answered(client.batch_execute("")).await?;
+                look(&client).await?;
             }
         }
     }
+}
+
+/// Fails unless the link stands, and to a server that takes writes: after a failover nobody tells the old one
+/// anything.
+async fn look(client: &Client) -> Result<(), Trouble> {
+    let told = answered(client.simple_query("SHOW transaction_read_only")).await?;
+    let is_read_only = told
+        .iter()
+        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
+    if is_read_only {
+        return Err(Trouble::Away("it does not take writes any more".to_owned()));
+    }
+    Ok(())
 }
 
 /// Reads until the connection ends.

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::super::sql::{Db, Dialect, Done, SqlStore, count_cut_off, params, unfinished};
+use super::super::sql::{
+    Db, Dialect, Done, SqlStore, count_cut_off, not_begun, params, unfinished,
+};
 use super::{Me, Postgres};
 use crate::credential::ClientId;
 use crate::redact::Secret;
@@ -14,6 +17,7 @@ use crate::store::replicas::{
     BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake, Wanted,
 };
 use crate::store::{InboxId, Pending, StoreError, Unfinished};
+use crate::unix_time::now_ms;
 
 /// First key of the advisory lock under which an app's buckets are shared out.
 const SHARING: i64 = 0x4444_544b;
@@ -61,8 +65,11 @@ impl ReplicaStore for SqlStore<Postgres> {
         let (me, client_id) = (Arc::clone(&self.dialect.me), client_id.clone());
         self.work_alone(move |db| {
             lock(db, &client_id)?;
+            // Free they are in any case, and this says that nothing was cut off. What holds one may wait for another.
             db.later(
-                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND replica = :me",
+                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
+                     SELECT number FROM bucket WHERE client_id = :client_id AND replica = :me
+                     FOR UPDATE SKIP LOCKED)",
                 params! { ":client_id": client_id.as_str(), ":me": me.id.as_str() },
             )?;
             db.later(
@@ -79,7 +86,7 @@ impl ReplicaStore for SqlStore<Postgres> {
                 let buckets = listed(buckets.into_iter().map(Bucket::number));
                 self.work(move |db| {
                     let of = params! { ":client_id": client_id.as_str(), ":buckets": buckets };
-                    count_cut_off(db, OF_BUCKETS, of)?;
+                    not_begun(db, OF_BUCKETS, of)?;
                     unfinished(db, "inbox", OF_BUCKETS, of)
                 })
             }
@@ -161,7 +168,17 @@ fn beat(
 ) -> Done<(u32, BTreeMap<Bucket, i64>)> {
     lock(db, client_id)?;
     let (app, id) = (client_id.as_str(), me.id.as_str());
-    let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    // If this one lives, and yet nobody holds a lease, nobody could beat: the database was away. Whoever beats first
+    // waits for the others as if they had just beaten.
+    db.later(
+        "UPDATE replica SET alive_until = clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond'
+         WHERE client_id = :client_id
+         AND EXISTS (SELECT 1 FROM replica WHERE client_id = :client_id AND id = :me)
+         AND NOT EXISTS (
+             SELECT 1 FROM replica WHERE client_id = :client_id AND alive_until > clock_timestamp())",
+        params! { ":client_id": app, ":me": id, ":lease": millis(LEASE) },
+    )?;
     db.later(
         "INSERT INTO replica (client_id, id, host, alive_until)
          VALUES (:client_id, :me, :host, clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond')
@@ -191,15 +208,26 @@ fn beat(
     if mine.len() < fair {
         let more = i64::try_from(fair - mine.len()).unwrap_or(i64::MAX);
         // One that a stalled transaction of its last owner holds is taken at another beat.
-        db.later(
-            "UPDATE bucket SET replica = :me, taken = taken + 1
-             WHERE client_id = :client_id AND number IN (
-                 SELECT number FROM bucket WHERE client_id = :client_id AND NOT EXISTS (
+        let taken = db.all(
+            "UPDATE bucket SET replica = :me, taken = taken + 1 FROM (
+                 SELECT number AS free, replica AS former FROM bucket
+                 WHERE client_id = :client_id AND NOT EXISTS (
                      SELECT 1 FROM replica
                      WHERE replica.client_id = bucket.client_id AND replica.id = bucket.replica)
-                 ORDER BY number LIMIT :more FOR UPDATE SKIP LOCKED)",
+                 ORDER BY number LIMIT :more FOR UPDATE OF bucket SKIP LOCKED) AS found
+             WHERE client_id = :client_id AND number = free RETURNING number, former IS NOT NULL",
             params! { ":client_id": app, ":me": id, ":more": more },
+            |row| Ok((row.get::<u32>(0)?, row.get::<bool>(1)?)),
         )?;
+        let dead: Vec<_> = taken.iter().filter(|(_, has_died)| *has_died).collect();
+        if !dead.is_empty() {
+            // Who has left in order has cut nothing off. What came after the last beat of whoever had them has
+            // waited since, unless it says otherwise.
+            let since = now_ms().saturating_sub(millis(LEASE + GRACE));
+            let dead = listed(dead.iter().map(|(number, _)| *number));
+            let of_dead = params! { ":client_id": app, ":buckets": dead.as_str() };
+            count_cut_off(db, OF_BUCKETS, since, of_dead)?;
+        }
         mine = owned(db, app, id)?;
     } else {
         // The leader stays.
@@ -208,14 +236,19 @@ fn beat(
             idle.iter().copied().filter(|bucket| mine.contains_key(bucket)).collect();
         given.sort_unstable_by(|a, b| b.cmp(a));
         for bucket in given.into_iter().take(surplus) {
-            db.later(
-                "UPDATE bucket SET replica = NULL
-                 WHERE client_id = :client_id AND number = :bucket AND replica = :me",
+            // One that somebody takes a message in for stays for now.
+            let changed = db.execute(
+                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
+                     SELECT number FROM bucket
+                     WHERE client_id = :client_id AND number = :bucket AND replica = :me
+                     FOR UPDATE SKIP LOCKED)",
                 params! {
                     ":client_id": app, ":bucket": u32::from(bucket.number()), ":me": id,
                 },
             )?;
-            mine.remove(&bucket);
+            if changed > 0 {
+                mine.remove(&bucket);
+            }
         }
     }
     Ok((live, mine))

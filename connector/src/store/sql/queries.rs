@@ -137,7 +137,8 @@ pub(super) fn recover(
 ) -> Done<Recovered> {
     let params = params! { ":client_id": client_id.as_str() };
     let of_app = format!("client_id = :client_id AND {}", db.words().not_of_others);
-    count_cut_off(db, &of_app, params)?;
+    count_cut_off(db, &of_app, i64::MAX, params)?;
+    not_begun(db, &of_app, params)?;
     // Where the table tells repeats by itself nobody has to know them by heart.
     let seen = if db.words().tells_repeats {
         Vec::new()
@@ -148,23 +149,31 @@ pub(super) fn recover(
 }
 
 /// Counts the turns that the last process was in the midst of, of messages for which a condition holds: those at
-/// the head of their conversation. Of one that is suspected already the runtime keeps the count, since it runs
-/// alone.
+/// the head of their conversation, if they had begun or were stored before a moment, in milliseconds since 1970 UTC.
+/// Of one that is suspected already the runtime keeps the count, since it runs alone.
 pub(in crate::store) fn count_cut_off(
     db: &dyn Db,
     condition: &str,
+    stored_before: i64,
     params: Params<'_>,
 ) -> Done<()> {
+    let mut with = params.to_vec();
+    with.push((":stored_before", &stored_before));
     db.later(
+        // That a turn began may not have been noted yet.
         &format!(
             "UPDATE inbox SET cut_off = cut_off + 1
-             WHERE cut_off < {SUSPECT} AND NOT ended AND id IN (
+             WHERE cut_off < {SUSPECT} AND NOT ended
+             AND (begun_at IS NOT NULL OR coalesce(stored_at, 0) < :stored_before) AND id IN (
                  SELECT min(id) FROM inbox
                  WHERE finished_at IS NULL AND {condition} GROUP BY client_id, conversation_id)"
         ),
-        params,
-    )?;
-    // What an earlier process had begun waits to be begun again.
+        &with,
+    )
+}
+
+/// What an earlier process had begun waits to be begun again.
+pub(in crate::store) fn not_begun(db: &dyn Db, condition: &str, params: Params<'_>) -> Done<()> {
     db.later(
         &format!("UPDATE inbox SET begun_at = NULL WHERE finished_at IS NULL AND {condition}"),
         params,
