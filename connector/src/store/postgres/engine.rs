@@ -188,8 +188,8 @@ impl Server {
         }
         let statements = Statements::new(link, &self.runtime, &self.me);
         let marked = if self.writes() { self.mark(&statements) } else { Ok(()) };
-        let worked = marked.and_then(|()| work(&statements));
-        let worked = worked.and_then(|()| statements.tell_elsewhere());
+        let worked =
+            marked.and_then(|()| work(&statements)).and_then(|()| statements.tell_elsewhere());
         if let Some(reason) = statements.broken() {
             return Attempt::Away(reason);
         }
