@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench -p dingtalk-connector --bench replicas                        # one, two, three replicas
 //! BENCH_ROWS=10000000 cargo bench -p dingtalk-connector --bench replicas    # cost while the tables grow to that
+//! BENCH_ROBOTS=100 cargo bench -p dingtalk-connector --bench replicas       # robots of one process, nobody writes
 //! ```
 //!
 //! The load is this process: it answers `connections/open`, takes the connections, spreads messages over them, and
@@ -33,6 +34,8 @@ mod counters;
 mod gateways;
 #[path = "replicas/load.rs"]
 mod load;
+#[path = "replicas/robots.rs"]
+mod robots;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -63,14 +66,26 @@ const LOOK: Duration = Duration::from_millis(50);
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let done = match std::env::var("BENCH_ROWS").map(|rows| rows.parse()) {
-        Ok(Ok(rows)) => growing(rows).await,
-        Ok(Err(e)) => Err(format!("BENCH_ROWS has to be a number of rows: {e}").into()),
-        Err(_) => side_by_side().await,
-    };
-    let Err(e) = done else { return ExitCode::SUCCESS };
+    let Err(e) = asked_for().await else { return ExitCode::SUCCESS };
     println!("{e}");
     ExitCode::FAILURE
+}
+
+async fn asked_for() -> Fallible<()> {
+    if let Some(rows) = number("BENCH_ROWS")? {
+        return growing(rows).await;
+    }
+    match number("BENCH_ROBOTS")? {
+        Some(robots) => robots::idle(usize::try_from(robots)?).await,
+        None => side_by_side().await,
+    }
+}
+
+/// A variable of the environment.
+fn number(name: &str) -> Fallible<Option<u64>> {
+    let Ok(text) = std::env::var(name) else { return Ok(None) };
+    let number = text.parse();
+    number.map(Some).map_err(|e| format!("{name}={text} has to be a number: {e}").into())
 }
 
 /// Waits for something, but not for ever.

@@ -102,9 +102,6 @@ pub trait Store:
     /// and all its parts have arrived.
     fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()>;
 
-    /// The newest message of an app that is kept, whatever became of it.
-    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>>;
-
     /// A message is finished although its answer did not arrive; `reason` is for the operator.
     fn failed(&self, message: InboxId, reason: String) -> Pending<()>;
 

@@ -1,9 +1,11 @@
 //! The one TLS set-up that HTTPS and WebSocket share: rustls on ring, trusting what the system trusts.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
@@ -26,6 +28,14 @@ pub enum TlsError {
         /// Cause.
         source: std::io::Error,
     },
+    /// A file that should say whom to trust does not.
+    #[error("{} names no CA: {reason}", .path.display())]
+    Roots {
+        /// It.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
 }
 
 /// Trusts the system's roots, or the bundle that `SSL_CERT_FILE` names.
@@ -37,6 +47,20 @@ pub fn system_trust() -> Result<Arc<ClientConfig>, TlsError> {
     let config =
         builder().with_platform_verifier().map_err(TlsError::NoTrust)?.with_no_client_auth();
     Ok(Arc::new(config))
+}
+
+/// Trusts the certificates of a PEM file, and nobody else.
+pub fn trust_of(path: &Path) -> Result<Arc<ClientConfig>, TlsError> {
+    let wrong = |reason: String| TlsError::Roots { path: path.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    for cert in CertificateDer::pem_file_iter(path).map_err(|e| wrong(e.to_string()))? {
+        let cert = cert.map_err(|e| wrong(e.to_string()))?;
+        roots.add(cert).map_err(|e| wrong(e.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(wrong("there is no certificate in it".to_owned()));
+    }
+    Ok(Arc::new(builder().with_root_certificates(roots).with_no_client_auth()))
 }
 
 /// Trusts nobody: for endpoints that are all plain HTTP, where a machine without any CA certificates

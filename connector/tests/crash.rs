@@ -249,9 +249,9 @@ async fn settle(run: &mut Run, profile: Profile, seed: u64) -> Result<(), String
 }
 
 fn words(found: &Figures, counted: usize) -> String {
-    let Figures { said, acked, unacked, twice, chats, late: _ } = found;
+    let Figures { said, acked, unacked, unanswered, twice, chats, late: _ } = found;
     format!(
-        "{said} messages said, {acked} acked and answered, {unacked} never acked, {twice} answered twice, {counted} \
-         repeats counted, {chats} chats in order"
+        "{said} messages said, {acked} acked and answered, {unacked} never acked ({unanswered} of these not answered), \
+         {twice} answered twice, {counted} repeats counted, {chats} chats in order"
     )
 }

@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo test -p dingtalk-connector --test replicas                  # short
 //! REPLICAS_MESSAGES=20000 REPLICAS_SECONDS=200 cargo test -p dingtalk-connector --test replicas storm   # long
+//! REPLICAS_RESTARTS=20 cargo test -p dingtalk-connector --test replicas restarts                        # each process
 //! REPLICAS_SEED=7 cargo test -p dingtalk-connector --test replicas storm
 //! ```
 //!
@@ -17,16 +18,28 @@
 mod chats;
 #[path = "postgres/cluster.rs"]
 mod cluster;
+#[path = "replicas/failover.rs"]
+mod failover;
 #[path = "it/ledger.rs"]
 mod ledger;
+#[path = "replicas/load.rs"]
+mod load;
 #[path = "replicas/process.rs"]
 mod process;
 #[path = "replicas/proxy.rs"]
 mod proxy;
+#[path = "replicas/restart.rs"]
+mod restart;
 #[path = "replicas/schedules.rs"]
 mod schedules;
+#[path = "postgres/secure.rs"]
+mod secure;
+#[path = "postgres/standby.rs"]
+mod standby;
 #[path = "replicas/storm.rs"]
 mod storm;
+#[path = "replicas/tls.rs"]
+mod tls;
 #[path = "replicas/trouble.rs"]
 mod trouble;
 
@@ -37,9 +50,16 @@ type Work = std::pin::Pin<Box<dyn Future<Output = Result<(), String>>>>;
 /// Name and test.
 type Named = (&'static str, fn() -> Work);
 
-const TRIALS: [Named; 6] = [
+const TRIALS: [Named; 13] = [
     ("storm", || Box::pin(storm::play())),
+    ("restarts_of_one_sent_once", || Box::pin(restart::one_sent_once())),
+    ("restarts_of_one_sent_again", || Box::pin(restart::one_sent_again())),
+    ("restarts_in_turn_sent_once", || Box::pin(restart::rolling_sent_once())),
+    ("restarts_in_turn_sent_again", || Box::pin(restart::rolling_sent_again())),
     ("schedules_fire_once_across_kills", || Box::pin(schedules::play())),
+    ("failover_when_the_primary_is_killed", || Box::pin(failover::killed())),
+    ("failover_when_the_primary_is_read_only", || Box::pin(failover::read_only())),
+    ("the_database_speaks_tls", || Box::pin(tls::play())),
     ("the_database_is_away_at_start", || Box::pin(trouble::at_start())),
     ("the_database_goes_in_the_middle", || Box::pin(trouble::in_the_middle())),
     ("the_database_is_slow", || Box::pin(trouble::slow())),

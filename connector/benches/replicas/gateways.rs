@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 use super::load::Load;
 use super::{Fallible, within};
@@ -20,6 +21,14 @@ pub(crate) struct Gateways {
     running: Vec<Running>,
     /// Where they keep their files.
     _dir: tempfile::TempDir,
+}
+
+/// Which robots a gateway has.
+enum Robot<'a> {
+    /// That of one app.
+    One(&'a str),
+    /// So many, by a config file.
+    Many(usize),
 }
 
 /// Killed when dropped.
@@ -38,10 +47,18 @@ impl Drop for Running {
 impl Gateways {
     pub(crate) fn start(load: &Load, app: &str, store: &str, count: usize) -> Fallible<Self> {
         let dir = tempfile::tempdir()?;
+        let robot = Robot::One(app);
         let running = (0..count)
-            .map(|n| Running::start(load, app, store, &dir.path().join(n.to_string())))
+            .map(|n| Running::start(load, &robot, store, &dir.path().join(n.to_string())))
             .collect::<Fallible<_>>()?;
         Ok(Self { running, _dir: dir })
+    }
+
+    /// One gateway with so many robots, each of an app of its own.
+    pub(crate) fn of_robots(load: &Load, store: &str, count: usize) -> Fallible<Self> {
+        let dir = tempfile::tempdir()?;
+        let running = Running::start(load, &Robot::Many(count), store, &dir.path().join("0"))?;
+        Ok(Self { running: vec![running], _dir: dir })
     }
 
     /// Fails if one has ended.
@@ -91,18 +108,33 @@ impl Gateways {
 }
 
 impl Running {
-    fn start(load: &Load, app: &str, store: &str, dir: &Path) -> Fallible<Self> {
+    fn start(load: &Load, robot: &Robot<'_>, store: &str, dir: &Path) -> Fallible<Self> {
         fs::create_dir_all(dir)?;
         let log = dir.join("log");
         let output = File::create(&log)?;
+        let credential = match robot {
+            Robot::One(app) => {
+                vec![("DINGTALK_CLIENT_ID", *app), ("DINGTALK_CLIENT_SECRET", "secret")]
+            }
+            Robot::Many(count) => {
+                let account = |n| {
+                    let app =
+                        json!({ "clientId": format!("dingrobot{n}"), "clientSecret": "secret" });
+                    (format!("robot{n}"), app)
+                };
+                let accounts: serde_json::Map<_, _> = (0..*count).map(account).collect();
+                let config = json!({ "channels": { "ddingtalk": { "accounts": accounts } } });
+                fs::write(dir.join("openclaw.json"), config.to_string())?;
+                Vec::new()
+            }
+        };
         let child = Command::new(env!("CARGO_BIN_EXE_ddingtalk"))
             .args(["gateway", "--agent", "echo", "--dm-policy", "open", "--group-policy", "open"])
             .args(["--suspect-after", "120s", "--ping-interval", "30s", "--no-thinking"])
             // The port of the connections is not that of the endpoints.
             .args(["--allow-host", "127.0.0.1"])
             .env_clear()
-            .env("DINGTALK_CLIENT_ID", app)
-            .env("DINGTALK_CLIENT_SECRET", "secret")
+            .envs(credential)
             .env("DINGTALK_OPENAPI_ENDPOINT", load.url())
             .env("DINGTALK_OAPI_ENDPOINT", load.url())
             .env("DINGTALK_STORE", store)

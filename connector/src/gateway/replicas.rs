@@ -28,21 +28,21 @@ use super::cards::Cards;
 use super::schedules::Schedules;
 use crate::credential::ClientId;
 use crate::openapi::OpenApiClient;
-use crate::store::replicas::{BEAT_EVERY, Bucket, Share, Wake};
+use crate::store::replicas::{BEAT_EVERY, Bucket, LEASE, Share, Wake, Wanted};
 use crate::store::{Pending, ReplicaStore, Store, StoreError};
 use crate::unix_time::now_ms;
 
 /// A beat that takes longer means that the database does not answer.
 const SLOW: Duration = Duration::from_secs(2);
 /// So often it is looked for messages that nobody told of: an operator's doing at another process, a message that
-/// was told to a process that died.
+/// was told to a process that died. What is known already is not read again.
 const SWEEP: Duration = Duration::from_secs(5);
 /// Cards of others of which is known where they are: the newest, which people press on.
 const PRESSED: usize = 200;
 /// After an outage others may need so long until what came to them meanwhile is stored.
 pub(super) const SETTLED: Duration = Duration::from_millis(1_200);
-/// How long leaving may take.
-const LEAVE: Duration = Duration::from_secs(1);
+/// How long leaving may take: then the others have noticed by themselves.
+const LEAVE: Duration = LEASE;
 
 /// One process among those of a robot, as its parts see it.
 #[derive(Debug)]
@@ -174,6 +174,7 @@ impl Keeper {
         let mut sweeps = interval(SWEEP);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beat: Option<Beat> = None;
+        let mut has_heard = false;
         loop {
             let slow_at = beat.as_ref().filter(|beat| !beat.is_slow).map(|beat| beat.begun + SLOW);
             tokio::select! {
@@ -189,15 +190,21 @@ impl Keeper {
                     let reason = format!("it has not answered for {} s", SLOW.as_secs());
                     self.is_away(beat.begun_at, &reason);
                 },
-                Some(wake) = wakes.recv() => self.hear(wake),
+                Some(wake) = wakes.recv() => {
+                    let begins = !std::mem::replace(&mut has_heard, true);
+                    self.hear(wake, begins);
+                }
                 _ = sweeps.tick() => self.sweep(),
                 _ = &mut stop => break,
             }
         }
         let left = tokio::time::timeout(LEAVE, self.replicas.store.leave(&self.client_id));
-        if let Ok(Err(e)) = left.await {
-            warn!("the other processes of the robot notice later that this one has ended: {e}");
-        }
+        let problem = match left.await {
+            Ok(Ok(())) => return,
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => format!("the database has not answered for {} s", LEAVE.as_secs_f32()),
+        };
+        warn!("the other processes of the robot notice later that this one has ended: {problem}");
     }
 
     /// Looks for what nobody told of, and where the cards are that others made.
@@ -274,16 +281,23 @@ impl Keeper {
         }
     }
 
-    fn hear(&self, wake: Wake) {
+    /// Hears what others tell. When it `begins` to, something may have been missed, but there was no outage.
+    fn hear(&self, wake: Wake, begins: bool) {
         match wake {
-            Wake::Messages(bucket) => {
-                self.replicas.shares().told(bucket);
+            Wake::Messages(named) => {
+                self.replicas.shares().told_of(named);
                 self.replicas.changed.notify_one();
             }
             Wake::Pairing => self.replicas.pairing.notify_one(),
             Wake::Schedules => self.schedules.look_again(),
             Wake::Everything => {
-                self.replicas.shares().link_is_back();
+                let mut shares = self.replicas.shares();
+                if begins {
+                    shares.told_all();
+                } else {
+                    shares.link_is_back();
+                }
+                drop(shares);
                 self.replicas.changed.notify_one();
                 self.replicas.pairing.notify_one();
                 self.schedules.look_again();
@@ -359,7 +373,7 @@ pub(super) struct Found {
     pub(super) look: Look,
     /// When it was asked for.
     pub(super) begun: Instant,
-    pub(super) buckets: Vec<Bucket>,
+    pub(super) buckets: BTreeSet<Bucket>,
     /// Whether others worked on these before.
     pub(super) taken_over: bool,
     pub(super) outcome: Result<Left, StoreError>,
@@ -372,18 +386,21 @@ pub(super) struct Left {
     pub(super) cards: Vec<crate::store::KeptCard>,
 }
 
-/// Asks for what is unfinished of some buckets.
+/// Asks for some of what is unfinished.
 pub(super) fn look(
     (store, others): (&dyn Store, &Replicas),
     client_id: &ClientId,
     (look, begun): (Look, Instant),
-    buckets: &BTreeSet<Bucket>,
-    taken_over: bool,
+    wanted: Wanted,
 ) -> impl Future<Output = Found> + Send + 'static {
-    let buckets: Vec<_> = buckets.iter().copied().collect();
+    let (buckets, taken_over) = match &wanted {
+        Wanted::TakenOver(buckets) => (buckets.clone(), true),
+        Wanted::But { of, .. } => (of.clone(), false),
+        Wanted::Among(named) => (named.keys().copied().collect(), false),
+    };
     // Both are asked at once: what this process writes later comes after it.
     let cards = taken_over.then(|| store.cards(client_id, super::cards::KNOWN));
-    let unfinished = others.store.unfinished_of(client_id, buckets.clone(), taken_over);
+    let unfinished = others.store.unfinished_of(client_id, wanted);
     async move {
         let outcome = async {
             let cards = match cards {

@@ -32,7 +32,7 @@ use super::thinking::{Marked, Thinking};
 use super::vitals::Queue;
 use super::work::{Halt, Task, Tools, Work, keep_trying};
 use crate::agent::Pace;
-use crate::protocol::{BotMessage, ConversationId};
+use crate::protocol::{BotMessage, BotMessageError, ConversationId};
 use crate::store::inbox::STOPPED;
 use crate::store::replicas::Bucket;
 use crate::store::{InboxId, Unfinished};
@@ -242,12 +242,18 @@ impl Runtime {
 
     /// Queues what an earlier process did not finish.
     fn resume(&mut self, left: Unfinished) {
+        let read = BotMessage::parse(&left.data);
+        self.resume_read(left, read);
+    }
+
+    /// The same, of one that has been read, or cannot be.
+    fn resume_read(&mut self, left: Unfinished, read: Result<BotMessage, BotMessageError>) {
         if let suspects::Verdict::Parked(reason) = self.suspects.judge(&left) {
             error!(message = left.id.number(), "a message gets no answer: {reason}");
             return self.give_up(left.id, reason);
         }
-        let Unfinished { id, received_at, data, parts, said, seq, ended, cut_off } = left;
-        let (message, task) = match BotMessage::parse(&data) {
+        let Unfinished { id, received_at, data: _, parts, said, seq, ended, cut_off } = left;
+        let (message, task) = match read {
             Ok(message) if ended => (message, Ok(Task::Send(parts))),
             Ok(message) => {
                 // What another process took in, and nobody has begun.

@@ -4,7 +4,7 @@
 //! renews its lease and shares the buckets out. Who does not beat loses its buckets to the others. A store that
 //! one process has for itself has nothing of this.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -96,10 +96,10 @@ pub struct Share {
 }
 
 /// What another process of an app tells. It is told once it is durable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
-    /// Messages of a bucket were taken in by a process that does not own it.
-    Messages(Bucket),
+    /// Messages were taken in by a process that does not own their buckets.
+    Messages(Named),
     /// Somebody was paired, denied, or revoked.
     Pairing,
     /// Schedules were changed.
@@ -107,6 +107,26 @@ pub enum Wake {
     /// The link to the database was away, or there was too much to tell: anything may have changed. What was
     /// asked meanwhile and failed may be stored all the same.
     Everything,
+}
+
+/// Messages by their numbers, each with its bucket.
+pub type Named = BTreeMap<Bucket, BTreeSet<InboxId>>;
+
+/// Which unfinished messages are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of buckets that were just gained: what others had begun waits again. Who beats need not call
+    /// [`recover`](super::Store::recover).
+    TakenOver(BTreeSet<Bucket>),
+    /// All of buckets, but for some that are known.
+    But {
+        /// The buckets.
+        of: BTreeSet<Bucket>,
+        /// What is left out, whatever its bucket.
+        known: Vec<InboxId>,
+    },
+    /// Those among some. However many wait, only these are looked at.
+    Among(Named),
 }
 
 /// A message that is kept.
@@ -143,6 +163,9 @@ pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
     /// Renews this process's lease, which joins it at the first time, and shares the buckets out; `idle` are own
     /// buckets without work in this process, which it may lose if it has more than its share.
     ///
+    /// Of the dead whose buckets it takes the turns that they were in the midst of are counted as cut off; who left in
+    /// order has cut nothing off.
+    ///
     /// From the first beat on, what comes before a send fails with
     /// [`NotMine`](super::StoreError::NotMine) if the bucket is another's or the lease is over.
     fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share>;
@@ -150,15 +173,8 @@ pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
     /// Leaves in order: its buckets are free at once, and the others know.
     fn leave(&self, client_id: &ClientId) -> Pending<()>;
 
-    /// Unfinished messages of buckets, in the order they were kept. With `taken_over` the buckets were just gained:
-    /// cut-off turns are counted as [`recover`](super::Store::recover) does, which a process that beats need not
-    /// call.
-    fn unfinished_of(
-        &self,
-        client_id: &ClientId,
-        buckets: Vec<Bucket>,
-        taken_over: bool,
-    ) -> Pending<Vec<Unfinished>>;
+    /// Unfinished messages, in the order they were kept.
+    fn unfinished_of(&self, client_id: &ClientId, wanted: Wanted) -> Pending<Vec<Unfinished>>;
 
     /// What other processes tell of an app from now on; each call gives one more that hears all.
     fn wakes(&self, client_id: &ClientId) -> mpsc::Receiver<Wake>;

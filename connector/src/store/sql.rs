@@ -21,7 +21,7 @@ mod writer;
 pub(super) use self::inbox::Reading;
 #[cfg(test)]
 pub(super) use self::queries::{KEEP_MS, PRUNE_ROWS, YOUNG};
-pub(super) use self::queries::{count_cut_off, keep, prune, unfinished};
+pub(super) use self::queries::{count_cut_off, keep, not_begun, prune, unfinished};
 #[cfg(test)]
 pub(super) use self::sessions::KEEP_MS as SESSION_KEEP_MS;
 pub(super) use self::statement::{

@@ -40,6 +40,8 @@ pub(crate) struct Figures {
     pub(crate) said: usize,
     pub(crate) acked: usize,
     pub(crate) unacked: usize,
+    /// Of these, those that were not answered either.
+    pub(crate) unanswered: usize,
     /// Second answers.
     pub(crate) twice: usize,
     /// Chats with answers whose order was looked at.
@@ -142,6 +144,7 @@ impl Ledger {
             };
             let Some(after) = pushed.acked_after else {
                 figures.unacked += 1;
+                figures.unanswered += usize::from(!answers.contains_key(said.text.as_str()));
                 continue;
             };
             figures.acked += 1;

@@ -25,8 +25,8 @@ use dingtalk_connector::store::sessions::{
 };
 use dingtalk_connector::store::sqlite::{FILE, SqliteStore};
 use dingtalk_connector::store::{
-    CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, Newest, OutboxId, Pending,
-    Recovered, ReplicaStore, Said, SentMessage, Store, StoreError, TakenIn, Unfinished,
+    CardId, CardStore, InboxId, KeptCard, NewCard, NewMessage, OutboxId, Pending, Recovered,
+    ReplicaStore, Said, SentMessage, Store, StoreError, TakenIn, Unfinished,
 };
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRow, DeliveryRules, Fault, FrameSelector, Profile, Times, When,
@@ -137,10 +137,6 @@ impl Store for Moody {
             Some(refusal) => refusal,
             None => self.inner.sent(part, next),
         }
-    }
-
-    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>> {
-        self.inner.newest(client_id)
     }
 
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {

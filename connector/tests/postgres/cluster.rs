@@ -15,11 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A server. Dropped, it is gone at once.
 pub(crate) struct Cluster {
-    dir: PathBuf,
-    programs: PathBuf,
-    port: u16,
+    pub(super) dir: PathBuf,
+    pub(super) programs: PathBuf,
+    pub(super) port: u16,
     /// Whom it runs as, if not as the tests do.
-    user: Option<(u32, u32)>,
+    pub(super) user: Option<(u32, u32)>,
     /// It waits for the end of its input, and then ends the server.
     keeper: Option<Child>,
     databases: AtomicUsize,
@@ -32,7 +32,7 @@ if [ ! -d "$2/data" ]; then
     "$1/initdb" -D "$2/data" -U tester -A trust -E UTF8 --locale=C -N >"$2/initdb.log" 2>&1 ||
         { cat "$2/initdb.log" >&2; exit 1; }
     printf '%s\n' 'host all guarded all scram-sha-256' 'local all all trust' 'host all all all trust' \
-        >"$2/data/pg_hba.conf"
+        'host replication all all trust' >"$2/data/pg_hba.conf"
     echo 'fsync = off' >>"$2/data/postgresql.conf"
 fi
 "$1/pg_ctl" -D "$2/data" -l "$2/server.log" -w -t 120 -o "-p $3 -c listen_addresses=127.0.0.1 \
@@ -66,6 +66,13 @@ impl Cluster {
             skipped();
             return None;
         };
+        let mut cluster = Self::place(programs);
+        cluster.run(removes);
+        Some(cluster)
+    }
+
+    /// A directory and a port for one.
+    pub(super) fn place(programs: PathBuf) -> Self {
         let dir = tempfile::Builder::new().prefix("pg").tempdir().expect("a directory").keep();
         let user = other_user();
         if let Some((uid, gid)) = user {
@@ -73,29 +80,31 @@ impl Cluster {
         }
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("it has an address").port();
-        drop(listener);
-        let mut cluster =
-            Self { dir, programs, port, user, keeper: None, databases: AtomicUsize::new(0) };
-        cluster.run(removes);
-        Some(cluster)
+        Self { dir, programs, port, user, keeper: None, databases: AtomicUsize::new(0) }
     }
 
-    fn run(&mut self, removes: bool) {
+    pub(super) fn run(&mut self, removes: bool) {
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper"]).arg(&self.programs).arg(&self.dir);
         command.arg(self.port.to_string()).arg(if removes { "yes" } else { "no" });
-        command.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         // What ends the tests does not end it in the midst of its work.
         command.process_group(0);
-        if let Some((uid, gid)) = self.user {
-            command.uid(uid).gid(gid);
-        }
+        self.as_user(&mut command);
         let mut keeper = command.spawn().expect("sh runs");
         let mut line = String::new();
         let output = keeper.stdout.take().expect("it is piped");
         BufReader::new(output).read_line(&mut line).expect("it says that it is ready");
         assert_eq!(line.trim(), "ready", "the server does not start");
         self.keeper = Some(keeper);
+    }
+
+    /// Has a command be run as the server's user.
+    pub(super) fn as_user(&self, command: &mut Command) {
+        command.current_dir("/");
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
     }
 
     /// Ends the server as a crash does.

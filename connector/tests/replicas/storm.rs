@@ -99,12 +99,12 @@ pub(crate) async fn play() -> Result<(), String> {
     storm.settle().await.map_err(told)?;
     let counted: usize = storm.replicas.iter().map(Replica::counted).sum();
     let found = storm.ledger.check(counted, Some(PROMPTLY)).map_err(told)?;
-    let Figures { said, acked, unacked, twice, chats, late } = found;
+    let Figures { said, acked, unacked, unanswered, twice, chats, late } = found;
     let kills = storm.happened.iter().filter(|one| matches!(one.event, Event::Kill(_))).count();
     let takeovers = storm.takeovers();
     println!(
         "{REPLICAS} replicas, {kills} kills, one cut off for {} s, the primary restarted once, {} s: {said} messages \
-         said, {acked} acked and answered, {unacked} never acked, {twice} answered twice, {counted} repeats counted, \
+         said, {acked} acked and answered, {unacked} never acked ({unanswered} of these not answered), {twice} answered twice, {counted} repeats counted, \
          {chats} chats in order ({late} messages acked late or again), half of the answers within {} ms, \
          takeovers {takeovers:?} ms, seed {seed}",
         CUT.as_secs(),

@@ -45,11 +45,7 @@ impl Place {
 
     /// Notes what commands say.
     async fn see_commands(&mut self) {
-        for args in [&["gateway", "status"][..], &["health"], &["health", "--ready"]] {
-            let output = self.replica.ask(&self.site, args).await;
-            let words = args.join(" ");
-            writeln!(self.seen, "$ ddingtalk {words}\n{}", shown(&output)).unwrap();
-        }
+        self.seen += &commands(&self.site, &self.replica).await;
     }
 
     fn note(&mut self, words: &str) {
@@ -88,16 +84,23 @@ impl Place {
 
     /// What was seen, without what differs from run to run.
     fn steady(&self) -> String {
-        let port = self.cluster.port().to_string();
-        let dir = self.replica.dir().display().to_string();
-        let text = self.seen.replace(&port, "PORT").replace(&dir, "DIR");
-        let text = text.replace(self.site.app.client_id(), "CLIENT");
-        let line = |line: &str| -> String {
-            let words: Vec<_> = line.split(' ').map(steady_word).collect();
-            words.join(" ")
-        };
-        text.lines().map(line).collect::<Vec<_>>().join("\n")
+        steady(&self.seen, &self.site, &self.replica, &[self.cluster.port()])
     }
+}
+
+/// What was seen of a process, without what differs from run to run. `ports` are those of its databases.
+pub(crate) fn steady(seen: &str, site: &Site, replica: &Replica, ports: &[u16]) -> String {
+    let mut text = seen.replace(&replica.dir().display().to_string(), "DIR");
+    for (n, port) in ports.iter().enumerate() {
+        let name = if n == 0 { "PORT".to_owned() } else { format!("PORT{}", n + 1) };
+        text = text.replace(&port.to_string(), &name);
+    }
+    let text = text.replace(site.app.client_id(), "CLIENT");
+    let line = |line: &str| -> String {
+        let words: Vec<_> = line.split(' ').map(steady_word).collect();
+        words.join(" ")
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Numbers, times and lengths of time, and the like, by their kind.
@@ -123,7 +126,18 @@ fn steady_word(word: &str) -> String {
     }
 }
 
-fn shown(output: &Output) -> String {
+/// What commands say of a process.
+pub(crate) async fn commands(site: &Site, replica: &Replica) -> String {
+    let mut seen = String::new();
+    for args in [&["gateway", "status"][..], &["health"], &["health", "--ready"]] {
+        let output = replica.ask(site, args).await;
+        writeln!(seen, "$ ddingtalk {}\n{}", args.join(" "), shown(&output)).unwrap();
+    }
+    seen
+}
+
+/// What a command has said, and how it ended.
+pub(crate) fn shown(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     let code = output.status.code().map_or("none".to_owned(), |code| code.to_string());
     let parts = [text(&output.stdout), text(&output.stderr), format!("exit code {code}")];

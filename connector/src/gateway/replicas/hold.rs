@@ -4,7 +4,7 @@
 //! Where more than one replica lives each waits a moment, counted from when this process knows of it, and those
 //! that wait stand in the order they were written: by `createAt`, and by their number where that is the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -23,6 +23,8 @@ pub(in crate::gateway) type Written = (i64, InboxId);
 #[derive(Debug)]
 pub(in crate::gateway) struct Hold<T> {
     chats: HashMap<ConversationId, BTreeMap<Written, Held<T>>>,
+    /// When the first one of each chat may go: a look at what is next costs the same however many wait.
+    first: BTreeSet<(Instant, ConversationId)>,
     /// Nothing leaves before.
     not_before: Option<Instant>,
     len: usize,
@@ -36,7 +38,7 @@ struct Held<T> {
 
 impl<T> Default for Hold<T> {
     fn default() -> Self {
-        Self { chats: HashMap::new(), not_before: None, len: 0 }
+        Self { chats: HashMap::new(), first: BTreeSet::new(), not_before: None, len: 0 }
     }
 }
 
@@ -50,9 +52,12 @@ impl<T> Hold<T> {
         item: T,
     ) {
         let held = Held { until: now + HOLD, item };
-        if self.chats.entry(chat).or_default().insert(written, held).is_none() {
+        let waiting = self.chats.entry(chat.clone()).or_default();
+        let before = until(waiting);
+        if waiting.insert(written, held).is_none() {
             self.len += 1;
         }
+        changed(&mut self.first, &chat, before, until(waiting));
     }
 
     /// Lets nothing go before a moment: others are about to tell what came to them meanwhile.
@@ -67,8 +72,7 @@ impl<T> Hold<T> {
 
     /// When the next one may go.
     pub(in crate::gateway) fn next(&self) -> Option<Instant> {
-        let first = self.chats.values().filter_map(|chat| chat.values().next());
-        let first = first.map(|held| held.until).min()?;
+        let first = self.first.first()?.0;
         Some(self.not_before.map_or(first, |not_before| first.max(not_before)))
     }
 
@@ -79,15 +83,22 @@ impl<T> Hold<T> {
         }
         self.not_before = None;
         let mut due = Vec::new();
-        self.chats.retain(|id, chat| {
+        while self.first.first().is_some_and(|(until, _)| *until <= now)
+            && let Some((_, id)) = self.first.pop_first()
+        {
+            let Some(chat) = self.chats.get_mut(&id) else { continue };
             while let Some(first) = chat.first_entry()
                 && first.get().until <= now
             {
                 let (written, held) = first.remove_entry();
                 due.push((id.clone(), written, held.item));
             }
-            !chat.is_empty()
-        });
+            if let Some(until) = until(chat) {
+                self.first.insert((until, id));
+            } else {
+                self.chats.remove(&id);
+            }
+        }
         self.len -= due.len();
         due
     }
@@ -99,16 +110,40 @@ impl<T> Hold<T> {
         unwanted: impl Fn(&T) -> bool,
     ) -> Vec<T> {
         let mut out = Vec::new();
+        let first = &mut self.first;
         self.chats.retain(|id, chat| {
             if of(id) {
+                let before = until(chat);
                 let taken = chat.extract_if(.., |_, held| unwanted(&held.item));
                 out.extend(taken.map(|(_, held)| held.item));
+                changed(first, id, before, until(chat));
             }
             !chat.is_empty()
         });
         self.len -= out.len();
         out
     }
+}
+
+/// When the first one of a chat may go.
+fn until<T>(chat: &BTreeMap<Written, Held<T>>) -> Option<Instant> {
+    chat.values().next().map(|held| held.until)
+}
+
+/// Notes when the first one of a chat may go.
+fn changed(
+    first: &mut BTreeSet<(Instant, ConversationId)>,
+    chat: &ConversationId,
+    before: Option<Instant>,
+    after: Option<Instant>,
+) {
+    if before == after {
+        return;
+    }
+    if let Some(before) = before {
+        first.remove(&(before, chat.clone()));
+    }
+    first.extend(after.map(|after| (after, chat.clone())));
 }
 
 #[cfg(test)]
@@ -136,12 +171,14 @@ mod tests {
         hold.add(chat("a"), written(10, 2), start + 100 * MS, "first");
         assert!(hold.due(start + 149 * MS).is_empty());
         assert_eq!(hold.next(), Some(start + 151 * MS), "the second waits for the first");
+        let firsts = |hold: &Hold<_>| hold.first.len();
+        assert_eq!(firsts(&hold), 2, "one of each chat");
         let texts = |due: Vec<(ConversationId, Written, &'static str)>| -> Vec<_> {
             due.into_iter().map(|(.., text)| text).collect()
         };
         assert_eq!(texts(hold.due(start + 151 * MS)), ["other"]);
         assert_eq!(texts(hold.due(start + 250 * MS)), ["first", "second"]);
-        assert_eq!((hold.len(), hold.next()), (0, None));
+        assert_eq!((hold.len(), hold.next(), firsts(&hold)), (0, None, 0));
     }
 
     #[test]
@@ -178,6 +215,11 @@ mod tests {
         assert_eq!(hold.take_out(|_| true, |id| *id == 5), [5]);
         let due: Vec<i64> = hold.due(start + HOLD).into_iter().map(|(.., id)| id).collect();
         assert_eq!(due, [1, 3]);
+        hold.add(chat("a"), written(1, 6), start, 6);
+        hold.add(chat("a"), written(2, 7), start + 10 * MS, 7);
+        assert_eq!(hold.take_out(|_| true, |id| *id == 6), [6]);
+        assert_eq!(hold.next(), Some(start + 10 * MS + HOLD), "the next one is the first now");
+        assert!(hold.due(start + HOLD).is_empty());
     }
 
     proptest! {

@@ -87,6 +87,11 @@ impl Known {
         self.here.remove(&id)
     }
 
+    /// Those that are here.
+    pub(super) fn here(&self) -> impl Iterator<Item = InboxId> {
+        self.here.iter().copied()
+    }
+
     /// Whether a message is here.
     pub(super) fn contains(&self, id: InboxId) -> bool {
         self.here.contains(&id)

@@ -1,10 +1,13 @@
 //! What this process owns of a robot's conversations, and what its loop has to do about that.
 
+#[cfg(test)]
+mod properties;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::known::{Asked, Known};
 use crate::store::InboxId;
-use crate::store::replicas::{BUCKETS, Bucket, Share};
+use crate::store::replicas::{BUCKETS, Bucket, Named, Share, Wanted};
 
 /// The shares. Pure: it is told what happens, and says what is to be done.
 #[derive(Debug, Default)]
@@ -57,8 +60,23 @@ pub(in crate::gateway) struct Todo {
     pub(in crate::gateway) gained: BTreeSet<Bucket>,
     /// Messages may have come to these.
     pub(in crate::gateway) told: BTreeSet<Bucket>,
+    /// These have come; none is of a bucket that is looked at as a whole.
+    pub(in crate::gateway) named: Named,
     /// The link to the database was away: others are about to tell what came to them.
     pub(in crate::gateway) after_outage: bool,
+}
+
+impl Todo {
+    /// A bucket is to be looked at as a whole, which finds what was named, too.
+    fn look_at(&mut self, bucket: Bucket, taken_over: bool) {
+        self.named.remove(&bucket);
+        if taken_over {
+            self.told.remove(&bucket);
+            self.gained.insert(bucket);
+        } else if !self.gained.contains(&bucket) {
+            self.told.insert(bucket);
+        }
+    }
 }
 
 /// A message on its way to the database.
@@ -83,6 +101,7 @@ impl Shares {
             self.todo.lost.insert(bucket);
             self.todo.gained.remove(&bucket);
             self.todo.told.remove(&bucket);
+            self.todo.named.remove(&bucket);
         }
         for bucket in &share.mine {
             if self.mine.contains_key(bucket) {
@@ -92,8 +111,7 @@ impl Shares {
             self.mine.insert(*bucket, moment);
             // What an earlier robot of this process had was lost with it.
             let taken_over = !self.begun || share.gained.contains(bucket);
-            let todo = if taken_over { &mut self.todo.gained } else { &mut self.todo.told };
-            todo.insert(*bucket);
+            self.todo.look_at(*bucket, taken_over);
         }
         self.begun = true;
     }
@@ -103,18 +121,23 @@ impl Shares {
         self.mine.remove(&bucket);
     }
 
-    /// Others say that messages came to a bucket.
-    pub(super) fn told(&mut self, bucket: Bucket) {
-        if self.mine.contains_key(&bucket) && !self.todo.gained.contains(&bucket) {
-            self.todo.told.insert(bucket);
+    /// Others say which messages came.
+    pub(super) fn told_of(&mut self, messages: Named) {
+        let Todo { gained, told, named, .. } = &mut self.todo;
+        for (bucket, ids) in messages {
+            if self.mine.contains_key(&bucket)
+                && !gained.contains(&bucket)
+                && !told.contains(&bucket)
+            {
+                named.entry(bucket).or_default().extend(ids);
+            }
         }
     }
 
     /// Messages may have come to any bucket.
     pub(super) fn told_all(&mut self) {
-        let mine: Vec<_> = self.mine.keys().copied().collect();
-        for bucket in mine {
-            self.told(bucket);
+        for bucket in self.mine.keys() {
+            self.todo.look_at(*bucket, false);
         }
     }
 
@@ -129,8 +152,15 @@ impl Shares {
         let mut todo = std::mem::take(&mut self.todo);
         if !told {
             self.todo.told = std::mem::take(&mut todo.told);
+            self.todo.named = std::mem::take(&mut todo.named);
         }
         todo
+    }
+
+    /// What is to be asked about buckets to which messages may have come: those that are here are not read again,
+    /// however many wait.
+    pub(in crate::gateway) fn unknown(&self, of: BTreeSet<Bucket>) -> Wanted {
+        Wanted::But { of, known: self.known.here().collect() }
     }
 
     /// Buckets that others may have: those beyond a fair share in which no turn is under way. What waits in them
@@ -209,10 +239,9 @@ impl Shares {
     }
 
     /// Those looks are to be made once more: they failed.
-    pub(in crate::gateway) fn look_again(&mut self, buckets: &[Bucket], taken_over: bool) {
+    pub(in crate::gateway) fn look_again(&mut self, buckets: &BTreeSet<Bucket>, taken_over: bool) {
         for bucket in buckets.iter().filter(|bucket| self.mine.contains_key(bucket)) {
-            let todo = if taken_over { &mut self.todo.gained } else { &mut self.todo.told };
-            todo.insert(*bucket);
+            self.todo.look_at(*bucket, taken_over);
         }
     }
 
@@ -279,6 +308,10 @@ mod tests {
         Bucket::numbered(number).unwrap()
     }
 
+    fn named(number: u16, ids: &[i64]) -> Named {
+        Named::from([(bucket(number), ids.iter().copied().map(InboxId::of).collect())])
+    }
+
     #[test]
     fn what_a_beat_changes_is_to_be_done_once() {
         let mut shares = Shares::default();
@@ -307,12 +340,41 @@ mod tests {
     fn a_bucket_that_goes_before_the_loop_looked_is_not_taken_over() {
         let mut shares = Shares::default();
         shares.beaten(&share(&[1, 2], &[1, 2], &[]));
-        shares.told(bucket(1));
+        shares.told_of(named(1, &[7]));
         shares.beaten(&share(&[2], &[], &[1]));
         let todo = shares.todo(true);
         assert_eq!((todo.gained, todo.told), (buckets(&[2]), buckets(&[])));
-        shares.told(bucket(1));
+        assert_eq!(todo.named, Named::new());
+        shares.told_of(named(1, &[7]));
         assert_eq!(shares.todo(true), Todo::default(), "it is not ours");
+    }
+
+    #[test]
+    fn messages_that_were_named_are_looked_for_by_themselves_unless_the_whole_bucket_is() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[1, 2], &[1, 2], &[]));
+        shares.told_of(named(1, &[7]));
+        let todo = shares.todo(true);
+        assert_eq!((todo.gained, todo.named), (buckets(&[1, 2]), Named::new()));
+        shares.told_of(named(1, &[7]));
+        shares.told_of(named(1, &[8]));
+        assert_eq!(shares.todo(false), Todo::default(), "it may wait");
+        assert_eq!(shares.todo(true).named, named(1, &[7, 8]));
+        shares.told_of(named(1, &[9]));
+        shares.told_of(named(2, &[10]));
+        shares.look_again(&buckets(&[1]), false);
+        shares.told_of(named(1, &[11]));
+        let todo = shares.todo(true);
+        assert_eq!((todo.told, todo.named), (buckets(&[1]), named(2, &[10])));
+        shares.told_all();
+        shares.look_again(&buckets(&[1]), true);
+        let todo = shares.todo(true);
+        assert_eq!((todo.told, todo.gained), (buckets(&[2]), buckets(&[1])));
+        let look = shares.look();
+        assert!(shares.found(&look, InboxId::of(7), bucket(1)));
+        let known = vec![InboxId::of(7)];
+        let of = buckets(&[1, 2]);
+        assert_eq!(shares.unknown(of.clone()), Wanted::But { of, known });
     }
 
     #[test]
@@ -385,7 +447,7 @@ mod tests {
         shares.link_is_back();
         let todo = shares.todo(true);
         assert_eq!((todo.told, todo.after_outage), (buckets(&[1]), true));
-        shares.look_again(&[bucket(1), bucket(2)], true);
+        shares.look_again(&buckets(&[1, 2]), true);
         assert_eq!(shares.todo(true).gained, buckets(&[1]));
     }
 

@@ -11,7 +11,7 @@ use crate::gateway::conversations::Ticket;
 use crate::gateway::replicas::{Found, Keeping, Left, Replicas, SETTLED, Written, look};
 use crate::gateway::work::Work;
 use crate::protocol::{BotMessage, ConversationId};
-use crate::store::replicas::Bucket;
+use crate::store::replicas::{Bucket, Wanted};
 use crate::store::{InboxId, Place, Unfinished};
 
 /// Looks that may be under way at the same time; what is told meanwhile waits for one of them.
@@ -105,20 +105,25 @@ impl Runtime {
         if todo.after_outage {
             self.held.not_before(Instant::now() + SETTLED);
         }
-        self.look(&others, &todo.gained, true);
-        self.look(&others, &todo.told, false);
+        if !todo.gained.is_empty() {
+            self.look(&others, Wanted::TakenOver(todo.gained));
+        }
+        if !todo.told.is_empty() {
+            let unknown = others.shares().unknown(todo.told);
+            self.look(&others, unknown);
+        }
+        if !todo.named.is_empty() {
+            self.look(&others, Wanted::Among(todo.named));
+        }
     }
 
-    fn look(&mut self, others: &Replicas, buckets: &BTreeSet<Bucket>, taken_over: bool) {
-        if buckets.is_empty() {
-            return;
-        }
+    fn look(&mut self, others: &Replicas, wanted: Wanted) {
         let asked = others.shares().look();
         let app = self.tools.replier.client_id();
         let begun = Instant::now();
         self.looking.push(begun);
         let stores = (&*self.tools.store, others);
-        let found = look(stores, app, (asked, begun), buckets, taken_over);
+        let found = look(stores, app, (asked, begun), wanted);
         self.looks.push(Box::pin(found));
     }
 
@@ -191,13 +196,14 @@ impl Runtime {
         }
         let mut taken = 0;
         for message in unfinished {
-            let bucket = BotMessage::parse(&message.data).map(|m| Bucket::of(&m.conversation_id));
+            let read = BotMessage::parse(&message.data);
             // What cannot be read belongs to whoever finds it.
-            let bucket = bucket.unwrap_or(Bucket::LEADER);
+            let bucket =
+                read.as_ref().map_or(Bucket::LEADER, |read| Bucket::of(&read.conversation_id));
             let admitted = others.shares().found(&look, message.id, bucket);
             if admitted {
                 taken += 1;
-                self.resume(message);
+                self.resume_read(message, read);
             }
         }
         others.shares().looked(look);

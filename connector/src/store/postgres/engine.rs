@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use futures_util::future::{join, join_all};
+use futures_util::future::join_all;
 use tokio::runtime::{Builder, Runtime};
 use tracing::{info, warn};
 
@@ -34,8 +34,12 @@ pub(super) struct Server {
     is_fit: bool,
     /// The link broke; what the server called the last one.
     lost: Option<(i32, String)>,
-    /// A transaction that may have been committed, by its number.
-    unknown: Option<String>,
+    /// The number of the last transaction: what this process has written last in the database.
+    number: i64,
+    /// A transaction that may have been committed.
+    unknown: Option<i64>,
+    /// Why it is not known yet what became of that.
+    why_unknown: Option<String>,
     /// When it last did; never, at first.
     answered_at: Option<Instant>,
     next_try: Instant,
@@ -76,7 +80,9 @@ impl Server {
             hub,
             is_fit: false,
             lost: None,
+            number: 0,
             unknown: None,
+            why_unknown: None,
             answered_at: None,
             next_try: Instant::now(),
             pause: PAUSES.0,
@@ -173,27 +179,21 @@ impl Server {
         }
     }
 
-    fn attempt(&self, link: &Link, work: &mut dyn FnMut(&dyn Db) -> Done<()>) -> (Attempt, String) {
+    fn attempt(&self, link: &Link, work: &mut dyn FnMut(&dyn Db) -> Done<()>) -> Attempt {
         let client = &link.client;
-        let begun = async {
-            let number = client.query_one("SELECT CAST(pg_current_xact_id() AS text)", &[]);
-            let (begun, number) = join(client.batch_execute("BEGIN"), number).await;
-            begun?;
-            Ok(number?.get::<_, String>(0))
-        };
-        let number = match self.runtime.block_on(answered(begun)) {
-            Ok(number) => number,
-            Err(Trouble::Away(reason)) => return (Attempt::Away(reason), String::new()),
-            Err(Trouble::Refused(e)) => {
-                return (Attempt::Ended(Err(Failure::Transaction(e))), String::new());
-            }
-        };
-        let statements = Statements::new(link, &self.runtime, &self.me);
-        let worked = work(&statements);
-        if let Some(reason) = statements.broken() {
-            return (Attempt::Away(reason), number);
+        match self.runtime.block_on(answered(client.batch_execute("BEGIN"))) {
+            Ok(()) => {}
+            Err(Trouble::Away(reason)) => return Attempt::Away(reason),
+            Err(Trouble::Refused(e)) => return Attempt::Ended(Err(Failure::Transaction(e))),
         }
-        let ended = match worked {
+        let statements = Statements::new(link, &self.runtime, &self.me);
+        let marked = if self.writes() { self.mark(&statements) } else { Ok(()) };
+        let worked = marked.and_then(|()| work(&statements));
+        let worked = worked.and_then(|()| statements.tell_elsewhere());
+        if let Some(reason) = statements.broken() {
+            return Attempt::Away(reason);
+        }
+        match worked {
             Ok(()) => self.commit(link, &statements),
             Err(e) => {
                 let before = statements.outstanding();
@@ -206,8 +206,22 @@ impl Server {
                     Err(Trouble::Away(reason)) => Attempt::Away(reason),
                 }
             }
-        };
-        (ended, number)
+        }
+    }
+
+    /// Whether it writes, and so is among those that share the database.
+    fn writes(&self) -> bool {
+        self.hub.is_some()
+    }
+
+    /// What is there once the transaction holds, and only then. A number of the server's own would not do: after a
+    /// failover another transaction may have it.
+    fn mark(&self, db: &dyn Db) -> Done<()> {
+        db.later(
+            "INSERT INTO writer (id, number, at) VALUES (:me, :number, clock_timestamp())
+             ON CONFLICT (id) DO UPDATE SET number = excluded.number, at = excluded.at",
+            params! { ":me": self.me.id.as_str(), ":number": self.number },
+        )
     }
 
     fn commit(&self, link: &Link, statements: &Statements<'_>) -> Attempt {
@@ -249,7 +263,8 @@ impl Engine for Server {
     fn transaction(&mut self, work: &mut dyn FnMut(&dyn Db) -> Done<()>) -> Result<(), Failure> {
         if self.unknown.is_some() {
             // What is not settled may stand before this.
-            let reason = "it is not known yet what became of the last transaction".to_owned();
+            let unknown = || "it is not known yet what became of the last transaction".to_owned();
+            let reason = self.why_unknown.clone().unwrap_or_else(unknown);
             return Err(Failure::Transaction(StoreError::Unreachable { reason }));
         }
         loop {
@@ -257,12 +272,13 @@ impl Engine for Server {
             let Some(link) = self.link.take() else {
                 return Err(Failure::Transaction(StoreError::Closed));
             };
-            let (attempt, number) = self.attempt(&link, work);
+            self.number += 1;
+            let attempt = self.attempt(&link, work);
             self.link = Some(link);
             match attempt {
                 Attempt::Ended(Err(Failure::Unknown)) => {
                     self.lose();
-                    self.unknown = Some(number);
+                    self.unknown = Some(self.number);
                     return Err(Failure::Unknown);
                 }
                 Attempt::Ended(ended) => {
@@ -280,27 +296,41 @@ impl Engine for Server {
     }
 
     fn settle(&mut self) -> Settled {
-        let Some(number) = self.unknown.clone() else { return Settled::Lost };
-        if self.stand().is_err() {
-            return Settled::NotYet;
+        let Some(number) = self.unknown else { return Settled::Lost };
+        match self.stand() {
+            Ok(()) => {}
+            Err(StoreError::Unreachable { reason }) => {
+                self.why_unknown = Some(reason);
+                return Settled::NotYet;
+            }
+            Err(e) => {
+                self.why_unknown = Some(e.to_string());
+                return Settled::NotYet;
+            }
         }
         let Some(link) = &self.link else { return Settled::NotYet };
-        let status = self.runtime.block_on(answered(
-            link.client
-                .query_one("SELECT pg_xact_status(CAST(CAST($1 AS text) AS xid8))", &[&number]),
-        ));
-        let settled = match status.map(|row| row.get::<_, Option<String>>(0)) {
-            Ok(Some(status)) if status == "committed" => Settled::Committed,
-            Ok(Some(status)) if status == "in progress" => return Settled::NotYet,
-            // A new primary that has never heard of it refuses the number.
-            Ok(_) | Err(Trouble::Refused(_)) => Settled::Lost,
-            Err(Trouble::Away(_)) => {
+        // It waits for what the old link may still be doing, and is committed itself: where commits wait for a
+        // standby, what is found is over there, too, once this is answered.
+        let last = self.runtime.block_on(answered(link.client.query_one(
+            "INSERT INTO writer (id, number, at) VALUES ($1, 0, clock_timestamp())
+             ON CONFLICT (id) DO UPDATE SET at = excluded.at RETURNING number",
+            &[&self.me.id.as_str()],
+        )));
+        let settled = match last.map(|row| row.get::<_, i64>(0)) {
+            Ok(last) if last == number => Settled::Committed,
+            Ok(_) => Settled::Lost,
+            Err(Trouble::Refused(e)) => {
+                self.why_unknown = Some(e.to_string());
+                return Settled::NotYet;
+            }
+            Err(Trouble::Away(reason)) => {
+                self.why_unknown = Some(reason);
                 self.lose();
                 return Settled::NotYet;
             }
         };
         self.answered_at = Some(Instant::now());
-        self.unknown = None;
+        (self.unknown, self.why_unknown) = (None, None);
         settled
     }
 
@@ -310,7 +340,11 @@ impl Engine for Server {
             let lock = "SELECT pg_try_advisory_xact_lock(:key)";
             more = db.one(lock, params! { ":key": PRUNING }, |row| row.get::<bool>(0))?
                 && prune(db, now)?;
-            Ok(())
+            // Of processes that have ended.
+            db.later(
+                "DELETE FROM writer WHERE at < clock_timestamp() - INTERVAL '1 day'",
+                params! {},
+            )
         });
         match pruned {
             Ok(()) => Ok(more),

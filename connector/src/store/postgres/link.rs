@@ -13,13 +13,14 @@ use tokio_postgres::{Client, Connection, Error, Socket, Statement};
 
 use super::super::StoreError;
 use super::super::replicas::ReplicaId;
+use super::address::Server;
 use super::tls::{Stream, Tls};
 use super::{Me, PostgresAddress};
-use crate::tls::{no_trust, system_trust};
+use crate::tls::{no_trust, system_trust, trust_of};
 
 /// So long an answer is waited for; then the link is given up. A server that is slower than that is as good as away.
 pub(super) const ANSWER: Duration = Duration::from_secs(5);
-/// The same for making a connection, over all hosts of an address.
+/// The same for making a connection: the hosts of an address share it, and none gets less than its own limit.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Makes connections.
@@ -50,12 +51,16 @@ impl Trouble {
 
 impl Connector {
     pub(super) fn new(address: &PostgresAddress, me: &Arc<Me>) -> Result<Self, StoreError> {
-        let plain = address.config().get_ssl_mode() == SslMode::Disable;
-        let tls = if plain { Ok(no_trust()) } else { system_trust() };
+        let tls = match (address.ssl_mode(), address.root_cert()) {
+            (SslMode::Disable, _) => Ok(no_trust()),
+            (_, Some(path)) => trust_of(path),
+            (_, None) => system_trust(),
+        };
         let tls = tls.map_err(|e| StoreError::Open {
             place: address.to_string(),
             reason: e.to_string(),
-            fix: "or say sslmode=disable in its address where the way to it is safe",
+            fix: "name the PEM file of its CA in its address (sslrootcert=/PATH), or say sslmode=disable there \
+                  where the way to it is safe",
         })?;
         Ok(Self { address: address.clone(), tls: Tls::new(&tls), me: Arc::clone(me) })
     }
@@ -69,15 +74,32 @@ impl Connector {
         &self.address
     }
 
-    /// Connects, and says how the session is to be.
+    /// Connects to the first host that takes writes.
     pub(super) async fn connect(
         &self,
     ) -> Result<(Client, Connection<Socket, Stream<Socket>>), Trouble> {
-        let connecting = self.address.config().connect(self.tls.clone());
-        match tokio::time::timeout(CONNECT, connecting).await {
+        let servers = self.address.servers();
+        let mut troubles = Vec::new();
+        for server in servers {
+            match self.connect_to(server, servers.len()).await {
+                Ok(connected) => return Ok(connected),
+                Err(trouble) => troubles.push((server, trouble)),
+            }
+        }
+        Err(none_of(troubles))
+    }
+
+    async fn connect_to(
+        &self,
+        Server { config, .. }: &Server,
+        of: usize,
+    ) -> Result<(Client, Connection<Socket, Stream<Socket>>), Trouble> {
+        let share = CONNECT / u32::try_from(of).unwrap_or(u32::MAX);
+        let limit = config.get_connect_timeout().map_or(share, |own| share.max(*own));
+        match tokio::time::timeout(limit, config.connect(self.tls.clone())).await {
             Ok(Ok(connected)) => Ok(connected),
             Ok(Err(e)) => Err(self.refusal(&e)),
-            Err(_) => Err(Trouble::Away(format!("no connection within {} s", CONNECT.as_secs()))),
+            Err(_) => Err(Trouble::Away(format!("no connection within {} s", limit.as_secs_f32()))),
         }
     }
 
@@ -110,9 +132,21 @@ impl Connector {
             }
             Some(_) => return Trouble::Away(reason(error)),
             None => match said(error) {
+                text if text.contains("NotValidForName") || text.contains("not valid for") => {
+                    "write a name of its certificate as the host in its address, or give it a certificate for this \
+                     one (subjectAltName)"
+                }
+                text if text.contains("server does not support TLS") => {
+                    "switch TLS on over there (ssl = on), or say sslmode=disable in its address where the way to it \
+                     is safe"
+                }
+                text if text.contains("TLS") && self.address.root_cert().is_some() => {
+                    "name the PEM file of the CA that vouches for its certificate as sslrootcert in its address, or \
+                     give it a certificate of that one"
+                }
                 text if text.contains("TLS") => {
-                    "name the CA of its certificate in SSL_CERT_FILE, or say sslmode=disable in its address where \
-                     the way to it is safe"
+                    "name the PEM file of its CA as sslrootcert in its address (or in a bundle as SSL_CERT_FILE), or \
+                     say sslmode=disable there where the way to it is safe"
                 }
                 text if text.contains("password missing")
                     || text.contains("invalid configuration") =>
@@ -125,6 +159,27 @@ impl Connector {
         let (place, reason) = (self.address.to_string(), reason(error));
         Trouble::Refused(StoreError::Open { place, reason, fix })
     }
+}
+
+/// Why there is no connection to any of the hosts. One that is away may come back, and be the one.
+fn none_of(mut troubles: Vec<(&Server, Trouble)>) -> Trouble {
+    if troubles.len() == 1
+        && let Some((_, only)) = troubles.pop()
+    {
+        return only;
+    }
+    let is_away = troubles.iter().any(|(_, trouble)| matches!(trouble, Trouble::Away(_)));
+    if !is_away && let Some((_, first)) = troubles.first() {
+        return first.clone();
+    }
+    let reason = |(server, trouble): (&Server, Trouble)| {
+        let reason = match trouble {
+            Trouble::Away(reason) | Trouble::Refused(StoreError::Open { reason, .. }) => reason,
+            Trouble::Refused(error) => error.to_string(),
+        };
+        format!("{}: {reason}", server.place)
+    };
+    Trouble::Away(troubles.into_iter().map(reason).collect::<Vec<_>>().join("; "))
 }
 
 /// What an error says, with what it was caused by.

@@ -7,38 +7,70 @@ use std::time::Duration;
 
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
-use tokio_postgres::{AsyncMessage, Connection, Socket};
+use tokio_postgres::{AsyncMessage, Client, Connection, SimpleQueryMessage, Socket};
 use tracing::{error, warn};
 
 use super::link::{Connector, Trouble, answered};
 use super::tls::Stream;
 use crate::credential::ClientId;
-use crate::store::replicas::{Bucket, ReplicaId, Wake};
-use crate::store::sql::Changed;
+use crate::store::InboxId;
+use crate::store::replicas::{Bucket, Named, ReplicaId, Wake};
 
 /// What is told is told here.
 pub(super) const CHANNEL: &str = "ddingtalk";
 /// So much may wait to be heard; whoever is behind hears that anything may have changed.
 const WAITING: usize = 256;
+/// A part of what is told about messages ends beyond this, in bytes: the server takes 8,000 with all that follows.
+const LONGEST: usize = 6_000;
 /// How often it is looked whether the link still stands.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Pause before the link is made anew.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How something is told: what, who tells it, and of which app.
-pub(super) fn told(
-    me: &ReplicaId,
-    client_id: &ClientId,
-    bucket: Option<Bucket>,
-    changed: Option<Changed>,
-) -> String {
-    let what = match (bucket, changed) {
-        (Some(bucket), _) => bucket.number().to_string(),
-        (None, Some(Changed::Pairing)) => "pairing".to_owned(),
-        (None, Some(Changed::Schedules)) => "schedules".to_owned(),
-        (None, None) => "everything".to_owned(),
+/// How something is told: what, who tells it, and of which app. Messages are told as `BUCKET:ID,ID;BUCKET:ID`, in
+/// several parts if there are many.
+pub(super) fn told(me: &ReplicaId, client_id: &ClientId, wake: &Wake) -> Vec<String> {
+    let what = match wake {
+        Wake::Messages(named) => named_in_parts(named),
+        Wake::Pairing => vec!["pairing".to_owned()],
+        Wake::Schedules => vec!["schedules".to_owned()],
+        Wake::Everything => vec!["everything".to_owned()],
     };
-    format!("{what} {me} {client_id}")
+    what.into_iter().map(|what| format!("{what} {me} {client_id}")).collect()
+}
+
+fn named_in_parts(named: &Named) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for (bucket, ids) in named {
+        let mut is_first = true;
+        for id in ids {
+            if parts.last().is_some_and(|part| part.len() > LONGEST) {
+                parts.push(String::new());
+                is_first = true;
+            }
+            let Some(part) = parts.last_mut() else { continue };
+            if is_first {
+                let separator = if part.is_empty() { "" } else { ";" };
+                part.push_str(&format!("{separator}{}:", bucket.number()));
+            } else {
+                part.push(',');
+            }
+            is_first = false;
+            part.push_str(&id.number().to_string());
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts
+}
+
+/// Messages that were told, if that is how it is written.
+fn named(what: &str) -> Option<Named> {
+    let of_bucket = |part: &str| {
+        let (bucket, ids) = part.split_once(':')?;
+        let ids = ids.split(',').map(|id| id.parse().ok().map(InboxId::of)).collect::<Option<_>>();
+        Some((bucket.parse().ok().and_then(Bucket::numbered)?, ids?))
+    };
+    what.split(';').map(of_bucket).collect()
 }
 
 /// What was told to whom, unless by this process itself.
@@ -52,9 +84,7 @@ fn heard(me: &ReplicaId, payload: &str) -> Option<(ClientId, Wake)> {
         "pairing" => Wake::Pairing,
         "schedules" => Wake::Schedules,
         // Of a newer release, too.
-        what => {
-            what.parse().ok().and_then(Bucket::numbered).map_or(Wake::Everything, Wake::Messages)
-        }
+        what => named(what).map_or(Wake::Everything, Wake::Messages),
     };
     Some((ClientId::new(of), wake))
 }
@@ -91,8 +121,8 @@ impl Hub {
         self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, client_id: &ClientId, wake: Wake) {
-        self.ears().retain_mut(|ear| ear.client_id != *client_id || ear.tell(wake));
+    fn tell(&self, client_id: &ClientId, wake: &Wake) {
+        self.ears().retain_mut(|ear| ear.client_id != *client_id || ear.tell(wake.clone()));
     }
 
     /// The link was away.
@@ -196,10 +226,23 @@ async fn listen_once(
             _ = &mut driver => return Err(Trouble::Away("the link broke".to_owned())),
             () = tokio::time::sleep(LOOK_EVERY) => {
                 hub.catch_up();
-                answered(client.batch_execute("")).await?;
+                look(&client).await?;
             }
         }
     }
+}
+
+/// Fails unless the link stands, and to a server that takes writes: after a failover nobody tells the old one
+/// anything.
+async fn look(client: &Client) -> Result<(), Trouble> {
+    let told = answered(client.simple_query("SHOW transaction_read_only")).await?;
+    let is_read_only = told
+        .iter()
+        .any(|message| matches!(message, SimpleQueryMessage::Row(row) if row.get(0) == Some("on")));
+    if is_read_only {
+        return Err(Trouble::Away("it does not take writes any more".to_owned()));
+    }
+    Ok(())
 }
 
 /// Reads until the connection ends.
@@ -212,7 +255,7 @@ async fn drive(
         if let AsyncMessage::Notification(notification) = message
             && let Some((client_id, wake)) = heard(connector.replica(), notification.payload())
         {
-            hub.tell(&client_id, wake);
+            hub.tell(&client_id, &wake);
         }
     }
 }
@@ -225,19 +268,46 @@ mod tests {
     fn what_is_told_is_heard_by_others_only() {
         let (me, other) = (ReplicaId::random(), ReplicaId::random());
         let app = ClientId::new("my app");
-        let bucket = Bucket::numbered(7);
-        for (bucket, changed, wake) in [
-            (bucket, None, Wake::Messages(bucket.unwrap())),
-            (None, Some(Changed::Pairing), Wake::Pairing),
-            (None, Some(Changed::Schedules), Wake::Schedules),
-            (None, None, Wake::Everything),
-        ] {
-            let payload = told(&me, &app, bucket, changed);
-            assert_eq!(heard(&me, &payload), None);
-            assert_eq!(heard(&other, &payload), Some((app.clone(), wake)));
+        let ids = |ids: &[i64]| ids.iter().copied().map(InboxId::of).collect();
+        let bucket = |number| Bucket::numbered(number).unwrap();
+        let messages = Named::from([(bucket(7), ids(&[12, 13])), (bucket(9), ids(&[14]))]);
+        assert_eq!(named_in_parts(&messages), ["7:12,13;9:14"]);
+        for wake in [Wake::Messages(messages), Wake::Pairing, Wake::Schedules, Wake::Everything] {
+            let payloads = told(&me, &app, &wake);
+            assert_eq!(payloads.len(), 1);
+            assert_eq!(heard(&me, &payloads[0]), None);
+            assert_eq!(heard(&other, &payloads[0]), Some((app.clone(), wake)));
         }
-        assert_eq!(heard(&me, "99 x app"), Some((ClientId::new("app"), Wake::Everything)));
+        for odd in ["7", "99:1", "7:", "7:x", "7:1;", "new"] {
+            let wake = heard(&me, &format!("{odd} x app"));
+            assert_eq!(wake, Some((ClientId::new("app"), Wake::Everything)), "{odd}");
+        }
         assert_eq!(heard(&me, "odd"), None);
+        assert!(told(&me, &app, &Wake::Messages(Named::new())).is_empty());
+    }
+
+    #[test]
+    fn many_messages_are_told_in_parts_that_the_server_takes() {
+        let (me, other) = (ReplicaId::random(), ReplicaId::random());
+        let app = ClientId::new("my app");
+        let mut messages = Named::new();
+        for n in 0..2_000_i64 {
+            let bucket = Bucket::numbered(u16::try_from(n % 3).unwrap()).unwrap();
+            messages.entry(bucket).or_default().insert(InboxId::of(i64::MAX - n));
+        }
+        let payloads = told(&me, &app, &Wake::Messages(messages.clone()));
+        assert!(payloads.len() > 2);
+        let mut all = Named::new();
+        for payload in payloads {
+            assert!(payload.len() < 8_000, "{}", payload.len());
+            let Some((_, Wake::Messages(part))) = heard(&other, &payload) else {
+                panic!("{payload}");
+            };
+            for (bucket, ids) in part {
+                all.entry(bucket).or_default().extend(ids);
+            }
+        }
+        assert_eq!(all, messages);
     }
 
     #[test]
@@ -246,9 +316,9 @@ mod tests {
         let app = ClientId::new("app");
         let (sender, mut wakes) = mpsc::channel(1);
         hub.ears().push(Ear { client_id: app.clone(), sender, behind: false });
-        hub.tell(&ClientId::new("other"), Wake::Schedules);
-        hub.tell(&app, Wake::Pairing);
-        hub.tell(&app, Wake::Schedules);
+        hub.tell(&ClientId::new("other"), &Wake::Schedules);
+        hub.tell(&app, &Wake::Pairing);
+        hub.tell(&app, &Wake::Schedules);
         assert_eq!(wakes.try_recv(), Ok(Wake::Pairing));
         assert!(wakes.try_recv().is_err());
         hub.catch_up();

@@ -3,23 +3,35 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::super::sql::{Db, Dialect, Done, SqlStore, count_cut_off, params, unfinished};
+use super::super::sql::{
+    Db, Dialect, Done, SqlStore, count_cut_off, not_begun, params, unfinished,
+};
 use super::{Me, Postgres};
 use crate::credential::ClientId;
 use crate::redact::Secret;
 use crate::store::replicas::{
-    BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake,
+    BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake, Wanted,
 };
-use crate::store::{Pending, StoreError, Unfinished};
+use crate::store::{InboxId, Pending, StoreError, Unfinished};
+use crate::unix_time::now_ms;
 
 /// First key of the advisory lock under which an app's buckets are shared out.
 const SHARING: i64 = 0x4444_544b;
 /// Messages of some buckets of an app. One text whichever they are: the server keeps each statement that it was told.
 const OF_BUCKETS: &str = "client_id = :client_id
     AND bucket = ANY (CAST(string_to_array(:buckets, ',') AS smallint[]))";
+/// The same, but for some, which are compared by their hashes.
+const BUT: &str = "client_id = :client_id
+    AND bucket = ANY (CAST(string_to_array(:buckets, ',') AS smallint[]))
+    AND id NOT IN (SELECT CAST(unnest(string_to_array(:ids, ',')) AS bigint))";
+/// Some messages. Each is found by its number, even while the server believes that hardly anything is unfinished, and
+/// that all which is may as well be read.
+const AMONG: &str = "unnest(CAST(string_to_array(:ids, ',') AS bigint[])) AS named (number)
+    CROSS JOIN LATERAL (SELECT * FROM inbox WHERE id = named.number OFFSET 0) AS inbox";
 
 impl Dialect for Postgres {
     fn replicas(store: Arc<SqlStore<Self>>) -> Option<Arc<dyn ReplicaStore>> {
@@ -53,8 +65,11 @@ impl ReplicaStore for SqlStore<Postgres> {
         let (me, client_id) = (Arc::clone(&self.dialect.me), client_id.clone());
         self.work_alone(move |db| {
             lock(db, &client_id)?;
+            // Free they are in any case, and this says that nothing was cut off. What holds one may wait for another.
             db.later(
-                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND replica = :me",
+                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
+                     SELECT number FROM bucket WHERE client_id = :client_id AND replica = :me
+                     FOR UPDATE SKIP LOCKED)",
                 params! { ":client_id": client_id.as_str(), ":me": me.id.as_str() },
             )?;
             db.later(
@@ -64,26 +79,34 @@ impl ReplicaStore for SqlStore<Postgres> {
         })
     }
 
-    fn unfinished_of(
-        &self,
-        client_id: &ClientId,
-        buckets: Vec<Bucket>,
-        taken_over: bool,
-    ) -> Pending<Vec<Unfinished>> {
+    fn unfinished_of(&self, client_id: &ClientId, wanted: Wanted) -> Pending<Vec<Unfinished>> {
         let client_id = client_id.clone();
-        if buckets.is_empty() {
-            return Box::pin(std::future::ready(Ok(Vec::new())));
-        }
-        let numbers: Vec<_> = buckets.iter().map(|bucket| bucket.number().to_string()).collect();
-        let numbers = numbers.join(",");
-        self.work(move |db| {
-            let of_buckets =
-                params! { ":client_id": client_id.as_str(), ":buckets": numbers.as_str() };
-            if taken_over {
-                count_cut_off(db, OF_BUCKETS, of_buckets)?;
+        match wanted {
+            Wanted::TakenOver(buckets) => {
+                let buckets = listed(buckets.into_iter().map(Bucket::number));
+                self.work(move |db| {
+                    let of = params! { ":client_id": client_id.as_str(), ":buckets": buckets };
+                    not_begun(db, OF_BUCKETS, of)?;
+                    unfinished(db, "inbox", OF_BUCKETS, of)
+                })
             }
-            unfinished(db, OF_BUCKETS, of_buckets)
-        })
+            Wanted::But { of, known } => {
+                let buckets = listed(of.into_iter().map(Bucket::number));
+                let ids = listed(known.into_iter().map(InboxId::number));
+                self.work(move |db| {
+                    let client_id = client_id.as_str();
+                    let but = params! { ":client_id": client_id, ":buckets": buckets, ":ids": ids };
+                    unfinished(db, "inbox", BUT, but)
+                })
+            }
+            Wanted::Among(named) => {
+                let ids = listed(named.into_values().flatten().map(InboxId::number));
+                self.work(move |db| {
+                    let among = params! { ":client_id": client_id.as_str(), ":ids": ids };
+                    unfinished(db, AMONG, "client_id = :client_id", among)
+                })
+            }
+        }
     }
 
     fn wakes(&self, client_id: &ClientId) -> mpsc::Receiver<Wake> {
@@ -121,6 +144,12 @@ impl ReplicaStore for SqlStore<Postgres> {
     }
 }
 
+/// Numbers as one parameter.
+fn listed(numbers: impl Iterator<Item = impl ToString>) -> String {
+    let numbers: Vec<_> = numbers.map(|number| number.to_string()).collect();
+    numbers.join(",")
+}
+
 /// One process of an app at a time.
 fn lock(db: &dyn Db, client_id: &ClientId) -> Done<()> {
     // Two apps with the same key wait for each other, which does no harm.
@@ -139,7 +168,17 @@ fn beat(
 ) -> Done<(u32, BTreeMap<Bucket, i64>)> {
     lock(db, client_id)?;
     let (app, id) = (client_id.as_str(), me.id.as_str());
-    let millis = |time: std::time::Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    // If this one lives, and yet nobody holds a lease, nobody could beat: the database was away. Whoever beats first
+    // waits for the others as if they had just beaten.
+    db.later(
+        "UPDATE replica SET alive_until = clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond'
+         WHERE client_id = :client_id
+         AND EXISTS (SELECT 1 FROM replica WHERE client_id = :client_id AND id = :me)
+         AND NOT EXISTS (
+             SELECT 1 FROM replica WHERE client_id = :client_id AND alive_until > clock_timestamp())",
+        params! { ":client_id": app, ":me": id, ":lease": millis(LEASE) },
+    )?;
     db.later(
         "INSERT INTO replica (client_id, id, host, alive_until)
          VALUES (:client_id, :me, :host, clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond')
@@ -169,15 +208,26 @@ fn beat(
     if mine.len() < fair {
         let more = i64::try_from(fair - mine.len()).unwrap_or(i64::MAX);
         // One that a stalled transaction of its last owner holds is taken at another beat.
-        db.later(
-            "UPDATE bucket SET replica = :me, taken = taken + 1
-             WHERE client_id = :client_id AND number IN (
-                 SELECT number FROM bucket WHERE client_id = :client_id AND NOT EXISTS (
+        let taken = db.all(
+            "UPDATE bucket SET replica = :me, taken = taken + 1 FROM (
+                 SELECT number AS free, replica AS former FROM bucket
+                 WHERE client_id = :client_id AND NOT EXISTS (
                      SELECT 1 FROM replica
                      WHERE replica.client_id = bucket.client_id AND replica.id = bucket.replica)
-                 ORDER BY number LIMIT :more FOR UPDATE SKIP LOCKED)",
+                 ORDER BY number LIMIT :more FOR UPDATE OF bucket SKIP LOCKED) AS found
+             WHERE client_id = :client_id AND number = free RETURNING number, former IS NOT NULL",
             params! { ":client_id": app, ":me": id, ":more": more },
+            |row| Ok((row.get::<u32>(0)?, row.get::<bool>(1)?)),
         )?;
+        let dead: Vec<_> = taken.iter().filter(|(_, has_died)| *has_died).collect();
+        if !dead.is_empty() {
+            // Who has left in order has cut nothing off. What came after the last beat of whoever had them has
+            // waited since, unless it says otherwise.
+            let since = now_ms().saturating_sub(millis(LEASE + GRACE));
+            let dead = listed(dead.iter().map(|(number, _)| *number));
+            let of_dead = params! { ":client_id": app, ":buckets": dead.as_str() };
+            count_cut_off(db, OF_BUCKETS, since, of_dead)?;
+        }
         mine = owned(db, app, id)?;
     } else {
         // The leader stays.
@@ -186,14 +236,19 @@ fn beat(
             idle.iter().copied().filter(|bucket| mine.contains_key(bucket)).collect();
         given.sort_unstable_by(|a, b| b.cmp(a));
         for bucket in given.into_iter().take(surplus) {
-            db.later(
-                "UPDATE bucket SET replica = NULL
-                 WHERE client_id = :client_id AND number = :bucket AND replica = :me",
+            // One that somebody takes a message in for stays for now.
+            let changed = db.execute(
+                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
+                     SELECT number FROM bucket
+                     WHERE client_id = :client_id AND number = :bucket AND replica = :me
+                     FOR UPDATE SKIP LOCKED)",
                 params! {
                     ":client_id": app, ":bucket": u32::from(bucket.number()), ":me": id,
                 },
             )?;
-            mine.remove(&bucket);
+            if changed > 0 {
+                mine.remove(&bucket);
+            }
         }
     }
     Ok((live, mine))

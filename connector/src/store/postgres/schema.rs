@@ -178,6 +178,12 @@ const MIGRATIONS: &[&str] = &[
          token TEXT NOT NULL,
          expires_at BIGINT NOT NULL
      );",
+    // 2. What each process has committed last: one row that changes all the time.
+    "CREATE TABLE writer (
+         id TEXT PRIMARY KEY,
+         number BIGINT NOT NULL,
+         at TIMESTAMPTZ NOT NULL
+     ) WITH (fillfactor = 50);",
 ];
 
 /// Key of the advisory lock under which the schema is changed.

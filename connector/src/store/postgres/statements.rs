@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use futures_util::future::join_all;
 use tokio::runtime::Runtime;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
-use super::super::replicas::{Bucket, Place, TakenIn};
+use super::super::replicas::{Bucket, Named, Place, TakenIn, Wake};
 use super::super::sql::{Changed, Db, Done, Fenced, Next, Params, Row, Value, Words, params};
 use super::super::{InboxId, NewMessage, StoreError};
 use super::Me;
@@ -32,6 +33,8 @@ pub(super) struct Statements<'a> {
     pub(super) me: &'a Me,
     /// What was sent and whose answers are still to be read, in order.
     later: RefCell<Vec<Later>>,
+    /// Messages that others are to be told of, by app.
+    elsewhere: RefCell<HashMap<ClientId, Named>>,
     /// The link is of no use any more.
     broken: RefCell<Option<String>>,
 }
@@ -48,12 +51,23 @@ static WORDS: Words = Words {
 
 impl<'a> Statements<'a> {
     pub(super) fn new(link: &'a Link, runtime: &'a Runtime, me: &'a Me) -> Self {
-        Self { link, runtime, me, later: RefCell::default(), broken: RefCell::default() }
+        let (later, elsewhere, broken) = Default::default();
+        Self { link, runtime, me, later, elsewhere, broken }
     }
 
     /// Why the link is of no use any more, if it is so.
     pub(super) fn broken(&self) -> Option<String> {
         self.broken.borrow().clone()
+    }
+
+    /// Tells others of their messages that were taken in: those of a transaction together.
+    pub(super) fn tell_elsewhere(&self) -> Done<()> {
+        for (client_id, named) in self.elsewhere.take() {
+            for payload in told(&self.me.id, &client_id, &Wake::Messages(named)) {
+                self.notify(&payload)?;
+            }
+        }
+        Ok(())
     }
 
     /// What is still to be answered.
@@ -149,11 +163,10 @@ impl Db for Statements<'_> {
         Ok(())
     }
 
-    fn insert(&self, sql: &str, params: Params<'_>) -> Done<i64> {
+    fn insert_if(&self, sql: &str, params: Params<'_>) -> Done<Option<i64>> {
         let sql = format!("{sql} RETURNING id");
         let rows = self.query(&sql, params)?;
-        let none = || StoreError::Failed("nothing was inserted".to_owned());
-        (rows.first().ok_or_else(none)? as &dyn Row).get(0)
+        rows.first().map(|row| (row as &dyn Row).get(0)).transpose()
     }
 
     fn each(
@@ -221,13 +234,18 @@ impl Db for Statements<'_> {
         if here {
             return Ok(TakenIn { id: InboxId::of(id), place: Place::Here });
         }
-        let bucket = Bucket::of(&message.conversation_id);
-        self.notify(&told(&self.me.id, &message.client_id, Some(bucket), None))?;
+        let mut elsewhere = self.elsewhere.borrow_mut();
+        let of_app = elsewhere.entry(message.client_id.clone()).or_default();
+        of_app.entry(Bucket::of(&message.conversation_id)).or_default().insert(InboxId::of(id));
         Ok(TakenIn { id: InboxId::of(id), place: Place::Elsewhere })
     }
 
     fn tell(&self, client_id: &ClientId, changed: Changed) -> Done<()> {
-        self.notify(&told(&self.me.id, client_id, None, Some(changed)))
+        let wake = match changed {
+            Changed::Pairing => Wake::Pairing,
+            Changed::Schedules => Wake::Schedules,
+        };
+        told(&self.me.id, client_id, &wake).iter().try_for_each(|payload| self.notify(payload))
     }
 
     fn fence(&self, message: Fenced) -> Done<()> {
@@ -256,6 +274,22 @@ impl Db for Statements<'_> {
             .map(|rows| rows.is_empty())
         };
         if is_mine? { Ok(()) } else { Err(StoreError::NotMine) }
+    }
+
+    fn is_mine(&self) -> &'static str {
+        if self.me.has_joined() {
+            "EXISTS (
+                 SELECT 1 FROM inbox i JOIN bucket b ON b.client_id = i.client_id AND b.number = i.bucket
+                 JOIN replica r ON r.client_id = b.client_id AND r.id = b.replica
+                 WHERE i.id = :inbox_id AND r.id = current_setting('ddingtalk.replica')
+                 AND r.alive_until > clock_timestamp() FOR SHARE OF b)"
+        } else {
+            "NOT EXISTS (
+                 SELECT 1 FROM inbox i JOIN bucket b ON b.client_id = i.client_id AND b.number = i.bucket
+                 JOIN replica r ON r.client_id = b.client_id AND r.id = b.replica
+                 WHERE i.id = :inbox_id AND r.id <> current_setting('ddingtalk.replica')
+                 AND r.alive_until > clock_timestamp())"
+        }
     }
 }
 

@@ -7,15 +7,21 @@ use super::*;
 use crate::agent::Say;
 use crate::protocol::{ConversationId, MessageId, MsgId};
 use crate::store::contract;
-use crate::store::inbox::InboxReader;
+use crate::store::inbox::{InboxReader, InboxStore, Step};
 use crate::store::pairing::{Asked, PairingRequest, PairingStore};
 use crate::store::replicas::{
-    BUCKETS, GRACE, LEASE, Place, ReplicaStore, Share, SharedToken, Wake,
+    BUCKETS, GRACE, LEASE, Named, Place, ReplicaStore, Share, SharedToken, Wake, Wanted,
 };
 use crate::store::{InboxId, NewMessage, Said, Store};
 
 #[path = "../../../tests/postgres/cluster.rs"]
 mod cluster;
+mod commits;
+mod cutter;
+#[path = "../../../tests/postgres/standby.rs"]
+mod standby;
+
+mod told;
 
 use self::cluster::{Cluster, database_of};
 
@@ -151,11 +157,19 @@ async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
     let (one_has, other_has) = (beat(&one).await.mine, beat(&other).await.mine);
     let third_has = beat(&third).await.mine;
     assert_eq!([one_has.len(), other_has.len(), third_has.len()], [22, 22, 20]);
+    // What it was in the midst of is not cut off.
+    let running = one.take_in(message(9, Bucket::LEADER)).await.unwrap();
+    one.note(Step::Begun { message: running.id, at: 1 });
     one.leave(&app()).await.unwrap();
     let begun = one.take_in(message(1, Bucket::LEADER)).await.unwrap();
     assert_eq!(begun.place, Place::Elsewhere, "who has left works on nothing");
     let share = beat(&other).await;
     assert_eq!((share.live, share.mine.len(), share.leads), (2, 32, true));
+    let left = other
+        .unfinished_of(&app(), Wanted::TakenOver(share.gained.into_iter().collect()))
+        .await
+        .unwrap();
+    assert_eq!((left[0].id, left[0].cut_off), (running.id, 0));
     assert_eq!(beat(&third).await.mine.len(), 32);
     // Another app is shared out by itself.
     let apart = one.beat(&ClientId::new("apart"), Vec::new()).await.unwrap();
@@ -176,8 +190,9 @@ async fn a_message_of_anothers_bucket_is_told_to_it() {
     let theirs = *beat(&other).await.mine.first().unwrap();
     let kept = one.take_in(message(1, theirs)).await.unwrap();
     assert_eq!(kept.place, Place::Elsewhere);
-    assert_eq!(wakes.recv().await, Some(Wake::Messages(theirs)));
-    let found = other.unfinished_of(&app(), vec![theirs], false).await.unwrap();
+    let named = Named::from([(theirs, [kept.id].into())]);
+    assert_eq!(wakes.recv().await, Some(Wake::Messages(named.clone())));
+    let found = other.unfinished_of(&app(), Wanted::Among(named)).await.unwrap();
     assert_eq!(
         found.iter().map(|left| (left.id, left.cut_off)).collect::<Vec<_>>(),
         [(kept.id, 0)]
@@ -213,7 +228,14 @@ async fn what_a_dead_process_had_is_taken_over_and_it_may_begin_nothing_more() {
     assert_eq!(kept.place, Place::Here);
     let goes_on = Said { ended: false, ..said(false) };
     let parts = dies.said(kept.id, goes_on).await.unwrap();
+    dies.note(Step::Begun { message: kept.id, at: 1 });
+    // Two that never begin: one behind it, and one that comes later, and is the first of its chat.
+    dies.take_in(message(2, Bucket::LEADER)).await.unwrap();
+    let mut waits = None;
     let share = until("the takeover", async || {
+        if waits.is_none() && begun.elapsed() > LEASE / 2 {
+            waits = Some(lives.take_in(message(3, Bucket::numbered(1).unwrap())).await.unwrap().id);
+        }
         let share = beat(&lives).await;
         share.leads.then_some(share)
     })
@@ -223,9 +245,14 @@ async fn what_a_dead_process_had_is_taken_over_and_it_may_begin_nothing_more() {
     assert_eq!((share.live, share.mine.len()), (1, usize::from(BUCKETS)));
     assert_eq!(dies.begin(parts[0]).await, Err(StoreError::NotMine));
     assert_eq!(dies.failed(kept.id, "late".to_owned()).await, Err(StoreError::NotMine));
-    let found = lives.unfinished_of(&app(), share.gained, true).await.unwrap();
-    assert_eq!(found.len(), 1);
-    assert_eq!((found[0].cut_off, found[0].parts[0].begun), (1, false));
+    let found = {
+        let gained = share.gained.into_iter().collect();
+        lives.unfinished_of(&app(), Wanted::TakenOver(gained)).await.unwrap()
+    };
+    let counted: Vec<_> = found.iter().map(|left| (left.id, left.cut_off)).collect();
+    let (id, cut_off) = counted[0];
+    assert_eq!((counted.len(), id, cut_off, found[0].parts[0].begun), (3, kept.id, 1, false));
+    assert_eq!((counted[1].1, counted[2]), (0, (waits.unwrap(), 0)), "they only waited");
     lives.sent(parts[0], None).await.unwrap();
     // It comes back, finds all of its buckets lost, and one of them again.
     let back = beat(&dies).await;
@@ -252,6 +279,35 @@ async fn whose_lease_is_over_begins_nothing_until_it_beats_again() {
 }
 
 #[tokio::test]
+async fn who_beats_first_after_the_database_was_away_waits_for_the_others() {
+    let Some((cluster, url)) = fresh() else { return };
+    let stores = [open(&url).unwrap(), open(&url).unwrap(), open(&url).unwrap()];
+    let [one, other, dies] = &stores;
+    for store in [one, other, dies, one, other, dies] {
+        beat(store).await;
+    }
+    // Nobody could beat.
+    let away = "UPDATE ddingtalk.replica SET alive_until = clock_timestamp() - INTERVAL '1 min'";
+    cluster.sql(database_of(&url), away);
+    let begun = Instant::now();
+    let share = beat(one).await;
+    assert_eq!((share.live, share.mine.len(), share.gained.len()), (3, 22, 0));
+    let share = beat(other).await;
+    assert_eq!((share.live, share.gained.len(), share.lost.len()), (3, 0, 0));
+    // One of them was killed meanwhile.
+    until("the takeover", async || {
+        beat(other).await;
+        (beat(one).await.live == 2).then_some(())
+    })
+    .await;
+    assert!(begun.elapsed() >= LEASE + GRACE, "{:?}", begun.elapsed());
+    // Whoever is new knows nothing of that.
+    cluster.sql(database_of(&url), away);
+    let share = beat(&open(&url).unwrap()).await;
+    assert_eq!((share.live, share.mine.len()), (1, usize::from(BUCKETS)));
+}
+
+#[tokio::test]
 async fn the_schema_is_made_once_however_many_begin_at_once() {
     let Some((cluster, url)) = fresh() else { return };
     let opened: Vec<_> = std::thread::scope(|scope| {
@@ -262,7 +318,7 @@ async fn the_schema_is_made_once_however_many_begin_at_once() {
         store.unwrap().probe().await.unwrap();
     }
     let versions = cluster.sql(database_of(&url), "SELECT version FROM ddingtalk.version");
-    assert_eq!(versions, ["1"]);
+    assert_eq!(versions, ["2"]);
 }
 
 #[test]
@@ -276,7 +332,7 @@ fn a_database_that_cannot_be_used_is_named_without_its_password() {
     cluster.sql(&database, "UPDATE ddingtalk.version SET version = 99");
     for error in [of(&url), read(&url).unwrap_err()] {
         let text = error.to_string();
-        assert!(text.contains("has schema version 99, and this release knows 1"), "{text}");
+        assert!(text.contains("has schema version 99, and this release knows 2"), "{text}");
         assert!(text.contains("name another database"), "{text}");
     }
     cluster.sql("postgres", "CREATE ROLE guarded LOGIN PASSWORD 'right'");

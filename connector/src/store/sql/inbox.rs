@@ -102,7 +102,7 @@ fn retry(db: &dyn Db, id: InboxId) -> Done<Change<Box<Unfinished>>> {
          WHERE id = :id",
         params,
     )?;
-    let again = queries::unfinished(db, "id = :id", params)?.into_iter().next();
+    let again = queries::unfinished(db, "inbox", "id = :id", params)?.into_iter().next();
     // What cannot be read has failed again.
     Ok(again.map_or(Change::Unfit(MessageState::Failed), |left| Change::Made(Box::new(left))))
 }

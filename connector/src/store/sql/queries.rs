@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use tracing::error;
 
 use super::super::{
-    InboxId, NewMessage, Newest, OutboxId, Recovered, SUSPECT, Said, Seen, StoreError, Unfinished,
+    InboxId, NewMessage, OutboxId, Recovered, SUSPECT, Said, Seen, StoreError, Unfinished,
     UnsentPart,
 };
 use super::statement::{Fenced, Next};
@@ -38,23 +38,32 @@ pub(in crate::store) fn keep(db: &dyn Db, message: &NewMessage) -> Done<i64> {
     )
 }
 
+/// Keeps a part of an answer; `:inbox_id` is its message.
+const SAY: &str = "INSERT INTO outbox (inbox_id, message, begun, continues, said_at)
+    SELECT :inbox_id, :message, :begun, :continues, :now";
+
 pub(super) fn said(db: &dyn Db, message: InboxId, said: &Said) -> Done<Vec<OutboxId>> {
-    db.fence(Fenced::Message(message.0))?;
     let mut ids = Vec::with_capacity(said.parts.len());
+    if said.parts.is_empty() {
+        db.fence(Fenced::Message(message.0))?;
+    }
     for (index, part) in said.parts.iter().enumerate() {
         let text = serde_json::to_string(&part.say)
             .map_err(|e| StoreError::Failed(format!("an answer cannot be written: {e}")))?;
-        let id = db.insert(
-            "INSERT INTO outbox (inbox_id, message, begun, continues, said_at)
-             VALUES (:inbox_id, :message, :begun, :continues, :now)",
-            params! {
-                ":inbox_id": message.0,
-                ":message": text,
-                ":begun": said.begun && index == 0,
-                ":continues": part.continues,
-                ":now": now_ms(),
-            },
-        )?;
+        let params = params! {
+            ":inbox_id": message.0,
+            ":message": text,
+            ":begun": said.begun && index == 0,
+            ":continues": part.continues,
+            ":now": now_ms(),
+        };
+        // The first one is the fence for all of them: the bucket stays whose it is until the transaction ends.
+        let id = if index == 0 {
+            let sql = format!("{SAY} WHERE {}", db.is_mine());
+            db.insert_if(&sql, params)?.ok_or(StoreError::NotMine)?
+        } else {
+            db.insert(SAY, params)?
+        };
         ids.push(OutboxId(id));
     }
     if let Some(seq) = said.seq {
@@ -69,7 +78,7 @@ pub(super) fn said(db: &dyn Db, message: InboxId, said: &Said) -> Done<Vec<Outbo
             "UPDATE inbox SET ended = TRUE, ended_at = :now WHERE id = :id",
             params! { ":now": now_ms(), ":id": message.0 },
         )?;
-        finish_if_done(db, message)?;
+        finish_if_done(db, ":id", message.0)?;
     }
     Ok(ids)
 }
@@ -84,16 +93,14 @@ fn begun(db: &dyn Db, part: OutboxId) -> Done<()> {
 }
 
 pub(super) fn sent(db: &dyn Db, part: OutboxId, next: Option<OutboxId>) -> Done<()> {
-    let inbox_id: Option<i64> = db.first(
-        "UPDATE outbox SET sent_at = :now WHERE id = :id RETURNING inbox_id",
+    db.later(
+        "UPDATE outbox SET sent_at = :now WHERE id = :id",
         params! { ":now": now_ms(), ":id": part.0 },
-        |row| row.get(0),
     )?;
-    match (next, inbox_id) {
+    match next {
         // That the part has arrived is true, whoever may send the next one.
-        (Some(next), _) => begin(db, next),
-        (None, Some(inbox_id)) => finish_if_done(db, InboxId(inbox_id)),
-        (None, None) => Ok(()),
+        Some(next) => begin(db, next),
+        None => finish_if_done(db, "(SELECT inbox_id FROM outbox WHERE id = :id)", part.0),
     }
 }
 
@@ -102,13 +109,15 @@ pub(super) fn failed(db: &dyn Db, message: InboxId, reason: &str) -> Done<()> {
     finish(db, message, reason)
 }
 
-/// Finishes a message whose turn has ended and whose parts have all arrived.
-fn finish_if_done(db: &dyn Db, message: InboxId) -> Done<()> {
+/// Finishes a message whose turn has ended and whose parts have all arrived. `message` says in words of `:id` which.
+fn finish_if_done(db: &dyn Db, message: &str, id: i64) -> Done<()> {
     db.later(
-        "UPDATE inbox SET finished_at = :now, failure = NULL
-         WHERE id = :id AND ended AND NOT dropped
-         AND NOT EXISTS (SELECT 1 FROM outbox WHERE inbox_id = :id AND sent_at IS NULL)",
-        params! { ":now": now_ms(), ":id": message.0 },
+        &format!(
+            "UPDATE inbox SET finished_at = :now, failure = NULL
+             WHERE id = {message} AND ended AND NOT dropped AND NOT EXISTS (
+                 SELECT 1 FROM outbox WHERE inbox_id = {message} AND sent_at IS NULL)"
+        ),
+        params! { ":now": now_ms(), ":id": id },
     )
 }
 
@@ -128,34 +137,43 @@ pub(super) fn recover(
 ) -> Done<Recovered> {
     let params = params! { ":client_id": client_id.as_str() };
     let of_app = format!("client_id = :client_id AND {}", db.words().not_of_others);
-    count_cut_off(db, &of_app, params)?;
+    count_cut_off(db, &of_app, i64::MAX, params)?;
+    not_begun(db, &of_app, params)?;
     // Where the table tells repeats by itself nobody has to know them by heart.
     let seen = if db.words().tells_repeats {
         Vec::new()
     } else {
         seen(db, client_id, seen_since, seen_at_most)?
     };
-    Ok(Recovered { unfinished: unfinished(db, &of_app, params)?, seen })
+    Ok(Recovered { unfinished: unfinished(db, "inbox", &of_app, params)?, seen })
 }
 
 /// Counts the turns that the last process was in the midst of, of messages for which a condition holds: those at
-/// the head of their conversation. Of one that is suspected already the runtime keeps the count, since it runs
-/// alone.
+/// the head of their conversation, if they had begun or were stored before a moment, in milliseconds since 1970 UTC.
+/// Of one that is suspected already the runtime keeps the count, since it runs alone.
 pub(in crate::store) fn count_cut_off(
     db: &dyn Db,
     condition: &str,
+    stored_before: i64,
     params: Params<'_>,
 ) -> Done<()> {
+    let mut with = params.to_vec();
+    with.push((":stored_before", &stored_before));
     db.later(
+        // That a turn began may not have been noted yet.
         &format!(
             "UPDATE inbox SET cut_off = cut_off + 1
-             WHERE cut_off < {SUSPECT} AND NOT ended AND id IN (
+             WHERE cut_off < {SUSPECT} AND NOT ended
+             AND (begun_at IS NOT NULL OR coalesce(stored_at, 0) < :stored_before) AND id IN (
                  SELECT min(id) FROM inbox
                  WHERE finished_at IS NULL AND {condition} GROUP BY client_id, conversation_id)"
         ),
-        params,
-    )?;
-    // What an earlier process had begun waits to be begun again.
+        &with,
+    )
+}
+
+/// What an earlier process had begun waits to be begun again.
+pub(in crate::store) fn not_begun(db: &dyn Db, condition: &str, params: Params<'_>) -> Done<()> {
     db.later(
         &format!("UPDATE inbox SET begun_at = NULL WHERE finished_at IS NULL AND {condition}"),
         params,
@@ -180,9 +198,10 @@ pub(super) fn end_in_order(db: &dyn Db, client_id: &ClientId) -> Done<()> {
     )
 }
 
-/// Unfinished messages for which a condition holds.
+/// Unfinished messages of `inbox`, or of what goes by that name, for which a condition holds.
 pub(in crate::store) fn unfinished(
     db: &dyn Db,
+    inbox: &str,
     condition: &str,
     params: Params<'_>,
 ) -> Done<Vec<Unfinished>> {
@@ -191,7 +210,7 @@ pub(in crate::store) fn unfinished(
             "SELECT id, data, received_at, ended,
                  (SELECT count(*) FROM outbox WHERE inbox_id = inbox.id AND NOT continues), seq,
                  cut_off
-             FROM inbox
+             FROM {inbox}
              WHERE finished_at IS NULL AND {condition} ORDER BY id",
         ),
         params,
@@ -208,7 +227,11 @@ pub(in crate::store) fn unfinished(
             })
         },
     )?;
-    let mut parts = unsent(db, condition, params)?;
+    // Of most nothing was said yet: then there is nothing to look for.
+    if unfinished.iter().all(|message| message.said == 0) {
+        return Ok(unfinished);
+    }
+    let mut parts = unsent(db, (inbox, condition), params)?;
     let mut unreadable = Vec::new();
     for message in &mut unfinished {
         match parts.remove(&message.id.0) {
@@ -230,7 +253,7 @@ pub(in crate::store) fn unfinished(
 /// What is left to be sent of each answer, if that can be read.
 fn unsent(
     db: &dyn Db,
-    condition: &str,
+    (inbox, condition): (&str, &str),
     params: Params<'_>,
 ) -> Done<HashMap<i64, serde_json::Result<Vec<UnsentPart>>>> {
     let mut unsent = HashMap::new();
@@ -238,7 +261,7 @@ fn unsent(
         &format!(
             "SELECT inbox_id, id, message, begun FROM outbox
              WHERE sent_at IS NULL AND inbox_id IN (
-                 SELECT id FROM inbox WHERE finished_at IS NULL AND {condition})
+                 SELECT id FROM {inbox} WHERE finished_at IS NULL AND {condition})
              ORDER BY id"
         ),
         params,
@@ -257,15 +280,6 @@ fn unsent(
         },
     )?;
     Ok(unsent)
-}
-
-/// Rows stand in the order they came.
-pub(super) fn newest(db: &dyn Db, client_id: &ClientId) -> Done<Option<Newest>> {
-    db.first(
-        "SELECT received_at, data FROM inbox WHERE client_id = :client_id ORDER BY id DESC LIMIT 1",
-        params! { ":client_id": client_id.as_str() },
-        |row| Ok(Newest { received_at: row.get(0)?, data: row.get(1)? }),
-    )
 }
 
 /// The newest ids, oldest first.

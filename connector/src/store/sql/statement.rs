@@ -30,8 +30,8 @@ pub(in crate::store) trait Db {
         self.execute(sql, params).map(drop)
     }
 
-    /// Inserts one row, and returns its `id`.
-    fn insert(&self, sql: &str, params: Params<'_>) -> Done<i64>;
+    /// Inserts one row, or none if the statement's condition does not hold, and returns its `id`.
+    fn insert_if(&self, sql: &str, params: Params<'_>) -> Done<Option<i64>>;
 
     /// Reads rows until there is none, or no more are wanted.
     fn each(
@@ -56,6 +56,9 @@ pub(in crate::store) trait Db {
     /// Fails with [`StoreError::NotMine`] if a message is not this process's to answer, and keeps it so until the
     /// transaction ends.
     fn fence(&self, message: Fenced) -> Done<()>;
+
+    /// The same as a condition within a statement, of the message `:inbox_id`.
+    fn is_mine(&self) -> &'static str;
 }
 
 /// Whose conversation is asked about.
@@ -135,6 +138,12 @@ impl dyn Db + '_ {
     ) -> Done<T> {
         let none = || StoreError::Failed("a statement that has a row gave none".to_owned());
         self.first(sql, params, read)?.ok_or_else(none)
+    }
+
+    /// Inserts one row, and returns its `id`.
+    pub(in crate::store) fn insert(&self, sql: &str, params: Params<'_>) -> Done<i64> {
+        let none = || StoreError::Failed("nothing was inserted".to_owned());
+        self.insert_if(sql, params)?.ok_or_else(none)
     }
 
     /// Whether there is a row.

@@ -13,8 +13,8 @@ use super::super::pairing::{Asked, PairedPerson, PairingRequest, PairingStore, W
 use super::super::replicas::ReplicaStore;
 use super::super::sessions::{Exchange, HistoryLimits, Session, SessionKey, SessionStore, Tokens};
 use super::super::{
-    InboxId, NewMessage, Newest, OutboxId, Pending, Recovered, Said, SentMessage, Store,
-    StoreError, TakenIn,
+    InboxId, NewMessage, OutboxId, Pending, Recovered, Said, SentMessage, Store, StoreError,
+    TakenIn,
 };
 use super::statement::Fenced;
 use super::writer::Engine;
@@ -195,11 +195,6 @@ impl<D: Dialect> Store for SqlStore<D> {
 
     fn sent(&self, part: OutboxId, next: Option<OutboxId>) -> Pending<()> {
         self.work(move |db| queries::sent(db, part, next))
-    }
-
-    fn newest(&self, client_id: &ClientId) -> Pending<Option<Newest>> {
-        let client_id = client_id.clone();
-        self.work(move |db| queries::newest(db, &client_id))
     }
 
     fn failed(&self, message: InboxId, reason: String) -> Pending<()> {

@@ -92,9 +92,9 @@ impl Db for Statements<'_> {
         self.explained(self.prepared(sql, params).and_then(|mut s| s.raw_execute()))
     }
 
-    fn insert(&self, sql: &str, params: Params<'_>) -> Done<i64> {
-        self.execute(sql, params)?;
-        Ok(self.db.last_insert_rowid())
+    fn insert_if(&self, sql: &str, params: Params<'_>) -> Done<Option<i64>> {
+        let inserted = self.execute(sql, params)?;
+        Ok((inserted > 0).then(|| self.db.last_insert_rowid()))
     }
 
     fn each(
@@ -136,6 +136,10 @@ impl Db for Statements<'_> {
 
     fn fence(&self, _: Fenced) -> Done<()> {
         Ok(())
+    }
+
+    fn is_mine(&self) -> &'static str {
+        "TRUE"
     }
 }
 
