@@ -57,7 +57,7 @@ impl<T> Hold<T> {
         if waiting.insert(written, held).is_none() {
             self.len += 1;
         }
-        changed(&mut self.first, &chat, before, until(waiting));
+        changed(&mut self.first, chat, before, until(waiting));
     }
 
     /// Lets nothing go before a moment: others are about to tell what came to them meanwhile.
@@ -116,7 +116,7 @@ impl<T> Hold<T> {
                 let before = until(chat);
                 let taken = chat.extract_if(.., |_, held| unwanted(&held.item));
                 out.extend(taken.map(|(_, held)| held.item));
-                changed(first, id, before, until(chat));
+                changed(first, id.clone(), before, until(chat));
             }
             !chat.is_empty()
         });
@@ -133,7 +133,7 @@ fn until<T>(chat: &BTreeMap<Written, Held<T>>) -> Option<Instant> {
 /// Notes when the first one of a chat may go.
 fn changed(
     first: &mut BTreeSet<(Instant, ConversationId)>,
-    chat: &ConversationId,
+    chat: ConversationId,
     before: Option<Instant>,
     after: Option<Instant>,
 ) {
@@ -143,7 +143,7 @@ fn changed(
     if let Some(before) = before {
         first.remove(&(before, chat.clone()));
     }
-    first.extend(after.map(|after| (after, chat.clone())));
+    first.extend(after.map(|after| (after, chat)));
 }
 
 #[cfg(test)]

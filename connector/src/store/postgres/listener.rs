@@ -39,27 +39,25 @@ pub(super) fn told(me: &ReplicaId, client_id: &ClientId, wake: &Wake) -> Vec<Str
     what.into_iter().map(|what| format!("{what} {me} {client_id}")).collect()
 }
 
-fn named_in_parts(named: &Named) -> Vec<String> {
-    let mut parts = vec![String::new()];
-    for (bucket, ids) in named {
-        let mut is_first = true;
-        for id in ids {
-            if parts.last().is_some_and(|part| part.len() > LONGEST) {
-                parts.push(String::new());
-                is_first = true;
-            }
-            let Some(part) = parts.last_mut() else { continue };
-            if is_first {
-                let separator = if part.is_empty() { "" } else { ";" };
-                part.push_str(&format!("{separator}{}:", bucket.number()));
-            } else {
-                part.push(',');
-            }
-            is_first = false;
-            part.push_str(&id.number().to_string());
+fn named_in_parts(messages: &Named) -> Vec<String> {
+    let (mut parts, mut part, mut before) = (Vec::new(), String::new(), None);
+    let each = messages.iter().flat_map(|(bucket, ids)| ids.iter().map(move |id| (*bucket, *id)));
+    for (bucket, id) in each {
+        if part.len() > LONGEST {
+            parts.push(std::mem::take(&mut part));
+            before = None;
         }
+        let (number, id) = (bucket.number(), id.number());
+        let words = match before.replace(bucket) {
+            Some(before) if before == bucket => format!(",{id}"),
+            Some(_) => format!(";{number}:{id}"),
+            None => format!("{number}:{id}"),
+        };
+        part.push_str(&words);
     }
-    parts.retain(|part| !part.is_empty());
+    if !part.is_empty() {
+        parts.push(part);
+    }
     parts
 }
 

@@ -87,7 +87,10 @@ async fn what_comes_in_one_transaction_is_told_together() {
     // Nothing of it is done before the beat is, whatever that takes.
     let joined = one.beat(&app(), Vec::new());
     let buckets = [3, 7].map(|number| Bucket::numbered(number).unwrap());
-    let asked: Vec<_> = (0..40).map(|n| one.take_in(message(n, buckets[n as usize % 2]))).collect();
+    let asked: Vec<_> = (0..)
+        .zip(buckets.iter().cycle().take(40))
+        .map(|(n, bucket)| one.take_in(message(n, *bucket)))
+        .collect();
     joined.await.unwrap();
     let mut kept = Named::new();
     for (n, asked) in asked.into_iter().enumerate() {
