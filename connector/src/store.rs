@@ -1,7 +1,8 @@
 //! What survives a crash: messages taken in and answers on their way out.
 //!
 //! A message is written here before it is acked, and an answer before it is sent. The trait is what
-//! the gateway needs and no more; [`sqlite`] is the one behind it so far.
+//! the gateway needs and no more. Behind it is a file that one process has for itself ([`sqlite`]), or a
+//! database that several share ([`postgres`]).
 //!
 //! Every call queues its work at once, in the order of the calls, and returns a future that is ready
 //! when the work is durable. A caller that drops the future has still done the work.

@@ -149,10 +149,10 @@ async fn run(
     // Reading and writing don't wait for each other: a bot that writes before it reads would
     // otherwise block both sides.
     guard.reason = tokio::select! {
-        // What was pushed before a Close frame was read goes out before it is: afterwards nothing can.
+        // What waits goes out before a Close frame is read: afterwards nothing can.
         biased;
         reason = write(&guard.hub, sink, &outbox, &strings) => reason,
-        reason = read(&guard.hub, guard.key, stream) => reason,
+        reason = read(&guard.hub, guard.key, stream, &outbox) => reason,
         () = stuck(&outbox) => {
             strings.wire.reset();
             "cut, while the bot read nothing".to_owned()
@@ -161,7 +161,12 @@ async fn run(
 }
 
 /// Reads until the end, and says why it ended. Pings are answered by the library as it reads.
-async fn read(hub: &Hub, key: ConnectionKey, mut stream: SplitStream<WebSocket>) -> String {
+async fn read(
+    hub: &Hub,
+    key: ConnectionKey,
+    mut stream: SplitStream<WebSocket>,
+    outbox: &Outbox,
+) -> String {
     let mut reason = "the bot ended the TCP connection".to_owned();
     loop {
         match stream.next().await {
@@ -176,12 +181,13 @@ async fn read(hub: &Hub, key: ConnectionKey, mut stream: SplitStream<WebSocket>)
             // Frames as such come out only where they went in.
             Some(Ok(Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(close))) => {
-                // The library answers it; the end follows. Nothing may be pushed any more.
+                // The library answers it; the end follows. Nothing may be pushed any more, and what was in this
+                // instant goes to somebody else.
                 reason = match close {
                     Some(frame) => format!("the bot closed: {} {}", frame.code, frame.reason),
                     None => "the bot closed without a code".to_owned(),
                 };
-                hub.step(|fleet, now| fleet.closed(now, key, &reason));
+                hub.step(|fleet, now| fleet.closed(now, key, &reason, &outbox.unwritten()));
             }
             Some(Err(error)) => return format!("{reason}: {error}"),
             None => return reason,

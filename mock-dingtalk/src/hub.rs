@@ -172,7 +172,7 @@ impl Hub {
     pub(crate) fn detach(&self, key: ConnectionKey, reason: &str) {
         self.step_inner(|inner, now| {
             inner.sockets.remove(&key);
-            inner.fleet.closed(now, key, reason);
+            inner.fleet.closed(now, key, reason, &[]);
         });
     }
 

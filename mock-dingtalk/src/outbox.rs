@@ -127,6 +127,18 @@ impl Outbox {
         }
     }
 
+    /// Takes what nobody will write any more: texts, in order.
+    pub(crate) fn unwritten(&self) -> Vec<Arc<str>> {
+        let mut state = self.0.lock();
+        let waiting = std::mem::take(&mut state.waiting);
+        state.bytes = 0;
+        let texts = waiting.into_iter().filter_map(|order| match order {
+            Order::Send(Outgoing::Text(text)) => Some(text),
+            _ => None,
+        });
+        texts.collect()
+    }
+
     /// Waits until an order to end the socket was given.
     pub(crate) async fn ends(&self) {
         while !self.0.lock().ends {
@@ -145,6 +157,19 @@ impl Shared {
 mod tests {
     use super::{Full, MAX_BYTES, MAX_ORDERS, Order, new};
     use crate::core::{Cut, Outgoing};
+
+    #[tokio::test]
+    async fn what_is_never_written_is_taken_back() {
+        let (orders, outbox) = new();
+        let text = |text: &str| Order::Send(Outgoing::Text(text.into()));
+        for order in [text("a"), Order::Cut(Cut::BlackHole), text("b")] {
+            orders.give(order).unwrap();
+        }
+        assert_eq!(outbox.unwritten(), ["a".into(), "b".into()]);
+        assert!(outbox.unwritten().is_empty());
+        drop(orders);
+        assert!(outbox.next().await.is_none());
+    }
 
     #[tokio::test]
     async fn orders_come_in_order_and_then_the_end() {

@@ -36,6 +36,31 @@ pub(super) enum Decision {
     Ignore,
 }
 
+/// Where a decision was counted, so that it can be taken back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// Nowhere.
+    Nowhere,
+    /// It is one of a sender's messages.
+    Message,
+    /// It is one of a stranger's messages.
+    Strange,
+    /// The sender is told that it is one too many.
+    Told,
+}
+
+impl Decision {
+    /// Where it was counted.
+    pub(super) fn counted(&self) -> Counted {
+        match self {
+            Self::Admit => Counted::Message,
+            Self::Pairing(_) => Counted::Strange,
+            Self::Say(_) => Counted::Told,
+            Self::Leave(_) | Self::Ignore => Counted::Nowhere,
+        }
+    }
+}
+
 /// Decides on messages, one after the other.
 #[derive(Debug)]
 pub(super) struct Access {
@@ -70,6 +95,17 @@ impl Access {
     /// Decides, and writes the audit line, unless that is left to the pairing.
     pub(super) fn decide(&mut self, message: &BotMessage, now: Instant) -> Decision {
         self.judge(message, Some(now))
+    }
+
+    /// A message that was decided on could not be kept: it will come again, and counts then.
+    pub(super) fn give_back(&mut self, message: &BotMessage, counted: Counted) {
+        let Some(peer) = peer(message) else { return };
+        match (counted, &mut self.rates) {
+            (Counted::Strange, _) => self.strangers.give_back(peer),
+            (Counted::Message, Some(rates)) => rates.give_back(peer),
+            (Counted::Told, Some(rates)) => rates.not_told(peer),
+            (Counted::Nowhere | Counted::Message | Counted::Told, _) => {}
+        }
     }
 
     /// The same message is judged again after a restart: it is not counted twice.
@@ -294,6 +330,29 @@ mod tests {
         assert_eq!(access.decide_again(&direct), Decision::Admit);
         let other = message(&serde_json::json!({ "senderStaffId": "user0002" }));
         assert_eq!(access.decide(&other, now), Decision::Admit);
+    }
+
+    #[test]
+    fn a_message_that_could_not_be_kept_counts_when_it_comes_again() {
+        let rate = Rate { messages: 1, per: Duration::from_secs(60) };
+        let mut open = access(AccessPolicy { rate: Some(rate), ..AccessPolicy::open() });
+        let mut closed = access(AccessPolicy::default());
+        let (direct, now) = (message(&serde_json::json!({})), Instant::now());
+        let again = |access: &mut Access| {
+            let decision = access.decide(&direct, now);
+            access.give_back(&direct, decision.counted());
+            decision
+        };
+        for _ in 0..10 {
+            assert_eq!(again(&mut open), Decision::Admit);
+            assert!(matches!(again(&mut closed), Decision::Pairing(_)));
+        }
+        assert_eq!(open.decide(&direct, now), Decision::Admit);
+        for _ in 0..10 {
+            assert!(matches!(again(&mut open), Decision::Say(_)));
+        }
+        assert!(matches!(open.decide(&direct, now), Decision::Say(_)));
+        assert_eq!(again(&mut open), Decision::Ignore);
     }
 
     fn id() -> impl Strategy<Value = String> {

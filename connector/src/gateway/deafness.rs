@@ -1,6 +1,6 @@
 //! Tells when messages could not arrive for a while: DingTalk does not send them again.
 //!
-//! Until when the robot heard is kept on disk, every few seconds and whenever a connection goes, so that an
+//! Until when the robot heard is kept in the store, every few seconds and whenever a connection goes, so that an
 //! outage that a restart falls into, or is, is known afterwards.
 
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 //!
 //! A redelivery carries the same `msgId` in a frame whose `messageId` may be new or the same; either
 //! one recognises it. This is the index in memory; what it holds is made again at start from the
-//! store, so that the memory of 24 h outlives the process.
+//! store, so that the memory of 24 h outlives the process. Where several processes share the store, the index
+//! has what came to this one since its start, and the store tells what came to others.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tracing::{debug, error, info, warn};
 
-use super::access::{Access, Decision};
+use super::access::{Access, Counted, Decision};
 use super::card_press;
 use super::cards::Cards;
 use super::dedupe::Dedupe;
@@ -27,7 +27,14 @@ pub(super) enum Verdict {
     /// It came before: it is acked as soon as what came before is durable.
     Repeat(Ids),
     /// It is kept, then acked, then done.
-    Keep(Box<(NewMessage, BotMessage, Task)>),
+    Keep(Box<(NewMessage, Judged, Task)>),
+}
+
+/// A message, and where it was counted.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) message: BotMessage,
+    counted: Counted,
 }
 
 /// By which a message is recognised.
@@ -124,6 +131,7 @@ impl Intake {
             return Verdict::Repeat(Ids { msg_id: message.msg_id, message_id });
         }
         let decision = self.access.decide(&message, now);
+        let counted = decision.counted();
         let Some(task) = self.task(&message, decision) else {
             return Verdict::Ack(Self::accepted());
         };
@@ -135,7 +143,7 @@ impl Intake {
             received_at: now_ms,
             data: data.to_owned(),
         };
-        Verdict::Keep(Box::new((new, message, task)))
+        Verdict::Keep(Box::new((new, Judged { message, counted }, task)))
     }
 
     /// What a message asks for that an earlier process kept; `None` if nothing is to be done any more.
@@ -186,8 +194,9 @@ impl Intake {
     }
 
     /// A message could not be kept: when it comes again it is new.
-    pub(super) fn forget(&mut self, kept: &NewMessage) {
+    pub(super) fn forget(&mut self, kept: &NewMessage, judged: &Judged) {
         self.dedupe.forget(kept.msg_id.as_ref(), kept.message_id.as_ref());
+        self.access.give_back(&judged.message, judged.counted);
     }
 
     /// What a repeat repeats is durable: its own ids are recognised from now on, too.

@@ -56,7 +56,17 @@ pub(super) async fn listen(
         let mut piece = Piece { outcome: outcome.take(), ..Piece::default() };
         match held.take() {
             Some(say) => {
-                meter.wait_for(&say).await;
+                // Meanwhile the agent goes on: what it listens to does not wait for a minute.
+                if piece.outcome.is_none() {
+                    tokio::select! {
+                        biased;
+                        () = meter.wait_for(&say) => {}
+                        ended = &mut answer => piece.outcome = Some(ended),
+                    }
+                }
+                if piece.outcome.is_some() {
+                    meter.wait_for(&say).await;
+                }
                 piece.say(say);
             }
             None if piece.outcome.is_none() => tokio::select! {

@@ -1,6 +1,7 @@
 //! How much one recipient gets: an agent that loops must not flood a person.
 //!
-//! Counted are pushes, and what is said in one turn beyond its allowance: never the answer to a message.
+//! Counted are pushes, and what is said in one turn beyond its allowance: never the answer to a message. Each
+//! process counts for itself.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};

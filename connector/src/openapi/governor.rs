@@ -1,4 +1,4 @@
-//! One call budget per app, over all its calls.
+//! One call budget per app, over all its calls. Several processes of one robot have a share of it each.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -12,11 +12,21 @@ struct Chat {
     answered: usize,
 }
 
+/// An answer that goes on for a moment would become a card, which is one more message and stands where it began:
+/// whether it does depends on the machine. Cards have tests of their own.
+const NO_CARDS: &[&str] = &["--cards", "off"];
+
 impl Chat {
     async fn new() -> Self {
         let (world, model) = (World::new().await, Model::start().await);
-        let running = model.start_gateway(&world, &[]).await;
+        let running = model.start_gateway(&world, NO_CARDS).await;
         Self { world, model, running, answered: 0 }
+    }
+
+    /// Starts the program again, after its end.
+    async fn start_again(&mut self) {
+        self.world.wait_disconnected().await;
+        self.running = self.model.start_gateway(&self.world, NO_CARDS).await;
     }
 
     /// Says it, and waits for the answer.
@@ -69,8 +79,7 @@ async fn models_are_listed_chosen_and_kept_over_a_restart() {
     chat.say("/new").await;
     chat.running.terminate();
     assert_eq!(chat.running.ended().await.code(), Some(0));
-    chat.world.wait_disconnected().await;
-    chat.running = chat.model.start_gateway(&chat.world, &[]).await;
+    chat.start_again().await;
     chat.say("hello").await;
     let asked = chat.model.asked().pop().unwrap().body;
     assert_eq!((&asked["model"], &asked["reasoning_effort"]), (&"Large-2".into(), &"high".into()));
@@ -145,7 +154,7 @@ async fn stop_ends_the_answer_and_empties_the_queue() {
         .query_row("SELECT group_concat(failure) FROM inbox", (), |row| row.get(0))
         .unwrap();
     assert_eq!(reasons, "stopped by /stop,stopped by /stop");
-    chat.running = chat.model.start_gateway(&chat.world, &[]).await;
+    chat.start_again().await;
     assert_eq!(chat.say("after").await, "answer 3");
     assert_eq!(chat.asked(), "u:before a:answer 1 u:after");
     assert!(!chat.running.log().contains("an earlier process left"));
@@ -217,8 +226,7 @@ async fn a_stop_that_was_not_carried_out_stops_after_a_restart() {
     chat.model.wait_left(1).await;
     chat.world.app.clear_faults().unwrap();
     chat.running.kill_now();
-    chat.world.wait_disconnected().await;
-    chat.running = chat.model.start_gateway(&chat.world, &[]).await;
+    chat.start_again().await;
     assert!(chat.answer().await.contains("top"));
     assert_eq!(chat.say("after").await, "answer 2");
     assert_eq!(chat.asked(), "u:after");

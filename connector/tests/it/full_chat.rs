@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use dingtalk_connector::agent::Say;
+use dingtalk_connector::gateway::access::AccessPolicy;
+use dingtalk_connector::gateway::access::rate::Rate;
+use dingtalk_connector::gateway::{Gateway, GatewayConfig};
 use mock_dingtalk::{AppOptions, DeliveryRules, Profile};
 
 use crate::played::Played;
-use crate::support::World;
+use crate::support::{PATIENCE, World, fixed};
 
 /// Messages of one chat that may wait, as the README has it.
 const SHARE: usize = 500;
@@ -17,8 +20,14 @@ async fn a_chat_that_is_full_holds_up_no_other_and_what_it_had_no_room_for_comes
     let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
     let world = World::with(AppOptions::default().delivery(rules)).await;
     let (agent, mut asked) = Played::new();
-    let gateway = world.start_with(agent).await;
+    // As many as are said, the word that stops them included: what comes again counts once.
+    let messages = u32::try_from(1 + SHARE + MORE + 1).unwrap();
+    let rate = Some(Rate { messages, per: Duration::from_secs(24 * 3_600) });
+    let access = fixed(AccessPolicy { rate, ..AccessPolicy::open() });
+    let config = GatewayConfig { access, ..world.gateway_config(agent) };
+    let gateway = Gateway::start(config, world.store()).await.unwrap();
     let app = &world.app;
+    app.wait_connections(1).await.unwrap();
     // One is answered, and the others wait for it.
     let mut said = Vec::new();
     for n in 0..=SHARE + MORE {
@@ -47,7 +56,8 @@ async fn a_chat_that_is_full_holds_up_no_other_and_what_it_had_no_room_for_comes
     assert!(sent[2].text.contains(&stopped), "{sent:?}");
     world.mock.clock().advance(Duration::from_secs(61));
     for n in 1 + SHARE..=SHARE + MORE {
-        let again = asked.recv().await.unwrap();
+        let again = tokio::time::timeout(PATIENCE, asked.recv()).await;
+        let again = again.expect("it is worked on").unwrap();
         assert_eq!(again.turn.text, format!("message {n}"));
     }
     app.wait_acked(1 + SHARE + 1 + 1 + MORE).await.unwrap();

@@ -27,6 +27,7 @@ mod ledger;
 mod link;
 mod link_abuse;
 mod link_client;
+mod loquacious;
 mod media;
 mod model;
 mod openai;

@@ -61,11 +61,23 @@ impl Load {
             match found {
                 Ok(figures) => return Ok(figures),
                 Err(e) if start.elapsed() > PATIENCE => {
-                    return Err(format!("{e}\n{}", self.logs()));
+                    return Err(format!("{e}\n{}\n{}", self.unacked(), self.logs()));
                 }
                 Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
+    }
+
+    /// What was not acked, with the connections that it was pushed to.
+    fn unacked(&self) -> String {
+        let connections = self.site.app.connections().unwrap();
+        let deliveries = self.site.app.deliveries().unwrap();
+        let lost = deliveries.iter().filter(|row| row.ack.is_none());
+        let pushed_to = lost.flat_map(|row| &row.attempts).map(|attempt| {
+            let to = connections.iter().find(|row| row.connection_id == attempt.connection_id);
+            format!("not acked: {attempt:?} to {to:?}")
+        });
+        pushed_to.collect::<Vec<_>>().join("\n")
     }
 
     pub(crate) fn counted(&self) -> usize {

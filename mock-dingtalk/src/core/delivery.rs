@@ -263,6 +263,17 @@ impl Deliveries {
         self.weigh(seq);
     }
 
+    /// Forgets the last attempt at a delivery, if it is the one with this id and was not answered.
+    pub(crate) fn take_back(&mut self, message_id: &str) -> Option<&Delivery> {
+        let seq = *self.by_message_id.get(message_id)?;
+        let delivery = self.ring.get_mut(seq)?;
+        delivery.attempts.pop_if(|last| last.message_id == message_id && last.acks == 0)?;
+        if delivery.attempts.iter().all(|earlier| earlier.message_id != message_id) {
+            self.by_message_id.remove(message_id);
+        }
+        Some(delivery)
+    }
+
     pub(crate) fn get_mut(&mut self, seq: u64) -> Option<&mut Delivery> {
         self.ring.get_mut(seq)
     }

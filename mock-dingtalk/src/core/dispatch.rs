@@ -26,6 +26,17 @@ impl App {
         if self.push(cx, seq) {
             return SaidState::Pushed;
         }
+        self.nobody_takes(cx, seq, kind, retried)
+    }
+
+    /// Keeps what nobody is there for, or loses it.
+    fn nobody_takes(
+        &mut self,
+        cx: &mut Cx<'_>,
+        seq: u64,
+        kind: &'static str,
+        retried: bool,
+    ) -> SaidState {
         let state = if retried { DeliveryState::Queued } else { DeliveryState::Lost };
         if let Some(delivery) = self.deliveries.get_mut(seq) {
             delivery.state = state;
@@ -139,6 +150,19 @@ impl App {
         }
         self.changed(cx);
         true
+    }
+
+    /// A frame never left, since its connection was closed in the instant in which it was pushed: it goes to another
+    /// one. A connection whose end goes unnoticed swallows it.
+    pub(crate) fn unwritten(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, text: &str) {
+        let noticed = self.connections.get(&key).is_none_or(|c| c.state != ConnectionState::Ghost);
+        let Some(message_id) = Frame::message_id(text).filter(|_| noticed) else { return };
+        let Some(delivery) = self.deliveries.take_back(&message_id) else { return };
+        let (seq, kind, retried) = (delivery.seq, delivery.kind, delivery.is_retried());
+        let retried = retried || self.mutated(Mutation::KeepsLost);
+        if !self.push(cx, seq) {
+            self.nobody_takes(cx, seq, kind, retried);
+        }
     }
 
     /// A robot message comes once more, if it was not acknowledged and somebody is there.

@@ -69,6 +69,12 @@ impl<'a> Frame<'a> {
         Self { spec_version, kind: "SYSTEM", headers, data }
     }
 
+    /// `headers.messageId` of a frame that was written, if it has one.
+    pub(crate) fn message_id(text: &str) -> Option<String> {
+        let frame: serde_json::Value = serde_json::from_str(text).ok()?;
+        frame["headers"]["messageId"].as_str().map(str::to_owned)
+    }
+
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("a frame of strings is always JSON")
     }

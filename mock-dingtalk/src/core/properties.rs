@@ -4,6 +4,7 @@ mod ledger;
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +27,7 @@ enum Happening {
     Open { app: usize, subscriptions: usize, secret: bool },
     Upgrade { ticket: usize },
     Opened { connection: usize },
-    Closed { connection: usize },
+    Closed { connection: usize, unwritten: bool },
     Say { app: usize },
     Push { app: usize, fixture: usize },
     PushEvent { app: usize },
@@ -54,7 +55,8 @@ fn happening() -> impl Strategy<Value = Happening> {
             .prop_map(|(app, subscriptions, secret)| Happening::Open { app, subscriptions, secret }),
         4 => n.clone().prop_map(|ticket| Happening::Upgrade { ticket }),
         4 => n.clone().prop_map(|connection| Happening::Opened { connection }),
-        1 => n.clone().prop_map(|connection| Happening::Closed { connection }),
+        1 => (n.clone(), any::<bool>())
+            .prop_map(|(connection, unwritten)| Happening::Closed { connection, unwritten }),
         6 => (0..APPS).prop_map(|app| Happening::Say { app }),
         1 => (0..APPS, n.clone()).prop_map(|(app, fixture)| Happening::Push { app, fixture }),
         3 => (0..APPS).prop_map(|app| Happening::PushEvent { app }),
@@ -246,7 +248,7 @@ impl World {
     /// Closes all connections, so that no socket outlives a restore.
     fn close_all(&mut self) {
         for connection in 0..self.connections.len() {
-            self.happen(Happening::Closed { connection });
+            self.happen(Happening::Closed { connection, unwritten: false });
         }
     }
 
@@ -294,6 +296,15 @@ impl World {
         // Ids that were undone are drawn again, and time went back.
         self.repeats = true;
         self.shown = vec![Duration::ZERO; APPS];
+    }
+
+    /// The frames that were pushed to a connection, as far as it matters.
+    fn pushed_to(&self, key: ConnectionKey) -> Vec<Arc<str>> {
+        let frames = self.frames.iter().filter(|(_, _, to)| *to == key);
+        let text = |(id, ..): &(String, usize, ConnectionKey)| {
+            serde_json::json!({ "headers": { "messageId": id } }).to_string().into()
+        };
+        frames.map(text).collect()
     }
 
     fn name(&self, app: usize) -> Option<String> {
@@ -344,9 +355,10 @@ impl World {
                     self.fleet.opened(now, key);
                 }
             }
-            Happening::Closed { connection } => {
+            Happening::Closed { connection, unwritten } => {
                 if let Some((key, _)) = self.pick(connection) {
-                    self.fleet.closed(now, key, "closed");
+                    let unwritten = if unwritten { self.pushed_to(key) } else { Vec::new() };
+                    self.fleet.closed(now, key, "closed", &unwritten);
                 }
             }
             Happening::Say { app } => {
@@ -645,7 +657,7 @@ proptest! {
                     app.disconnect(cx, key, "x", true);
                     Ok(())
                 }).unwrap(),
-                3 => world.happen(Happening::Closed { connection: known }),
+                3 => world.happen(Happening::Closed { connection: known, unwritten: false }),
                 _ => {}
             }
         }
@@ -672,6 +684,32 @@ proptest! {
 }
 
 #[test]
+fn what_was_never_written_goes_to_another_connection() {
+    let mut world = World::new(1);
+    for connection in 0..2 {
+        world.happen(Happening::Open { app: 0, subscriptions: 1, secret: true });
+        world.happen(Happening::Upgrade { ticket: connection });
+        world.happen(Happening::Opened { connection });
+    }
+    world.happen(Happening::Say { app: 0 });
+    world.carry_out();
+    let name = world.name(0).unwrap();
+    let rows = |world: &World| world.fleet.app(&name).unwrap().delivery_rows(0);
+    let to = |world: &World| world.frames.last().unwrap().2;
+    let at = |world: &World| world.connections.iter().position(|(key, _)| *key == to(world));
+    let first = to(&world);
+    world.happen(Happening::Closed { connection: at(&world).unwrap(), unwritten: true });
+    world.carry_out();
+    let row = &rows(&world)[0];
+    assert_eq!((row.attempts.len(), row.state), (1, DeliveryState::Sent), "as if it were new");
+    assert_ne!(to(&world), first);
+    // Nobody is left.
+    world.happen(Happening::Closed { connection: at(&world).unwrap(), unwritten: true });
+    let row = &rows(&world)[0];
+    assert_eq!((row.attempts.len(), row.state), (0, DeliveryState::Lost));
+}
+
+#[test]
 fn a_clock_that_stands_still_gathers_no_timers_of_what_is_gone() {
     let mut world = World::new(1);
     world.happen(Happening::Turn { app: 0, turn: Turn::Pause });
@@ -680,7 +718,7 @@ fn a_clock_that_stands_still_gathers_no_timers_of_what_is_gone() {
         world.happen(Happening::Open { app: 0, subscriptions: 1, secret: true });
         world.happen(Happening::Upgrade { ticket: turn });
         world.happen(Happening::Opened { connection: turn });
-        world.happen(Happening::Closed { connection: turn });
+        world.happen(Happening::Closed { connection: turn, unwritten: false });
     }
     let left = world.fleet.timers(&name);
     assert!(left <= 1_001, "{left} timers");

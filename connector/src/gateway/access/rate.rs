@@ -1,4 +1,4 @@
-//! How much one person may write: a token bucket each. Off unless set.
+//! How much one person may write: a token bucket each. Off unless set. Each process counts what came to it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -63,6 +63,21 @@ impl SenderRates {
         *bucket = Bucket { full_at, told: false };
         Rated::Within
     }
+
+    /// One message of a sender, that was [taken](Self::take) as within the rate, counts as if it had never come.
+    pub fn give_back(&mut self, sender: &str) {
+        let one = self.rate.per / self.rate.messages.max(1);
+        if let Some(bucket) = self.buckets.get_mut(sender) {
+            bucket.full_at = bucket.full_at.checked_sub(one).unwrap_or(bucket.full_at);
+        }
+    }
+
+    /// That a sender wrote too much was not told.
+    pub fn not_told(&mut self, sender: &str) {
+        if let Some(bucket) = self.buckets.get_mut(sender) {
+            bucket.told = false;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +104,25 @@ mod tests {
             assert_eq!(rates.take("a", much_later), Rated::Within);
         }
         assert_eq!(rates.take("a", much_later), Rated::Over { first: true });
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_what_was_not_told_is_told() {
+        let mut rates = SenderRates::new(RATE);
+        let start = Instant::now();
+        for _ in 0..2 * RATE.messages {
+            assert_eq!(rates.take("a", start), Rated::Within);
+            rates.give_back("a");
+        }
+        for _ in 0..RATE.messages {
+            assert_eq!(rates.take("a", start), Rated::Within);
+        }
+        for _ in 0..2 {
+            assert_eq!(rates.take("a", start), Rated::Over { first: true });
+            rates.not_told("a");
+        }
+        rates.give_back("nobody");
+        assert_eq!(rates.take("a", start + RATE.per / 3), Rated::Within);
     }
 
     #[test]

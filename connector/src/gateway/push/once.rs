@@ -1,6 +1,6 @@
 //! Keys by which a caller that asks again is recognised, after a restart too.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::error;
@@ -16,8 +16,8 @@ use crate::unix_time::now_ms;
 pub(super) struct Once {
     client_id: ClientId,
     store: Arc<dyn Store>,
-    /// Keys whose messages are being sent.
-    sending: Mutex<HashSet<String>>,
+    /// Keys that are asked about, or whose messages are being sent: how many calls do so.
+    at_work: Mutex<HashMap<String, usize>>,
 }
 
 /// Whether a push is to be sent.
@@ -28,7 +28,7 @@ pub(super) enum Begun<'a> {
     Before(Deliveries),
 }
 
-/// A push that is being sent.
+/// A push that is asked about, or being sent.
 #[derive(Debug)]
 pub(super) struct UnderWay<'a> {
     once: &'a Once,
@@ -37,14 +37,13 @@ pub(super) struct UnderWay<'a> {
 
 impl Once {
     pub(super) fn new(client_id: ClientId, store: Arc<dyn Store>) -> Self {
-        Self { client_id, store, sending: Mutex::default() }
+        Self { client_id, store, at_work: Mutex::default() }
     }
 
     /// A push with a key is to be sent, unless it was.
     pub(super) async fn begin(&self, key: String, digest: String) -> Result<Begun<'_>, PushError> {
-        // Before the store is asked: of two that ask together one is second.
-        let first = self.sending().insert(key.clone());
-        let under_way = first.then(|| UnderWay { once: self, key: key.clone() });
+        // Before the store is asked: whoever is sending by then is known.
+        let (under_way, others) = self.enter(key.clone());
         let push = NewPush {
             client_id: self.client_id.clone(),
             key: key.clone(),
@@ -52,23 +51,31 @@ impl Once {
             at: now_ms(),
         };
         let kept = self.store.begin_push(push).await;
-        match (kept.map_err(|e| PushError::NotKept(e.to_string()))?, under_way) {
-            (Some(kept), _) if kept.digest != digest => Err(PushError::KeyReused(key)),
-            (Some(kept), under_way) => match (kept.outcomes, under_way) {
-                (Some(outcomes), _) => serde_json::from_str(&outcomes)
+        match kept.map_err(|e| PushError::NotKept(e.to_string()))? {
+            // Whoever else asks sends nothing: it was not the one that kept the key.
+            None => Ok(Begun::Now(under_way)),
+            Some(kept) if kept.digest != digest => Err(PushError::KeyReused(key)),
+            Some(kept) => match kept.outcomes {
+                Some(outcomes) => serde_json::from_str(&outcomes)
                     .map(Begun::Before)
                     .map_err(|e| PushError::NotKept(e.to_string())),
-                (None, None) => Err(PushError::UnderWay(key)),
-                (None, Some(_)) => Err(PushError::Interrupted(key)),
+                None if others => Err(PushError::UnderWay(key)),
+                None => Err(PushError::Interrupted(key)),
             },
-            (None, Some(under_way)) => Ok(Begun::Now(under_way)),
-            // It has just ended, or could not be kept.
-            (None, None) => Err(PushError::UnderWay(key)),
         }
     }
 
-    fn sending(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A call is at work on a key; returns whether others are, too.
+    fn enter(&self, key: String) -> (UnderWay<'_>, bool) {
+        let mut at_work = self.at_work();
+        let calls = at_work.entry(key.clone()).or_default();
+        *calls += 1;
+        let others = *calls > 1;
+        (UnderWay { once: self, key }, others)
+    }
+
+    fn at_work(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,7 +92,13 @@ impl UnderWay<'_> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.once.sending().remove(&self.key);
+        let mut at_work = self.once.at_work();
+        if let Some(calls) = at_work.get_mut(&self.key) {
+            *calls -= 1;
+            if *calls == 0 {
+                at_work.remove(&self.key);
+            }
+        }
     }
 }
 
@@ -101,6 +114,8 @@ pub(super) fn digest(Push { to, what, .. }: &Push) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::super::{Delivery, Outcome, What};
     use super::*;
     use crate::agent::Say;
@@ -145,5 +160,28 @@ mod tests {
         assert_eq!(ask(&once, "cut off", &hello).await, Err(cut_off.clone()));
         assert_eq!(ask(&once, "cut off", &hello).await, Err(cut_off), "for good");
         assert_eq!(ask(&once, "new", &other).await, Ok(None));
+    }
+    #[tokio::test]
+    async fn of_two_that_ask_together_the_one_whose_key_was_kept_sends() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("s");
+        let store = Arc::new(SqliteStore::open(&file).unwrap());
+        let once = Once::new(ClientId::new("app"), Arc::clone(&store) as Arc<dyn Store>);
+        let begin = || Box::pin(once.begin("k".to_owned(), "digest".to_owned()));
+        let operator = rusqlite::Connection::open(&file).unwrap();
+        // The first one's key is asked for while nothing can be written, and fails then; it does not know yet.
+        operator.execute_batch("BEGIN IMMEDIATE; ALTER TABLE push RENAME TO away").unwrap();
+        let mut first = begin();
+        assert!((&mut first).now_or_never().is_none(), "the store is asked");
+        operator.execute_batch("COMMIT").unwrap();
+        store.barrier().await.unwrap();
+        operator.execute_batch("ALTER TABLE away RENAME TO push").unwrap();
+        let second = begin().await;
+        let Ok(Begun::Now(under_way)) = second else { panic!("nobody else sends: {second:?}") };
+        assert!(matches!(first.await, Err(PushError::NotKept(_))));
+        let repeat = begin().await;
+        assert!(matches!(&repeat, Err(PushError::UnderWay(_))), "{repeat:?}");
+        under_way.end(&Vec::new()).await;
+        assert!(matches!(begin().await, Ok(Begun::Before(_))));
     }
 }

@@ -7,12 +7,12 @@ use std::time::Instant;
 use tracing::{Instrument, error, warn};
 
 use super::Runtime;
-use crate::gateway::intake::{Ids, Intake, Verdict};
+use crate::gateway::intake::{Ids, Intake, Judged, Verdict};
 use crate::gateway::queued::Notice;
 use crate::gateway::replicas::Keeping;
 use crate::gateway::seats::{OF_ONE, Seat};
 use crate::gateway::work::{Halt, Task, Work};
-use crate::protocol::{BotMessage, MsgId};
+use crate::protocol::MsgId;
 use crate::store::inbox::Step;
 use crate::store::replicas::Bucket;
 use crate::store::{NewMessage, Place, StoreError, TakenIn};
@@ -27,7 +27,7 @@ pub(super) struct Kept {
 
 enum Outcome {
     New(Box<Work>, Place, Option<Keeping>),
-    NotKept(StoreError, Box<NewMessage>, Option<Keeping>),
+    NotKept(StoreError, Box<(NewMessage, Judged)>, Option<Keeping>),
     /// What was queued before a repeat is dealt with. It was judged when `failed_keeps` messages had
     /// failed: as long as no other has, what it repeats is durable.
     Repeat {
@@ -51,8 +51,8 @@ impl Runtime {
                 }) as Pin<Box<dyn Future<Output = Kept> + Send>>
             }
             Verdict::Keep(keep) => {
-                let (new, message, task) = *keep;
-                let Some(seat) = self.seat(&new, &message, &task) else { return };
+                let (new, judged, task) = *keep;
+                let Some(seat) = self.seat(&new, &judged, &task) else { return };
                 let bucket = Bucket::of(&new.conversation_id);
                 let keeping = self.replicas.as_ref().map(|others| others.shares().keep(bucket));
                 let done = self.tools.store.take_in(new.clone());
@@ -60,11 +60,11 @@ impl Runtime {
                     let received_at = new.received_at;
                     let outcome = match done.await {
                         Ok(TakenIn { id, place }) => {
-                            let (thinking, seat) = (None, Some(seat));
+                            let (message, thinking, seat) = (judged.message, None, Some(seat));
                             let work = Work { id, received_at, message, task, thinking, seat };
                             Outcome::New(Box::new(work), place, keeping)
                         }
-                        Err(e) => Outcome::NotKept(e, Box::new(new), keeping),
+                        Err(e) => Outcome::NotKept(e, Box::new((new, judged)), keeping),
                     };
                     Kept { frame, outcome }
                 })
@@ -103,7 +103,8 @@ impl Runtime {
                     others.shares().kept(keeping);
                 }
                 self.failed_keeps += 1;
-                self.intake.forget(&not_kept);
+                let (new, judged) = *not_kept;
+                self.intake.forget(&new, &judged);
                 if !std::mem::replace(&mut self.complained, true) {
                     error!(
                         "messages cannot be kept and are not acked, so that they come again: {e}"
@@ -118,7 +119,7 @@ impl Runtime {
 
     /// A seat for a new message. Without one it is not kept and not acked, so that it comes again; until then it was
     /// never here.
-    fn seat(&mut self, new: &NewMessage, message: &BotMessage, task: &Task) -> Option<Seat> {
+    fn seat(&mut self, new: &NewMessage, judged: &Judged, task: &Task) -> Option<Seat> {
         let overtakes = task.overtakes(&*self.tools.agent);
         match self.seats.take(&new.conversation_id, overtakes) {
             Ok(seat) => Some(seat),
@@ -131,15 +132,15 @@ impl Runtime {
                          has room"
                     );
                     if let Task::Turn(turn) = task
-                        && self.tools.peers.are_met(message, turn.standing)
+                        && self.tools.peers.are_met(&judged.message, turn.standing)
                     {
-                        let notice = Notice::of_full_chat(message.clone());
+                        let notice = Notice::of_full_chat(judged.message.clone());
                         let replier = Arc::clone(&self.tools.replier);
                         let tell = async move { notice.tell(&replier).await };
                         self.chores.spawn(tell.in_current_span());
                     }
                 }
-                self.intake.forget(new);
+                self.intake.forget(new, judged);
                 None
             }
         }

@@ -171,9 +171,20 @@ impl Fleet {
         });
     }
 
-    /// The socket is gone, whoever ended it.
-    pub(crate) fn closed(&mut self, now: Moment, key: ConnectionKey, reason: &str) {
-        self.on_connection(now, key, |app, cx| app.gone(cx, key, reason));
+    /// The socket is gone, whoever ended it. `unwritten` is what was pushed to it and never left.
+    pub(crate) fn closed(
+        &mut self,
+        now: Moment,
+        key: ConnectionKey,
+        reason: &str,
+        unwritten: &[Arc<str>],
+    ) {
+        self.on_connection(now, key, |app, cx| {
+            app.gone(cx, key, reason);
+            for text in unwritten {
+                app.unwritten(cx, key, text);
+            }
+        });
         self.by_connection.remove(&key);
     }
 

@@ -267,7 +267,7 @@ impl Ledger {
             }
             Deed::Close(n) => {
                 let Some(at) = pick(n, &self.open) else { return };
-                self.fleet.closed(moment(self.now), self.open.remove(at), "closed");
+                self.fleet.closed(moment(self.now), self.open.remove(at), "closed", &[]);
             }
             Deed::Reply(n) => {
                 let Some(at) = pick(n, &self.webhooks) else { return };
