@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench -p dingtalk-connector --bench replicas                        # one, two, three replicas
 //! BENCH_ROWS=10000000 cargo bench -p dingtalk-connector --bench replicas    # cost while the tables grow to that
+//! BENCH_ROUND_TRIP_MS=2 cargo bench -p dingtalk-connector --bench replicas  # the database is so far away
 //! BENCH_ROBOTS=100 cargo bench -p dingtalk-connector --bench replicas       # robots of one process, nobody writes
 //! ```
 //!
@@ -30,6 +31,8 @@
 mod cluster;
 #[path = "replicas/counters.rs"]
 mod counters;
+#[path = "replicas/distance.rs"]
+mod distance;
 #[path = "replicas/gateways.rs"]
 mod gateways;
 #[path = "replicas/load.rs"]
@@ -74,6 +77,9 @@ async fn main() -> ExitCode {
 async fn asked_for() -> Fallible<()> {
     if let Some(rows) = number("BENCH_ROWS")? {
         return growing(rows).await;
+    }
+    if let Some(millis) = number("BENCH_ROUND_TRIP_MS")? {
+        return distance::far(millis).await;
     }
     match number("BENCH_ROBOTS")? {
         Some(robots) => robots::idle(usize::try_from(robots)?).await,
