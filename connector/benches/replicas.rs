@@ -120,7 +120,7 @@ async fn side_by_side() -> Fallible<()> {
     println!("{:>8} {}", "replicas", Row::HEAD);
     let mut first = None;
     for replicas in 1..=3 {
-        let row = measure(&cluster.database(), replicas).await?;
+        let row = measure(&cluster.database(), replicas, IN_FLIGHT).await?;
         println!("{replicas:>8} {}", row.line(&mut first));
     }
     Ok(())
@@ -131,7 +131,7 @@ async fn growing(rows: u64) -> Fallible<()> {
     let Some(mut cluster) = Cluster::start() else { return Ok(()) };
     let url = database(&cluster);
     // The schema is made by whoever comes first.
-    measure(&url, 1).await?;
+    measure(&url, 1, IN_FLIGHT).await?;
     println!(
         "{:>10} {} {:>9} {:>9} {:>9} {:>9}",
         "rows",
@@ -150,7 +150,7 @@ async fn growing(rows: u64) -> Fallible<()> {
         drop(database);
         // Nothing of it is in the server's own memory.
         cluster.start_again();
-        let row = measure(&url, 1).await?;
+        let row = measure(&url, 1, IN_FLIGHT).await?;
         let database = Database::connect(&url).await?;
         let (all, indexes, count) = size(&database).await?;
         println!(
@@ -198,10 +198,10 @@ async fn fill(database: &Database, from: u64, to: u64) -> Fallible<()> {
 }
 
 /// Answers in a while.
-async fn measure(url: &str, replicas: usize) -> Fallible<Row> {
+async fn measure(url: &str, replicas: usize, in_flight: usize) -> Fallible<Row> {
     let mut load = Load::start().await?;
     let mut gateways = Gateways::start(&load, APP, url, replicas)?;
-    let measured = measured(url, &mut load, &mut gateways, replicas).await;
+    let measured = measured(url, &mut load, &mut gateways, (replicas, in_flight)).await;
     let row = measured.map_err(|e| format!("{e}; {}\n{}", load.account(), gateways.logs()))?;
     gateways.stop().await?;
     Ok(row)
@@ -214,7 +214,7 @@ async fn measured(
     url: &str,
     load: &mut Load,
     gateways: &mut Gateways,
-    replicas: usize,
+    (replicas, in_flight): (usize, usize),
 ) -> Fallible<Row> {
     let begin = Instant::now();
     let connected = async {
@@ -241,7 +241,7 @@ async fn measured(
         Fallible::Ok(())
     };
     within("a part of the conversations for each gateway", TOGETHER, shared_out).await??;
-    load.begin(IN_FLIGHT)?;
+    load.begin(in_flight)?;
     watch(load, gateways, WARM_UP).await?;
     let before = Counters::read(&database, gateways).await?;
     load.times();
