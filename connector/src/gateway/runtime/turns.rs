@@ -20,7 +20,7 @@ impl Runtime {
             warn!(
                 "turns run one after the other for now: some were under way when processes ended"
             );
-            self.conversations.limit(1);
+            self.widen();
         }
     }
 
@@ -112,12 +112,13 @@ impl Runtime {
         self.widen();
     }
 
-    /// Lets turns run at the same time again when no suspect is left, else one more.
+    /// Lets turns run at the same time again when no suspect is left; else one more, which is a suspect, and while
+    /// that runs none.
     pub(super) fn widen(&mut self) {
         let in_all = match (self.suspects.are_there(), self.suspects.clears_at()) {
             (false, _) => AT_ONCE,
             (true, None) => self.conversations.running() + 1,
-            (true, Some(_)) => return,
+            (true, Some(_)) => self.conversations.running().max(1),
         };
         self.conversations.limit(in_all);
     }

@@ -335,15 +335,17 @@ pub(in crate::store) fn prune(db: &dyn Db, now: i64) -> Done<bool> {
         params! { ":before": before, ":rows": PRUNE_ROWS },
     )?;
     let mut removed = 0;
+    // That it is old is asked again: another process may have finished a new one in this moment.
     for statement in [
         "DELETE FROM outbox WHERE inbox_id IN (
-             SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young
+             SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young AND received_at < :before
              ORDER BY id LIMIT :rows)",
         "DELETE FROM inbox WHERE id IN (
-             SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young
+             SELECT id FROM inbox WHERE finished_at IS NOT NULL AND id < :young AND received_at < :before
              ORDER BY id LIMIT :rows)",
     ] {
-        removed = db.execute(statement, params! { ":young": young, ":rows": PRUNE_ROWS })?;
+        let old = params! { ":young": young, ":before": before, ":rows": PRUNE_ROWS };
+        removed = db.execute(statement, old)?;
     }
     Ok(i64::try_from(removed.max(forgotten).max(ended))
         .is_ok_and(|messages| messages >= PRUNE_ROWS))

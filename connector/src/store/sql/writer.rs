@@ -238,11 +238,14 @@ struct Queue<'a> {
     waiting: VecDeque<Box<dyn Job>>,
     /// What overtakes that.
     first: VecDeque<Box<dyn Job>>,
+    /// So many of `first` come before what waits: those that were there at the end of the last batch. However many
+    /// come, what waits has its turn.
+    before: Option<usize>,
 }
 
 impl<'a> Queue<'a> {
     fn new(jobs: &'a Receiver<Box<dyn Job>>) -> Self {
-        Self { jobs, waiting: VecDeque::new(), first: VecDeque::new() }
+        Self { jobs, waiting: VecDeque::new(), first: VecDeque::new(), before: None }
     }
 
     fn put(&mut self, job: Box<dyn Job>) {
@@ -260,12 +263,25 @@ impl<'a> Queue<'a> {
     /// What is done in the next transaction. Waits for something that cannot wait itself, but not for ever, and for
     /// anything at all at most for a time.
     fn next_batch(&mut self, at_most: Option<Duration>) -> Result<Batch, RecvTimeoutError> {
+        let batch = self.choose(at_most)?;
+        if !batch.iter().any(|job| job.overtakes()) {
+            self.before = None;
+        }
+        Ok(batch)
+    }
+
+    fn choose(&mut self, at_most: Option<Duration>) -> Result<Batch, RecvTimeoutError> {
         let mut batch = Batch::new();
         loop {
             while let Ok(job) = self.jobs.try_recv() {
                 self.put(job);
             }
-            if let Some(job) = self.first.pop_front() {
+            let before = self.before.get_or_insert(self.first.len());
+            let is_urgent = self.waiting.iter().any(|job| !job.can_wait());
+            if (*before > 0 || !is_urgent)
+                && let Some(job) = self.first.pop_front()
+            {
+                *before = before.saturating_sub(1);
                 self.put_back(batch);
                 return Ok(vec![job]);
             }
@@ -302,18 +318,19 @@ impl<'a> Queue<'a> {
 struct Committed {
     /// It is not known whether these are done.
     unknown: Batch,
-    /// These were not begun: there was no time.
+    /// These were not done: there was no time.
     rest: Batch,
 }
 
 /// Does a batch in one transaction, or as much of it as there is time for. If a job fails in it each has one of its
-/// own, so that a single bad one does not fail its neighbours, until one cannot begin or be committed.
+/// own, while there is time, so that a single bad one does not fail its neighbours, until one cannot begin or be
+/// committed.
 fn commit(engine: &mut impl Engine, mut batch: Batch) -> Committed {
     let (begun, outcome) = together(engine, &mut batch);
-    // What has failed is told to all of them, or each is done by itself.
-    let rest = match outcome {
-        Ok(()) | Err(Failure::Unknown) => batch.split_off(begun),
-        Err(_) => Batch::new(),
+    let mut rest = match outcome {
+        Ok(()) | Err(Failure::Unknown | Failure::Job(_)) => batch.split_off(begun),
+        // That is told to all of them.
+        Err(Failure::Transaction(_)) => Batch::new(),
     };
     let mut all = match outcome {
         Ok(()) => Some(Ok(())),
@@ -323,7 +340,13 @@ fn commit(engine: &mut impl Engine, mut batch: Batch) -> Committed {
         Err(Failure::Unknown) => return Committed { unknown: batch, rest },
     };
     let mut unknown = Vec::new();
-    for mut job in batch {
+    let (since, count) = (Instant::now(), batch.len());
+    let mut jobs = batch.into_iter();
+    while let Some(mut job) = jobs.next() {
+        if all.is_none() && jobs.len() + 1 < count && since.elapsed() >= LONGEST {
+            rest = std::iter::once(job).chain(jobs).chain(rest).collect();
+            break;
+        }
         let outcome = match &all {
             Some(outcome) => outcome.clone(),
             None => match together(engine, std::slice::from_mut(&mut job)).1 {
@@ -385,6 +408,26 @@ mod tests {
         (Box::new(Work::new(work, reply)), outcome)
     }
 
+    /// Until nothing is left.
+    fn commit_all(engine: &mut impl Engine, mut batch: Batch) {
+        while !batch.is_empty() {
+            batch = commit(engine, batch).rest;
+        }
+    }
+
+    /// Takes two thirds of the time that a transaction has.
+    fn slow(sql: &'static str) -> (Box<dyn Job>, Reply) {
+        let (reply, outcome) = oneshot::channel();
+        let work = move |db: &dyn Db| {
+            let since = Instant::now();
+            while since.elapsed() < LONGEST * 2 / 3 {
+                std::hint::spin_loop();
+            }
+            db.execute(sql, &[]).map(drop)
+        };
+        (Box::new(Work::new(work, reply)), outcome)
+    }
+
     fn outcomes(replies: Vec<Reply>) -> Vec<bool> {
         replies.into_iter().map(|mut reply| reply.try_recv().unwrap().is_ok()).collect()
     }
@@ -396,7 +439,7 @@ mod tests {
         let insert_all =
             ["INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (NULL)", "DELETE FROM t"];
         let (batch, replies) = insert_all.into_iter().map(insert).unzip();
-        commit(&mut db, batch);
+        commit_all(&mut db, batch);
         assert_eq!(outcomes(replies), [true, false, true]);
     }
 
@@ -428,24 +471,57 @@ mod tests {
     fn a_transaction_takes_up_no_more_when_its_time_is_over() {
         let mut db = File(Connection::open_in_memory().unwrap());
         db.0.execute_batch("CREATE TABLE t (a)").unwrap();
-        let slow = || -> (Box<dyn Job>, Reply) {
-            let (reply, outcome) = oneshot::channel();
-            let work = |db: &dyn Db| {
-                let since = Instant::now();
-                while since.elapsed() < LONGEST * 2 / 3 {
-                    std::hint::spin_loop();
-                }
-                db.execute("INSERT INTO t VALUES (1)", &[]).map(drop)
-            };
-            (Box::new(Work::new(work, reply)), outcome)
-        };
-        let (batch, mut replies): (Vec<_>, Vec<_>) = (0..3).map(|_| slow()).unzip();
+        let (batch, mut replies): (Vec<_>, Vec<_>) =
+            (0..3).map(|_| slow("INSERT INTO t VALUES (1)")).unzip();
         let left = commit(&mut db, batch);
         assert_eq!((left.unknown.len(), left.rest.len()), (0, 1));
         assert!(replies.pop().unwrap().try_recv().is_err(), "it has not been begun");
         assert_eq!(outcomes(replies), [true; 2]);
         let rows: i64 = db.0.query_row("SELECT count(*) FROM t", (), |row| row.get(0)).unwrap();
         assert_eq!(rows, 2);
+    }
+
+    /// One job fails in the middle: what overtakes need not wait until all others were done by themselves.
+    #[test]
+    fn jobs_that_are_done_one_by_one_make_room_when_their_time_is_over() {
+        let mut db = File(Connection::open_in_memory().unwrap());
+        db.0.execute_batch("CREATE TABLE t (a INTEGER NOT NULL) STRICT").unwrap();
+        let (good, bad) = ("INSERT INTO t VALUES (1)", "INSERT INTO t VALUES (NULL)");
+        let jobs = [slow(good), insert(bad), insert(good), insert(good)];
+        let (batch, replies): (Vec<_>, Vec<_>) = jobs.into_iter().unzip();
+        let Committed { unknown, rest } = commit(&mut db, batch);
+        assert_eq!((unknown.len(), rest.len()), (0, 2), "what was not begun comes again");
+        commit_all(&mut db, rest);
+        assert_eq!(outcomes(replies), [true, false, true, true]);
+    }
+
+    /// A process with many robots beats all the time, and has messages to keep all the same.
+    #[test]
+    fn what_waits_has_its_turn_however_much_overtakes_it() {
+        let (jobs, queue) = std::sync::mpsc::channel();
+        let mut queue = Queue::new(&queue);
+        let work = |_: &dyn Db| Ok(());
+        let put = |overtakes| {
+            let reply = oneshot::channel().0;
+            let job: Box<dyn Job> = if overtakes {
+                Box::new(Work::first(work, reply))
+            } else {
+                Box::new(Work::new(work, reply))
+            };
+            jobs.send(job).unwrap();
+        };
+        (0..3).for_each(|_| put(true));
+        put(false);
+        let mut order = String::new();
+        for _ in 0..8 {
+            let overtakes = queue.next_batch(None).unwrap()[0].overtakes();
+            order.push(if overtakes { 'f' } else { 'w' });
+            // There is always more of both.
+            put(true);
+            put(false);
+        }
+        assert_eq!(order, "fffwffff");
+        assert!(!queue.next_batch(None).unwrap()[0].overtakes());
     }
 
     #[test]
@@ -455,7 +531,7 @@ mod tests {
         db.0.pragma_update_and_check(None, "max_page_count", 2, |_| Ok(())).unwrap();
         let big = || insert("INSERT INTO t VALUES (zeroblob(100000))");
         let (batch, replies): (Vec<_>, Vec<_>) = (0..2).map(|_| big()).unzip();
-        commit(&mut db, batch);
+        commit_all(&mut db, batch);
         for mut reply in replies {
             assert_eq!(reply.try_recv().unwrap(), Err(StoreError::Full));
         }
