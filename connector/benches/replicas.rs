@@ -216,16 +216,7 @@ async fn measured(
     gateways: &mut Gateways,
     (replicas, in_flight): (usize, usize),
 ) -> Fallible<Row> {
-    let begin = Instant::now();
-    let connected = async {
-        while load.connections() < replicas {
-            gateways.check()?;
-            tokio::time::sleep(LOOK).await;
-        }
-        Fallible::Ok(())
-    };
-    within("a connection of each gateway", TOGETHER, connected).await??;
-    let start = begin.elapsed();
+    let start = connected(load, gateways, replicas).await?;
     let database = Database::connect(url).await?;
     let shared_out = async {
         let fair = 64_usize.div_ceil(replicas);
@@ -251,6 +242,20 @@ async fn measured(
     load.end().await?;
     times.sort_unstable();
     Ok(Row { times, spent, start })
+}
+
+/// Waits for so many connections of processes that were just started; how long that took.
+async fn connected(load: &Load, gateways: &mut Gateways, count: usize) -> Fallible<Duration> {
+    let begin = Instant::now();
+    let connected = async {
+        while load.connections() < count {
+            gateways.check()?;
+            tokio::time::sleep(LOOK).await;
+        }
+        Fallible::Ok(())
+    };
+    within(&format!("{count} connections"), TOGETHER, connected).await??;
+    Ok(begin.elapsed())
 }
 
 /// Lets the load go on for a while, as long as it does.

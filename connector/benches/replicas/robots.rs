@@ -1,13 +1,13 @@
 //! What robots cost that nobody writes to.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::counters::{Counters, Database, Spent};
 use super::gateways::Gateways;
 use super::load::Load;
-use super::{Fallible, LOOK, TOGETHER, database, real, within};
+use super::{Fallible, connected, database, real};
 
 /// How long each row is measured.
 const SPAN: Duration = Duration::from_secs(20);
@@ -70,16 +70,7 @@ struct Row {
 }
 
 async fn measured(url: &str, load: &Load, gateway: &mut Gateways, robots: usize) -> Fallible<Row> {
-    let begin = Instant::now();
-    let connected = async {
-        while load.connections() < robots {
-            gateway.check()?;
-            tokio::time::sleep(LOOK).await;
-        }
-        Fallible::Ok(())
-    };
-    within("a connection of each robot", TOGETHER, connected).await??;
-    let start = begin.elapsed();
+    let start = connected(load, gateway, robots).await?;
     let database = Database::connect(url).await?;
     tokio::time::sleep(CALM).await;
     let before = Counters::read(&database, gateway).await?;

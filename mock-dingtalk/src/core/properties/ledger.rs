@@ -6,11 +6,11 @@ use std::{collections::BTreeMap, time::Duration};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{
+use super::world::call;
+use crate::core::{
     AppOptions, ClientFrame, ConnectionKey, DeliveryRules, Effect, Fleet, Moment, Outgoing,
-    Profile, Say, UpgradeVerdict, call,
+    Profile, SaidState, Say, UpgradeVerdict,
 };
-use crate::core::SaidState;
 
 const TICKET_MS: u64 = 90_000;
 const TOKEN_MS: u64 = 7_200_000;
