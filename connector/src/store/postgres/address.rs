@@ -56,6 +56,12 @@ pub enum AddressError {
          hosts that one is looked for in any case"
     )]
     SessionAttrs,
+    /// There is no host, or hosts, addresses and ports do not belong together.
+    #[error(
+        "name a host in the database's address, and of several each with its port, or one port for all: \
+         postgres://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE"
+    )]
+    Hosts,
     /// The rest of it.
     #[error(
         "the database's address cannot be understood: write postgres://USER:PASSWORD@HOST:PORT/DATABASE, and in a \
@@ -155,7 +161,7 @@ impl FromStr for PostgresAddress {
         }
         config.keepalives_interval(TIMEOUT);
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        let servers = servers(&config).ok_or(AddressError::Other)?;
+        let servers = servers(&config).ok_or(AddressError::Hosts)?;
         let ssl_mode = config.get_ssl_mode();
         Ok(Self { url: Secret::new(text), servers, ssl_mode, root_cert, shown: shown(main) })
     }
@@ -299,8 +305,8 @@ mod tests {
             ("postgres://u:s3cr3t?1@db/chat", AddressError::Setting),
             ("postgres://u:p@db/chat?s3cr3t=1", AddressError::Setting),
             ("postgres://u:p@db:s3cr3t/chat", AddressError::Other),
-            ("postgres:///chat", AddressError::Other),
-            ("postgres://u@a:1,b:2,c/chat?port=3", AddressError::Other),
+            ("postgres:///chat", AddressError::Hosts),
+            ("postgres://u@a:1,b:2,c/chat?port=3", AddressError::Hosts),
             ("postgres://u@a/chat?target_session_attrs=any", AddressError::SessionAttrs),
         ] {
             let found = PostgresAddress::from_str(text).unwrap_err();
