@@ -120,8 +120,13 @@ impl Replicas {
         ReplicaReport { live, buckets, leads, away: self.database.borrow().clone() }
     }
 
-    fn beaten(&self, share: &Share) {
-        self.shares().beaten(share);
+    fn beaten(&self, share: &Share, settles: bool) {
+        let mut shares = self.shares();
+        shares.beaten(share);
+        if settles {
+            shares.offer_is_over();
+        }
+        drop(shares);
         self.changed.notify_one();
         self.leads.send_if_modified(|leads| std::mem::replace(leads, share.leads) != share.leads);
     }
@@ -174,26 +179,30 @@ impl Keeper {
         let mut sweeps = interval(SWEEP);
         sweeps.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beat: Option<Beat> = None;
-        let mut has_heard = false;
+        let mut offer = Offer::default();
         loop {
             let slow_at = beat.as_ref().filter(|beat| !beat.is_slow).map(|beat| beat.begun + SLOW);
             tokio::select! {
-                _ = ticks.tick(), if beat.is_none() => beat = Some(self.beat()),
-                outcome = ended(&mut beat), if beat.is_some() => {
-                    let begun_at = beat.take().map_or_else(now_ms, |beat| beat.begun_at);
-                    if self.beaten(outcome, begun_at) {
+                _ = ticks.tick(), if beat.is_none() => beat = Some(self.beat(&mut offer)),
+                (outcome, ended) = ended(&mut beat) => {
+                    if outcome.is_err() && ended.settles {
+                        offer = Offer::Unsettled;
+                    }
+                    if self.beaten(outcome, &ended) {
                         return;
                     }
+                }
+                () = answered(&mut offer) => {
+                    offer = Offer::Unsettled;
+                    // What became of it is not left open longer than need be.
+                    ticks.reset_immediately();
                 }
                 () = at(slow_at) => if let Some(beat) = &mut beat {
                     beat.is_slow = true;
                     let reason = format!("it has not answered for {} s", SLOW.as_secs());
                     self.is_away(beat.begun_at, &reason);
                 },
-                Some(wake) = wakes.recv() => {
-                    let begins = !std::mem::replace(&mut has_heard, true);
-                    self.hear(wake, begins);
-                }
+                Some(wake) = wakes.recv() => self.hear(wake),
                 _ = sweeps.tick() => self.sweep(),
                 _ = &mut stop => break,
             }
@@ -225,18 +234,31 @@ impl Keeper {
         }
     }
 
-    fn beat(&self) -> Beat {
+    fn beat(&self, offer: &mut Offer) -> Beat {
+        let settles = matches!(offer, Offer::Unsettled);
+        if settles {
+            *offer = Offer::None;
+        } else if matches!(offer, Offer::None) {
+            *offer = self.offer();
+        }
+        let pending = self.replicas.store.beat(&self.client_id);
+        Beat { begun: Instant::now(), begun_at: now_ms(), is_slow: false, settles, pending }
+    }
+
+    /// Offers others what is beyond a fair share.
+    fn offer(&self) -> Offer {
         let leading = self.schedules.are_running();
         // Under the lock: what goes to the store after this is behind it.
         let mut shares = self.replicas.shares();
-        let offered = shares.offer(leading);
-        let pending = self.replicas.store.beat(&self.client_id, offered);
-        drop(shares);
-        Beat { begun: Instant::now(), begun_at: now_ms(), is_slow: false, pending }
+        let idle = shares.offer(leading);
+        if idle.is_empty() {
+            return Offer::None;
+        }
+        Offer::Made(self.replicas.store.give_away(&self.client_id, idle))
     }
 
     /// Takes what a beat brought. Returns whether there is no store any more.
-    fn beaten(&self, outcome: Result<Share, StoreError>, begun_at: i64) -> bool {
+    fn beaten(&self, outcome: Result<Share, StoreError>, beat: &Beat) -> bool {
         match outcome {
             Ok(share) => {
                 if let Some(Away { since, .. }) = self.replicas.is_there() {
@@ -246,16 +268,15 @@ impl Keeper {
                 }
                 self.tell(&share);
                 self.client.share_calls(share.live);
-                self.replicas.beaten(&share);
+                self.replicas.beaten(&share, beat.settles);
             }
             Err(StoreError::Closed) => return true,
             Err(e) => {
-                self.replicas.shares().not_beaten();
                 let reason = match e {
                     StoreError::Unreachable { reason } => reason,
                     e => e.to_string(),
                 };
-                self.is_away(begun_at, &reason);
+                self.is_away(beat.begun_at, &reason);
                 self.replicas.changed.notify_one();
             }
         }
@@ -281,8 +302,8 @@ impl Keeper {
         }
     }
 
-    /// Hears what others tell. When it `begins` to, something may have been missed, but there was no outage.
-    fn hear(&self, wake: Wake, begins: bool) {
+    /// Hears what others tell.
+    fn hear(&self, wake: Wake) {
         match wake {
             Wake::Messages(named) => {
                 self.replicas.shares().told_of(named);
@@ -290,12 +311,12 @@ impl Keeper {
             }
             Wake::Pairing => self.replicas.pairing.notify_one(),
             Wake::Schedules => self.schedules.look_again(),
-            Wake::Everything => {
+            Wake::Everything | Wake::AfterOutage => {
                 let mut shares = self.replicas.shares();
-                if begins {
-                    shares.told_all();
-                } else {
+                if wake == Wake::AfterOutage {
                     shares.link_is_back();
+                } else {
+                    shares.told_all();
                 }
                 drop(shares);
                 self.replicas.changed.notify_one();
@@ -350,13 +371,38 @@ struct Beat {
     begun_at: i64,
     /// That it takes long was said.
     is_slow: bool,
+    /// It tells what became of an offer.
+    settles: bool,
     pending: Pending<Share>,
 }
 
-async fn ended(beat: &mut Option<Beat>) -> Result<Share, StoreError> {
-    match beat {
-        Some(beat) => beat.pending.as_mut().await,
-        None => std::future::pending().await,
+/// Its outcome, once there is one.
+async fn ended(beat: &mut Option<Beat>) -> (Result<Share, StoreError>, Beat) {
+    if let Some(under_way) = beat {
+        let outcome = under_way.pending.as_mut().await;
+        if let Some(beat) = beat.take() {
+            return (outcome, beat);
+        }
+    }
+    std::future::pending().await
+}
+
+/// Buckets that others may have.
+#[derive(Default)]
+enum Offer {
+    #[default]
+    None,
+    /// It waits its turn in the store, while beats go on.
+    Made(Pending<()>),
+    /// It was answered, and the next beat tells what became of it.
+    Unsettled,
+}
+
+/// Ready once an offer was answered, in whichever way.
+async fn answered(offer: &mut Offer) {
+    match offer {
+        Offer::Made(pending) => drop(pending.as_mut().await),
+        Offer::None | Offer::Unsettled => std::future::pending().await,
     }
 }
 

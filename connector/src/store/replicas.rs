@@ -104,9 +104,11 @@ pub enum Wake {
     Pairing,
     /// Schedules were changed.
     Schedules,
-    /// The link to the database was away, or there was too much to tell: anything may have changed. What was
-    /// asked meanwhile and failed may be stored all the same.
+    /// Anything may have changed: there was too much to tell, it is not understood, or this is where hearing begins.
     Everything,
+    /// The same, since the link to the database was away: others are about to store what came to them meanwhile, and
+    /// what was asked meanwhile and failed may be stored all the same.
+    AfterOutage,
 }
 
 /// Messages by their numbers, each with its bucket.
@@ -160,15 +162,19 @@ pub struct SharedToken {
 
 /// What processes that share a store need of it.
 pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
-    /// Renews this process's lease, which joins it at the first time, and shares the buckets out; `idle` are own
-    /// buckets without work in this process, which it may lose if it has more than its share.
+    /// Renews this process's lease, which joins it at the first time, and takes what is free of its share. It waits for
+    /// nothing that was asked before it, since others take the buckets of whoever is late.
     ///
     /// Of the dead whose buckets it takes the turns that they were in the midst of are counted as cut off; who left in
     /// order has cut nothing off.
     ///
     /// From the first beat on, what comes before a send fails with
     /// [`NotMine`](super::StoreError::NotMine) if the bucket is another's or the lease is over.
-    fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share>;
+    fn beat(&self, client_id: &ClientId) -> Pending<Share>;
+
+    /// Gives away what is beyond this process's share, of `idle`: own buckets without work in this process. What was
+    /// written of them before is there for whoever has them next. A beat that is asked once this is done tells which.
+    fn give_away(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<()>;
 
     /// Leaves in order: its buckets are free at once, and the others know.
     fn leave(&self, client_id: &ClientId) -> Pending<()>;

@@ -23,7 +23,7 @@ pub(in crate::gateway) struct Shares {
     keeping: Counts,
     /// Turns under way.
     running: Counts,
-    /// Buckets that others may have by the next beat: no turn of them begins.
+    /// Buckets that others may have soon: no turn of them begins.
     offered: BTreeSet<Bucket>,
     todo: Todo,
 }
@@ -91,7 +91,6 @@ impl Shares {
     /// Takes what a beat brought.
     pub(super) fn beaten(&mut self, share: &Share) {
         (self.live, self.leads) = (share.live, share.leads);
-        self.offered.clear();
         let before: BTreeSet<Bucket> = self.mine.keys().copied().collect();
         // What was lost and gained since the last beat was somebody else's meanwhile.
         let other: Vec<_> =
@@ -180,8 +179,8 @@ impl Shares {
         self.offered.iter().copied().collect()
     }
 
-    /// The beat failed, to which buckets were offered.
-    pub(super) fn not_beaten(&mut self) {
+    /// A beat has told which of the offered buckets are gone.
+    pub(super) fn offer_is_over(&mut self) {
         self.offered.clear();
     }
 
@@ -389,13 +388,16 @@ mod tests {
         let offered = shares.offer(false);
         assert_eq!((offered.len(), offered.last()), (32, Some(&bucket(61))));
         assert!(!shares.may_begin(bucket(61)) && shares.may_begin(bucket(63)));
-        shares.not_beaten();
+        shares.beaten(&share(&all, &[], &[]));
+        assert!(!shares.may_begin(bucket(61)), "it may still be given away");
+        shares.offer_is_over();
         assert!(shares.may_begin(bucket(61)));
         assert!(shares.kept_here(keeping, InboxId::of(7)));
         shares.turn_ends(bucket(63));
         assert_eq!(shares.offer(false).last(), Some(&bucket(63)), "what waits is no reason");
         let fair: Vec<u16> = (0..22).collect();
         shares.beaten(&Share { live: 3, ..share(&fair, &[], &[]) });
+        shares.offer_is_over();
         assert_eq!(shares.offer(false), []);
         assert!(shares.may_begin(bucket(0)));
         // Everything else is under way.

@@ -175,7 +175,7 @@ impl Server {
         }
         info!("the database is linked again");
         if let Some(hub) = &self.hub {
-            hub.everything();
+            hub.after_outage();
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn told(me: &ReplicaId, client_id: &ClientId, wake: &Wake) -> Vec<Str
         Wake::Messages(named) => named_in_parts(named),
         Wake::Pairing => vec!["pairing".to_owned()],
         Wake::Schedules => vec!["schedules".to_owned()],
-        Wake::Everything => vec!["everything".to_owned()],
+        Wake::Everything | Wake::AfterOutage => vec!["everything".to_owned()],
     };
     what.into_iter().map(|what| format!("{what} {me} {client_id}")).collect()
 }
@@ -90,47 +90,91 @@ fn heard(me: &ReplicaId, payload: &str) -> Option<(ClientId, Wake)> {
 /// Who hears.
 #[derive(Default)]
 pub(super) struct Hub {
-    ears: Mutex<Vec<Ear>>,
+    ears: Mutex<Ears>,
+}
+
+#[derive(Default)]
+struct Ears {
+    all: Vec<Ear>,
+    /// What is told is heard now.
+    is_linked: bool,
 }
 
 struct Ear {
     client_id: ClientId,
     sender: mpsc::Sender<Wake>,
-    /// There was too much to tell.
-    behind: bool,
+    /// What was told was heard once, since it is there.
+    has_heard: bool,
+    /// There was too much to tell; this is to be told instead.
+    behind: Option<Wake>,
 }
 
 impl Ear {
     /// Tells it; returns whether anybody still listens.
     fn tell(&mut self, wake: Wake) -> bool {
-        let wake = if self.behind { Wake::Everything } else { wake };
+        let wake = match self.behind.take() {
+            None => wake,
+            Some(Wake::AfterOutage) => Wake::AfterOutage,
+            Some(_) => instead_of(&wake),
+        };
         match self.sender.try_send(wake) {
-            Ok(()) => self.behind = false,
-            Err(mpsc::error::TrySendError::Full(_)) => self.behind = true,
-            Err(mpsc::error::TrySendError::Closed(_)) => return false,
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(wake)) => {
+                self.behind = Some(instead_of(&wake));
+                true
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
         }
-        true
+    }
+}
+
+/// What stands for something that could not be told, and for all before it.
+fn instead_of(wake: &Wake) -> Wake {
+    match wake {
+        Wake::AfterOutage => Wake::AfterOutage,
+        _ => Wake::Everything,
     }
 }
 
 impl Hub {
-    fn ears(&self) -> MutexGuard<'_, Vec<Ear>> {
+    fn ears(&self) -> MutexGuard<'_, Ears> {
         // No panic can leave it half changed.
         self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, client_id: &ClientId, wake: &Wake) {
-        self.ears().retain_mut(|ear| ear.client_id != *client_id || ear.tell(wake.clone()));
+    fn add(&self, client_id: ClientId, sender: mpsc::Sender<Wake>) {
+        let mut ears = self.ears();
+        let has_heard = ears.is_linked;
+        ears.all.push(Ear { client_id, sender, has_heard, behind: None });
     }
 
-    /// The link was away.
-    pub(super) fn everything(&self) {
-        self.ears().retain_mut(|ear| ear.tell(Wake::Everything));
+    fn tell(&self, client_id: &ClientId, wake: &Wake) {
+        self.ears().all.retain_mut(|ear| ear.client_id != *client_id || ear.tell(wake.clone()));
+    }
+
+    /// What is told is heard from now on; what was told before was not.
+    fn linked(&self) {
+        let mut ears = self.ears();
+        ears.is_linked = true;
+        ears.all.retain_mut(|ear| {
+            let has_heard = std::mem::replace(&mut ear.has_heard, true);
+            ear.tell(if has_heard { Wake::AfterOutage } else { Wake::Everything })
+        });
+    }
+
+    /// What is told is not heard for now.
+    fn unlinked(&self) {
+        self.ears().is_linked = false;
+    }
+
+    /// The link on which is written was away.
+    pub(super) fn after_outage(&self) {
+        self.ears().all.retain_mut(|ear| ear.tell(Wake::AfterOutage));
     }
 
     /// Tells those that were behind.
     fn catch_up(&self) {
-        self.ears().retain_mut(|ear| !ear.behind || ear.tell(Wake::Everything));
+        self.ears().all.retain_mut(|ear| ear.behind.clone().is_none_or(|wake| ear.tell(wake)));
     }
 }
 
@@ -153,8 +197,7 @@ impl Listener {
     /// Hears what is told of an app.
     pub(super) fn hear(&self, client_id: &ClientId) -> mpsc::Receiver<Wake> {
         let (sender, wakes) = mpsc::channel(WAITING);
-        let client_id = client_id.clone();
-        self.hub.ears().push(Ear { client_id, sender, behind: false });
+        self.hub.add(client_id.clone(), sender);
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.is_none() {
             match self.start() {
@@ -200,6 +243,7 @@ async fn listen(connector: &Connector, hub: &Arc<Hub>) {
     let mut complained = false;
     loop {
         let Err(trouble) = listen_once(connector, hub, &mut complained).await;
+        hub.unlinked();
         if !std::mem::replace(&mut complained, true) {
             warn!("what other processes tell is not heard for now: {}", trouble.error());
         }
@@ -217,8 +261,7 @@ async fn listen_once(
     let begin = format!("{}; LISTEN {CHANNEL}", connector.session());
     answered(client.batch_execute(&begin)).await?;
     *complained = false;
-    // What was told before this was not heard.
-    hub.everything();
+    hub.linked();
     loop {
         tokio::select! {
             _ = &mut driver => return Err(Trouble::Away("the link broke".to_owned())),
@@ -308,23 +351,52 @@ mod tests {
         assert_eq!(all, messages);
     }
 
+    fn ear(hub: &Hub, waiting: usize) -> mpsc::Receiver<Wake> {
+        let (sender, wakes) = mpsc::channel(waiting);
+        hub.add(ClientId::new("app"), sender);
+        wakes
+    }
+
+    fn all_heard(wakes: &mut mpsc::Receiver<Wake>) -> Vec<Wake> {
+        std::iter::from_fn(|| wakes.try_recv().ok()).collect()
+    }
+
     #[test]
     fn who_is_behind_hears_that_anything_may_have_changed() {
-        let hub = Hub::default();
-        let app = ClientId::new("app");
-        let (sender, mut wakes) = mpsc::channel(1);
-        hub.ears().push(Ear { client_id: app.clone(), sender, behind: false });
+        let (hub, app) = (Hub::default(), ClientId::new("app"));
+        let mut wakes = ear(&hub, 1);
         hub.tell(&ClientId::new("other"), &Wake::Schedules);
         hub.tell(&app, &Wake::Pairing);
         hub.tell(&app, &Wake::Schedules);
-        assert_eq!(wakes.try_recv(), Ok(Wake::Pairing));
-        assert!(wakes.try_recv().is_err());
+        assert_eq!(all_heard(&mut wakes), [Wake::Pairing]);
         hub.catch_up();
         hub.catch_up();
-        assert_eq!(wakes.try_recv(), Ok(Wake::Everything));
-        assert!(wakes.try_recv().is_err());
+        assert_eq!(all_heard(&mut wakes), [Wake::Everything]);
+        // An outage is not forgotten for what comes behind it.
+        hub.tell(&app, &Wake::Pairing);
+        hub.after_outage();
+        hub.tell(&app, &Wake::Pairing);
+        assert_eq!(all_heard(&mut wakes), [Wake::Pairing]);
+        hub.tell(&app, &Wake::Pairing);
+        hub.catch_up();
+        assert_eq!(all_heard(&mut wakes), [Wake::AfterOutage]);
         drop(wakes);
-        hub.everything();
-        assert!(hub.ears().is_empty());
+        hub.after_outage();
+        assert!(hub.ears().all.is_empty());
+    }
+
+    #[test]
+    fn a_beginning_is_no_outage_whenever_somebody_comes() {
+        let hub = Hub::default();
+        let mut first = ear(&hub, 9);
+        hub.linked();
+        assert_eq!(all_heard(&mut first), [Wake::Everything]);
+        let mut second = ear(&hub, 9);
+        hub.unlinked();
+        let mut third = ear(&hub, 9);
+        hub.linked();
+        assert_eq!(all_heard(&mut first), [Wake::AfterOutage]);
+        assert_eq!(all_heard(&mut second), [Wake::AfterOutage], "it could hear before");
+        assert_eq!(all_heard(&mut third), [Wake::Everything]);
     }
 }

@@ -40,18 +40,14 @@ impl Dialect for Postgres {
 }
 
 impl ReplicaStore for SqlStore<Postgres> {
-    fn beat(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<Share> {
+    fn beat(&self, client_id: &ClientId) -> Pending<Share> {
         let me = Arc::clone(&self.dialect.me);
         me.joined.store(true, Ordering::Release);
         let (app, owned) = (client_id.clone(), Arc::clone(&self.dialect.owned));
-        let offers = !idle.is_empty();
-        let work = {
+        let beaten = {
             let app = app.clone();
-            move |db: &dyn Db| beat(db, &me, &app, &idle)
+            self.work_first(move |db| beat(db, &me, &app))
         };
-        // However much there is to write, the lease has to be renewed in time: others would work on what is worked on
-        // here. What is given away needs what was written of it before.
-        let beaten = if offers { self.work_alone(work) } else { self.work_first(work) };
         Box::pin(async move {
             let (live, mine) = beaten.await?;
             // No panic can leave it half changed.
@@ -59,6 +55,12 @@ impl ReplicaStore for SqlStore<Postgres> {
             let before = owned.insert(app, mine.clone()).unwrap_or_default();
             Ok(share(live, &before, &mine))
         })
+    }
+
+    fn give_away(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<()> {
+        let (me, client_id) = (Arc::clone(&self.dialect.me), client_id.clone());
+        let idle = listed(idle.into_iter().map(Bucket::number));
+        self.work_alone(move |db| give_away(db, &me, &client_id, &idle))
     }
 
     fn leave(&self, client_id: &ClientId) -> Pending<()> {
@@ -160,12 +162,7 @@ fn lock(db: &dyn Db, client_id: &ClientId) -> Done<()> {
 }
 
 /// How many processes live, and which buckets are this one's now, each with how often it had changed its owner.
-fn beat(
-    db: &dyn Db,
-    me: &Me,
-    client_id: &ClientId,
-    idle: &[Bucket],
-) -> Done<(u32, BTreeMap<Bucket, i64>)> {
+fn beat(db: &dyn Db, me: &Me, client_id: &ClientId) -> Done<(u32, BTreeMap<Bucket, i64>)> {
     lock(db, client_id)?;
     let (app, id) = (client_id.as_str(), me.id.as_str());
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
@@ -198,13 +195,8 @@ fn beat(
          ON CONFLICT DO NOTHING",
         params! { ":client_id": app, ":buckets": u32::from(BUCKETS) },
     )?;
-    let live: u32 = db.one(
-        "SELECT count(*) FROM replica WHERE client_id = :client_id",
-        params! { ":client_id": app },
-        |row| row.get(0),
-    )?;
+    let (live, fair) = fair(db, app)?;
     let mut mine = owned(db, app, id)?;
-    let fair = usize::from(BUCKETS).div_ceil(usize::try_from(live).unwrap_or(1).max(1));
     if mine.len() < fair {
         let more = i64::try_from(fair - mine.len()).unwrap_or(i64::MAX);
         // One that a stalled transaction of its last owner holds is taken at another beat.
@@ -229,29 +221,38 @@ fn beat(
             count_cut_off(db, OF_BUCKETS, since, of_dead)?;
         }
         mine = owned(db, app, id)?;
-    } else {
-        // The leader stays.
-        let surplus = mine.len() - fair;
-        let mut given: Vec<_> =
-            idle.iter().copied().filter(|bucket| mine.contains_key(bucket)).collect();
-        given.sort_unstable_by(|a, b| b.cmp(a));
-        for bucket in given.into_iter().take(surplus) {
-            // One that somebody takes a message in for stays for now.
-            let changed = db.execute(
-                "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
-                     SELECT number FROM bucket
-                     WHERE client_id = :client_id AND number = :bucket AND replica = :me
-                     FOR UPDATE SKIP LOCKED)",
-                params! {
-                    ":client_id": app, ":bucket": u32::from(bucket.number()), ":me": id,
-                },
-            )?;
-            if changed > 0 {
-                mine.remove(&bucket);
-            }
-        }
     }
     Ok((live, mine))
+}
+
+/// How many processes live, and how many buckets are a fair share.
+fn fair(db: &dyn Db, app: &str) -> Done<(u32, usize)> {
+    let live: u32 = db.one(
+        "SELECT count(*) FROM replica WHERE client_id = :client_id",
+        params! { ":client_id": app },
+        |row| row.get(0),
+    )?;
+    Ok((live, usize::from(BUCKETS).div_ceil(usize::try_from(live).unwrap_or(1).max(1))))
+}
+
+fn give_away(db: &dyn Db, me: &Me, client_id: &ClientId, idle: &str) -> Done<()> {
+    lock(db, client_id)?;
+    let (app, id) = (client_id.as_str(), me.id.as_str());
+    let (_, fair) = fair(db, app)?;
+    let surplus = owned(db, app, id)?.len().saturating_sub(fair);
+    // The leader stays, if it can. One that somebody takes a message in for stays for now.
+    db.later(
+        "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
+             SELECT number FROM bucket WHERE client_id = :client_id AND replica = :me
+             AND number = ANY (CAST(string_to_array(:idle, ',') AS smallint[]))
+             ORDER BY number DESC LIMIT :surplus FOR UPDATE SKIP LOCKED)",
+        params! {
+            ":client_id": app,
+            ":me": id,
+            ":idle": idle,
+            ":surplus": i64::try_from(surplus).unwrap_or(i64::MAX),
+        },
+    )
 }
 
 fn owned(db: &dyn Db, app: &str, id: &str) -> Done<BTreeMap<Bucket, i64>> {

@@ -56,8 +56,10 @@ fn said(begun: bool) -> Said {
     Said { parts: vec![Say::text("a").into()], seq: None, begun, ended: true }
 }
 
+/// As a process beats that works on nothing.
 async fn beat(store: &PostgresStore) -> Share {
-    store.beat(&app(), Bucket::all().collect()).await.unwrap()
+    store.give_away(&app(), Bucket::all().collect()).await.unwrap();
+    store.beat(&app()).await.unwrap()
 }
 
 /// Asks until it holds.
@@ -145,7 +147,7 @@ async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
     let share = beat(&other).await;
     assert_eq!((share.live, share.mine.len(), share.leads), (2, 0, false));
     // Nothing is taken from who works on it.
-    let busy = one.beat(&app(), Vec::new()).await.unwrap();
+    let busy = one.beat(&app()).await.unwrap();
     assert_eq!((busy.live, busy.mine.len()), (2, usize::from(BUCKETS)));
     let share = beat(&one).await;
     assert_eq!((share.mine.len(), share.lost.len(), share.leads), (32, 32, true));
@@ -172,8 +174,33 @@ async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
     assert_eq!((left[0].id, left[0].cut_off), (running.id, 0));
     assert_eq!(beat(&third).await.mine.len(), 32);
     // Another app is shared out by itself.
-    let apart = one.beat(&ClientId::new("apart"), Vec::new()).await.unwrap();
+    let apart = one.beat(&ClientId::new("apart")).await.unwrap();
     assert_eq!((apart.live, apart.mine.len()), (1, usize::from(BUCKETS)));
+}
+
+/// Another process joins while much is to be written: who has all parts goes on with its lease meanwhile.
+#[tokio::test]
+async fn a_lease_is_renewed_while_what_is_given_away_waits_for_what_was_written_before() {
+    let Some((_, url)) = fresh() else { return };
+    let (one, other) = (open(&url).unwrap(), open(&url).unwrap());
+    beat(&one).await;
+    beat(&other).await;
+    let all: Vec<_> = Bucket::all().collect();
+    // Several transactions.
+    let kept: Vec<_> = (0..3_000).map(|n| one.take_in(contract::message("app", n))).collect();
+    let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
+    let given = one.give_away(&app(), all);
+    let beaten = one.beat(&app());
+    let (first, second) = (ended.clone(), ended);
+    tokio::spawn(async move { first.send(given.await.map(|()| None)) });
+    tokio::spawn(async move { second.send(beaten.await.map(Some)) });
+    let share = order.recv().await.unwrap().unwrap().expect("the beat ends first");
+    assert_eq!((share.live, share.mine.len()), (2, usize::from(BUCKETS)));
+    for kept in kept {
+        assert_eq!(kept.await.unwrap().place, Place::Here, "it is there before all is given away");
+    }
+    assert_eq!(order.recv().await.unwrap(), Ok(None));
+    assert_eq!(one.beat(&app()).await.unwrap().lost.len(), 32);
 }
 
 #[tokio::test]
@@ -377,7 +404,7 @@ async fn a_server_that_starts_again_is_linked_again_and_nothing_is_lost_or_doubl
             Err(e) => panic!("{e}"),
         }
     }
-    assert_eq!(wakes.recv().await, Some(Wake::Everything), "there was a gap");
+    assert_eq!(wakes.recv().await, Some(Wake::AfterOutage), "there was a gap");
     beat(&store).await;
     let stored = cluster.sql(
         database_of(&url),

@@ -85,7 +85,7 @@ async fn what_comes_in_one_transaction_is_told_together() {
     let mut wakes = other.wakes(&app());
     assert_eq!(wakes.recv().await, Some(Wake::Everything));
     // Nothing of it is done before the beat is, whatever that takes.
-    let joined = one.beat(&app(), Vec::new());
+    let joined = one.beat(&app());
     let buckets = [3, 7].map(|number| Bucket::numbered(number).unwrap());
     let asked: Vec<_> = (0..)
         .zip(buckets.iter().cycle().take(40))
