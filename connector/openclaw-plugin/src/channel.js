@@ -9,7 +9,8 @@ import manifest from "../package.json" with { type: "json" };
 import { accounts, CHANNEL, resolveAccount } from "./account.js";
 import { leave, ready } from "./connector.js";
 import { dispatch, file } from "./dispatch.js";
-import { lines, push, robot } from "./link.js";
+import fixed from "./fixed.json" with { type: "json" };
+import { lines, notSent, push, robot } from "./link.js";
 import { Turn } from "./turn.js";
 
 const { setup, ...meta } = manifest.openclaw.channel;
@@ -21,9 +22,6 @@ export const setRuntime = (given) => (runtime = given);
 const normalizeTarget = (raw) => raw?.trim().replace(/^(ddingtalk|dingtalk):/i, "").trim() || undefined;
 const chatType = (target) => (/^chat:/.test(target ?? "") ? "group" : "direct");
 
-const DM_SCOPE =
-  'session.dmScope is "main": all people who write to the robot share one session. ' +
-  "Give each their own: openclaw config set session.dmScope per-channel-peer";
 const sharesSessions = (cfg) => (cfg?.session?.dmScope ?? "main") === "main";
 
 // Turns that are being answered go on while an account, or this plugin, is loaded anew.
@@ -50,7 +48,7 @@ async function startAccount({ accountId, account, cfg, log, abortSignal, setStat
     dispatch(turn, { runtime, account: now(), log });
   };
   tell({ lifecycle: "starting" });
-  if (sharesSessions(cfg)) warn(DM_SCOPE);
+  if (sharesSessions(cfg)) warn(fixed.dmScope);
   while (!abortSignal.aborted) {
     try {
       await ready(accountId, cfg, log, abortSignal);
@@ -73,25 +71,25 @@ async function probeAccount({ account: { clientId } }) {
   return { ok: found?.stream === "connected", ...(found ?? { error: `ddingtalk has no robot for ${clientId}; see ddingtalk logs` }) };
 }
 
-/** Sends words and a file, and gives DingTalk's ids of all that it became. */
-async function deliver({ cfg, to, text, mediaUrl, accountId, deliveryQueueId, deliveryPartIndex = 0, onPlatformSendDispatch }) {
-  const base = { to: normalizeTarget(to), clientId: resolveAccount(cfg, accountId).clientId };
+/** Sends words and a file, and gives DingTalk's ids of all that it became. `context` says what OpenClaw lets be read. */
+async function deliver({ cfg, to, text, mediaUrl, accountId, deliveryQueueId, deliveryPartIndex = 0, onPlatformSendDispatch, ...context }) {
+  const { clientId, config } = resolveAccount(cfg, accountId);
   const key = (what) => deliveryQueueId && `${deliveryQueueId}/${deliveryPartIndex}/${what}`;
+  const sent = (what, message) => push({ to: normalizeTarget(to), clientId, ...message, key: key(what) });
+  // Before the words, so that they do not go out alone.
+  const media = mediaUrl && (await file(mediaUrl, config, context).catch(({ message }) => Promise.reject(notSent(message))));
   // From now on it may have arrived.
   await onPlatformSendDispatch?.();
-  const ids = text?.trim() ? await push({ ...base, markdown: text, key: key("text") }) : [];
-  if (!mediaUrl) return ids;
-  const media = await file(mediaUrl, runtime?.channel);
+  const ids = text?.trim() ? await sent("text", { markdown: text }) : [];
+  if (!media) return ids;
   const kind = /\.(png|jpe?g|gif|bmp)$/i.test(media.path) ? "image" : "file";
-  return [...ids, ...(await push({ ...base, [kind]: media, key: key("media") }))];
+  const late = (error) => Promise.reject(ids.length > 0 ? new Error(`the text has arrived, the file has not: ${error.message}`) : error);
+  return [...ids, ...(await sent("media", { [kind]: media }).catch(late))];
 }
 
 const receipt = (ids) => createMessageReceiptFromOutboundResults({ results: ids.map((messageId) => ({ channel: CHANNEL, messageId })) });
 
-async function send(context) {
-  const ids = await deliver(context);
-  return { messageId: ids[0] ?? "", to: context.to, receipt: receipt(ids) };
-}
+const send = (context) => deliver(context).then((ids) => ({ messageId: ids[0] ?? "", to: context.to, receipt: receipt(ids) }));
 
 // Keys of sends are remembered for 7 days.
 const REMEMBERED_MS = 6 * 24 * 3_600_000;
@@ -109,25 +107,16 @@ async function reconcileUnknownSend({ queueId, enqueuedAt, payloads: [{ text, me
   }
 }
 
-const asked = (key, name, word) => ({
-  inputKey: key, message: `${name} (${word})`, required: true, sensitive: key === "clientSecret",
-  helpTitle: "DingTalk developer console", helpLines: [`凭证与基础信息 → ${name}`, "https://open-dev.dingtalk.com"],
+const asked = ({ inputKey: key, ...words }) => ({
+  ...words, inputKey: key,
   currentValue: ({ cfg, accountId }) => resolveAccount(cfg, accountId).config[key],
   applySet: ({ cfg, accountId, value }) => patchScopedAccountConfig({ cfg, channelKey: CHANNEL, accountId, patch: { [key]: value } }),
 });
 
+const { status, textInputs, ...notes } = fixed.wizard;
 const setupWizard = {
-  channel: CHANNEL, status: {
-    configuredLabel: "configured", unconfiguredLabel: "needs Client ID and Client Secret",
-    resolveConfigured: ({ cfg, accountId }) => resolveAccount(cfg, accountId).configured,
-  },
-  introNote: {
-    title: "DingTalk robot",
-    lines: ["1. 企业内部应用 (app of your organisation): create one", "2. 机器人 (robot): add it, message mode Stream",
-      "3. 版本管理与发布 (versions): publish", "4. 凭证与基础信息 (credentials): copy Client ID and Client Secret"],
-  },
-  credentials: [], textInputs: [asked("clientId", "Client ID", "AppKey"), asked("clientSecret", "Client Secret", "AppSecret")],
-  completionNote: { title: "Next", lines: ["Write to the robot. A stranger gets a code: openclaw pairing approve ddingtalk CODE"] },
+  ...notes, channel: CHANNEL, textInputs: textInputs.map(asked),
+  status: { ...status, resolveConfigured: ({ cfg, accountId }) => resolveAccount(cfg, accountId).configured },
 };
 
 const setupContract = defineChannelSetupContract({
@@ -156,8 +145,7 @@ export const plugin = createChatChannelPlugin({
         if (!to) return null;
         const peer = { kind: chatType(to), id: to.replace(/^(user|chat):/, "") };
         const from = peer.kind === "group" ? `${CHANNEL}:group:${peer.id}` : `${CHANNEL}:${peer.id}`;
-        const route = { cfg, agentId, channel: CHANNEL, accountId, peer, chatType: peer.kind, from };
-        return buildChannelOutboundSessionRoute({ ...route, to: `${CHANNEL}:${to}` });
+        return buildChannelOutboundSessionRoute({ cfg, agentId, channel: CHANNEL, accountId, peer, chatType: peer.kind, from, to: `${CHANNEL}:${to}` });
       },
     },
     status: {
@@ -167,22 +155,16 @@ export const plugin = createChatChannelPlugin({
     gateway: { startAccount },
     message: {
       ...createChannelMessageAdapterFromOutbound({ id: CHANNEL, outbound: { sendText: send, sendMedia: send } }),
-      durableFinal: {
-        capabilities: { text: true, media: true, messageSendingHooks: true, reconcileUnknownSend: true },
-        // So that each send has a key.
-        automaticUnknownSendReconciliation: true, reconcileUnknownSendKinds: { text: true, media: true }, reconcileUnknownSend,
-      },
+      // Each send has a key then.
+      durableFinal: { ...fixed.durableFinal, reconcileUnknownSend },
     },
   },
   security: {
     dm: { channelKey: CHANNEL, defaultPolicy: "pairing", resolvePolicy: (it) => it.config.dmPolicy, resolveAllowFrom: (it) => it.config.allowFrom },
-    collectWarnings: ({ cfg }) => (sharesSessions(cfg) ? [DM_SCOPE] : []),
+    collectWarnings: ({ cfg }) => (sharesSessions(cfg) ? [fixed.dmScope] : []),
   },
   pairing: {
-    text: {
-      idLabel: "DingTalk userId", message: "You may talk to me now. 现在可以和我聊天了。",
-      notify: ({ cfg, id, message, accountId }) => send({ cfg, accountId, to: `user:${id}`, text: message }),
-    },
+    text: { ...fixed.pairing, notify: ({ cfg, id, message: text, accountId }) => send({ cfg, accountId, to: `user:${id}`, text }) },
   },
   outbound: { base: { deliveryMode: "direct", textChunkLimit: 1_000_000 }, attachedResults: { channel: CHANNEL, sendText: send, sendMedia: send } },
 });

@@ -3,11 +3,14 @@
 import fs from "node:fs/promises";
 import { basename } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 
 import { resolveChannelInboundRouteEnvelope } from "openclaw/plugin-sdk/channel-inbound";
+import { getAgentScopedMediaLocalRoots } from "openclaw/plugin-sdk/media-local-roots";
+import { saveMediaBuffer } from "openclaw/plugin-sdk/media-store";
+import { loadOutboundMediaFromUrl } from "openclaw/plugin-sdk/outbound-media";
 
 import { CHANNEL } from "./account.js";
+import { withLoss } from "./turn.js";
 
 // A gateway needs 5 to 15 s from its first turn until all of it works.
 const TRIES = 8;
@@ -17,6 +20,9 @@ const PAUSE = 4_000;
 // OpenClaw tells the person that it does not know whether the reply has arrived.
 const handing = new Map();
 const HANDING = 5_000;
+
+// DingTalk takes no larger files.
+const LARGEST_MB = 20;
 
 /** Dispatches a turn, and ends it. A gateway that is not ready for it yet says so by throwing. */
 export async function dispatch(turn, context) {
@@ -35,8 +41,7 @@ export async function dispatch(turn, context) {
 
 async function dispatchOnce(turn, { runtime: { config: configuration, channel }, account: { accountId, config }, log }) {
   const cfg = configuration.current();
-  const { line } = turn;
-  const { conversation, sender } = line;
+  const { line, line: { conversation, sender } } = turn;
   const direct = conversation.type === "direct";
   // A run of the operator's `ddingtalk cron --agent`: nobody wrote it, and it has a session of its own.
   const scheduled = line.id >= 2 ** 52;
@@ -45,7 +50,7 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
   const { route, buildEnvelope } = resolveChannelInboundRouteEnvelope({ cfg, channel: CHANNEL, accountId, peer });
   const { agentId, dmScope, sessionKey } = route;
   const mentions = direct ? undefined : { canDetectMention: true, wasMentioned: line.mentioned };
-  const admitted = await admission({ cfg, channel, accountId, line, senderId, route, mentions, config: scheduled ? { ...config, dmPolicy: "open", allowFrom: ["*"] } : config });
+  const admitted = await admission({ cfg, channel, accountId, direct, line, senderId, route, mentions, config: scheduled ? { ...config, dmPolicy: "open", allowFrom: ["*"] } : config });
   const { admission: verdict, reasonCode } = admitted.ingress;
   if (verdict === "pairing-required") return pair(turn, channel, accountId, senderId);
   if (verdict !== "dispatch") return log?.info?.(`not for the agent (${reasonCode}): message ${line.msgId} of ${senderId}`);
@@ -64,16 +69,17 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
     reply: { to, originatingTo: to },
     message: { body, bodyForAgent: [line.text, ...missing].filter(Boolean).join("\n"), rawBody: line.text, commandBody: line.text },
     access: { commands: { authorized: !scheduled && admitted.commandAccess.authorized }, mentions },
-    media: await media(line, channel),
+    media: await media(line),
     supplemental: quote && { quote },
     channelIngress: admitted,
   });
   const { promise: over, resolve: end } = Promise.withResolvers();
+  const mediaLocalRoots = getAgentScopedMediaLocalRoots(cfg, agentId);
   const deliver = async (payload, { kind }) => {
-    const event = payload.isReasoning ? undefined : await said(payload, channel);
+    const event = payload.isReasoning ? undefined : await said(payload, turn, config, { mediaLocalRoots });
     if (event && kind === "final") handing.set(sessionKey, over);
-    if (event) await turn.say({ type: kind === "final" ? "final" : "block", ...event });
-    return event ? { visibleReplySent: true, content: payload.text } : { visibleReplySent: false };
+    const visibleReplySent = Boolean(event) && (await turn.say({ type: kind === "final" ? "final" : "block", ...event }));
+    return visibleReplySent ? { visibleReplySent, content: payload.text } : { visibleReplySent };
   };
   log?.info?.(`message ${line.msgId ?? conversation.id} of ${senderId} goes to ${sessionKey}`);
   if (handing.has(sessionKey)) await Promise.race([handing.get(sessionKey), pause(HANDING, undefined, { ref: false })]);
@@ -99,12 +105,11 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
 }
 
 /** What OpenClaw's own rules say of whoever wrote. */
-function admission({ cfg, channel, accountId, config, line, senderId, route: { agentId, sessionKey }, mentions }) {
-  const { id, type } = line.conversation;
-  const direct = type === "direct";
+function admission({ cfg, channel, accountId, direct, config, line, senderId, route: { agentId, sessionKey }, mentions }) {
+  const { id } = line.conversation;
   const group = config.groups?.[id] ?? config.groups?.["*"];
-  const requireMention = group?.requireMention ?? config.requireMention ?? true;
-  const needsListing = !direct && config.groupPolicy !== "open" && config.groups;
+  const open = config.groupPolicy === "open";
+  const listed = !direct && Object.keys(config.groups ?? {}).length > 0;
   return channel.inbound.ingress.resolveStable({
     cfg, channelId: CHANNEL, accountId,
     identity: { key: "sender", entryIdPrefix: CHANNEL },
@@ -113,11 +118,12 @@ function admission({ cfg, channel, accountId, config, line, senderId, route: { a
     contextBinding: { agentId, sessionKey, messageId: line.msgId, inboundEventKind: "user_request" },
     event: { kind: "message", authMode: "inbound", mayPair: direct },
     dmPolicy: config.dmPolicy ?? "pairing", allowFrom: config.allowFrom ?? [], useDefaultPairingStore: true,
-    groupPolicy: config.groupPolicy ?? "allowlist", groupAllowFromFallbackToAllowFrom: false,
+    // A group's own list holds where all groups are open, too.
+    groupPolicy: open && group?.allowFrom ? "allowlist" : (config.groupPolicy ?? "allowlist"), groupAllowFromFallbackToAllowFrom: false,
     groupAllowFrom: group?.allowFrom ?? config.groupAllowFrom ?? (group ? ["*"] : []),
     mentionFacts: mentions,
-    policy: mentions && { activation: { requireMention, allowTextCommands: true } },
-    route: needsListing ? { id, kind: "room", configured: true, matched: Boolean(group), allowed: Boolean(group) && group.enabled !== false } : undefined,
+    policy: mentions && { activation: { requireMention: group?.requireMention ?? config.requireMention ?? true, allowTextCommands: true } },
+    route: listed ? { id, kind: "room", configured: true, matched: Boolean(group), allowed: group ? group.enabled !== false : open } : undefined,
     command: { allowTextCommands: true, hasControlCommand: channel.commands.isControlCommandMessage(line.text, cfg) },
   });
 }
@@ -132,30 +138,29 @@ async function pair(turn, { pairing }, accountId, id) {
 const KINDS = { picture: "image", audio: "audio", video: "video", file: "document" };
 
 /** Files of the turn, in the gateway's own media directory, where the agent may read them. */
-function media(line, channel) {
+function media(line) {
   return Promise.all(line.attachments.filter((one) => one.path).map(async ({ path, name, kind }) => {
     const bytes = await fs.readFile(path);
-    const { path: stored, contentType } = await channel.media.saveMediaBuffer(bytes, undefined, "inbound", bytes.length, name, name);
+    const { path: stored, contentType } = await saveMediaBuffer(bytes, undefined, "inbound", bytes.length, name, name);
     // DingTalk has put a voice into words, which are in the text.
-    const transcribed = kind === "audio" && line.hasWords;
-    return { path: stored, contentType, kind: KINDS[kind], fileName: name, messageId: line.msgId, transcribed };
+    return { path: stored, contentType, kind: KINDS[kind], fileName: name, messageId: line.msgId, transcribed: kind === "audio" && line.hasWords };
   }));
 }
 
-/** A reply as the link takes it; nothing if there is nothing to say. */
-async function said({ text, mediaUrl, mediaUrls = mediaUrl ? [mediaUrl] : [] }, channel) {
-  const files = await Promise.all(mediaUrls.map((url) => file(url, channel)));
-  if (!text?.trim() && files.length === 0) return undefined;
-  return { text: text?.trim() ? text : undefined, media: files.length > 0 ? files : undefined };
+/** A reply as the link takes it; nothing if there is nothing to say. Words come without a file that cannot be had. */
+async function said({ text, mediaUrl, mediaUrls = mediaUrl ? [mediaUrl] : [] }, turn, config, access) {
+  const lost = ({ message }) => void turn.warn(`turn ${turn.line.id}: ${message}`);
+  const files = await Promise.all(mediaUrls.map((url) => file(url, config, access).catch(lost)));
+  const media = files.filter(Boolean);
+  const words = media.length < files.length ? withLoss(text) : text;
+  if (!words?.trim() && media.length === 0) return undefined;
+  return { text: words?.trim() ? words : undefined, media: media.length > 0 ? media : undefined };
 }
 
-/** A file on this machine for a path or an address. */
-export async function file(url, channel) {
-  if (/^https?:/i.test(url)) {
-    const { path } = await channel.media.saveRemoteMedia({ url, subdir: "outbound" });
-    return { path, name: basename(new URL(url).pathname) || basename(path) };
-  }
-  const path = url.startsWith("file:") ? fileURLToPath(url) : url;
-  // The gateway's copy of a file has an id in its name.
-  return { path, name: basename(path).replace(/---[0-9a-f]{8}-[0-9a-f-]{27}(?=\.|$)/, "") };
+/** A copy of a file or an address, if OpenClaw lets it be sent: what is in none of its folders stays on this machine. */
+export async function file(url, { mediaMaxMb = LARGEST_MB }, access) {
+  const maxBytes = mediaMaxMb * 2 ** 20;
+  const { buffer, contentType, fileName } = await loadOutboundMediaFromUrl(url, { ...access, maxBytes, optimizeImages: false });
+  const { path } = await saveMediaBuffer(buffer, contentType, "outbound", maxBytes, fileName);
+  return { path, name: fileName ?? basename(path) };
 }

@@ -3,15 +3,14 @@
 
 import fs from "node:fs";
 import http from "node:http";
-import os from "node:os";
 import path from "node:path";
 import { json } from "node:stream/consumers";
 
 import { PlatformMessageNotDispatchedError } from "openclaw/plugin-sdk/error-runtime";
+import { resolveStateDir } from "openclaw/plugin-sdk/state-paths";
 
 /** Where the connector keeps its state; the same place for every process of this user. */
-export const stateDir = () =>
-  path.join(process.env.OPENCLAW_STATE_DIR || path.join(os.homedir(), ".openclaw"), "ddingtalk");
+export const stateDir = () => path.join(resolveStateDir(), "ddingtalk");
 
 // With this code OpenClaw knows that nothing was sent.
 const away = () => Object.assign(new Error("ddingtalk does not run; it starts with: openclaw gateway"), { code: "ECONNREFUSED" });
@@ -61,6 +60,9 @@ export async function* lines(clientId, signal) {
   }
 }
 
+/** Nothing was sent, nor will be. */
+export const notSent = (why) => new PlatformMessageNotDispatchedError(why, { retryable: false });
+
 /** Sends a message that answers nothing, and gives DingTalk's ids of it; what fails throws DingTalk's reason. */
 export async function push(message) {
   // Uploads of 20 MB and four tries may take their time.
@@ -69,6 +71,6 @@ export async function push(message) {
   if (result?.status === "delivered") return result.parts?.processQueryKeys ?? [result.processQueryKey ?? result.outTrackId];
   const unclear = result ? result.mayHaveArrived || result.processQueryKey : status !== 400;
   const error = result ? `${result.to}: ${result.reason}` : body.error;
-  // Nothing arrived: OpenClaw asks no more, since the key has its outcome.
-  throw unclear ? new Error(error) : new PlatformMessageNotDispatchedError(error, { retryable: false });
+  // OpenClaw asks no more, since the key has its outcome.
+  throw unclear ? new Error(error) : notSent(error);
 }

@@ -4,6 +4,9 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { call } from "./link.js";
 
+/** Words that were to come with a file. */
+export const withLoss = (text) => [text, "⚠️ 有文件未能发送 / a file could not be sent"].filter((part) => part?.trim()).join("\n\n");
+
 const isEnd = ({ type }) => type === "done" || type === "error";
 /** How many things of an event are kept: what it says, or its end. */
 const things = (event) => (isEnd(event) ? 1 : (event.text ? 1 : 0) + (event.media?.length ?? 0));
@@ -30,10 +33,10 @@ export class Turn {
   }
 
   /** It is offered (again): what the connector has kept stays said. */
-  offered({ attempt, seq, said }) {
+  offered({ attempt, seq, said, adopted }) {
     Object.assign(this, { attempt, seq });
     let kept = said;
-    const next = this.#log.findIndex((event) => (kept -= things(event)) < 0);
+    const next = this.#log.findIndex((event) => (event.type === "adopted" ? !adopted : (kept -= things(event)) < 0));
     this.#sent = next < 0 ? this.#log.length : next;
     this.#pump();
   }
@@ -50,11 +53,12 @@ export class Turn {
     this.#pump();
   }
 
-  /** Says something; ready when it is kept. */
-  say(event) {
+  /** Says something; ready when it is kept, with whether it is, or waits for the connector to come back. */
+  async say(event) {
     this.#partial = undefined;
     this.#log.push(event);
-    return this.#pump();
+    await this.#pump();
+    return this.#log.includes(event);
   }
 
   #pump() {
@@ -67,8 +71,12 @@ export class Turn {
       const event = kept ?? this.#partial;
       if (!event) return;
       if (!kept) this.#partial = undefined;
-      if (!(await this.#post(event))) return;
-      if (kept) this.#sent += 1;
+      const taken = await this.#post(event);
+      if (taken === undefined) return;
+      if (kept && taken) this.#sent += 1;
+      // Its words may pass without its files. What is never kept does not count.
+      else if (event.media) Object.assign(event, { text: withLoss(event.text), media: undefined });
+      else if (kept) this.#log.splice(this.#log.indexOf(event), 1);
       if (isEnd(event)) this.#close();
     }
   }
@@ -79,18 +87,17 @@ export class Turn {
     this.gone();
   }
 
-  /** Whether the connector took it. If it went away, the turn is offered again and the events with it. */
+  /** Whether the connector took it; if it went away, nothing: the turn is offered again and the events with it. */
   async #post(event) {
     const { id, clientId } = this.line;
     const body = { v: 1, ...event, seq: this.seq + 1, attempt: this.attempt };
     const to = `/v1/agent/turns/${id}/events?clientId=${encodeURIComponent(clientId)}`;
     const answer = await call("POST", to, { body, timeout: 120_000 }).catch(() => undefined);
     if (answer?.status === 429) return pause(answer.body.retryAfterMs).then(() => this.#post(event));
-    if (answer?.status === 200) this.seq = body.seq;
     // A newer offer is on its way, or the turn is over.
-    else if (!answer || answer.status === 409) return false;
-    // A bad file is nobody's but this event's.
+    if (!answer || answer.status === 409) return undefined;
+    if (answer.status === 200) this.seq = body.seq;
     else this.warn(`turn ${id}: ${answer.body.error}`);
-    return true;
+    return answer.status === 200;
   }
 }
