@@ -42,6 +42,8 @@ pub const OPENAPI_ENDPOINT: &str = "DINGTALK_OPENAPI_ENDPOINT";
 pub const OAPI_ENDPOINT: &str = "DINGTALK_OAPI_ENDPOINT";
 /// OpenClaw's state directory; ours is `ddingtalk` in it.
 pub const OPENCLAW_STATE_DIR: &str = "OPENCLAW_STATE_DIR";
+/// OpenClaw's home directory, where it is not the user's.
+const OPENCLAW_HOME: &str = "OPENCLAW_HOME";
 
 /// A setting that does not hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,15 +177,28 @@ pub fn endpoints(env: &dyn Environment) -> Result<Endpoints, ConfigError> {
 /// The state directory when no flag names one: `$OPENCLAW_STATE_DIR/ddingtalk`, else
 /// `~/.openclaw/ddingtalk`.
 pub fn default_state_dir(env: &dyn Environment) -> Result<PathBuf, ConfigError> {
-    let set = |name| env.var(name).filter(|v| !v.is_empty());
-    match (set(OPENCLAW_STATE_DIR), set("HOME")) {
-        (Some(dir), _) => Ok(PathBuf::from(dir).join("ddingtalk")),
-        (None, Some(home)) => Ok(PathBuf::from(home).join(".openclaw").join("ddingtalk")),
-        (None, None) => Err(ConfigError::Missing {
-            name: "HOME",
-            fix: "name a state directory with --state-dir or OPENCLAW_STATE_DIR",
-        }),
+    let dir = openclaw_dir(env).ok_or(ConfigError::Missing {
+        name: "HOME",
+        fix: "name a state directory with --state-dir or OPENCLAW_STATE_DIR",
+    })?;
+    Ok(dir.join("ddingtalk"))
+}
+
+/// OpenClaw's own state directory, found as OpenClaw finds it.
+fn openclaw_dir(env: &dyn Environment) -> Option<PathBuf> {
+    let set = |name| env.var(name).map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
+    let home = set("HOME").map(PathBuf::from);
+    let within = |path: &str, home: Option<&PathBuf>| match path.strip_prefix('~') {
+        Some("") => home.cloned(),
+        Some(rest) if rest.starts_with('/') => home.map(|home| home.join(&rest[1..])),
+        _ => Some(PathBuf::from(path)),
+    };
+    let home = set(OPENCLAW_HOME).and_then(|dir| within(&dir, home.as_ref())).or(home);
+    if let Some(dir) = set(OPENCLAW_STATE_DIR) {
+        return within(&dir, home.as_ref());
     }
+    let (new, old) = (home.as_ref()?.join(".openclaw"), home?.join(".clawdbot"));
+    Some(if !new.exists() && old.exists() { old } else { new })
 }
 
 /// A variable that must be set.
@@ -296,9 +311,23 @@ pub(crate) mod tests {
         for (vars, expected) in [
             (env(&[("HOME", "/h")]), "/h/.openclaw/ddingtalk"),
             (env(&[("HOME", "/h"), (OPENCLAW_STATE_DIR, "/s")]), "/s/ddingtalk"),
+            (env(&[("HOME", "/h"), (OPENCLAW_STATE_DIR, "~/s")]), "/h/s/ddingtalk"),
+            (env(&[("HOME", "/h"), (OPENCLAW_HOME, "/o")]), "/o/.openclaw/ddingtalk"),
+            (
+                env(&[("HOME", "/h"), (OPENCLAW_HOME, "~/o"), (OPENCLAW_STATE_DIR, "~")]),
+                "/h/o/ddingtalk",
+            ),
+            (env(&[(OPENCLAW_STATE_DIR, "~s")]), "~s/ddingtalk"),
         ] {
             assert_eq!(default_state_dir(&vars).unwrap(), PathBuf::from(expected));
         }
         assert!(default_state_dir(&env(&[])).is_err());
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".clawdbot")).unwrap();
+        let vars: &'static str = Box::leak(home.path().to_str().unwrap().to_owned().into());
+        let of_home = || default_state_dir(&env(&[("HOME", vars)])).unwrap();
+        assert_eq!(of_home(), home.path().join(".clawdbot/ddingtalk"));
+        std::fs::create_dir(home.path().join(".openclaw")).unwrap();
+        assert_eq!(of_home(), home.path().join(".openclaw/ddingtalk"));
     }
 }

@@ -11,6 +11,8 @@ mod chat;
 mod checks;
 #[path = "openclaw/figures.rs"]
 mod figures;
+#[path = "openclaw/files.rs"]
+mod files;
 #[path = "openclaw/kills.rs"]
 mod kills;
 #[path = "openclaw/lab.rs"]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::warn;
 
+use super::agent::AgentArgs;
 use super::exit_code::{ExitCode, Failure};
 use super::output;
 use crate::config::accounts::{self, Accounts, Overrides};
@@ -22,9 +23,16 @@ pub(super) struct AccessArgs {
     /// In which groups it answers [default: as the config file says, else allowlist].
     #[arg(long, value_enum)]
     group_policy: Option<GroupPolicy>,
+    #[arg(skip)]
+    file_first: bool,
 }
 
 impl AccessArgs {
+    /// Of a gateway with this agent: OpenClaw's apps are those of its config file.
+    pub(super) fn with(self, agent: &AgentArgs) -> Self {
+        Self { file_first: agent.is_openclaw(), ..self }
+    }
+
     /// Reads the accounts; what is odd goes to the log.
     pub(super) fn accounts(self) -> Result<Accounts, Failure> {
         let accounts = self.read()?;
@@ -49,7 +57,8 @@ impl AccessArgs {
     }
 
     fn overrides(self) -> Overrides {
-        Overrides { dm_policy: self.dm_policy, group_policy: self.group_policy }
+        let Self { dm_policy, group_policy, file_first } = self;
+        Overrides { dm_policy, group_policy, file_first }
     }
 
     /// Reads the accounts.

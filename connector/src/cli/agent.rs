@@ -43,6 +43,11 @@ pub(super) struct AgentArgs {
 }
 
 impl AgentArgs {
+    /// Whether the command line names OpenClaw.
+    pub(super) fn is_openclaw(&self) -> bool {
+        self.kind == Some(AgentKind::OpenClaw)
+    }
+
     /// Who answers an account for which the file says so, or does not.
     pub(super) fn kind(&self, in_file: Option<AgentKind>) -> AgentKind {
         self.kind.or(in_file).unwrap_or(AgentKind::Echo)

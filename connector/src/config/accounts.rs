@@ -28,6 +28,8 @@ pub struct Overrides {
     pub dm_policy: Option<DmPolicy>,
     /// `--group-policy`.
     pub group_policy: Option<GroupPolicy>,
+    /// Apps of a file that `OPENCLAW_CONFIG_PATH` names win over the environment's: they are OpenClaw's, too.
+    pub file_first: bool,
 }
 
 /// One robot.
@@ -96,7 +98,7 @@ impl Accounts {
                 let warnings = unread_file(env).into_iter().collect();
                 (Self { warnings, ..Self::from_environment(env)? }, None)
             }
-            Some(path) => Self::from_file(env, path)?,
+            Some(path) => Self::from_file(env, path, overrides)?,
         };
         for account in &mut accounts.accounts {
             account.access.dm = overrides.dm_policy.unwrap_or(account.access.dm);
@@ -120,6 +122,7 @@ impl Accounts {
     fn from_file(
         env: &dyn Environment,
         path: PathBuf,
+        overrides: Overrides,
     ) -> Result<(Self, Option<ConfigError>), ConfigError> {
         let file::Whole { mut value, mut warnings, files } = file::read(&path)?;
         let section = value.get_mut("channels").and_then(|channels| channels.get_mut("ddingtalk"));
@@ -146,7 +149,9 @@ impl Accounts {
         secrets(section, &mut hidden);
         hidden.retain(|text| !text.is_empty());
         let missing = variables.missing;
-        let source = Source { file: &path, warnings: RefCell::new(warnings), hidden, missing };
+        let file_first = overrides.file_first && is_set(env, file::OPENCLAW_CONFIG_PATH);
+        let warnings = RefCell::new(warnings);
+        let source = Source { file: &path, warnings, hidden, missing, file_first };
         let Value::Object(map) = section else {
             return Err(ConfigError::Setting {
                 path: SECTION.to_owned(),
@@ -204,7 +209,8 @@ pub fn store(env: &dyn Environment) -> Result<Option<Box<PostgresAddress>>, Conf
     file::substitute(section, env, &mut variables);
     let Value::Object(map) = section else { return Ok(None) };
     let (warnings, missing) = (RefCell::default(), variables.missing);
-    let source = Source { file: &path, warnings, hidden: variables.values, missing };
+    let hidden = variables.values;
+    let source = Source { file: &path, warnings, hidden, missing, file_first: false };
     let top = Section { source: &source, path: SECTION.to_owned(), map, inherited: None };
     Ok(top.parsed("store", &keys::DATABASE)?.map(Box::new))
 }
@@ -242,7 +248,8 @@ fn read(
     let (mut accounts, mut off) = (Vec::new(), Vec::new());
     // The environment's app is the default account, and so is the one at the top.
     let in_env = env.var(CLIENT_ID).is_some_and(|id| !id.trim().is_empty());
-    let at_top = has("clientId") || has("clientSecret") || in_env;
+    let is_whole = source.file_first && !named.is_empty();
+    let at_top = has("clientId") || has("clientSecret") || (in_env && !is_whole);
     if !at_top && named.is_empty() {
         let why_none = top.missing("clientId");
         let is_misspelled = |key: &String| {
@@ -316,6 +323,7 @@ fn credential(
 ) -> Result<Credential, ConfigError> {
     // Value and place.
     let one = |key: &'static str, variable: &str| {
+        let env = env.filter(|_| !section.source.file_first || section.map.get(key).is_none());
         let from_env = env.and_then(|env| env.var(variable)).map(|value| value.trim().to_owned());
         if let Some(value) = from_env.filter(|value| !value.is_empty()) {
             return Ok((value, variable.to_owned()));

@@ -8,7 +8,7 @@ use json5::ErrorCode;
 use serde_json::{Map, Value};
 
 use super::nesting::{DEEPEST, too_deep};
-use super::{ConfigError, Environment, OPENCLAW_STATE_DIR};
+use super::{ConfigError, Environment, openclaw_dir};
 
 /// Names the file instead of `~/.openclaw/openclaw.json`.
 pub const OPENCLAW_CONFIG_PATH: &str = "OPENCLAW_CONFIG_PATH";
@@ -23,10 +23,8 @@ const LONGEST: u64 = 8 << 20;
 /// Where the file is: `$OPENCLAW_CONFIG_PATH`, else `openclaw.json` in `$OPENCLAW_STATE_DIR` or
 /// `~/.openclaw`. `None` without any of the three.
 pub fn path(env: &dyn Environment) -> Option<PathBuf> {
-    let set = |name| env.var(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set(OPENCLAW_CONFIG_PATH)
-        .or_else(|| set(OPENCLAW_STATE_DIR).map(|dir| dir.join("openclaw.json")))
-        .or_else(|| set("HOME").map(|home| home.join(".openclaw").join("openclaw.json")))
+    let named = env.var(OPENCLAW_CONFIG_PATH).filter(|value| !value.is_empty());
+    named.map(PathBuf::from).or_else(|| Some(openclaw_dir(env)?.join("openclaw.json")))
 }
 
 /// A file with all that it includes. Variables are not looked at yet.

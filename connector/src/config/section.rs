@@ -21,6 +21,8 @@ pub(super) struct Source<'a> {
     pub(super) hidden: Vec<String>,
     /// Variables that are named in it, and are not set.
     pub(super) missing: Vec<String>,
+    /// Whether its apps win over the environment's.
+    pub(super) file_first: bool,
 }
 
 impl Source<'_> {

@@ -12,6 +12,8 @@ const plugin = (file) => import(path.join(process.env.PLUGIN, "src", file));
 
 // Everything is in a home of its own, which OpenClaw finds in its own way.
 const home = fs.mkdtempSync(path.join(os.tmpdir(), "alone-"));
+// No other program is found.
+process.env.PATH = path.dirname(process.execPath);
 Object.assign(process.env, { HOME: path.join(home, "nobody"), OPENCLAW_HOME: home, OPENCLAW_STATE_DIR: "~/state" });
 const state = path.join(home, "state");
 const link = path.join(state, "ddingtalk");

@@ -168,24 +168,43 @@ pub(super) fn sessions(lab: &mut Lab) {
     assert!(third.turns <= 2, "the sessions are apart: {third:?}");
 }
 
+/// A person speaks in a group.
+fn in_group(id: &str, person: &str, text: &str) -> Speech {
+    let (kind, id) = (ConversationKind::Group, Some(id.to_owned()));
+    let group = SayConversation { kind, id, title: Some("Team".to_owned()) };
+    Speech::new(person, Content::text(text)).conversation(group)
+}
+
+/// Nobody answers.
+fn refused(lab: &Lab, speech: &Speech) {
+    let before = lab.sent().len();
+    lab.runtime.block_on(lab.app.speak(speech)).unwrap();
+    lab.ask(&say("sentinel"), 1);
+    assert_eq!(lab.sent().len(), before + 1, "{:?}", lab.sent());
+}
+
 pub(super) fn groups(lab: &mut Lab) {
-    let team = |text: &str| {
-        let (kind, id) = (ConversationKind::Group, Some("cidTeamA==".to_owned()));
-        let team = SayConversation { kind, id, title: Some("Team".to_owned()) };
-        Speech::new("user0001", Content::text(text)).conversation(team)
-    };
-    let refused = |lab: &mut Lab, text: &str| {
-        let before = lab.sent().len();
-        lab.runtime.block_on(lab.app.speak(&team(text))).unwrap();
-        lab.ask(&say("sentinel"), 1);
-        assert_eq!(lab.sent().len(), before + 1, "{:?}", lab.sent());
-    };
-    refused(lab, "nobody hears me");
+    let team = |text: &str| in_group("cidTeamA==", "user0001", text);
+    refused(lab, &team("nobody hears me"));
     lab.set("channels.ddingtalk.groups", &json!({ "cidTeamA==": { "requireMention": true } }));
     let sent = lab.ask(&team("hello group"), 1).remove(0);
     assert_eq!(sent.to, "cidTeamA==");
     assert!(sent.text.contains("hello group"), "{}", sent.text);
     assert!(lab.ask(&team("/whoami"), 1)[0].text.contains("user0001"));
+}
+
+pub(super) fn open_groups(lab: &mut Lab) {
+    let groups =
+        json!({ "cidShut==": { "enabled": false }, "cidFew==": { "allowFrom": ["user0002"] } });
+    lab.set("channels.ddingtalk.groups", &groups);
+    lab.set("channels.ddingtalk.groupPolicy", &"open".into());
+    refused(lab, &in_group("cidShut==", "user0001", "it is shut"));
+    refused(lab, &in_group("cidFew==", "user0001", "I am not on its list"));
+    for (id, person) in [("cidFew==", "user0002"), ("cidOther==", "user0001")] {
+        let sent = lab.ask(&in_group(id, person, "hello"), 1).remove(0);
+        assert!(sent.to == id && sent.text.contains("hello"), "{sent:?}");
+    }
+    lab.set("channels.ddingtalk.groupPolicy", &"allowlist".into());
 }
 
 /// The file formats that need no words of the agent's.

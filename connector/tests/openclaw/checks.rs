@@ -6,7 +6,7 @@ use std::process::{Child, Command};
 use mock_dingtalk::{Content, Speech};
 
 use super::lab::{Lab, kill_group};
-use super::{Check, chat, figures, kills, pushes, setup};
+use super::{Check, chat, figures, files, kills, pushes, setup};
 
 /// The one after which the person may talk to the robot.
 pub(super) const PAIRING: &str = "a01_a_stranger_gets_a_code_and_is_answered_when_approved";
@@ -23,6 +23,9 @@ pub(super) const SHORT: &[(&str, Check)] = &[
     ("a08_a_killed_connector_loses_and_repeats_nothing", kills::killed_connector),
     ("a09_message_send", pushes::send),
     ("a10_a_schedule_of_ddingtalk_asks_the_agent", pushes::schedule),
+    ("a11_the_message_tool_sends_what_openclaw_lets_it", files::by_the_message_tool),
+    ("a12_a_reply_keeps_its_words_without_its_file", files::in_a_reply),
+    ("a13_the_plugin_without_a_gateway", files::alone),
 ];
 
 /// Those that start the gateway again, or the command line often.
@@ -45,6 +48,7 @@ pub(super) const LONG: &[(&str, Check)] = &[
     ("b16_from_a_package_and_a_warning_of_shared_sessions", setup::package),
     ("b17_heartbeat", pushes::heartbeat),
     ("b18_figures", figures::figures),
+    ("b19_groups_with_rules_keep_them_where_all_are_open", chat::open_groups),
 ];
 
 /// Installs the plugin, adds the account, and starts the gateway.

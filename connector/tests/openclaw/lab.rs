@@ -109,6 +109,18 @@ impl Lab {
         target
     }
 
+    /// The plugin where it finds OpenClaw without a gateway.
+    pub(crate) fn beside_openclaw(&self) -> PathBuf {
+        let modules = std::env::split_paths(&self.path).find_map(|bin| {
+            let modules = bin.parent()?;
+            modules.join("openclaw").exists().then(|| modules.to_owned())
+        });
+        let target = self.dir.path().join("alone");
+        copy(&Self::plugin(), &target);
+        std::os::unix::fs::symlink(modules.unwrap(), target.join("node_modules")).unwrap();
+        target
+    }
+
     /// Another folder for OpenClaw's state, with the same settings but for channels and plugins, and with the
     /// plugin installed.
     pub(crate) fn fresh(&self, name: &str) -> PathBuf {

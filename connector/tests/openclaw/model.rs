@@ -104,7 +104,8 @@ fn tools_said(messages: &[Value]) -> Vec<String> {
 }
 
 /// `SEND PATH` gives a file, `SLOW` many pieces; `REMIND TIME WORDS` makes an automation, which comes back as a
-/// question with `DUE` in it; `PULSE WORDS` is for the heartbeat; `LOOP` sends messages until one is refused. Anything else comes back.
+/// question with `DUE` in it; `PULSE WORDS` is for the heartbeat; `LOOP` sends messages until one is refused, `ATTACH PATH`
+/// one with a file. Anything else comes back.
 fn answer(messages: &[Value], asked: &Asked) -> Answer {
     let at_once = |text: String| Answer::Words(vec![text], Duration::ZERO);
     let system = messages.first().map(|m| words(&m["content"])).unwrap_or_default();
@@ -139,6 +140,13 @@ fn answer(messages: &[Value], asked: &Asked) -> Answer {
         }
         let message = format!("again {}", said.len());
         return Answer::Tool("message", json!({ "action": "send", "message": message }));
+    }
+    if let Some((_, path)) = asked.text.split_once("ATTACH ") {
+        if let Some(result) = said.last() {
+            return at_once(format!("the tool says {result}"));
+        }
+        let args = json!({ "action": "send", "message": "its words", "media": path.trim() });
+        return Answer::Tool("message", args);
     }
     if let Some((_, path)) = asked.text.split_once("SEND ") {
         return at_once(format!("here it is\nMEDIA:{}", path.trim()));

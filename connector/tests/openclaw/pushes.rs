@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use mock_dingtalk::Sample;
 use serde_json::json;
 
 use super::checks::say;
@@ -29,7 +30,15 @@ pub(super) fn send_more(lab: &mut Lab) {
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("DingTalk does not know this recipient"), "{text}");
     let before = lab.sent().len();
+    let none = lab.workspace().join("none.png");
+    let caption = ["--target", "user0001", "--message", "not alone", "--media"];
+    let (code, text) = message(lab, &[&caption[..], &[none.to_str().unwrap()]].concat());
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("Local media file not found"), "{text}");
+    assert_eq!(lab.sent().len(), before, "{:?}", lab.sent());
     let file = lab.workspace().join("red.png");
+    // When it is tried alone, none has been made yet.
+    std::fs::write(&file, &Sample::Png.media().bytes).unwrap();
     let (code, text) = message(
         lab,
         &[

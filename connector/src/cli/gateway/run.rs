@@ -115,8 +115,8 @@ async fn live(
     signals: &mut Signals,
 ) -> Result<Ends, Failure> {
     check_times(&args)?;
-    let mut accounts = args.access.accounts()?;
-    let access = args.access;
+    let access = args.access.with(&args.agent);
+    let mut accounts = access.accounts()?;
     let mut follower = Follower::new(&accounts, move || access.followed());
     let endpoints = config::endpoints(&ProcessEnvironment)?;
     let state_dir = state_dir(args.state_dir.clone())?;

@@ -302,6 +302,27 @@ fn enough_environment_needs_no_file_and_wins_over_one() {
 }
 
 #[test]
+fn with_openclaw_the_apps_of_its_file_win_over_the_environments() {
+    let of = |text: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("openclaw.json");
+        std::fs::write(&path, format!("{{ channels: {{ ddingtalk: {{ {text} }} }} }}")).unwrap();
+        let path: &'static str = Box::leak(path.to_str().unwrap().to_owned().into());
+        let whole =
+            [(CLIENT_ID, "dingE"), (CLIENT_SECRET, "e"), (file::OPENCLAW_CONFIG_PATH, path)];
+        let overrides = Overrides { file_first: true, ..Overrides::default() };
+        let read = Accounts::load(&env(&whole), overrides).unwrap();
+        let apps = read.accounts.into_iter().map(|account| account.credential);
+        let apps = apps.map(|app| format!("{}:{}", app.client_id, app.client_secret.expose()));
+        apps.collect::<Vec<_>>()
+    };
+    assert_eq!(of("clientId: 'dingA', clientSecret: 'a'"), ["dingA:a"]);
+    assert_eq!(of("clientId: 'dingA', clientSecret: '${DINGTALK_CLIENT_SECRET}'"), ["dingA:e"]);
+    assert_eq!(of("accounts: { b: { clientId: 'dingB', clientSecret: 'b' } }"), ["dingB:b"]);
+    assert_eq!(of("dmPolicy: 'open'"), ["dingE:e"]);
+}
+
+#[test]
 fn a_database_is_found_without_a_robot_and_its_password_is_not_shown() {
     let of = |text: &str, vars: &[(&'static str, &'static str)]| {
         let dir = tempfile::tempdir().unwrap();
