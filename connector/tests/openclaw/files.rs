@@ -12,7 +12,9 @@ const LOST: &str = "a file could not be sent";
 pub(super) fn alone(lab: &mut Lab) {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openclaw/alone.mjs");
     let mut node = lab.command("node");
-    node.args(["--test", "--test-reporter=tap", "--test-timeout=60000"]).arg(tests).env("PLUGIN", lab.beside_openclaw());
+    node.args(["--test", "--test-reporter=tap", "--test-timeout=60000"])
+        .arg(tests)
+        .env("PLUGIN", lab.beside_openclaw());
     let output = node.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
