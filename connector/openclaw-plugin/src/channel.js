@@ -77,7 +77,7 @@ async function deliver({ cfg, to, text, mediaUrl, accountId, deliveryQueueId, de
   const key = (what) => deliveryQueueId && `${deliveryQueueId}/${deliveryPartIndex}/${what}`;
   const sent = (what, message) => push({ to: normalizeTarget(to), clientId, ...message, key: key(what) });
   // Before the words, so that they do not go out alone.
-  const media = mediaUrl && (await file(mediaUrl, config, context).catch(({ message }) => Promise.reject(notSent(message))));
+  const media = mediaUrl && (await file(mediaUrl, config, context).catch(({ message }) => Promise.reject(notSent(`${mediaUrl}: ${message}`))));
   // From now on it may have arrived.
   await onPlatformSendDispatch?.();
   const ids = text?.trim() ? await sent("text", { markdown: text }) : [];

@@ -48,8 +48,8 @@ async function start(cfg, log) {
   const program = cfg?.plugins?.entries?.ddingtalk?.config?.binary || (fs.existsSync(BESIDE) ? BESIDE : "ddingtalk");
   const args = ["gateway", "run", "--agent", "openclaw", "--linger", LINGER, "--state-dir", stateDir()];
   // The gateway's own settings, whatever else is set. A service of OpenClaw's has no ~/.cargo/bin in its PATH.
-  const [PATH, OPENCLAW_STATE_DIR, OPENCLAW_CONFIG_PATH] = [`${process.env.PATH}:${os.homedir()}/.cargo/bin`, resolveStateDir(), resolveConfigPath()];
-  const env = { ...process.env, PATH, OPENCLAW_STATE_DIR, OPENCLAW_CONFIG_PATH };
+  const PATH = [process.env.PATH, `${os.homedir()}/.cargo/bin`].filter(Boolean).join(":");
+  const env = { ...process.env, PATH, OPENCLAW_STATE_DIR: resolveStateDir(), OPENCLAW_CONFIG_PATH: resolveConfigPath() };
   log?.info?.(`starting ${program}`);
   // It outlives this process on purpose. Its log is in the state directory; stderr is of use until it has started.
   const started = (child = spawn(program, args, { detached: true, env, stdio: ["ignore", "ignore", "pipe"] }));

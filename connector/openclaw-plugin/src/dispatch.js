@@ -50,7 +50,8 @@ async function dispatchOnce(turn, { runtime: { config: configuration, channel },
   const { route, buildEnvelope } = resolveChannelInboundRouteEnvelope({ cfg, channel: CHANNEL, accountId, peer });
   const { agentId, dmScope, sessionKey } = route;
   const mentions = direct ? undefined : { canDetectMention: true, wasMentioned: line.mentioned };
-  const admitted = await admission({ cfg, channel, accountId, direct, line, senderId, route, mentions, config: scheduled ? { ...config, dmPolicy: "open", allowFrom: ["*"] } : config });
+  const rules = scheduled ? { ...config, dmPolicy: "open", allowFrom: ["*"] } : config;
+  const admitted = await admission({ cfg, channel, accountId, direct, line, senderId, route, mentions, config: rules });
   const { admission: verdict, reasonCode } = admitted.ingress;
   if (verdict === "pairing-required") return pair(turn, channel, accountId, senderId);
   if (verdict !== "dispatch") return log?.info?.(`not for the agent (${reasonCode}): message ${line.msgId} of ${senderId}`);

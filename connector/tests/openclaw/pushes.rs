@@ -34,7 +34,7 @@ pub(super) fn send_more(lab: &mut Lab) {
     let caption = ["--target", "user0001", "--message", "not alone", "--media"];
     let (code, text) = message(lab, &[&caption[..], &[none.to_str().unwrap()]].concat());
     assert_eq!(code, 1, "{text}");
-    assert!(text.contains("Local media file not found"), "{text}");
+    assert!(text.contains("none.png: file not found"), "{text}");
     assert_eq!(lab.sent().len(), before, "{:?}", lab.sent());
     let file = lab.workspace().join("red.png");
     // When it is tried alone, none has been made yet.
