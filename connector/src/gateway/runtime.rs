@@ -170,12 +170,14 @@ impl Runtime {
         deadline: watch::Receiver<Option<Instant>>,
     ) -> Result<Unanswered, Halt> {
         let mut end = std::pin::pin!(passed(deadline.clone()));
+        let (mut ends, mut is_ending) = (std::pin::pin!(set(deadline)), false);
         self.start_turns();
         loop {
             let waiting = self.conversations.waiting() + self.held.len();
             let next_held = self.next_held();
-            let room = waiting < WAITING && self.keeping.len() < KEEPING;
-            let pending = !(self.keeping.is_empty() && frames.is_empty());
+            // What came before the end is kept for the next process, however many wait.
+            let room = (waiting < WAITING || is_ending) && self.keeping.len() < KEEPING;
+            let pending = !self.keeping.is_empty() || (room && !frames.is_empty());
             tokio::select! {
                 frame = frames.recv(), if room => match frame {
                     Some(dispatched) => self.take_in(dispatched).await,
@@ -192,6 +194,7 @@ impl Runtime {
                 () = at(next_held) => {}
                 () = changed(self.replicas.as_deref()) => self.share(),
                 Some(found) = self.looks.next() => self.found(found),
+                _ = &mut ends, if !is_ending => is_ending = true,
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
@@ -410,11 +413,15 @@ impl Runtime {
 }
 
 /// Waits until a deadline has been set and has passed.
-async fn passed(mut deadline: watch::Receiver<Option<Instant>>) {
-    let set = deadline.wait_for(Option::is_some).await.ok().and_then(|set| *set);
-    match set {
+async fn passed(deadline: watch::Receiver<Option<Instant>>) {
+    match set(deadline).await {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         // Whoever could have set it is gone without doing so.
         None => std::future::pending().await,
     }
+}
+
+/// The deadline, once there is one.
+async fn set(mut deadline: watch::Receiver<Option<Instant>>) -> Option<Instant> {
+    deadline.wait_for(Option::is_some).await.ok().and_then(|set| *set)
 }
