@@ -24,12 +24,13 @@ const ARGS: &str = "gateway run --agent openclaw --linger 10m";
 fn main() {
     let arguments = Arguments::from_args();
     let there = Machine::start().map(drop);
-    let tests: [(&str, fn() -> Done); 3] = [
+    let tests: [(&str, fn() -> Done); 4] = [
         (
             "it_takes_messages_in_while_the_service_that_started_it_restarts",
             || Box::pin(outlives()),
         ),
         ("where_it_must_end_with_the_service_that_started_it_it_says_so", || Box::pin(ends())),
+        ("a_bus_that_does_not_answer_does_not_keep_messages_waiting", || Box::pin(goes_on())),
         ("in_a_service_of_its_own_it_stays", || Box::pin(stays())),
     ];
     let trials = tests.map(|(name, work)| match &there {
@@ -239,7 +240,29 @@ async fn ends() -> Result<(), String> {
     )?;
     machine.run(&format!("systemctl --user restart {GATEWAY}"))?;
     let gone = machine.working();
-    check(gone.is_err(), || format!("it lives on: {gone:?}"))
+    let is_gone = gone.as_ref().is_err_and(|e| e.contains(r#""running":false"#));
+    check(is_gone, || format!("it lives on: {gone:?}"))
+}
+
+/// The same, where `busctl` waits for ever.
+async fn goes_on() -> Result<(), String> {
+    let mock = MockDingtalk::start().await.unwrap();
+    let app = mock.app();
+    let mut machine = Machine::start()?;
+    let slow = machine.path("slow");
+    std::fs::create_dir(&slow).unwrap();
+    machine.add_gateway(&app, mock.url(), &slow.display().to_string());
+    let busctl = slow.join("busctl");
+    let called = machine.path("called").display().to_string();
+    let script = format!("printf '#!/bin/sh\\necho $$ >{called}\\nexec /bin/sleep 600\\n' >");
+    machine.run(&format!("{script}{0}; chmod 700 {0}", busctl.display()))?;
+    machine.run(&format!("systemctl --user start {GATEWAY}"))?;
+    app.wait_connections(1).await.map_err(|e| format!("{e}\n{}", machine.log()))?;
+    let log = machine.log();
+    check(log.contains("systemd has not done so within 2 s"), || log)?;
+    let busctl = std::fs::read_to_string(&called).unwrap();
+    let left = machine.run(&format!("! grep -s '^State:.[^Z]' /proc/{}/status", busctl.trim()));
+    left.map(drop)
 }
 
 /// A service whose main process it is, with `--linger`.
