@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -24,7 +25,7 @@ const ARGS: &str = "gateway run --agent openclaw --linger 10m";
 fn main() {
     let arguments = Arguments::from_args();
     let there = Machine::start().map(drop);
-    let tests: [(&str, fn() -> Done); 4] = [
+    let tests: [(&str, Work); 4] = [
         (
             "it_takes_messages_in_while_the_service_that_started_it_restarts",
             || Box::pin(outlives()),
@@ -46,6 +47,7 @@ fn main() {
     libtest_mimic::run(&arguments, trials.into()).exit();
 }
 
+type Work = fn() -> Done;
 type Done = std::pin::Pin<Box<dyn Future<Output = Result<(), String>>>>;
 
 /// A systemd with units of its own; gone when dropped.
@@ -176,13 +178,23 @@ fn still_open(app: &App) -> Result<(), String> {
     check(open == 1, || format!("{rows:?}"))
 }
 
-async fn outlives() -> Result<(), String> {
+/// A service that has started the program, which is connected; `path` is where that finds programs.
+async fn gateway(
+    path: impl FnOnce(&Path) -> String,
+) -> Result<(MockDingtalk, App, Machine), String> {
     let mock = MockDingtalk::start().await.unwrap();
     let app = mock.app();
     let mut machine = Machine::start()?;
-    machine.add_gateway(&app, mock.url(), "$PATH");
+    let path = path(machine.dir.path());
+    machine.add_gateway(&app, mock.url(), &path);
     machine.run(&format!("systemctl --user start {GATEWAY}"))?;
-    let first = app.wait_connections(1).await.map_err(|e| format!("{e}\n{}", machine.log()))?;
+    app.wait_connections(1).await.map_err(|e| format!("{e}\n{}", machine.log()))?;
+    Ok((mock, app, machine))
+}
+
+async fn outlives() -> Result<(), String> {
+    let (_mock, app, mut machine) = gateway(|_| "$PATH".to_owned()).await?;
+    let first = app.wait_connections(1).await.unwrap();
     let (pid, group) = machine.working()?;
     let scope = format!("/ddingtalk-{pid}.scope");
     check(group.ends_with(&scope), || format!("{group}\n{}", machine.log()))?;
@@ -223,12 +235,7 @@ async fn outlives() -> Result<(), String> {
 
 /// The same service, where there is no `busctl`.
 async fn ends() -> Result<(), String> {
-    let mock = MockDingtalk::start().await.unwrap();
-    let app = mock.app();
-    let mut machine = Machine::start()?;
-    machine.add_gateway(&app, mock.url(), "/nowhere");
-    machine.run(&format!("systemctl --user start {GATEWAY}"))?;
-    app.wait_connections(1).await.map_err(|e| format!("{e}\n{}", machine.log()))?;
+    let (_mock, _, mut machine) = gateway(|_| "/nowhere".to_owned()).await?;
     let (_, group) = machine.working()?;
     check(group.ends_with(&format!("/{GATEWAY}")), || group)?;
     let log = std::fs::read_to_string(machine.path("state/ddingtalk.log")).unwrap();
@@ -246,21 +253,17 @@ async fn ends() -> Result<(), String> {
 
 /// The same, where `busctl` waits for ever.
 async fn goes_on() -> Result<(), String> {
-    let mock = MockDingtalk::start().await.unwrap();
-    let app = mock.app();
-    let mut machine = Machine::start()?;
-    let slow = machine.path("slow");
-    std::fs::create_dir(&slow).unwrap();
-    machine.add_gateway(&app, mock.url(), &slow.display().to_string());
-    let busctl = slow.join("busctl");
-    let called = machine.path("called").display().to_string();
-    let script = format!("printf '#!/bin/sh\\necho $$ >{called}\\nexec /bin/sleep 600\\n' >");
-    machine.run(&format!("{script}{0}; chmod 700 {0}", busctl.display()))?;
-    machine.run(&format!("systemctl --user start {GATEWAY}"))?;
-    app.wait_connections(1).await.map_err(|e| format!("{e}\n{}", machine.log()))?;
+    let (_mock, _, mut machine) = gateway(|dir| {
+        let (busctl, called) = (dir.join("busctl"), dir.join("called"));
+        let script = format!("#!/bin/sh\necho $$ >{}\nexec /bin/sleep 600\n", called.display());
+        std::fs::write(&busctl, script).unwrap();
+        std::fs::set_permissions(&busctl, PermissionsExt::from_mode(0o700)).unwrap();
+        dir.display().to_string()
+    })
+    .await?;
     let log = machine.log();
     check(log.contains("systemd has not done so within 2 s"), || log)?;
-    let busctl = std::fs::read_to_string(&called).unwrap();
+    let busctl = std::fs::read_to_string(machine.path("called")).unwrap();
     let left = machine.run(&format!("! grep -s '^State:.[^Z]' /proc/{}/status", busctl.trim()));
     left.map(drop)
 }

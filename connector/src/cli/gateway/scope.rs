@@ -63,13 +63,12 @@ impl Process {
     /// it is meant to go on by itself; a service's main process does, and stays.
     fn to_leave(&self, env: &dyn Environment) -> Option<Service> {
         let service = self.service(self.pid).ok().flatten().filter(|_| self.leads)?;
-        let is_main = match env.var("SYSTEMD_EXEC_PID") {
-            Some(main) => main == self.pid.to_string(),
+        let is_main = if let Some(main) = env.var("SYSTEMD_EXEC_PID") {
+            main == self.pid.to_string()
+        } else {
             // systemd before 248: the parent of a main process is the manager.
-            None => {
-                let parents = self.parent.and_then(|parent| self.service(parent).ok().flatten());
-                parents.as_ref() != Some(&service)
-            }
+            let parents = self.parent.and_then(|parent| self.service(parent).ok().flatten());
+            parents.as_ref() != Some(&service)
         };
         (!is_main).then_some(service)
     }
