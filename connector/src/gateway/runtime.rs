@@ -101,7 +101,8 @@ pub(super) struct Unanswered(pub(super) usize);
 const AT_ONCE: usize = 256;
 /// Turns of one conversation that an agent with a queue of its own may have at the same time.
 const FLOWING: usize = 32;
-/// Messages that may wait for their turn. Beyond it no frames are taken, which the gateway feels.
+/// Messages that may wait for their turn. Beyond it no frames are taken, which the gateway feels, and other processes of
+/// the robot ack none of this one's chats.
 const WAITING: usize = 10_000;
 /// Messages that may be on their way to disk.
 const KEEPING: usize = 1_024;
@@ -175,8 +176,12 @@ impl Runtime {
         loop {
             let waiting = self.conversations.waiting() + self.held.len();
             let next_held = self.next_held();
+            let has_room = waiting < WAITING;
+            if let Some(others) = &self.replicas {
+                others.shares().has_room(has_room);
+            }
             // What came before the end is kept for the next process, however many wait.
-            let room = (waiting < WAITING || is_ending) && self.keeping.len() < KEEPING;
+            let room = (has_room || is_ending) && self.keeping.len() < KEEPING;
             let pending = !self.keeping.is_empty() || (room && !frames.is_empty());
             tokio::select! {
                 frame = frames.recv(), if room => match frame {
@@ -204,6 +209,9 @@ impl Runtime {
         self.stopping = true;
         if self.handing.is_held() {
             return self.leave(end).await;
+        }
+        if let Some(others) = &self.replicas {
+            others.leave();
         }
         // A stream that ended without being asked to leaves the usual time.
         let at_most = tokio::time::sleep(DRAIN);
