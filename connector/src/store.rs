@@ -315,6 +315,9 @@ pub enum StoreError {
     /// Another process works on the conversation, or may: this one has to leave it alone.
     #[error("the conversation belongs to another process")]
     NotMine,
+    /// Another process works on the conversation, and has no room for more. Nothing was stored.
+    #[error("the process that answers its chat has as many messages waiting as it has room for")]
+    NoRoom,
     /// The database is away. Nothing was stored, and the same can be asked again.
     #[error(
         "the database cannot be reached: {reason}; see that it runs and takes connections from here; a gateway tries again by itself"

@@ -20,6 +20,8 @@ mod chats;
 mod cluster;
 #[path = "replicas/failover.rs"]
 mod failover;
+#[path = "replicas/leaves.rs"]
+mod leaves;
 #[path = "it/ledger.rs"]
 mod ledger;
 #[path = "replicas/load.rs"]
@@ -50,12 +52,13 @@ type Work = std::pin::Pin<Box<dyn Future<Output = Result<(), String>>>>;
 /// Name and test.
 type Named = (&'static str, fn() -> Work);
 
-const TRIALS: [Named; 13] = [
+const TRIALS: [Named; 14] = [
     ("storm", || Box::pin(storm::play())),
     ("restarts_of_one_sent_once", || Box::pin(restart::one_sent_once())),
     ("restarts_of_one_sent_again", || Box::pin(restart::one_sent_again())),
     ("restarts_in_turn_sent_once", || Box::pin(restart::rolling_sent_once())),
     ("restarts_in_turn_sent_again", || Box::pin(restart::rolling_sent_again())),
+    ("who_is_told_to_end_leaves_what_it_has_not_begun", || Box::pin(leaves::play())),
     ("schedules_fire_once_across_kills", || Box::pin(schedules::play())),
     ("failover_when_the_primary_is_killed", || Box::pin(failover::killed())),
     ("failover_when_the_primary_is_read_only", || Box::pin(failover::read_only())),

@@ -6,6 +6,8 @@ mod reload;
 mod restart;
 mod robot;
 mod run;
+#[cfg(target_os = "linux")]
+mod scope;
 mod status;
 mod stop;
 mod systemd;

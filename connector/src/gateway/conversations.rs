@@ -145,20 +145,17 @@ impl<T> Conversations<T> {
     /// Takes the next item that may start.
     #[cfg(test)]
     pub(super) fn start(&mut self) -> Option<(Ticket, T)> {
-        self.start_where(|_, _| true)
+        self.start_where(|_| true)
     }
 
     /// Takes the next item that may start, and of which that is true besides. The next one of its conversation may do so
     /// when this one is [`opened`](Self::opened), where more than one may run, or [`finished`](Self::finished).
-    pub(super) fn start_where(
-        &mut self,
-        may: impl Fn(&ConversationId, &T) -> bool,
-    ) -> Option<(Ticket, T)> {
+    pub(super) fn start_where(&mut self, may: impl Fn(&T) -> bool) -> Option<(Ticket, T)> {
         if self.running_total >= self.limits.in_all {
             return None;
         }
         let first = |id| self.waiting.get(id).and_then(VecDeque::front);
-        let at = self.ready.iter().position(|id| first(id).is_some_and(|item| may(id, item)))?;
+        let at = self.ready.iter().position(|id| first(id).is_some_and(&may))?;
         let conversation = self.ready.remove(at)?;
         let queue = self.waiting.get_mut(&conversation).expect("a ready conversation has a queue");
         let item = queue.pop_front().expect("a ready conversation has something waiting");

@@ -11,18 +11,22 @@ use tokio::time::Instant;
 /// So long a robot that takes another's place begins no turn: both had connections, and what came by them is
 /// put in order first.
 const SETTLES: Duration = Duration::from_millis(100);
+/// So long at most: where messages come all the time there is always one on its way to disk.
+const SETTLES_AT_MOST: Duration = Duration::from_secs(1);
 
 /// Whether turns may begin.
 #[derive(Debug)]
 pub(super) struct Handing {
     held: watch::Receiver<bool>,
-    settles: Option<Instant>,
+    /// When that is over, and when it is whatever is still to be put in order.
+    settles: Option<(Instant, Instant)>,
 }
 
 impl Handing {
     /// None begins while `held` is true, nor for a moment where the robot took another's place.
     pub(super) fn new(held: watch::Receiver<bool>, took_over: bool) -> Self {
-        Self { held, settles: took_over.then(|| Instant::now() + SETTLES) }
+        let now = Instant::now();
+        Self { held, settles: took_over.then(|| (now + SETTLES, now + SETTLES_AT_MOST)) }
     }
 
     /// Whether another process is about to take this one's place.
@@ -40,11 +44,11 @@ impl Handing {
         self.is_held() || self.is_settling()
     }
 
-    /// Waits for a change of what is forbidden; only where nothing is `pending` does it settle.
+    /// Waits for a change of what is forbidden; where something is `pending` it settles later.
     ///
     /// Can be dropped at any time.
     pub(super) async fn changed(&mut self, pending: bool) {
-        let settles = self.settles.filter(|_| !pending);
+        let settles = self.settles.map(|(soon, late)| if pending { late } else { soon });
         tokio::select! {
             Ok(()) = self.held.changed() => {}
             () = at(settles), if settles.is_some() => self.settles = None,
@@ -121,6 +125,9 @@ mod tests {
         assert!(pending.is_err() && handing.forbids(), "something is on its way to disk");
         handing.changed(false).await;
         assert!(!handing.forbids());
+        let mut handing = Handing::new(hold.subscribe(), true);
+        handing.changed(true).await;
+        assert!(!handing.forbids(), "what comes all the time is not waited for");
         drop(hold);
         assert!(tokio::time::timeout(SETTLES, handing.changed(false)).await.is_err());
     }

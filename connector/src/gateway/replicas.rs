@@ -56,6 +56,8 @@ pub(super) struct Replicas {
     database: watch::Sender<Option<Away>>,
     /// Somebody was paired, denied or revoked elsewhere.
     pub(super) pairing: Notify,
+    /// This process ends soon.
+    leaves: Notify,
 }
 
 /// The database does not answer.
@@ -90,6 +92,7 @@ impl Replicas {
             leads: watch::Sender::default(),
             database: watch::Sender::default(),
             pairing: Notify::new(),
+            leaves: Notify::new(),
         }
     }
 
@@ -102,6 +105,12 @@ impl Replicas {
     /// Ready when there may be something to do.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
+    }
+
+    /// This process ends soon: what it has not begun others may have, if there are any.
+    pub(super) fn leave(&self) {
+        self.shares().leave();
+        self.leaves.notify_one();
     }
 
     /// Whether schedules run here, now and later.
@@ -197,6 +206,7 @@ impl Keeper {
                     // What became of it is not left open longer than need be.
                     ticks.reset_immediately();
                 }
+                () = self.replicas.leaves.notified() => ticks.reset_immediately(),
                 () = at(slow_at) => if let Some(beat) = &mut beat {
                     beat.is_slow = true;
                     let reason = format!("it has not answered for {} s", SLOW.as_secs());
@@ -241,20 +251,21 @@ impl Keeper {
         } else if matches!(offer, Offer::None) {
             *offer = self.offer();
         }
-        let pending = self.replicas.store.beat(&self.client_id);
+        let aim = self.replicas.shares().aim();
+        let pending = self.replicas.store.beat(&self.client_id, aim);
         Beat { begun: Instant::now(), begun_at: now_ms(), is_slow: false, settles, pending }
     }
 
-    /// Offers others what is beyond a fair share.
+    /// Offers others what they may have.
     fn offer(&self) -> Offer {
-        let leading = self.schedules.are_running();
+        let leads_on = self.schedules.are_running();
         // Under the lock: what goes to the store after this is behind it.
         let mut shares = self.replicas.shares();
-        let idle = shares.offer(leading);
+        let (idle, aim) = (shares.offer(leads_on), shares.aim());
         if idle.is_empty() {
             return Offer::None;
         }
-        Offer::Made(self.replicas.store.give_away(&self.client_id, idle))
+        Offer::Made(self.replicas.store.give_away(&self.client_id, idle, aim))
     }
 
     /// Takes what a beat brought. Returns whether there is no store any more.

@@ -101,7 +101,8 @@ pub(super) struct Unanswered(pub(super) usize);
 const AT_ONCE: usize = 256;
 /// Turns of one conversation that an agent with a queue of its own may have at the same time.
 const FLOWING: usize = 32;
-/// Messages that may wait for their turn. Beyond it no frames are taken, which the gateway feels.
+/// Messages that may wait for their turn. Beyond it no frames are taken, which the gateway feels, and other processes of
+/// the robot ack none of this one's chats.
 const WAITING: usize = 10_000;
 /// Messages that may be on their way to disk.
 const KEEPING: usize = 1_024;
@@ -170,12 +171,18 @@ impl Runtime {
         deadline: watch::Receiver<Option<Instant>>,
     ) -> Result<Unanswered, Halt> {
         let mut end = std::pin::pin!(passed(deadline.clone()));
+        let (mut ends, mut is_ending) = (std::pin::pin!(set(deadline)), false);
         self.start_turns();
         loop {
             let waiting = self.conversations.waiting() + self.held.len();
             let next_held = self.next_held();
-            let room = waiting < WAITING && self.keeping.len() < KEEPING;
-            let pending = !(self.keeping.is_empty() && frames.is_empty());
+            let has_room = waiting < WAITING;
+            if let Some(others) = &self.replicas {
+                others.shares().has_room(has_room);
+            }
+            // What came before the end is kept for the next process, however many wait.
+            let room = (has_room || is_ending) && self.keeping.len() < KEEPING;
+            let pending = !self.keeping.is_empty() || (room && !frames.is_empty());
             tokio::select! {
                 frame = frames.recv(), if room => match frame {
                     Some(dispatched) => self.take_in(dispatched).await,
@@ -192,6 +199,7 @@ impl Runtime {
                 () = at(next_held) => {}
                 () = changed(self.replicas.as_deref()) => self.share(),
                 Some(found) = self.looks.next() => self.found(found),
+                _ = &mut ends, if !is_ending => is_ending = true,
                 () = &mut end => return Ok(self.unanswered()),
             }
             self.start_turns();
@@ -201,6 +209,9 @@ impl Runtime {
         self.stopping = true;
         if self.handing.is_held() {
             return self.leave(end).await;
+        }
+        if let Some(others) = &self.replicas {
+            others.leave();
         }
         // A stream that ended without being asked to leaves the usual time.
         let at_most = tokio::time::sleep(DRAIN);
@@ -410,11 +421,15 @@ impl Runtime {
 }
 
 /// Waits until a deadline has been set and has passed.
-async fn passed(mut deadline: watch::Receiver<Option<Instant>>) {
-    let set = deadline.wait_for(Option::is_some).await.ok().and_then(|set| *set);
-    match set {
+async fn passed(deadline: watch::Receiver<Option<Instant>>) {
+    match set(deadline).await {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         // Whoever could have set it is gone without doing so.
         None => std::future::pending().await,
     }
+}
+
+/// The deadline, once there is one.
+async fn set(mut deadline: watch::Receiver<Option<Instant>>) -> Option<Instant> {
+    deadline.wait_for(Option::is_some).await.ok().and_then(|set| *set)
 }

@@ -1,8 +1,7 @@
 //! Seats of a waiting room: each chat has its share of them, so that none can fill the room for everybody.
 //!
-//! What was let in before has a seat in any case: what a restart finds, and what other processes took in or left. The
-//! first is no more than one process had room for; of the second only what people write, and their `rateLimit`, is a
-//! bound, and a chat that has more than its share lets no new message in here.
+//! What was let in before has a seat in any case: what a restart finds, and what other processes took in or left. A
+//! chat that has more than its share lets no new message in here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

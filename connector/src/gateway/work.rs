@@ -26,6 +26,7 @@ use crate::backoff::Backoff;
 use crate::openapi::OpenApiClient;
 use crate::protocol::BotMessage;
 use crate::store::inbox::STOPPED;
+use crate::store::replicas::Bucket;
 use crate::store::{InboxId, Pending, Said, SaidPart, Store, StoreError, UnsentPart};
 use crate::traces::Over;
 
@@ -151,6 +152,11 @@ impl Task {
 }
 
 impl Work {
+    /// Which of the processes at the robot works on it.
+    pub(super) fn bucket(&self) -> Bucket {
+        Bucket::of(&self.message.conversation_id)
+    }
+
     /// Whether it is a `/stop` that the connector answers.
     pub(super) fn is_stop(&self, agent: &dyn Agent) -> bool {
         self.task.command(agent).is_some_and(|ours| ours.is_stop())

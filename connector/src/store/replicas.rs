@@ -95,6 +95,18 @@ pub struct Share {
     pub leads: bool,
 }
 
+/// What a process is about to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Aim {
+    /// It works on its share.
+    #[default]
+    Stay,
+    /// The same, and it has no room for more messages: others take none in for it.
+    StayFull,
+    /// It ends soon: it takes nothing, and gives all away that it need not finish.
+    Leave,
+}
+
 /// What another process of an app tells. It is told once it is durable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
@@ -162,19 +174,20 @@ pub struct SharedToken {
 
 /// What processes that share a store need of it.
 pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
-    /// Renews this process's lease, which joins it at the first time, and takes what is free of its share. It waits for
-    /// nothing that was asked before it, since others take the buckets of whoever is late.
+    /// Renews this process's lease, which joins it at the first time, and takes what is free of its share, if it is to
+    /// stay. It waits for nothing that was asked before it, since others take the buckets of whoever is late.
     ///
     /// Of the dead whose buckets it takes the turns that they were in the midst of are counted as cut off; who left in
     /// order has cut nothing off.
     ///
     /// From the first beat on, what comes before a send fails with
     /// [`NotMine`](super::StoreError::NotMine) if the bucket is another's or the lease is over.
-    fn beat(&self, client_id: &ClientId) -> Pending<Share>;
+    fn beat(&self, client_id: &ClientId, aim: Aim) -> Pending<Share>;
 
-    /// Gives away what is beyond this process's share, of `idle`: own buckets without work in this process. What was
-    /// written of them before is there for whoever has them next. A beat that is asked once this is done tells which.
-    fn give_away(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<()>;
+    /// Gives away what is beyond this process's share, or all if it is to leave, of `idle`: own buckets without work in
+    /// this process. What was written of them before is there for whoever has them next. A beat that is asked once this
+    /// is done tells which.
+    fn give_away(&self, client_id: &ClientId, idle: Vec<Bucket>, aim: Aim) -> Pending<()>;
 
     /// Leaves in order: its buckets are free at once, and the others know.
     fn leave(&self, client_id: &ClientId) -> Pending<()>;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use dingtalk_connector::store::sqlite::FILE;
 use mock_dingtalk::{
     Action, AppOptions, DeliveryRules, ErrorBody, Fault, Profile, SaidState, When,
 };
@@ -457,6 +458,60 @@ async fn a_turn_of_a_model_is_cut_off_and_made_again_by_the_next_process() {
     assert_eq!(sent[0].text, "all is well");
     answers_with(&world, &model, "and now?").await;
     assert!(!running.log().contains("may have arrived"), "{}", running.log());
+}
+
+/// Chats, and messages of each, of a robot that has more to do than it takes in.
+const FULL: (usize, usize) = (300, 36);
+/// Turns that run at the same time.
+const AT_ONCE: usize = 256;
+
+/// As many messages wait as there may, and more come: none of these is lost to the next process, and it begins.
+#[tokio::test]
+async fn a_robot_that_takes_nothing_more_in_is_restarted_all_the_same() {
+    let (world, model) = (World::new().await, crate::model::Model::start().await);
+    model.slow_down(Duration::from_secs(3_600));
+    let first = model.start_gateway(&world, &["--cards", "off"]).await;
+    world.app.say("user0001", "a pattern of many").await.unwrap();
+    model.wait_asked(1).await;
+    first.kill();
+    multiply(&world.dir.path().join("ddingtalk").join(FILE));
+    let running = model.start_gateway(&world, &["--cards", "off"]).await;
+    model.wait_asked(1 + AT_ONCE).await;
+    let say = async {
+        for n in 0..40 {
+            let person = format!("user{:04}", 100 + n);
+            let said = world.app.say(&person, &format!("one more: {n}")).await.unwrap();
+            assert_eq!(said.state, SaidState::Pushed);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    // Some come before it.
+    let early = world.app.say("user0099", "nobody takes this in").await.unwrap();
+    let (told, ()) = tokio::join!(restarted(&world), say);
+    assert_eq!(told["gapMs"], 0, "{told}");
+    model.wait_asked(1 + 2 * AT_ONCE).await;
+    let deliveries = world.app.deliveries().unwrap();
+    let early = deliveries.iter().find(|row| row.msg_id.as_ref() == Some(&early.msg_id)).unwrap();
+    assert!(early.ack.is_some(), "{early:?}");
+    assert!(!running.log().contains("may have arrived"), "{}", running.log());
+}
+
+/// Makes many of the one message that waits.
+fn multiply(database: &Path) {
+    let db = rusqlite::Connection::open(database).unwrap();
+    let (chats, of_each) = FULL;
+    for n in 0..chats * of_each {
+        let (chat, name) = (format!("cidOf{}", n % chats), format!("msgOf{n}"));
+        db.execute(
+            "INSERT INTO inbox (client_id, msg_id, message_id, conversation_id, received_at, data)
+             SELECT client_id, ?1, ?1, ?2, received_at,
+                 json_set(data, '$.msgId', ?1, '$.conversationId', ?2, '$.senderStaffId', ?2)
+             FROM inbox LIMIT 1",
+            (&name, &chat),
+        )
+        .unwrap();
+    }
+    db.execute("DELETE FROM inbox WHERE msg_id NOT LIKE 'msgOf%'", ()).unwrap();
 }
 
 async fn answers_with(world: &World, model: &crate::model::Model, text: &str) {

@@ -76,14 +76,22 @@ impl Replica {
         self.start_with(site, &[]);
     }
 
-    /// Starts it; everybody may talk to it.
     pub(crate) fn start_with(&mut self, site: &Site, args: &[&str]) {
+        self.start_as(site, args, &[]);
+    }
+
+    /// Starts it; everybody may talk to it.
+    pub(crate) fn start_as(&mut self, site: &Site, args: &[&str], environment: &[(&str, &str)]) {
         assert!(self.running.is_none(), "it runs");
         self.starts += 1;
         let log = self.dir.join(format!("log-{}.txt", self.starts));
         let mut command =
             self.command(site, &["gateway", "--dm-policy", "open", "--group-policy", "open"]);
-        command.args(args).stdout(Stdio::null()).stderr(File::create(&log).unwrap());
+        command
+            .args(args)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap());
         self.running = Some((command.spawn().unwrap(), log));
     }
 
@@ -97,9 +105,27 @@ impl Replica {
 
     /// Ends it in order; returns its exit code.
     pub(crate) fn end(&mut self) -> Result<Option<i32>, String> {
+        self.tell_to_end();
+        self.ended()
+    }
+
+    /// Tells it to end in order.
+    pub(crate) fn tell_to_end(&self) {
+        if let Some((child, _)) = &self.running {
+            let id = child.id().to_string();
+            assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        }
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        let Some((child, _)) = &mut self.running else { return false };
+        child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits for its end; returns its exit code.
+    pub(crate) fn ended(&mut self) -> Result<Option<i32>, String> {
         let Some((mut child, log)) = self.running.take() else { return Ok(None) };
-        let id = child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let start = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {

@@ -1,5 +1,6 @@
 //! Routing: which connection a push goes to, what its answer means, and when it is tried again.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{
@@ -152,17 +153,34 @@ impl App {
         true
     }
 
-    /// A frame never left, since its connection was closed in the instant in which it was pushed: it goes to another
-    /// one. A connection whose end goes unnoticed swallows it.
-    pub(crate) fn unwritten(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, text: &str) {
-        let noticed = self.connections.get(&key).is_none_or(|c| c.state != ConnectionState::Ghost);
-        let Some(message_id) = Frame::message_id(text).filter(|_| noticed) else { return };
-        let Some(delivery) = self.deliveries.take_back(&message_id) else { return };
-        let (seq, kind, retried) = (delivery.seq, delivery.kind, delivery.is_retried());
-        let retried = retried || self.mutated(Mutation::KeepsLost);
-        if !self.push(cx, seq) {
-            self.nobody_takes(cx, seq, kind, retried);
+    /// Frames never left, since their connection was closed in the instant in which they were pushed: what they brought
+    /// goes to another one. A connection whose end goes unnoticed swallows them.
+    pub(crate) fn unwritten(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, texts: &[Arc<str>]) {
+        if self.connections.get(&key).is_some_and(|c| c.state == ConnectionState::Ghost) {
+            return;
         }
+        // The last attempt at a delivery is taken back first.
+        let ids = texts.iter().rev().filter_map(|text| Frame::message_id(text));
+        let taken_back: BTreeSet<u64> = ids
+            .filter_map(|id| self.deliveries.take_back(&id).map(|delivery| delivery.seq))
+            .collect();
+        for seq in taken_back {
+            let Some(delivery) = self.deliveries.get_mut(seq) else { continue };
+            let (kind, again) = (delivery.kind, !delivery.attempts.is_empty());
+            let retried = delivery.is_retried() || self.mutated(Mutation::KeepsLost);
+            if self.push(cx, seq) {
+                continue;
+            }
+            if again && !retried {
+                self.note_no_redelivery(cx);
+            } else {
+                self.nobody_takes(cx, seq, kind, retried);
+            }
+        }
+    }
+
+    fn note_no_redelivery(&self, cx: &mut Cx<'_>) {
+        self.note(cx, Draft::new(EntryKind::Connection, "no redelivery: nobody connected"));
     }
 
     /// A robot message comes once more, if it was not acknowledged and somebody is there.
@@ -172,7 +190,7 @@ impl App {
             (delivery.ack.is_none() || acked_too) && delivery.attempts.len() == 1
         });
         if open && !self.push(cx, seq) {
-            self.note(cx, Draft::new(EntryKind::Connection, "no redelivery: nobody connected"));
+            self.note_no_redelivery(cx);
         }
     }
 

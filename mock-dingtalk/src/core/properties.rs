@@ -14,6 +14,8 @@ use super::{
 use happening::{Happening, happening};
 use world::World;
 
+use crate::{DeliveryRules, Profile};
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -148,6 +150,30 @@ fn what_was_never_written_goes_to_another_connection() {
     world.happen(Happening::Closed { connection: at(&world).unwrap(), unwritten: true });
     let row = &rows(&world)[0];
     assert_eq!((row.attempts.len(), row.state), (0, DeliveryState::Lost));
+}
+
+/// A message that came again to the same connection, whose socket has taken nothing for a minute.
+#[test]
+fn what_was_pushed_twice_and_never_written_was_never_pushed() {
+    let rules = DeliveryRules { profile: Profile::Observed60s, ..DeliveryRules::default() };
+    for never_written in [1, 2] {
+        let mut world = World::new(1);
+        world.happen(Happening::Rules { app: 0, rules });
+        world.happen(Happening::Open { app: 0, subscriptions: 1, secret: true });
+        world.happen(Happening::Upgrade { ticket: 0 });
+        world.happen(Happening::Opened { connection: 0 });
+        world.happen(Happening::Say { app: 0 });
+        world.happen(Happening::Wait { ms: 60_000 });
+        world.carry_out();
+        assert_eq!(world.frames.len(), 2);
+        // The first frames may have left.
+        world.frames.drain(..2 - never_written);
+        world.happen(Happening::Closed { connection: 0, unwritten: true });
+        let name = world.name(0).unwrap();
+        let row = &world.fleet.app(&name).unwrap().delivery_rows(0)[0];
+        let state = if never_written == 2 { DeliveryState::Lost } else { DeliveryState::Sent };
+        assert_eq!((row.attempts.len(), row.state), (2 - never_written, state));
+    }
 }
 
 #[test]

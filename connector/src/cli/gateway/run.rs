@@ -93,6 +93,10 @@ pub(super) async fn run(args: RunArgs) -> Result<(), Failure> {
     telemetry::start_with_file(args.verbose, args.log_format, &log);
     let mut signals = Signals::catch()?;
     let mut nursery = Nursery::of_process(&ProcessEnvironment, &mut signals)?;
+    #[cfg(target_os = "linux")]
+    if args.agent.linger().is_some() {
+        super::scope::leave_service(&ProcessEnvironment).await;
+    }
     let ended = live(args, &log, &mut nursery, &mut signals).await;
     match ended {
         Ok(Ends::Stopped) => Ok(()),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::known::{Asked, Known};
 use crate::store::InboxId;
-use crate::store::replicas::{BUCKETS, Bucket, Named, Share, Wanted};
+use crate::store::replicas::{Aim, BUCKETS, Bucket, Named, Share, Wanted};
 
 /// The shares. Pure: it is told what happens, and says what is to be done.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ pub(in crate::gateway) struct Shares {
     running: Counts,
     /// Buckets that others may have soon: no turn of them begins.
     offered: BTreeSet<Bucket>,
+    aim: Aim,
     todo: Todo,
 }
 
@@ -162,21 +163,48 @@ impl Shares {
         Wanted::But { of, known: self.known.here().collect() }
     }
 
-    /// Buckets that others may have: those beyond a fair share in which no turn is under way. What waits in them
-    /// is kept, and found by whoever has them next. `leading` tells whether something is being done that only the
-    /// leader does.
-    pub(super) fn offer(&mut self, leading: bool) -> Vec<Bucket> {
-        let live = usize::try_from(self.live.max(1)).unwrap_or(usize::MAX);
-        let surplus = self.mine.len().saturating_sub(usize::from(BUCKETS).div_ceil(live));
-        let works = |bucket: &Bucket| {
+    /// Buckets that others may have, in which no turn is under way: those beyond a fair share, or all if this process is
+    /// about to leave. What waits in them is kept, and found by whoever has them next.
+    ///
+    /// The leader stays: a run may begin at any moment. One that leaves has begun its last, and `leads_on` tells
+    /// whether that goes on.
+    pub(super) fn offer(&mut self, leads_on: bool) -> Vec<Bucket> {
+        let surplus = if self.begins_no_more() {
+            self.mine.len()
+        } else {
+            let live = usize::try_from(self.live.max(1)).unwrap_or(usize::MAX);
+            self.mine.len().saturating_sub(usize::from(BUCKETS).div_ceil(live))
+        };
+        let leader_stays = leads_on || !self.begins_no_more();
+        let stays = |bucket: &Bucket| {
             self.running.has(*bucket)
                 || self.keeping.has(*bucket)
-                || (leading && *bucket == Bucket::LEADER)
+                || (leader_stays && *bucket == Bucket::LEADER)
         };
-        // The leader stays, if it can.
-        let idle = self.mine.keys().rev().copied().filter(|bucket| !works(bucket));
+        let idle = self.mine.keys().rev().copied().filter(|bucket| !stays(bucket));
         self.offered = idle.take(surplus).collect();
         self.offered.iter().copied().collect()
+    }
+
+    /// This process ends soon: others, if there are any, have what it has not begun.
+    pub(in crate::gateway) fn leave(&mut self) {
+        self.aim = Aim::Leave;
+    }
+
+    /// Whether there is room for more messages; others hear of it by the next beat.
+    pub(in crate::gateway) fn has_room(&mut self, has_room: bool) {
+        if self.aim != Aim::Leave {
+            self.aim = if has_room { Aim::Stay } else { Aim::StayFull };
+        }
+    }
+
+    /// What this process is about to do.
+    pub(super) fn aim(&self) -> Aim {
+        self.aim
+    }
+
+    fn begins_no_more(&self) -> bool {
+        self.aim == Aim::Leave && self.has_company()
     }
 
     /// A beat has told which of the offered buckets are gone.
@@ -186,7 +214,7 @@ impl Shares {
 
     /// Whether a turn of a bucket may begin.
     pub(in crate::gateway) fn may_begin(&self, bucket: Bucket) -> bool {
-        !self.offered.contains(&bucket)
+        !self.offered.contains(&bucket) && !self.begins_no_more()
     }
 
     /// A turn of a bucket begins.
@@ -406,8 +434,31 @@ mod tests {
         for n in 1..23 {
             shares.turn_begins(bucket(n));
         }
-        assert_eq!(shares.offer(true), []);
-        assert_eq!(shares.offer(false), [bucket(0)]);
+        assert_eq!(shares.offer(false), [], "the leader stays");
+    }
+
+    #[test]
+    fn who_leaves_offers_all_that_it_need_not_finish_and_begins_nothing_if_others_are_there() {
+        let mut shares = Shares::default();
+        shares.beaten(&share(&[0, 1, 2, 3], &[0, 1, 2, 3], &[]));
+        shares.turn_begins(bucket(1));
+        let keeping = shares.keep(bucket(2));
+        assert_eq!((shares.offer(false), shares.aim()), (vec![], Aim::Stay));
+        shares.has_room(false);
+        assert_eq!(shares.aim(), Aim::StayFull);
+        shares.leave();
+        assert_eq!((shares.offer(true), shares.aim()), (vec![bucket(3)], Aim::Leave));
+        assert_eq!(shares.offer(false), [bucket(0), bucket(3)]);
+        assert!(!shares.may_begin(bucket(1)), "others are there for it");
+        shares.beaten(&share(&[1, 2], &[], &[0, 3]));
+        shares.offer_is_over();
+        shares.turn_ends(bucket(1));
+        assert!(shares.kept_here(keeping, InboxId::of(7)));
+        assert_eq!(shares.offer(false), [bucket(1), bucket(2)]);
+        shares.beaten(&Share { live: 1, ..share(&[1, 2], &[], &[]) });
+        shares.offer_is_over();
+        assert_eq!(shares.offer(false), [], "nobody would have it");
+        assert!(shares.may_begin(bucket(1)));
     }
 
     #[test]

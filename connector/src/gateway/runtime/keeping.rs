@@ -105,7 +105,10 @@ impl Runtime {
                 self.failed_keeps += 1;
                 let (new, judged) = *not_kept;
                 self.intake.forget(&new, &judged);
-                if !std::mem::replace(&mut self.complained, true) {
+                if e == StoreError::NoRoom {
+                    let msg_id = new.msg_id.as_ref().map(MsgId::as_str);
+                    warn!(msg_id, "a message is not acked, so that it comes again: {e}");
+                } else if !std::mem::replace(&mut self.complained, true) {
                     error!(
                         "messages cannot be kept and are not acked, so that they come again: {e}"
                     );

@@ -18,21 +18,22 @@ use crate::store::{InboxId, Place, Unfinished};
 const LOOKS: usize = 4;
 
 impl Runtime {
-    /// Takes what may begin next. Suspects are the first: each is cleared within a minute, and other turns, which may
-    /// take long, would let them and everybody wait.
+    /// Takes what may begin next, which counts as under way from now on. Suspects are the first: each is cleared within a
+    /// minute, and other turns, which may take long, would let them and everybody wait.
     pub(super) fn next_turn(&mut self) -> Option<(Ticket, Work)> {
-        let shares = self.replicas.as_ref().map(|others| others.shares());
-        let may = |id: &ConversationId| {
-            shares.as_ref().is_none_or(|shares| shares.may_begin(Bucket::of(id)))
-        };
+        // Until it is counted none of its bucket's may be offered to others.
+        let mut shares = self.replicas.as_ref().map(|others| others.shares());
+        let may =
+            |work: &Work| shares.as_ref().is_none_or(|shares| shares.may_begin(work.bucket()));
         let suspects = &self.suspects;
-        if suspects.are_there()
-            && let first @ Some(_) =
-                self.conversations.start_where(|id, work| suspects.waits(work.id) && may(id))
-        {
-            return first;
+        let suspected = suspects
+            .are_there()
+            .then(|| self.conversations.start_where(|work| suspects.waits(work.id) && may(work)));
+        let next = suspected.flatten().or_else(|| self.conversations.start_where(may))?;
+        if let Some(shares) = &mut shares {
+            shares.turn_begins(next.1.bucket());
         }
-        self.conversations.start_where(|id, _| may(id))
+        Some(next)
     }
 
     /// Whether a message that is kept is queued here.
@@ -147,7 +148,7 @@ impl Runtime {
 
     /// Drops what waits of some buckets, and ends what runs, without a word.
     pub(super) fn lose(&mut self, buckets: &BTreeSet<Bucket>) {
-        let is_lost = |work: &Work| buckets.contains(&Bucket::of(&work.message.conversation_id));
+        let is_lost = |work: &Work| buckets.contains(&work.bucket());
         let mut lost = self.conversations.take_out_all(is_lost);
         lost.extend(self.held.take_out(|_| true, is_lost));
         for work in lost {

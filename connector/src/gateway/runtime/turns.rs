@@ -10,7 +10,6 @@ use tracing::{Instrument, error, warn};
 use super::{AT_ONCE, Running, Runtime};
 use crate::gateway::work::{Halt, Opened, keep_trying};
 use crate::store::inbox::Step;
-use crate::store::replicas::Bucket;
 use crate::unix_time::now_ms;
 
 impl Runtime {
@@ -29,7 +28,7 @@ impl Runtime {
         while !self.handing.forbids()
             && let Some((ticket, work)) = self.next_turn()
         {
-            let (message, bucket) = (work.id, Bucket::of(&work.message.conversation_id));
+            let (message, bucket) = (work.id, work.bucket());
             let opened = Opened::new(&self.opened.0, ticket.clone());
             let (stop, stopped) = oneshot::channel();
             let suspected = self.suspects.begins(message, Instant::now());
@@ -42,9 +41,6 @@ impl Runtime {
             };
             self.tools.store.note(Step::Begun { message, at: now_ms() });
             let abort = self.turns.spawn(run.in_current_span());
-            if let Some(others) = &self.replicas {
-                others.shares().turn_begins(bucket);
-            }
             let running =
                 Running { ticket, message, bucket, is_elsewhere: false, stop: Some(stop), abort };
             self.turn_of.insert(running.abort.id(), running);

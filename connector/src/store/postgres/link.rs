@@ -23,12 +23,17 @@ pub(super) const ANSWER: Duration = Duration::from_secs(5);
 /// The same for making a connection: the hosts of an address share it, and none gets less than its own limit.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// The same for what an operator asks, which may have to look at all that is kept.
+const SEARCH: Duration = Duration::from_secs(600);
+
 /// Makes connections.
 #[derive(Clone)]
 pub(super) struct Connector {
     address: PostgresAddress,
     tls: Tls,
     me: Arc<Me>,
+    /// So long an answer to a statement is waited for.
+    answer: Duration,
 }
 
 /// What went wrong with a connection.
@@ -62,7 +67,13 @@ impl Connector {
             fix: "name the PEM file of its CA in its address (sslrootcert=/PATH), or say sslmode=disable there \
                   where the way to it is safe",
         })?;
-        Ok(Self { address: address.clone(), tls: Tls::new(&tls), me: Arc::clone(me) })
+        let (address, me) = (address.clone(), Arc::clone(me));
+        Ok(Self { address, tls: Tls::new(&tls), me, answer: ANSWER })
+    }
+
+    /// Makes connections on which statements may take long.
+    pub(super) fn patient(self) -> Self {
+        Self { answer: SEARCH, ..self }
     }
 
     /// This process among those that share the database.
@@ -103,12 +114,13 @@ impl Connector {
         }
     }
 
-    /// How each session is to be. One that says nothing in the midst of a transaction has lost its process, and must
-    /// not keep the others waiting.
+    /// How each session is to be, whatever is usual at the server. One that says nothing in the midst of a transaction has
+    /// lost its process, and must not keep the others waiting until their leases are over.
     pub(super) fn session(&self) -> String {
         format!(
-            "SET search_path = ddingtalk; SET idle_in_transaction_session_timeout = '2s';
-             SET client_min_messages = warning; SET ddingtalk.replica = '{}';
+            "SET search_path = ddingtalk; SET idle_in_transaction_session_timeout = '1500ms';
+             SET statement_timeout = 0; SET lock_timeout = 0;
+             SET default_transaction_isolation = 'read committed'; SET client_min_messages = warning; SET ddingtalk.replica = '{}';
              SELECT set_config('synchronous_commit', 'on', false)
                  WHERE current_setting('synchronous_commit') = 'off'",
             self.me.id
@@ -207,6 +219,10 @@ pub(super) fn trouble(error: &Error) -> Trouble {
         Some(code) => {
             let class = &code.code()[..2];
             match class {
+                // A statement that somebody ended may be done again.
+                _ if *code == SqlState::QUERY_CANCELED => {
+                    Trouble::Refused(StoreError::Failed(reason(error)))
+                }
                 // The connection, an operator who ends it, a standby that takes nothing, room for connections.
                 "08" | "57" => Trouble::Away(reason(error)),
                 _ if *code == SqlState::READ_ONLY_SQL_TRANSACTION
@@ -244,6 +260,8 @@ pub(super) struct Link {
     prepared: RefCell<HashMap<String, Prepared>>,
     /// What the server calls it: process, and since when.
     pub(super) backend: (i32, String),
+    /// So long an answer to a statement is waited for.
+    pub(super) answer: Duration,
 }
 
 impl Link {
@@ -267,7 +285,8 @@ impl Link {
                 Ok((row.get(0), row.get(1)))
             })
             .await?;
-            Ok(Self { client: Rc::new(client), prepared: RefCell::default(), backend })
+            let (client, answer) = (Rc::new(client), connector.answer);
+            Ok(Self { client, prepared: RefCell::default(), backend, answer })
         })
     }
 
@@ -277,7 +296,8 @@ impl Link {
             return Ok(prepared.clone());
         }
         let (numbered, names) = numbered(sql);
-        let statement = runtime.block_on(answered(self.client.prepare(&numbered)))?;
+        let statement =
+            runtime.block_on(answered_within(self.answer, self.client.prepare(&numbered)))?;
         let prepared = Prepared { statement, names: names.into() };
         self.prepared.borrow_mut().insert(sql.to_owned(), prepared.clone());
         Ok(prepared)
@@ -288,9 +308,17 @@ impl Link {
 pub(super) async fn answered<T>(
     answer: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Trouble> {
-    match tokio::time::timeout(ANSWER, answer).await {
+    answered_within(ANSWER, answer).await
+}
+
+/// The same, with another limit.
+pub(super) async fn answered_within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Trouble> {
+    match tokio::time::timeout(limit, answer).await {
         Ok(answer) => answer.map_err(|e| trouble(&e)),
-        Err(_) => Err(Trouble::Away(format!("no answer within {} s", ANSWER.as_secs()))),
+        Err(_) => Err(Trouble::Away(format!("no answer within {} s", limit.as_secs()))),
     }
 }
 

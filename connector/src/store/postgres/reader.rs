@@ -13,7 +13,7 @@ impl PostgresReader {
     /// Connects to a database of this very release.
     pub fn connect(address: &PostgresAddress) -> Result<Self, StoreError> {
         let me = Me::new();
-        let connector = link::Connector::new(address, &me)?;
+        let connector = link::Connector::new(address, &me)?.patient();
         let store = SqlStore::start((), move || {
             let mut engine = engine::Server::open(connector, me, None)?;
             engine.check()?;

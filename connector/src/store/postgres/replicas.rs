@@ -14,7 +14,7 @@ use super::{Me, Postgres};
 use crate::credential::ClientId;
 use crate::redact::Secret;
 use crate::store::replicas::{
-    BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake, Wanted,
+    Aim, BUCKETS, Bucket, GRACE, LEASE, ReplicaStore, Share, SharedToken, Wake, Wanted,
 };
 use crate::store::{InboxId, Pending, StoreError, Unfinished};
 use crate::unix_time::now_ms;
@@ -40,13 +40,13 @@ impl Dialect for Postgres {
 }
 
 impl ReplicaStore for SqlStore<Postgres> {
-    fn beat(&self, client_id: &ClientId) -> Pending<Share> {
+    fn beat(&self, client_id: &ClientId, aim: Aim) -> Pending<Share> {
         let me = Arc::clone(&self.dialect.me);
         me.joined.store(true, Ordering::Release);
         let (app, owned) = (client_id.clone(), Arc::clone(&self.dialect.owned));
         let beaten = {
             let app = app.clone();
-            self.work_first(move |db| beat(db, &me, &app))
+            self.work_first(move |db| beat(db, &me, &app, aim))
         };
         Box::pin(async move {
             let (live, mine) = beaten.await?;
@@ -57,10 +57,10 @@ impl ReplicaStore for SqlStore<Postgres> {
         })
     }
 
-    fn give_away(&self, client_id: &ClientId, idle: Vec<Bucket>) -> Pending<()> {
+    fn give_away(&self, client_id: &ClientId, idle: Vec<Bucket>, aim: Aim) -> Pending<()> {
         let (me, client_id) = (Arc::clone(&self.dialect.me), client_id.clone());
         let idle = listed(idle.into_iter().map(Bucket::number));
-        self.work_alone(move |db| give_away(db, &me, &client_id, &idle))
+        self.work_alone(move |db| give_away(db, &me, &client_id, &idle, aim))
     }
 
     fn leave(&self, client_id: &ClientId) -> Pending<()> {
@@ -162,7 +162,12 @@ fn lock(db: &dyn Db, client_id: &ClientId) -> Done<()> {
 }
 
 /// How many processes live, and which buckets are this one's now, each with how often it had changed its owner.
-fn beat(db: &dyn Db, me: &Me, client_id: &ClientId) -> Done<(u32, BTreeMap<Bucket, i64>)> {
+fn beat(
+    db: &dyn Db,
+    me: &Me,
+    client_id: &ClientId,
+    aim: Aim,
+) -> Done<(u32, BTreeMap<Bucket, i64>)> {
     lock(db, client_id)?;
     let (app, id) = (client_id.as_str(), me.id.as_str());
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
@@ -177,10 +182,19 @@ fn beat(db: &dyn Db, me: &Me, client_id: &ClientId) -> Done<(u32, BTreeMap<Bucke
         params! { ":client_id": app, ":me": id, ":lease": millis(LEASE) },
     )?;
     db.later(
-        "INSERT INTO replica (client_id, id, host, alive_until)
-         VALUES (:client_id, :me, :host, clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond')
-         ON CONFLICT (client_id, id) DO UPDATE SET alive_until = excluded.alive_until",
-        params! { ":client_id": app, ":me": id, ":host": host(), ":lease": millis(LEASE) },
+        "INSERT INTO replica (client_id, id, host, leaves, is_full, alive_until)
+         VALUES (:client_id, :me, :host, :leaves, :is_full,
+             clock_timestamp() + CAST(:lease AS bigint) * INTERVAL '1 millisecond')
+         ON CONFLICT (client_id, id) DO UPDATE SET alive_until = excluded.alive_until,
+             leaves = excluded.leaves, is_full = excluded.is_full",
+        params! {
+            ":client_id": app,
+            ":me": id,
+            ":host": host(),
+            ":leaves": aim == Aim::Leave,
+            ":is_full": aim == Aim::StayFull,
+            ":lease": millis(LEASE),
+        },
     )?;
     // Whose lease is over for long is dead; what it had is free.
     db.later(
@@ -195,9 +209,10 @@ fn beat(db: &dyn Db, me: &Me, client_id: &ClientId) -> Done<(u32, BTreeMap<Bucke
          ON CONFLICT DO NOTHING",
         params! { ":client_id": app, ":buckets": u32::from(BUCKETS) },
     )?;
-    let (live, fair) = fair(db, app)?;
+    let (live, stay) = alive(db, app)?;
     let mut mine = owned(db, app, id)?;
-    if mine.len() < fair {
+    let fair = fair(stay);
+    if mine.len() < fair && aim != Aim::Leave {
         let more = i64::try_from(fair - mine.len()).unwrap_or(i64::MAX);
         // One that a stalled transaction of its last owner holds is taken at another beat.
         let taken = db.all(
@@ -222,25 +237,35 @@ fn beat(db: &dyn Db, me: &Me, client_id: &ClientId) -> Done<(u32, BTreeMap<Bucke
         }
         mine = owned(db, app, id)?;
     }
-    Ok((live, mine))
+    // Others that leave, too, take nothing of whoever leaves.
+    Ok((if aim == Aim::Leave { stay + 1 } else { live }, mine))
 }
 
-/// How many processes live, and how many buckets are a fair share.
-fn fair(db: &dyn Db, app: &str) -> Done<(u32, usize)> {
-    let live: u32 = db.one(
-        "SELECT count(*) FROM replica WHERE client_id = :client_id",
+/// How many processes live, and how many of them are to stay.
+fn alive(db: &dyn Db, app: &str) -> Done<(u32, u32)> {
+    db.one(
+        "SELECT count(*), count(*) FILTER (WHERE NOT leaves) FROM replica
+         WHERE client_id = :client_id",
         params! { ":client_id": app },
-        |row| row.get(0),
-    )?;
-    Ok((live, usize::from(BUCKETS).div_ceil(usize::try_from(live).unwrap_or(1).max(1))))
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )
 }
 
-fn give_away(db: &dyn Db, me: &Me, client_id: &ClientId, idle: &str) -> Done<()> {
+/// How many buckets are a fair share.
+fn fair(stay: u32) -> usize {
+    usize::from(BUCKETS).div_ceil(usize::try_from(stay).unwrap_or(1).max(1))
+}
+
+fn give_away(db: &dyn Db, me: &Me, client_id: &ClientId, idle: &str, aim: Aim) -> Done<()> {
     lock(db, client_id)?;
     let (app, id) = (client_id.as_str(), me.id.as_str());
-    let (_, fair) = fair(db, app)?;
-    let surplus = owned(db, app, id)?.len().saturating_sub(fair);
-    // The leader stays, if it can. One that somebody takes a message in for stays for now.
+    let surplus = match aim {
+        Aim::Leave => usize::from(BUCKETS),
+        Aim::Stay | Aim::StayFull => {
+            owned(db, app, id)?.len().saturating_sub(fair(alive(db, app)?.1))
+        }
+    };
+    // One that somebody takes a message in for stays for now.
     db.later(
         "UPDATE bucket SET replica = NULL WHERE client_id = :client_id AND number IN (
              SELECT number FROM bucket WHERE client_id = :client_id AND replica = :me

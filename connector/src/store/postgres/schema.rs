@@ -184,6 +184,9 @@ const MIGRATIONS: &[&str] = &[
          number BIGINT NOT NULL,
          at TIMESTAMPTZ NOT NULL
      ) WITH (fillfactor = 50);",
+    // 3. What each process is about to do.
+    "ALTER TABLE replica ADD COLUMN leaves BOOLEAN NOT NULL DEFAULT FALSE,
+         ADD COLUMN is_full BOOLEAN NOT NULL DEFAULT FALSE;",
 ];
 
 /// Key of the advisory lock under which the schema is changed.

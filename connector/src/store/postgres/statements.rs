@@ -17,7 +17,7 @@ use super::super::replicas::{Bucket, Named, Place, TakenIn, Wake};
 use super::super::sql::{Changed, Db, Done, Fenced, Next, Params, Row, Value, Words, params};
 use super::super::{InboxId, NewMessage, StoreError};
 use super::Me;
-use super::link::{ANSWER, Link, Prepared, Trouble, answered, trouble};
+use super::link::{ANSWER, Link, Prepared, Trouble, answered_within, trouble};
 use super::listener::{CHANNEL, told};
 use crate::credential::ClientId;
 use crate::protocol::{MessageId, MsgId};
@@ -105,7 +105,9 @@ impl<'a> Statements<'a> {
                 None => answer.await,
             }
         };
-        self.runtime.block_on(answered(all)).map_err(|trouble| self.failed(trouble))
+        self.runtime
+            .block_on(answered_within(self.link.answer, all))
+            .map_err(|trouble| self.failed(trouble))
     }
 
     /// Of what went wrong, the first thing.
@@ -200,18 +202,21 @@ impl Db for Statements<'_> {
             "WITH owner AS MATERIALIZED (
                  SELECT b.replica FROM bucket b
                  WHERE b.client_id = :client_id AND b.number = :bucket FOR SHARE
+             ), alive AS MATERIALIZED (
+                 SELECT r.is_full AND r.id <> :me AS has_no_room FROM replica r, owner
+                 WHERE r.client_id = :client_id AND r.id = owner.replica AND r.alive_until > clock_timestamp()
              ), kept AS (
                  INSERT INTO inbox (client_id, bucket, msg_id, message_id, conversation_id, received_at,
                      stored_at, data)
-                 VALUES (:client_id, :bucket, :msg_id, :message_id, :conversation_id, :received_at, :now, :data)
+                 SELECT :client_id, :bucket, :msg_id, :message_id, :conversation_id, :received_at, :now, :data
+                 WHERE NOT EXISTS (SELECT 1 FROM alive WHERE has_no_room)
                  ON CONFLICT DO NOTHING RETURNING id
              )
-             SELECT (SELECT id FROM kept), owner.replica, EXISTS (
-                 SELECT 1 FROM replica r WHERE r.client_id = :client_id AND r.id = owner.replica
-                 AND r.alive_until > clock_timestamp())
-             FROM (SELECT 1) AS one LEFT JOIN owner ON TRUE",
+             SELECT (SELECT id FROM kept), owner.replica, alive.has_no_room
+             FROM (SELECT 1) AS one LEFT JOIN owner ON TRUE LEFT JOIN alive ON TRUE",
             params! {
                 ":client_id": client_id,
+                ":me": self.me.id.as_str(),
                 ":bucket": bucket,
                 ":msg_id": message.msg_id.as_ref().map(MsgId::as_str),
                 ":message_id": message.message_id.as_ref().map(MessageId::as_str),
@@ -221,10 +226,17 @@ impl Db for Statements<'_> {
                 ":data": message.data,
             },
         )?;
+        // What it repeats may have been pruned in this moment.
         let none = || StoreError::Failed("a message was not kept".to_owned());
         let row = rows.first().ok_or_else(none)? as &dyn Row;
-        let Some(id) = row.get::<Option<i64>>(0)? else { return self.kept_before(message) };
-        let (owner, lives): (Option<String>, bool) = (row.get(1)?, row.get(2)?);
+        let (owner, has_no_room): (Option<String>, Option<bool>) = (row.get(1)?, row.get(2)?);
+        let Some(id) = row.get::<Option<i64>>(0)? else {
+            return match self.kept_before(message) {
+                Ok(None) if has_no_room == Some(true) => Err(StoreError::NoRoom),
+                before => before?.ok_or_else(none),
+            };
+        };
+        let lives = has_no_room.is_some();
         let here = match owner {
             Some(owner) if owner == self.me.id.as_str() => true,
             Some(_) if lives => false,
@@ -294,8 +306,8 @@ impl Db for Statements<'_> {
 }
 
 impl Statements<'_> {
-    /// The message that one repeats.
-    fn kept_before(&self, message: &NewMessage) -> Done<TakenIn> {
+    /// The message that one repeats, if it does.
+    fn kept_before(&self, message: &NewMessage) -> Done<Option<TakenIn>> {
         let rows = self.query(
             "SELECT id FROM inbox WHERE client_id = :client_id AND (
                  msg_id = :msg_id OR (:is_unnamed AND msg_id IS NULL AND message_id = :message_id))
@@ -307,10 +319,9 @@ impl Statements<'_> {
                 ":message_id": message.message_id.as_ref().map(MessageId::as_str),
             },
         )?;
-        // It may have been pruned in this moment.
-        let none = || StoreError::Failed("a message was there, and is not".to_owned());
-        let id = (rows.first().ok_or_else(none)? as &dyn Row).get(0)?;
-        Ok(TakenIn { id: InboxId::of(id), place: Place::Repeat })
+        let Some(row) = rows.first() else { return Ok(None) };
+        let id = InboxId::of((row as &dyn Row).get(0)?);
+        Ok(Some(TakenIn { id, place: Place::Repeat }))
     }
 }
 

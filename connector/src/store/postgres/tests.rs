@@ -10,7 +10,7 @@ use crate::store::contract;
 use crate::store::inbox::{InboxReader, InboxStore, Step};
 use crate::store::pairing::{Asked, PairingRequest, PairingStore};
 use crate::store::replicas::{
-    BUCKETS, GRACE, LEASE, Named, Place, ReplicaStore, Share, SharedToken, Wake, Wanted,
+    Aim, BUCKETS, GRACE, LEASE, Named, Place, ReplicaStore, Share, SharedToken, Wake, Wanted,
 };
 use crate::store::{InboxId, NewMessage, Said, Store};
 
@@ -58,8 +58,8 @@ fn said(begun: bool) -> Said {
 
 /// As a process beats that works on nothing.
 async fn beat(store: &PostgresStore) -> Share {
-    store.give_away(&app(), Bucket::all().collect()).await.unwrap();
-    store.beat(&app()).await.unwrap()
+    store.give_away(&app(), Bucket::all().collect(), Aim::Stay).await.unwrap();
+    store.beat(&app(), Aim::Stay).await.unwrap()
 }
 
 /// Asks until it holds.
@@ -78,6 +78,35 @@ async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
 async fn the_contract_holds() {
     let Some((_, url)) = fresh() else { return };
     contract::holds(|| open(&url), || read(&url), true).await;
+}
+
+#[tokio::test]
+async fn what_is_usual_at_the_server_changes_nothing() {
+    let Some((cluster, url)) = fresh() else { return };
+    let database = database_of(&url);
+    for setting in ["statement_timeout = '1ms'", "default_transaction_isolation = 'serializable'"] {
+        cluster.sql("postgres", &format!("ALTER DATABASE {database} SET {setting}"));
+    }
+    contract::messages_are_followed_retried_and_ended(|| open(&url), || read(&url)).await;
+}
+
+#[tokio::test]
+async fn an_operator_is_answered_however_long_that_takes() {
+    let Some((_, url)) = fresh() else { return };
+    let store = open(&url).unwrap();
+    let kept = store.take_in(contract::message("app", 1)).await.unwrap();
+    let (by_hand, looks) = (told::by_hand(&url).await, told::by_hand(&url).await);
+    by_hand.batch_execute("BEGIN; LOCK TABLE inbox").await.unwrap();
+    let asked = tokio::task::spawn_blocking(move || read(&url).unwrap().by_name("msg1"));
+    // Longer than whoever writes would wait.
+    until("the reader waits", async || {
+        let waits = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+            AND wait_event_type = 'Lock' AND clock_timestamp() - query_start > INTERVAL '5.5 s'";
+        looks.query(waits, &[]).await.unwrap().first().map(drop)
+    })
+    .await;
+    by_hand.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(asked.await.unwrap().unwrap()[0].id, kept.id);
 }
 
 #[tokio::test]
@@ -147,7 +176,7 @@ async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
     let share = beat(&other).await;
     assert_eq!((share.live, share.mine.len(), share.leads), (2, 0, false));
     // Nothing is taken from who works on it.
-    let busy = one.beat(&app()).await.unwrap();
+    let busy = one.beat(&app(), Aim::Stay).await.unwrap();
     assert_eq!((busy.live, busy.mine.len()), (2, usize::from(BUCKETS)));
     let share = beat(&one).await;
     assert_eq!((share.mine.len(), share.lost.len(), share.leads), (32, 32, true));
@@ -174,8 +203,51 @@ async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
     assert_eq!((left[0].id, left[0].cut_off), (running.id, 0));
     assert_eq!(beat(&third).await.mine.len(), 32);
     // Another app is shared out by itself.
-    let apart = one.beat(&ClientId::new("apart")).await.unwrap();
+    let apart = one.beat(&ClientId::new("apart"), Aim::Stay).await.unwrap();
     assert_eq!((apart.live, apart.mine.len()), (1, usize::from(BUCKETS)));
+}
+
+#[tokio::test]
+async fn who_is_about_to_leave_gives_all_away_and_takes_nothing() {
+    let Some((_, url)) = fresh() else { return };
+    let (leaves, stays) = (open(&url).unwrap(), open(&url).unwrap());
+    for store in [&leaves, &stays, &leaves, &stays] {
+        beat(store).await;
+    }
+    let share = leaves.beat(&app(), Aim::Leave).await.unwrap();
+    assert_eq!((share.live, share.mine.len()), (2, 32));
+    let idle = share.mine.iter().copied().skip(2).collect();
+    leaves.give_away(&app(), idle, Aim::Leave).await.unwrap();
+    let share = leaves.beat(&app(), Aim::Leave).await.unwrap();
+    assert_eq!((share.mine.len(), share.lost.len()), (2, 30), "it keeps what it works on");
+    let share = beat(&stays).await;
+    assert_eq!((share.live, share.mine.len()), (2, 62), "the rest is worked on");
+    let share = stays.beat(&app(), Aim::Leave).await.unwrap();
+    assert_eq!((share.live, share.mine.len()), (1, 62), "nobody is left to leave it to");
+    leaves.leave(&app()).await.unwrap();
+    assert_eq!(beat(&stays).await.mine.len(), 64);
+}
+
+#[tokio::test]
+async fn who_has_no_room_is_given_nothing_more_by_others() {
+    let Some((_, url)) = fresh() else { return };
+    let (full, other) = (open(&url).unwrap(), open(&url).unwrap());
+    for store in [&full, &other, &full, &other] {
+        beat(store).await;
+    }
+    let theirs = *full.beat(&app(), Aim::StayFull).await.unwrap().mine.first().unwrap();
+    // What comes with it is kept.
+    let refused = other.take_in(message(1, theirs));
+    let own = beat(&other).await.mine.last().copied().unwrap();
+    let kept = other.take_in(message(2, own));
+    assert_eq!(refused.await, Err(StoreError::NoRoom));
+    assert_eq!(kept.await.unwrap().place, Place::Here);
+    let first = full.take_in(message(3, theirs)).await.unwrap();
+    assert_eq!(first.place, Place::Here, "what it takes in itself is its own affair");
+    let again = other.take_in(message(3, theirs)).await.unwrap();
+    assert_eq!((again.place, again.id), (Place::Repeat, first.id), "it is there already");
+    beat(&full).await;
+    assert_eq!(other.take_in(message(1, theirs)).await.unwrap().place, Place::Elsewhere);
 }
 
 /// Another process joins while much is to be written: who has all parts goes on with its lease meanwhile.
@@ -189,8 +261,8 @@ async fn a_lease_is_renewed_while_what_is_given_away_waits_for_what_was_written_
     // Several transactions.
     let kept: Vec<_> = (0..3_000).map(|n| one.take_in(contract::message("app", n))).collect();
     let (ended, mut order) = tokio::sync::mpsc::unbounded_channel();
-    let given = one.give_away(&app(), all);
-    let beaten = one.beat(&app());
+    let given = one.give_away(&app(), all, Aim::Stay);
+    let beaten = one.beat(&app(), Aim::Stay);
     let (first, second) = (ended.clone(), ended);
     tokio::spawn(async move { first.send(given.await.map(|()| None)) });
     tokio::spawn(async move { second.send(beaten.await.map(Some)) });
@@ -200,7 +272,7 @@ async fn a_lease_is_renewed_while_what_is_given_away_waits_for_what_was_written_
         assert_eq!(kept.await.unwrap().place, Place::Here, "it is there before all is given away");
     }
     assert_eq!(order.recv().await.unwrap(), Ok(None));
-    assert_eq!(one.beat(&app()).await.unwrap().lost.len(), 32);
+    assert_eq!(one.beat(&app(), Aim::Stay).await.unwrap().lost.len(), 32);
 }
 
 #[tokio::test]
@@ -345,7 +417,7 @@ async fn the_schema_is_made_once_however_many_begin_at_once() {
         store.unwrap().probe().await.unwrap();
     }
     let versions = cluster.sql(database_of(&url), "SELECT version FROM ddingtalk.version");
-    assert_eq!(versions, ["2"]);
+    assert_eq!(versions, ["3"]);
 }
 
 #[test]
@@ -359,7 +431,7 @@ fn a_database_that_cannot_be_used_is_named_without_its_password() {
     cluster.sql(&database, "UPDATE ddingtalk.version SET version = 99");
     for error in [of(&url), read(&url).unwrap_err()] {
         let text = error.to_string();
-        assert!(text.contains("has schema version 99, and this release knows 2"), "{text}");
+        assert!(text.contains("has schema version 99, and this release knows 3"), "{text}");
         assert!(text.contains("name another database"), "{text}");
     }
     cluster.sql("postgres", "CREATE ROLE guarded LOGIN PASSWORD 'right'");

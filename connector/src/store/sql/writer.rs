@@ -113,7 +113,7 @@ where
         let done = (self.perform)(db);
         match done {
             // An answer like any other: nothing has failed in the database.
-            Ok(_) | Err(StoreError::NotMine) => {
+            Ok(_) | Err(StoreError::NotMine | StoreError::NoRoom) => {
                 self.done = Some(done);
                 Ok(())
             }

@@ -181,9 +181,7 @@ impl Fleet {
     ) {
         self.on_connection(now, key, |app, cx| {
             app.gone(cx, key, reason);
-            for text in unwritten {
-                app.unwritten(cx, key, text);
-            }
+            app.unwritten(cx, key, unwritten);
         });
         self.by_connection.remove(&key);
     }

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, NoTls};
 use super::*;
 
 /// A process of the app that can stop in the midst of a transaction.
-async fn by_hand(url: &str) -> Client {
+pub(super) async fn by_hand(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute("SET search_path = ddingtalk").await.unwrap();
@@ -85,7 +85,7 @@ async fn what_comes_in_one_transaction_is_told_together() {
     let mut wakes = other.wakes(&app());
     assert_eq!(wakes.recv().await, Some(Wake::Everything));
     // Nothing of it is done before the beat is, whatever that takes.
-    let joined = one.beat(&app());
+    let joined = one.beat(&app(), Aim::Stay);
     let buckets = [3, 7].map(|number| Bucket::numbered(number).unwrap());
     let asked: Vec<_> = (0..)
         .zip(buckets.iter().cycle().take(40))
