@@ -209,7 +209,12 @@ async fn events(
     Query(which): Query<Which>,
     body: Bytes,
 ) -> Answer {
-    let robot = find(&robots, which.client_id.as_deref())?;
+    // A robot that is named and not there has no turn now; it is offered again if the robot comes back.
+    let absent = |Refusal(status, problem)| match which.client_id {
+        Some(_) => Refusal(StatusCode::CONFLICT, problem),
+        None => Refusal(status, problem),
+    };
+    let robot = find(&robots, which.client_id.as_deref()).map_err(absent)?;
     let posted = Posted::parse(&body)?;
     if let What::Say(says) = &posted.what {
         check_files(says)?;

@@ -371,6 +371,12 @@ async fn wrong_requests_are_told_what_would_be_right() {
         ("/v1/agent/turns/none/events", block(1, "x"), 409, "no such turn is open"),
         ("/v1/agent/turns/99999/events", block(1, "x"), 409, "no such turn is open"),
         (
+            "/v1/agent/turns/1/events?clientId=other",
+            block(1, "x"),
+            409,
+            r#"clientId is "other"; give one of "#,
+        ),
+        (
             "/v1/messages",
             json!({ "to": "user:", "text": "x" }),
             400,
