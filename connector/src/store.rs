@@ -173,6 +173,8 @@ pub struct NewMessage {
     pub received_at: i64,
     /// The frame's `data`, as it came.
     pub data: String,
+    /// It overtakes what waits in its chat, and is kept also where there is [no room](StoreError::NoRoom) for more.
+    pub overtakes: bool,
 }
 
 /// The newest message of an app.

@@ -83,7 +83,8 @@ async function deliver({ cfg, to, text, mediaUrl, accountId, deliveryQueueId, de
   const ids = text?.trim() ? await sent("text", { markdown: text }) : [];
   if (!media) return ids;
   const kind = /\.(png|jpe?g|gif|bmp)$/i.test(media.path) ? "image" : "file";
-  const late = (error) => Promise.reject(ids.length > 0 ? new Error(`the text has arrived, the file has not: ${error.message}`) : error);
+  const known = ({ retryable, message }) => `the text has arrived, the file ${retryable === false ? "has not" : "may have"}: ${message}`;
+  const late = (error) => Promise.reject(ids.length > 0 ? new Error(known(error)) : error);
   return [...ids, ...(await sent("media", { [kind]: media }).catch(late))];
 }
 

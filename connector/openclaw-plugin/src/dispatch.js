@@ -163,5 +163,6 @@ export async function file(url, { mediaMaxMb = LARGEST_MB }, access) {
   const maxBytes = mediaMaxMb * 2 ** 20;
   const { buffer, contentType, fileName } = await loadOutboundMediaFromUrl(url, { ...access, maxBytes, optimizeImages: false });
   const { path } = await saveMediaBuffer(buffer, contentType, "outbound", maxBytes, fileName);
-  return { path, name: fileName ?? basename(path) };
+  // OpenClaw's own copies have an id in their names.
+  return { path, name: (fileName ?? basename(path)).replace(/---[0-9a-f]{8}-[0-9a-f-]{27}(?=\.|$)/, "") };
 }

@@ -142,6 +142,7 @@ impl Intake {
             conversation_id: message.conversation_id.clone(),
             received_at: now_ms,
             data: data.to_owned(),
+            overtakes: false,
         };
         Verdict::Keep(Box::new((new, Judged { message, counted }, task)))
     }

@@ -157,7 +157,7 @@ impl Pusher {
             return Err(PushError::TooLong(text.len()));
         }
         let Some(key) = push.key.clone() else { return Ok(self.send(push).await) };
-        let digest = digest(&push);
+        let digest = digest(&push).await;
         let under_way = match self.once.begin(key, digest).await? {
             once::Begun::Before(deliveries) => return Ok(deliveries),
             once::Begun::Now(under_way) => under_way,

@@ -49,6 +49,8 @@ pub(super) struct Runtime {
     failed_keeps: u64,
     /// The store has failed, and that has been said.
     complained: bool,
+    /// Another process had no room, and that has been said.
+    turned_away: bool,
     conversations: Conversations<Work>,
     /// Where messages wait, in these and before them.
     seats: Seats,
@@ -129,6 +131,7 @@ impl Runtime {
             keeping: FuturesOrdered::new(),
             failed_keeps: 0,
             complained: false,
+            turned_away: false,
             conversations: Conversations::new(Limits { in_all: AT_ONCE, of_one }),
             seats: Seats::default(),
             queue: Arc::default(),

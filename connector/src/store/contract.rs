@@ -30,6 +30,7 @@ pub(super) fn message(app: &str, n: i64) -> NewMessage {
         conversation_id: ConversationId::new("cid"),
         received_at: n,
         data: format!(r#"{{"n":{n}}}"#),
+        overtakes: false,
     }
 }
 

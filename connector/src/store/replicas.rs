@@ -83,8 +83,11 @@ impl Bucket {
 /// What a process has to do after a beat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
-    /// How many processes are alive at the app, this one included.
+    /// How many processes are alive at the app, this one included. For one that is to leave those that are, too, do not
+    /// count: they take nothing of it.
     pub live: u32,
+    /// How many buckets are a fair share of those that stay.
+    pub fair: usize,
     /// The buckets that are this process's now.
     pub mine: BTreeSet<Bucket>,
     /// Those that it did not have after the beat before, or lost and has again.
@@ -184,7 +187,7 @@ pub trait ReplicaStore: fmt::Debug + Send + Sync + 'static {
     /// [`NotMine`](super::StoreError::NotMine) if the bucket is another's or the lease is over.
     fn beat(&self, client_id: &ClientId, aim: Aim) -> Pending<Share>;
 
-    /// Gives away what is beyond this process's share, or all if it is to leave, of `idle`: own buckets without work in
+    /// Gives away what is beyond this process's share, or all if it is to leave and others stay, of `idle`: own buckets without work in
     /// this process. What was written of them before is there for whoever has them next. A beat that is asked once this
     /// is done tells which.
     fn give_away(&self, client_id: &ClientId, idle: Vec<Bucket>, aim: Aim) -> Pending<()>;

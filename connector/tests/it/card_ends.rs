@@ -97,6 +97,7 @@ async fn a_stop_that_finds_a_turn_of_an_earlier_process_waiting_ends_its_card() 
         conversation_id: ConversationId::new(said.conversation_id),
         received_at: 1,
         data: data.to_string(),
+        overtakes: false,
     };
     stage.store().take_in(stop).await.unwrap();
     let gateway = stage.start().await;

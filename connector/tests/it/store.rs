@@ -579,6 +579,7 @@ async fn a_suspect_does_not_wait_for_turns_that_may_take_long() {
             received_at: i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis())
                 .unwrap(),
             data: data.to_string(),
+            overtakes: false,
         };
         ids.push(store.take_in(message).await.unwrap().id);
     }
@@ -608,6 +609,7 @@ async fn an_end_in_order_makes_no_message_a_suspect() {
         conversation_id: ConversationId::new("cid"),
         received_at: i64::from(n),
         data: "{}".to_owned(),
+        overtakes: false,
     };
     for n in 0..2 {
         store.take_in(message(n)).await.unwrap();

@@ -111,10 +111,21 @@ test("a file that may not be read, or is not there, keeps its words back, and no
   }
 });
 
-test("a file that fails behind its words is not told as nothing sent", async () => {
-  answer = ({ file }) => (file ? wrong : delivered);
-  const error = await send("allowed/note.txt").catch((error) => error);
-  assert.deepEqual([error.name, error.message], ["Error", "the text has arrived, the file has not: it is wrong"]);
+test("a file that fails behind its words is not told as nothing sent, nor as not sent where that is unclear", async () => {
+  for (const [failure, what] of [[wrong, "has not"], [{ ...wrong, status: 503 }, "may have"]]) {
+    answer = ({ file }) => (file ? failure : delivered);
+    const error = await send("allowed/note.txt").catch((error) => error);
+    assert.deepEqual([error.name, error.message], ["Error", `the text has arrived, the file ${what}: it is wrong`]);
+  }
+});
+
+test("a copy that OpenClaw made has the file's own name, so that a send is recognised when it comes again", async () => {
+  answer = () => delivered;
+  await send("allowed/note.txt");
+  const copy = `note---${crypto.randomUUID()}.txt`;
+  fs.copyFileSync(path.join(home, "allowed/note.txt"), path.join(home, "allowed", copy));
+  await send(`allowed/${copy}`);
+  assert.deepEqual(told.map(({ file }) => file?.name), [undefined, "note.txt", undefined, "note.txt"]);
 });
 
 /** A program that is only found in ~/.cargo/bin; it notes that it was started, and with what. */

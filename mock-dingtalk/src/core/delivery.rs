@@ -263,11 +263,13 @@ impl Deliveries {
         self.weigh(seq);
     }
 
-    /// Forgets the last attempt at a delivery, if it is the one with this id and was not answered.
-    pub(crate) fn take_back(&mut self, message_id: &str) -> Option<&Delivery> {
+    /// Forgets the last attempt at a delivery, if it is the one with this id at this connection and was not answered.
+    pub(crate) fn take_back(&mut self, connection: &str, message_id: &str) -> Option<&Delivery> {
         let seq = *self.by_message_id.get(message_id)?;
         let delivery = self.ring.get_mut(seq)?;
-        delivery.attempts.pop_if(|last| last.message_id == message_id && last.acks == 0)?;
+        delivery.attempts.pop_if(|last| {
+            last.message_id == message_id && *last.connection_id == *connection && last.acks == 0
+        })?;
         if delivery.attempts.iter().all(|earlier| earlier.message_id != message_id) {
             self.by_message_id.remove(message_id);
         }

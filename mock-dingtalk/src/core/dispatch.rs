@@ -155,14 +155,21 @@ impl App {
 
     /// Frames never left, since their connection was closed in the instant in which they were pushed: what they brought
     /// goes to another one. A connection whose end goes unnoticed swallows them.
-    pub(crate) fn unwritten(&mut self, cx: &mut Cx<'_>, key: ConnectionKey, texts: &[Arc<str>]) {
+    pub(crate) fn unwritten(
+        &mut self,
+        cx: &mut Cx<'_>,
+        (key, connection): (ConnectionKey, &str),
+        texts: &[Arc<str>],
+    ) {
         if self.connections.get(&key).is_some_and(|c| c.state == ConnectionState::Ghost) {
             return;
         }
         // The last attempt at a delivery is taken back first.
         let ids = texts.iter().rev().filter_map(|text| Frame::message_id(text));
         let taken_back: BTreeSet<u64> = ids
-            .filter_map(|id| self.deliveries.take_back(&id).map(|delivery| delivery.seq))
+            .filter_map(|id| {
+                self.deliveries.take_back(connection, &id).map(|delivery| delivery.seq)
+            })
             .collect();
         for seq in taken_back {
             let Some(delivery) = self.deliveries.get_mut(seq) else { continue };

@@ -1,15 +1,20 @@
 //! Keys by which a caller that asks again is recognised, after a restart too.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing::error;
 
-use super::{Deliveries, Push, PushError, Target};
+use super::{Deliveries, Push, PushError, Target, What};
+use crate::agent::Say;
 use crate::credential::ClientId;
 use crate::store::Store;
 use crate::store::pushes::NewPush;
 use crate::unix_time::now_ms;
+
+/// The largest file that DingTalk takes.
+const LARGEST: u64 = 20 << 20;
 
 /// What was pushed under which key.
 #[derive(Debug)]
@@ -102,23 +107,44 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Tells one push from another: FNV-1a, which stays the same from release to release. Callers have no
-/// reason to make two alike.
-pub(super) fn digest(Push { to, what, .. }: &Push) -> String {
+/// Tells one push from another. A file counts by what is in it, not by where it is: whoever asks again may have made a
+/// copy.
+pub(super) async fn digest(Push { to, what, .. }: &Push) -> String {
     let to: Vec<_> = to.iter().map(Target::to_string).collect();
-    let text = serde_json::json!([to, what]).to_string();
-    let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, fold);
-    format!("{hash:016x}-{}", text.len())
+    let mut what = what.clone();
+    if let What::Say(Say::File { path, .. } | Say::Voice { path, .. } | Say::Video { path, .. }) =
+        &mut what
+        && let Some(content) = content(path.clone()).await
+    {
+        *path = content.into();
+    }
+    folded(serde_json::json!([to, what]).to_string().as_bytes())
+}
+
+/// What is in a file that could be sent.
+async fn content(path: PathBuf) -> Option<String> {
+    let read = move || {
+        let size = std::fs::metadata(&path).ok()?.len();
+        let bytes = (size <= LARGEST).then(|| std::fs::read(&path).ok()).flatten()?;
+        Some(folded(&bytes))
+    };
+    tokio::task::spawn_blocking(read).await.ok().flatten()
+}
+
+/// FNV-1a, which stays the same from release to release. Callers have no reason to make two alike.
+fn folded(bytes: &[u8]) -> String {
+    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold);
+    format!("{hash:016x}-{}", bytes.len())
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::FutureExt;
 
-    use super::super::{Delivery, Outcome, What};
+    use super::super::{Delivery, Outcome};
     use super::*;
-    use crate::agent::Say;
+    use crate::agent::AttachmentKind;
     use crate::store::sqlite::SqliteStore;
 
     #[tokio::test]
@@ -128,11 +154,12 @@ mod tests {
             let store = Arc::new(SqliteStore::open(&dir.path().join("s")).unwrap());
             Once::new(ClientId::new("app"), store)
         };
-        let push = |text: &str| {
+        let push = async |text: &str| {
             let to = vec!["u".parse().unwrap()];
-            digest(&Push { to, what: What::Say(Say::text(text)), key: None })
+            digest(&Push { to, what: What::Say(Say::text(text)), key: None }).await
         };
-        let (hello, other) = (push("hello"), push("other"));
+        let (hello, other) = (push("hello").await, push("other").await);
+        assert_eq!(hello, "479944a85cee636a-49", "it stays the same");
         let ask = async |once: &Once, key: &str, digest: &String| match once
             .begin(key.to_owned(), digest.clone())
             .await?
@@ -161,6 +188,27 @@ mod tests {
         assert_eq!(ask(&once, "cut off", &hello).await, Err(cut_off), "for good");
         assert_eq!(ask(&once, "new", &other).await, Ok(None));
     }
+
+    #[tokio::test]
+    async fn a_file_is_the_same_wherever_its_copy_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = async |file: &str, text: Option<&str>, name: &str| {
+            let path = dir.path().join(file);
+            if let Some(text) = text {
+                std::fs::write(&path, text).unwrap();
+            }
+            let (kind, name) = (AttachmentKind::File, name.to_owned());
+            let what = What::Say(Say::File { kind, path, name });
+            digest(&Push { to: vec!["u".parse().unwrap()], what, key: None }).await
+        };
+        let first = of("a", Some("words"), "a.txt").await;
+        assert_eq!(of("b", Some("words"), "a.txt").await, first);
+        assert_ne!(of("c", Some("other"), "a.txt").await, first);
+        assert_ne!(of("a", None, "b.txt").await, first);
+        let none = of("none", None, "a.txt").await;
+        assert!(none != first && none != of("nowhere", None, "a.txt").await);
+    }
+
     #[tokio::test]
     async fn of_two_that_ask_together_the_one_whose_key_was_kept_sends() {
         let dir = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::known::{Asked, Known};
 use crate::store::InboxId;
-use crate::store::replicas::{Aim, BUCKETS, Bucket, Named, Share, Wanted};
+use crate::store::replicas::{Aim, Bucket, Named, Share, Wanted};
 
 /// The shares. Pure: it is told what happens, and says what is to be done.
 #[derive(Debug, Default)]
@@ -15,6 +15,8 @@ pub(in crate::gateway) struct Shares {
     /// Whether there was a beat.
     begun: bool,
     live: u32,
+    /// So many buckets are a fair share.
+    fair: usize,
     leads: bool,
     /// Own buckets, each with the moment from which on it is.
     mine: BTreeMap<Bucket, u64>,
@@ -91,7 +93,7 @@ pub(in crate::gateway) struct Look(Asked);
 impl Shares {
     /// Takes what a beat brought.
     pub(super) fn beaten(&mut self, share: &Share) {
-        (self.live, self.leads) = (share.live, share.leads);
+        (self.live, self.fair, self.leads) = (share.live, share.fair, share.leads);
         let before: BTreeSet<Bucket> = self.mine.keys().copied().collect();
         // What was lost and gained since the last beat was somebody else's meanwhile.
         let other: Vec<_> =
@@ -172,8 +174,7 @@ impl Shares {
         let surplus = if self.begins_no_more() {
             self.mine.len()
         } else {
-            let live = usize::try_from(self.live.max(1)).unwrap_or(usize::MAX);
-            self.mine.len().saturating_sub(usize::from(BUCKETS).div_ceil(live))
+            self.mine.len().saturating_sub(self.fair)
         };
         let leader_stays = leads_on || !self.begins_no_more();
         let stays = |bucket: &Bucket| {
@@ -316,6 +317,7 @@ impl Shares {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::replicas::BUCKETS;
 
     fn buckets(numbers: &[u16]) -> BTreeSet<Bucket> {
         numbers.iter().map(|number| Bucket::numbered(*number).unwrap()).collect()
@@ -324,6 +326,7 @@ mod tests {
     fn share(mine: &[u16], gained: &[u16], lost: &[u16]) -> Share {
         Share {
             live: 2,
+            fair: 32,
             mine: buckets(mine),
             gained: buckets(gained).into_iter().collect(),
             lost: buckets(lost).into_iter().collect(),
@@ -408,7 +411,7 @@ mod tests {
     fn what_is_too_much_is_offered_unless_a_turn_is_under_way_and_none_begins_then() {
         let all: Vec<u16> = (0..BUCKETS).collect();
         let mut shares = Shares::default();
-        shares.beaten(&Share { live: 1, ..share(&all, &all, &[]) });
+        shares.beaten(&Share { live: 1, fair: 64, ..share(&all, &all, &[]) });
         assert_eq!(shares.offer(false), [], "nobody else is there");
         shares.beaten(&share(&all, &[], &[]));
         shares.turn_begins(bucket(63));
@@ -424,13 +427,13 @@ mod tests {
         shares.turn_ends(bucket(63));
         assert_eq!(shares.offer(false).last(), Some(&bucket(63)), "what waits is no reason");
         let fair: Vec<u16> = (0..22).collect();
-        shares.beaten(&Share { live: 3, ..share(&fair, &[], &[]) });
+        shares.beaten(&Share { live: 3, fair: 22, ..share(&fair, &[], &[]) });
         shares.offer_is_over();
         assert_eq!(shares.offer(false), []);
         assert!(shares.may_begin(bucket(0)));
         // Everything else is under way.
         let few: Vec<u16> = (0..23).collect();
-        shares.beaten(&Share { live: 3, ..share(&few, &[22], &[]) });
+        shares.beaten(&Share { live: 3, fair: 22, ..share(&few, &[22], &[]) });
         for n in 1..23 {
             shares.turn_begins(bucket(n));
         }

@@ -51,7 +51,8 @@ impl Runtime {
                 }) as Pin<Box<dyn Future<Output = Kept> + Send>>
             }
             Verdict::Keep(keep) => {
-                let (new, judged, task) = *keep;
+                let (mut new, judged, task) = *keep;
+                new.overtakes = task.overtakes(&*self.tools.agent);
                 let Some(seat) = self.seat(&new, &judged, &task) else { return };
                 let bucket = Bucket::of(&new.conversation_id);
                 let keeping = self.replicas.as_ref().map(|others| others.shares().keep(bucket));
@@ -79,6 +80,7 @@ impl Runtime {
         match outcome {
             Outcome::New(mut work, place, keeping) => {
                 self.complained = false;
+                self.turned_away &= place != Place::Elsewhere;
                 let message = work.id;
                 if self.is_for_here(message, place, keeping) {
                     work.thinking = self.think(&work.message, &work.task);
@@ -106,8 +108,9 @@ impl Runtime {
                 let (new, judged) = *not_kept;
                 self.intake.forget(&new, &judged);
                 if e == StoreError::NoRoom {
-                    let msg_id = new.msg_id.as_ref().map(MsgId::as_str);
-                    warn!(msg_id, "a message is not acked, so that it comes again: {e}");
+                    if !std::mem::replace(&mut self.turned_away, true) {
+                        warn!("messages are not acked, so that they come again: {e}");
+                    }
                 } else if !std::mem::replace(&mut self.complained, true) {
                     error!(
                         "messages cannot be kept and are not acked, so that they come again: {e}"
@@ -123,8 +126,7 @@ impl Runtime {
     /// A seat for a new message. Without one it is not kept and not acked, so that it comes again; until then it was
     /// never here.
     fn seat(&mut self, new: &NewMessage, judged: &Judged, task: &Task) -> Option<Seat> {
-        let overtakes = task.overtakes(&*self.tools.agent);
-        match self.seats.take(&new.conversation_id, overtakes) {
+        match self.seats.take(&new.conversation_id, new.overtakes) {
             Ok(seat) => Some(seat),
             Err(full) => {
                 let msg_id = new.msg_id.as_ref().map(MsgId::as_str);

@@ -49,11 +49,11 @@ impl ReplicaStore for SqlStore<Postgres> {
             self.work_first(move |db| beat(db, &me, &app, aim))
         };
         Box::pin(async move {
-            let (live, mine) = beaten.await?;
+            let (live, fair, mine) = beaten.await?;
             // No panic can leave it half changed.
             let mut owned = owned.lock().unwrap_or_else(PoisonError::into_inner);
             let before = owned.insert(app, mine.clone()).unwrap_or_default();
-            Ok(share(live, &before, &mine))
+            Ok(share((live, fair), &before, &mine))
         })
     }
 
@@ -161,13 +161,14 @@ fn lock(db: &dyn Db, client_id: &ClientId) -> Done<()> {
     )
 }
 
-/// How many processes live, and which buckets are this one's now, each with how often it had changed its owner.
+/// How many processes live, what a fair share is, and which buckets are this one's now, each with how often it had changed
+/// its owner.
 fn beat(
     db: &dyn Db,
     me: &Me,
     client_id: &ClientId,
     aim: Aim,
-) -> Done<(u32, BTreeMap<Bucket, i64>)> {
+) -> Done<(u32, usize, BTreeMap<Bucket, i64>)> {
     lock(db, client_id)?;
     let (app, id) = (client_id.as_str(), me.id.as_str());
     let millis = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
@@ -238,7 +239,7 @@ fn beat(
         mine = owned(db, app, id)?;
     }
     // Others that leave, too, take nothing of whoever leaves.
-    Ok((if aim == Aim::Leave { stay + 1 } else { live }, mine))
+    Ok((if aim == Aim::Leave { stay + 1 } else { live }, fair, mine))
 }
 
 /// How many processes live, and how many of them are to stay.
@@ -259,11 +260,12 @@ fn fair(stay: u32) -> usize {
 fn give_away(db: &dyn Db, me: &Me, client_id: &ClientId, idle: &str, aim: Aim) -> Done<()> {
     lock(db, client_id)?;
     let (app, id) = (client_id.as_str(), me.id.as_str());
+    let (_, stay) = alive(db, app)?;
     let surplus = match aim {
-        Aim::Leave => usize::from(BUCKETS),
-        Aim::Stay | Aim::StayFull => {
-            owned(db, app, id)?.len().saturating_sub(fair(alive(db, app)?.1))
-        }
+        Aim::Leave if stay > 0 => usize::from(BUCKETS),
+        // Nobody would take it.
+        Aim::Leave => 0,
+        Aim::Stay | Aim::StayFull => owned(db, app, id)?.len().saturating_sub(fair(stay)),
     };
     // One that somebody takes a message in for stays for now.
     db.later(
@@ -297,13 +299,18 @@ fn owned(db: &dyn Db, app: &str, id: &str) -> Done<BTreeMap<Bucket, i64>> {
 }
 
 /// What changed since the beat before. A bucket that was another's meanwhile is lost and gained.
-fn share(live: u32, before: &BTreeMap<Bucket, i64>, mine: &BTreeMap<Bucket, i64>) -> Share {
+fn share(
+    (live, fair): (u32, usize),
+    before: &BTreeMap<Bucket, i64>,
+    mine: &BTreeMap<Bucket, i64>,
+) -> Share {
     let not_in = |these: &BTreeMap<Bucket, i64>, those: &BTreeMap<Bucket, i64>| {
         let changed = these.iter().filter(|(bucket, taken)| those.get(bucket) != Some(taken));
         changed.map(|(bucket, _)| *bucket).collect()
     };
     Share {
         live,
+        fair,
         mine: mine.keys().copied().collect(),
         gained: not_in(mine, before),
         lost: not_in(before, mine),
@@ -324,7 +331,8 @@ mod tests {
     fn a_bucket_that_was_anothers_meanwhile_is_lost_and_gained() {
         let bucket = |n| Bucket::numbered(n).unwrap();
         let owned = |of: &[(u16, i64)]| of.iter().map(|(n, taken)| (bucket(*n), *taken)).collect();
-        let share = share(2, &owned(&[(0, 1), (1, 1), (2, 1)]), &owned(&[(1, 1), (2, 3), (5, 1)]));
+        let share =
+            share((2, 32), &owned(&[(0, 1), (1, 1), (2, 1)]), &owned(&[(1, 1), (2, 3), (5, 1)]));
         assert_eq!(share.mine, [1, 2, 5].map(bucket).into());
         assert_eq!(share.gained, [2, 5].map(bucket));
         assert_eq!(share.lost, [0, 2].map(bucket));

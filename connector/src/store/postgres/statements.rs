@@ -203,7 +203,7 @@ impl Db for Statements<'_> {
                  SELECT b.replica FROM bucket b
                  WHERE b.client_id = :client_id AND b.number = :bucket FOR SHARE
              ), alive AS MATERIALIZED (
-                 SELECT r.is_full AND r.id <> :me AS has_no_room FROM replica r, owner
+                 SELECT r.is_full AND r.id <> :me AND NOT :overtakes AS has_no_room FROM replica r, owner
                  WHERE r.client_id = :client_id AND r.id = owner.replica AND r.alive_until > clock_timestamp()
              ), kept AS (
                  INSERT INTO inbox (client_id, bucket, msg_id, message_id, conversation_id, received_at,
@@ -217,6 +217,7 @@ impl Db for Statements<'_> {
             params! {
                 ":client_id": client_id,
                 ":me": self.me.id.as_str(),
+                ":overtakes": message.overtakes,
                 ":bucket": bucket,
                 ":msg_id": message.msg_id.as_ref().map(MsgId::as_str),
                 ":message_id": message.message_id.as_ref().map(MessageId::as_str),

@@ -221,9 +221,11 @@ async fn who_is_about_to_leave_gives_all_away_and_takes_nothing() {
     let share = leaves.beat(&app(), Aim::Leave).await.unwrap();
     assert_eq!((share.mine.len(), share.lost.len()), (2, 30), "it keeps what it works on");
     let share = beat(&stays).await;
-    assert_eq!((share.live, share.mine.len()), (2, 62), "the rest is worked on");
+    assert_eq!((share.live, share.fair, share.mine.len()), (2, 64, 62), "the rest is worked on");
     let share = stays.beat(&app(), Aim::Leave).await.unwrap();
     assert_eq!((share.live, share.mine.len()), (1, 62), "nobody is left to leave it to");
+    stays.give_away(&app(), Bucket::all().collect(), Aim::Leave).await.unwrap();
+    assert_eq!(stays.beat(&app(), Aim::Leave).await.unwrap().mine.len(), 62);
     leaves.leave(&app()).await.unwrap();
     assert_eq!(beat(&stays).await.mine.len(), 64);
 }
@@ -242,6 +244,8 @@ async fn who_has_no_room_is_given_nothing_more_by_others() {
     let kept = other.take_in(message(2, own));
     assert_eq!(refused.await, Err(StoreError::NoRoom));
     assert_eq!(kept.await.unwrap().place, Place::Here);
+    let stops = NewMessage { overtakes: true, ..message(4, theirs) };
+    assert_eq!(other.take_in(stops).await.unwrap().place, Place::Elsewhere);
     let first = full.take_in(message(3, theirs)).await.unwrap();
     assert_eq!(first.place, Place::Here, "what it takes in itself is its own affair");
     let again = other.take_in(message(3, theirs)).await.unwrap();

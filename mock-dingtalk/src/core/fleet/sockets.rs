@@ -180,8 +180,11 @@ impl Fleet {
         unwritten: &[Arc<str>],
     ) {
         self.on_connection(now, key, |app, cx| {
+            let id = app.connections.get(&key).map(|connection| Arc::clone(&connection.id));
             app.gone(cx, key, reason);
-            app.unwritten(cx, key, unwritten);
+            if let Some(id) = id {
+                app.unwritten(cx, (key, &id), unwritten);
+            }
         });
         self.by_connection.remove(&key);
     }

@@ -69,6 +69,7 @@ impl World {
         let of = |is_so: bool| is_so.then_some(Self::bucket());
         self.shares.beaten(&Share {
             live: 2,
+            fair: 32,
             mine: of(is_mine).into_iter().collect(),
             gained: of(is_gained).into_iter().collect(),
             lost: of(!is_mine).into_iter().collect(),
