@@ -20,7 +20,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tracing::error;
 
-use self::client::ModelClient;
+use self::client::{Audience, ModelClient};
 use self::completion::{Completion, Ending};
 use self::error::ModelError;
 use self::prompt::Prompt;
@@ -79,11 +79,16 @@ impl<S: SessionStore + ?Sized> OpenAi<S> {
             session.settings.think,
             &messages(self.system_prompt.as_deref(), &session, &prompt),
         );
-        let whole = match self.client.complete(body, Some(speaker)).await {
+        let mut audience = Audience { speaker, has_read: String::new() };
+        let whole = match self.client.complete(body, Some(&mut audience)).await {
             Ok(whole) => whole,
             Err(e) => {
                 let Some(words) = e.for_people() else { return Err(failed(&e)) };
                 error!(turn = number, "the model did not answer: {e}");
+                // What was read already does not go away.
+                if matches!(e, ModelError::Silent { .. }) && !audience.has_read.trim().is_empty() {
+                    speaker.say(Say::markdown(audience.has_read)).await;
+                }
                 speaker.say(Say::text(words)).await;
                 return Ok(());
             }

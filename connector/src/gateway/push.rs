@@ -24,7 +24,7 @@ use super::cards::Cards;
 use super::parts::parts;
 use super::peers::Peers;
 use super::persist::{Failing, GivenUp, Prospect};
-use super::reply::{Replier, ReplyError};
+use super::reply::{FileProblem, Replier, ReplyError};
 use super::upload;
 use crate::agent::Say;
 use crate::openapi::{OpenApiClient, OpenApiError};
@@ -203,8 +203,10 @@ impl Pusher {
         let uploaded = upload::message(&self.client, NOW, say).await;
         uploaded.map_err(|e| {
             let (reason, later) = match e {
-                ReplyError::File { problem, detail, .. } => (format!("{problem}: {detail}"), false),
                 // Nobody saw anything of it, whatever became of the file.
+                ReplyError::File { problem, detail, .. } => {
+                    (format!("{problem}: {detail}"), problem == FileProblem::NotNow)
+                }
                 e => (e.to_string(), e.prospect() != Prospect::Never),
             };
             error!("a push cannot be sent: {reason}");

@@ -122,6 +122,9 @@ pub(super) enum FileProblem {
     /// DingTalk does not take it.
     #[error("DingTalk refused it")]
     Refused,
+    /// Uploads fail for now.
+    #[error("DingTalk does not take it at the moment")]
+    NotNow,
 }
 
 impl FileProblem {
@@ -132,6 +135,7 @@ impl FileProblem {
             Self::Empty => "文件为空",
             Self::TooLarge => "文件太大",
             Self::Refused => "钉钉拒收",
+            Self::NotNow => "钉钉暂时无法接收",
         };
         format!("文件发送失败（{name}）：{chinese}\nThe file {name} could not be sent: {self}")
     }

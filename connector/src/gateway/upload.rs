@@ -105,7 +105,7 @@ impl Upload<'_> {
             {
                 Err(fail(FileProblem::Refused, e.to_string()))
             }
-            Err(e) => Err(e.into()),
+            Err(e) => Err(fail(FileProblem::NotNow, e.to_string())),
         }
     }
 }

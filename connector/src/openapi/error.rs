@@ -166,7 +166,12 @@ impl OpenApiError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Transport { .. } | Self::Blocked { .. } => true,
-            Self::Status { status, .. } => *status >= 500 || self.is_too_fast(),
+            // Of the robot API: messages to one chat, or of one token.
+            Self::Status { status, code, .. } => {
+                *status >= 500
+                    || matches!(code.as_str(), "send.too.fast" | "send.byToken.tooFast")
+                    || self.is_too_fast()
+            }
             // -1 busy; 130101 and 410100 messages per minute.
             Self::ErrCode { errcode, .. } => {
                 matches!(errcode, -1 | 130_101 | 410_100) || self.is_too_fast()

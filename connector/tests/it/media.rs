@@ -152,6 +152,25 @@ async fn words_stand_where_a_file_cannot_be_sent_and_the_rest_follows() {
 }
 
 #[tokio::test]
+async fn words_stand_where_uploads_fail_for_too_long_and_the_rest_follows() {
+    let (world, _running) = start().await;
+    let busy = Action::Status(503, mock_dingtalk::ErrorBody::Html);
+    // As often as an upload is tried.
+    let upload = When::Path("/media/upload".to_owned());
+    world.app.fault(Fault::first(4, upload, busy)).unwrap();
+    let pictures = vec![unique(Sample::Png, "1.png"), unique(Sample::Png, "2.png")];
+    let parts = vec![
+        serde_json::json!({ "text": "two:" }),
+        serde_json::json!({ "type": "picture" }),
+        serde_json::json!({ "type": "picture" }),
+    ];
+    world.app.say_rich_text("user0001", parts, pictures.clone()).await.unwrap();
+    let sent = world.app.wait_sent(3).await.unwrap();
+    assert!(sent[1].text.contains("DingTalk does not take it at the moment"), "{sent:?}");
+    assert!(shows(&world, &sent[2], &pictures[1]));
+}
+
+#[tokio::test]
 async fn a_file_is_fetched_without_headers_that_break_its_signature() {
     let (world, running) = start().await;
     // The mock's address refuses a Content-Type as a presigned one does; a first 503 passes.

@@ -24,6 +24,11 @@ impl Talk {
     /// Says it, and waits for the answer.
     async fn say(&mut self, text: &str) -> String {
         self.world.app.say("user0001", text).await.unwrap();
+        self.next().await
+    }
+
+    /// What is sent next.
+    async fn next(&mut self) -> String {
         self.answered += 1;
         let sent = self.world.app.wait_sent(self.answered).await.unwrap();
         sent[self.answered - 1].text.clone()
@@ -50,14 +55,23 @@ async fn a_model_that_falls_silent_is_given_up_and_the_next_question_is_answered
         "--openai-total-timeout=2s",
     ])
     .await;
-    for (reply, left, explained) in [
-        (Reply::Never, 1, "gave nothing for 900ms (an answer's beginning)"),
-        (Reply::Hold(Vec::new()), 2, "gave nothing for 900ms (the rest of an answer)"),
-        (Reply::Hold(vec!["half".to_owned()]), 3, "gave nothing for 700ms (the rest of an answer)"),
-        (Reply::Trickle, 4, "gave nothing for 2s (all of it)"),
+    for (reply, read, left, explained) in [
+        (Reply::Never, None, 1, "gave nothing for 900ms (an answer's beginning)"),
+        (Reply::Hold(Vec::new()), None, 2, "gave nothing for 900ms (the rest of an answer)"),
+        (
+            Reply::Hold(vec!["half".to_owned()]),
+            Some("half"),
+            3,
+            "gave nothing for 700ms (the rest of an answer)",
+        ),
+        (Reply::Trickle, None, 4, "gave nothing for 2s (all of it)"),
     ] {
         talk.model.next(reply);
-        let told = talk.say("hello").await;
+        let mut told = talk.say("hello").await;
+        if let Some(read) = read {
+            assert_eq!(told, read, "it does not go away");
+            told = talk.next().await;
+        }
         assert!(told.contains("The model took too long"), "{told}");
         talk.running.wait_log(explained, 1).await;
         talk.model.wait_left(left).await;

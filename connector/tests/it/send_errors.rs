@@ -65,6 +65,19 @@ async fn a_403_qps_limit_waits_and_is_sent_once() {
 }
 
 #[tokio::test]
+async fn a_400_of_too_many_messages_waits_and_is_sent_once() {
+    for code in ["send.too.fast", "send.byToken.tooFast"] {
+        let (world, running) = start().await;
+        world.app.fault(session_gone()).unwrap();
+        let limit = Action::code(400, code, "too fast");
+        world.app.fault(Fault::first(2, on(BATCH_SEND), limit)).unwrap();
+        world.app.say("user0001", "fast").await.unwrap();
+        answered_once(&world, "fast", "batchSend").await;
+        assert!(running.lines("may have arrived is repeated").is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_expires_mid_flight_is_renewed_and_the_answer_sent_once() {
     let (world, running) = start().await;
     world.app.fault(session_gone()).unwrap();

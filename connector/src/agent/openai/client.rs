@@ -65,15 +65,15 @@ impl ModelClient {
         self.base_url.host_str().unwrap_or_default().to_owned()
     }
 
-    /// `POST /chat/completions`, streamed: the words so far are shown by `speaker` as they come.
+    /// `POST /chat/completions`, streamed: the words so far are shown to the `audience` as they come.
     pub(super) async fn complete(
         &self,
         body: Value,
-        speaker: Option<&Speaker>,
+        audience: Option<&mut Audience<'_>>,
     ) -> Result<Completion, ModelError> {
         let answered = async {
             let response = self.begin(body).await?;
-            self.read(response, speaker).await
+            self.read(response, audience).await
         };
         let limit = self.times.total;
         timeout(limit, answered).await.unwrap_or_else(|_| Err(self.silent("all of it", limit)))
@@ -176,11 +176,11 @@ impl ModelClient {
     async fn read(
         &self,
         mut response: Response,
-        speaker: Option<&Speaker>,
+        audience: Option<&mut Audience<'_>>,
     ) -> Result<Completion, ModelError> {
         let (mut body, mut reader) = (Body::default(), Reader::default());
         let (mut limit, mut heard) = (self.times.first, Instant::now());
-        let mut partials = Partials { speaker, shown: None, waiting: false };
+        let mut partials = Partials { audience, shown: None, waiting: false };
         while !reader.is_done() {
             let due = partials.due();
             tokio::select! {
@@ -268,19 +268,26 @@ impl ModelClient {
     }
 }
 
+/// Who reads an answer as it comes.
+pub(super) struct Audience<'a> {
+    pub(super) speaker: &'a Speaker,
+    /// The words so far that were shown.
+    pub(super) has_read: String,
+}
+
 /// Shows words so far: the newest, and none too often. Those that came too soon have their turn though
 /// nothing follows them.
-struct Partials<'a> {
-    speaker: Option<&'a Speaker>,
+struct Partials<'a, 'b> {
+    audience: Option<&'a mut Audience<'b>>,
     shown: Option<Instant>,
     /// There may be newer words.
     waiting: bool,
 }
 
-impl Partials<'_> {
+impl Partials<'_, '_> {
     /// When words that wait are to be shown.
     fn due(&self) -> Option<Instant> {
-        if !self.waiting || self.speaker.is_none() {
+        if !self.waiting || self.audience.is_none() {
             return None;
         }
         Some(self.shown.map_or_else(Instant::now, |at| at + PARTIAL_EVERY))
@@ -288,8 +295,9 @@ impl Partials<'_> {
 
     async fn show(&mut self, reader: &mut Reader) {
         self.waiting = false;
-        if let (Some(speaker), Some(words)) = (self.speaker, reader.news()) {
-            speaker.partial(words).await;
+        if let (Some(audience), Some(words)) = (&mut self.audience, reader.news()) {
+            audience.has_read.clone_from(&words);
+            audience.speaker.partial(words).await;
             self.shown = Some(Instant::now());
         }
     }
