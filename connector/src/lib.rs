@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod doctor;
+mod fnv;
 pub mod gateway;
 pub mod link;
 pub mod markdown;

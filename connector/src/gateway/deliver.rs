@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{debug, error};
 
 use super::card::{Card, Shown, Words};
-use super::reply::{Question, Receipt, ReplyError};
+use super::reply::{FileError, Question, Receipt, ReplyError};
 use super::work::{Halt, Tools, keep_trying};
 use crate::agent::Say;
 use crate::protocol::MsgId;
@@ -118,7 +118,7 @@ pub(super) async fn deliver(
 
 async fn send(tools: &Tools, question: &Question<'_>, say: &Say) -> Result<Receipt, ReplyError> {
     match tools.replier.reply(question, say).await {
-        Err(ReplyError::File { name, problem, detail }) => {
+        Err(ReplyError::File(FileError { name, problem, detail })) => {
             let msg_id = question.message.msg_id.as_ref().map(MsgId::as_str);
             error!(msg_id, name, "a file cannot be sent: {problem}: {detail}");
             tools.replier.reply(question, &Say::text(problem.for_people(&name))).await

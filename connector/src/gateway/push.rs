@@ -24,7 +24,7 @@ use super::cards::Cards;
 use super::parts::parts;
 use super::peers::Peers;
 use super::persist::{Failing, GivenUp, Prospect};
-use super::reply::{FileProblem, Replier, ReplyError};
+use super::reply::{FileError, FileProblem, Replier};
 use super::upload;
 use crate::agent::Say;
 use crate::openapi::{OpenApiClient, OpenApiError};
@@ -201,15 +201,11 @@ impl Pusher {
     /// A file is uploaded once, for all.
     async fn message(&self, say: &Say) -> Result<RobotMessage, Outcome> {
         let uploaded = upload::message(&self.client, NOW, say).await;
-        uploaded.map_err(|e| {
-            let (reason, later) = match e {
-                // Nobody saw anything of it, whatever became of the file.
-                ReplyError::File { problem, detail, .. } => {
-                    (format!("{problem}: {detail}"), problem == FileProblem::NotNow)
-                }
-                e => (e.to_string(), e.prospect() != Prospect::Never),
-            };
+        uploaded.map_err(|FileError { problem, detail, .. }| {
+            let reason = format!("{problem}: {detail}");
             error!("a push cannot be sent: {reason}");
+            // Nobody saw anything of it, whatever became of the file.
+            let later = problem == FileProblem::NotNow;
             Outcome::Failed { reason, may_have_arrived: false, later }
         })
     }

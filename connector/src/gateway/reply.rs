@@ -57,15 +57,8 @@ pub(super) enum ReplyError {
         otherwise: &'static str,
     },
     /// A file cannot be sent, whatever becomes of the rest.
-    #[error("the file {name} cannot be sent: {problem}: {detail}")]
-    File {
-        /// Its shown name.
-        name: String,
-        /// Why, for anybody.
-        problem: FileProblem,
-        /// Why, for the operator.
-        detail: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The webhook is dead, or will be in a moment.
     #[error("the sessionWebhook has expired")]
     WebhookExpired,
@@ -93,7 +86,7 @@ impl Failing for ReplyError {
             Self::Api(e) => e.prospect(),
             Self::FlowControlled { .. } => Prospect::Later,
             Self::NoAddress { .. }
-            | Self::File { .. }
+            | Self::File(_)
             | Self::WebhookExpired
             | Self::NotDelivered { .. } => Prospect::Never,
         }
@@ -105,6 +98,18 @@ impl Failing for ReplyError {
             _ => None,
         }
     }
+}
+
+/// A file cannot be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the file {name} cannot be sent: {problem}: {detail}")]
+pub(super) struct FileError {
+    /// Its shown name.
+    pub(super) name: String,
+    /// Why, for anybody.
+    pub(super) problem: FileProblem,
+    /// Why, for the operator.
+    pub(super) detail: String,
 }
 
 /// What keeps a file from being sent.

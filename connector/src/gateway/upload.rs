@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tracing::warn;
 
 use super::persist::{Failing, Prospect, persist};
-use super::reply::{FileProblem, ReplyError};
+use super::reply::{FileError, FileProblem};
 use crate::agent::{AttachmentKind, Say};
 use crate::openapi::media::MediaType;
 use crate::openapi::{OpenApiClient, OpenApiError};
@@ -27,7 +27,7 @@ pub(super) async fn message(
     client: &OpenApiClient,
     received_at: i64,
     say: &Say,
-) -> Result<RobotMessage, ReplyError> {
+) -> Result<RobotMessage, FileError> {
     let upload = async |media_type, path: &Path, name: &str| {
         Upload { client, received_at, media_type, path, name }.run().await
     };
@@ -63,10 +63,9 @@ pub(super) async fn message(
         Ok(Some(message)) => return Ok(message),
         Ok(None) => {}
         // The file itself is there, and may do as one.
-        Err(ReplyError::File { problem, detail, .. }) => {
+        Err(FileError { problem, detail, .. }) => {
             warn!(name, "it goes as a file: {problem}: {detail}");
         }
-        Err(e) => return Err(e),
     }
     let media_id = upload(MediaType::File, path, name).await?;
     Ok(RobotMessage::File { media_id, name: name.clone() })
@@ -87,9 +86,8 @@ struct Upload<'a> {
 
 impl Upload<'_> {
     /// Returns the `media_id`.
-    async fn run(&self) -> Result<String, ReplyError> {
-        let fail =
-            |problem, detail| ReplyError::File { name: self.name.to_owned(), problem, detail };
+    async fn run(&self) -> Result<String, FileError> {
+        let fail = |problem, detail| FileError { name: self.name.to_owned(), problem, detail };
         let (from, limit) = (self.path.to_owned(), self.media_type.limit());
         let read = tokio::task::spawn_blocking(move || read_file(&from, limit)).await;
         let read = read.unwrap_or_else(|e| Err((FileProblem::Unreadable, e.to_string())));
@@ -97,21 +95,17 @@ impl Upload<'_> {
             read.map_err(|(problem, e)| fail(problem, format!("{}: {e}", self.path.display())))?;
         // Uploaded twice is not said twice: these repeats are not counted.
         let upload = || self.client.upload(self.media_type, self.name, bytes.clone());
-        match persist(self.received_at, upload, |_| ()).await {
-            Ok(media_id) => Ok(media_id),
-            Err(e)
-                if e.prospect() == Prospect::Never
-                    || matches!(e, OpenApiError::Incomprehensible { .. }) =>
-            {
-                Err(fail(FileProblem::Refused, e.to_string()))
-            }
-            Err(e) => Err(fail(FileProblem::NotNow, e.to_string())),
-        }
+        persist(self.received_at, upload, |_| ()).await.map_err(|e| {
+            let for_good = e.prospect() == Prospect::Never
+                || matches!(e, OpenApiError::Incomprehensible { .. });
+            let problem = if for_good { FileProblem::Refused } else { FileProblem::NotNow };
+            fail(problem, e.to_string())
+        })
     }
 }
 
 /// Reads a file that DingTalk would take.
-fn read_file(path: &Path, limit: usize) -> Result<Bytes, (FileProblem, String)> {
+pub(super) fn read_file(path: &Path, limit: usize) -> Result<Bytes, (FileProblem, String)> {
     let unreadable = |e: std::io::Error| (FileProblem::Unreadable, e.to_string());
     // Opening a pipe would wait for somebody who writes to it, and a device has no end.
     let length_of = |metadata: std::fs::Metadata| {

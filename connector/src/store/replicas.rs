@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 
 use super::{InboxId, Pending, Unfinished};
 use crate::credential::ClientId;
+use crate::fnv;
 use crate::protocol::ConversationId;
 use crate::redact::Secret;
 
@@ -57,9 +58,7 @@ impl Bucket {
 
     /// The bucket of a conversation: the same in every process and release (FNV-1a, folded).
     pub fn of(conversation: &ConversationId) -> Self {
-        let hash = conversation.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let hash = fnv::hash(conversation.as_str().as_bytes());
         let folded = (hash ^ (hash >> 32)) % u64::from(BUCKETS);
         Self(u16::try_from(folded).expect("it is less than BUCKETS"))
     }

@@ -123,6 +123,14 @@ async fn one_picture_that_cannot_be_had_leaves_the_others() {
     assert!(shows(&world, shown[0], &pictures[0]) || shows(&world, shown[0], &pictures[1]));
 }
 
+/// Says words and two pictures, and waits for as many answers.
+async fn say_two(world: &World, pictures: &[Media]) -> Vec<SentRow> {
+    let picture = || serde_json::json!({ "type": "picture" });
+    let parts = vec![serde_json::json!({ "text": "two:" }), picture(), picture()];
+    world.app.say_rich_text("user0001", parts, pictures.to_vec()).await.unwrap();
+    world.app.wait_sent(3).await.unwrap()
+}
+
 #[tokio::test]
 async fn words_stand_where_a_file_cannot_be_sent_and_the_rest_follows() {
     let (world, running) = start().await;
@@ -130,13 +138,7 @@ async fn words_stand_where_a_file_cannot_be_sent_and_the_rest_follows() {
     let upload = || When::Path("/media/upload".to_owned());
     let refused = Action::code(200, "40004", "bad type");
     world.app.fault(Fault::once(upload(), refused)).unwrap();
-    let parts = vec![
-        serde_json::json!({ "text": "two:" }),
-        serde_json::json!({ "type": "picture" }),
-        serde_json::json!({ "type": "picture" }),
-    ];
-    world.app.say_rich_text("user0001", parts, pictures.clone()).await.unwrap();
-    let sent = world.app.wait_sent(3).await.unwrap();
+    let sent = say_two(&world, &pictures).await;
     assert!(sent[1].text.contains("DingTalk refused it"), "{sent:?}");
     assert!(!sent[1].text.contains("40004"));
     assert_eq!(running.lines("40004").len(), 1);
@@ -158,14 +160,8 @@ async fn words_stand_where_uploads_fail_for_too_long_and_the_rest_follows() {
     // As often as an upload is tried.
     let upload = When::Path("/media/upload".to_owned());
     world.app.fault(Fault::first(4, upload, busy)).unwrap();
-    let pictures = vec![unique(Sample::Png, "1.png"), unique(Sample::Png, "2.png")];
-    let parts = vec![
-        serde_json::json!({ "text": "two:" }),
-        serde_json::json!({ "type": "picture" }),
-        serde_json::json!({ "type": "picture" }),
-    ];
-    world.app.say_rich_text("user0001", parts, pictures.clone()).await.unwrap();
-    let sent = world.app.wait_sent(3).await.unwrap();
+    let pictures = [unique(Sample::Png, "1.png"), unique(Sample::Png, "2.png")];
+    let sent = say_two(&world, &pictures).await;
     assert!(sent[1].text.contains("DingTalk does not take it at the moment"), "{sent:?}");
     assert!(shows(&world, &sent[2], &pictures[1]));
 }

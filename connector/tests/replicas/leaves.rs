@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use dingtalk_connector::protocol::ConversationId;
 use dingtalk_connector::store::replicas::Bucket;
-use mock_dingtalk::MockDingtalk;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::cluster::Cluster;
@@ -16,10 +15,7 @@ const PEOPLE: usize = 40;
 
 pub(crate) async fn play() -> Result<(), String> {
     let cluster = Cluster::shared().ok_or("there is no PostgreSQL")?;
-    let mock = MockDingtalk::start().await.unwrap();
-    let app = mock.app();
-    let dir = tempfile::tempdir().unwrap();
-    let site = Site { mock, app, dir, database: (cluster.database(), cluster.port()) };
+    let site = Site::new(cluster).await;
     // A model that never answers.
     let model = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v1", model.local_addr().unwrap());

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mock_dingtalk::{App, MockDingtalk};
 
+use super::cluster::Cluster;
 use super::proxy::Proxy;
 
 /// How the program says that it repeats a send that may have arrived.
@@ -24,6 +25,16 @@ pub(crate) struct Site {
     pub(crate) dir: tempfile::TempDir,
     /// Where the database is, and on which port of this machine.
     pub(crate) database: (String, u16),
+}
+
+impl Site {
+    /// With an app as it comes, and a database of its own.
+    pub(crate) async fn new(cluster: &Cluster) -> Self {
+        let mock = MockDingtalk::start().await.unwrap();
+        let app = mock.app();
+        let dir = tempfile::tempdir().unwrap();
+        Self { mock, app, dir, database: (cluster.database(), cluster.port()) }
+    }
 }
 
 /// A process, and its way to the database.

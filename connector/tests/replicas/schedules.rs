@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use mock_dingtalk::MockDingtalk;
-
 use super::cluster::Cluster;
 use super::process::{PATIENCE, Replica, Site};
 use super::storm::wait_shared;
@@ -16,11 +14,7 @@ const KILLS: usize = 3;
 
 pub(crate) async fn play() -> Result<(), String> {
     let cluster = Cluster::shared().ok_or("there is no PostgreSQL")?;
-    let mock = MockDingtalk::start().await.unwrap();
-    let app = mock.app();
-    let dir = tempfile::tempdir().unwrap();
-    let database = (cluster.database(), cluster.port());
-    let site = Site { mock, app, dir, database };
+    let site = Site::new(cluster).await;
     let mut replicas = Vec::new();
     for n in 0..3 {
         let mut replica = Replica::new(&site, &format!("r{n}")).await;

@@ -9,12 +9,12 @@ use tracing::error;
 use super::{Deliveries, Push, PushError, Target, What};
 use crate::agent::Say;
 use crate::credential::ClientId;
+use crate::fnv;
+use crate::gateway::upload::read_file;
+use crate::openapi::media::MediaType;
 use crate::store::Store;
 use crate::store::pushes::NewPush;
 use crate::unix_time::now_ms;
-
-/// The largest file that DingTalk takes.
-const LARGEST: u64 = 20 << 20;
 
 /// What was pushed under which key.
 #[derive(Debug)]
@@ -123,19 +123,13 @@ pub(super) async fn digest(Push { to, what, .. }: &Push) -> String {
 
 /// What is in a file that could be sent.
 async fn content(path: PathBuf) -> Option<String> {
-    let read = move || {
-        let size = std::fs::metadata(&path).ok()?.len();
-        let bytes = (size <= LARGEST).then(|| std::fs::read(&path).ok()).flatten()?;
-        Some(folded(&bytes))
-    };
-    tokio::task::spawn_blocking(read).await.ok().flatten()
+    let read = move || read_file(&path, MediaType::File.limit());
+    tokio::task::spawn_blocking(read).await.ok()?.ok().map(|bytes| folded(&bytes))
 }
 
-/// FNV-1a, which stays the same from release to release. Callers have no reason to make two alike.
+/// Callers have no reason to make two that are alike.
 fn folded(bytes: &[u8]) -> String {
-    let fold = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325, fold);
-    format!("{hash:016x}-{}", bytes.len())
+    format!("{:016x}-{}", fnv::hash(bytes), bytes.len())
 }
 
 #[cfg(test)]

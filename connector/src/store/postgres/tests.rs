@@ -62,6 +62,15 @@ async fn beat(store: &PostgresStore) -> Share {
     store.beat(&app(), Aim::Stay).await.unwrap()
 }
 
+/// Two that have shared all out.
+async fn two_at_work(url: &str) -> [PostgresStore; 2] {
+    let stores = [open(url).unwrap(), open(url).unwrap()];
+    for store in stores.iter().cycle().take(4) {
+        beat(store).await;
+    }
+    stores
+}
+
 /// Asks until it holds.
 async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let begun = Instant::now();
@@ -210,10 +219,7 @@ async fn two_processes_share_fairly_and_one_that_leaves_leaves_all() {
 #[tokio::test]
 async fn who_is_about_to_leave_gives_all_away_and_takes_nothing() {
     let Some((_, url)) = fresh() else { return };
-    let (leaves, stays) = (open(&url).unwrap(), open(&url).unwrap());
-    for store in [&leaves, &stays, &leaves, &stays] {
-        beat(store).await;
-    }
+    let [leaves, stays] = two_at_work(&url).await;
     let share = leaves.beat(&app(), Aim::Leave).await.unwrap();
     assert_eq!((share.live, share.mine.len()), (2, 32));
     let idle = share.mine.iter().copied().skip(2).collect();
@@ -233,10 +239,7 @@ async fn who_is_about_to_leave_gives_all_away_and_takes_nothing() {
 #[tokio::test]
 async fn who_has_no_room_is_given_nothing_more_by_others() {
     let Some((_, url)) = fresh() else { return };
-    let (full, other) = (open(&url).unwrap(), open(&url).unwrap());
-    for store in [&full, &other, &full, &other] {
-        beat(store).await;
-    }
+    let [full, other] = two_at_work(&url).await;
     let theirs = *full.beat(&app(), Aim::StayFull).await.unwrap().mine.first().unwrap();
     // What comes with it is kept.
     let refused = other.take_in(message(1, theirs));
